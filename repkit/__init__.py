@@ -1,0 +1,33 @@
+"""repkit: representation learning and domain adaptation as scikit-learn estimators."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from repkit.estimators.dann import DANN, NoTargetWarning
+    from repkit.estimators.loading import load
+    from repkit.plots import EmbeddingDisplay, HistoryDisplay
+
+__version__ = "0.1.0"
+
+# Where each public name lives; it is imported on first use.
+_HOMES = {
+    "DANN": "estimators.dann",
+    "NoTargetWarning": "estimators.dann",
+    "load": "estimators.loading",
+    "EmbeddingDisplay": "plots",
+    "HistoryDisplay": "plots",
+}
+__all__ = ["DANN", "EmbeddingDisplay", "HistoryDisplay", "NoTargetWarning", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"repkit.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'repkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

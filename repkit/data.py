@@ -1,0 +1,123 @@
+"""Batches that are addressed by one integer, over data that lives on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Store = Tensor | np.ndarray
+
+
+class Batch(SimpleNamespace):
+    """What one step sees: a tensor per name, plus the engine's noise and schedules."""
+
+
+def to_float(x: Tensor) -> Tensor:
+    """float32; uint8 images (3 or more dimensions) are scaled from 0..255 to [0, 1]."""
+    if x.dtype == torch.uint8 and x.ndim > 2:
+        return x.float().div_(255.0)
+    return x.float()
+
+
+def to_device(x: np.ndarray, device: torch.device) -> Store:
+    """A copy of ``x`` on the device, uint8 kept as uint8; a memory map stays on the disk."""
+    if isinstance(x, np.memmap):
+        return x
+    keep = x.dtype if x.dtype in (np.uint8, np.int64) else np.dtype(np.float32)
+    # A copy, never from_numpy of the caller's memory: read-only arrays, and no aliasing.
+    tensor = torch.from_numpy(np.array(x, dtype=keep, order="C", copy=True))
+    if tensor.ndim == 4:
+        tensor = tensor.to(memory_format=torch.channels_last)
+    return tensor.to(device)
+
+
+def take(store: Store, rows: Tensor, device: torch.device) -> Tensor:
+    """The given rows, on the device. Only the rows of a memory map are read."""
+    if isinstance(store, Tensor):
+        if store.ndim == 4:
+            # The permuted view is contiguous, so its rows are copied whole; permuted back, the
+            # result is channels_last without a conversion.
+            return store.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+        return store.index_select(0, rows)
+    return torch.from_numpy(np.array(store[rows.cpu().numpy()])).to(device)
+
+
+class Batches:
+    """Rows of every step, derived from ``(seed, step)`` alone.
+
+    Each stream is a set of rows and how many of them a batch holds; it is walked through in a
+    fresh random order again and again, whatever the other streams do. A batch is the streams'
+    rows one after the other, so its layout is the same at every step.
+
+    Parameters
+    ----------
+    stores : mapping of str to Tensor or numpy.memmap
+        Arrays with one row a sample; each batch has their rows under the same names.
+    streams : sequence of (rows, count)
+        Indices of the stream's rows, and the number of them in every batch.
+    seed : int
+        Two objects with the same seed give the same batches.
+    device : torch.device
+        Where batches are made.
+
+    Attributes
+    ----------
+    steps_per_epoch : int
+        Steps after which every row of every stream has been drawn at least once.
+    """
+
+    def __init__(
+        self,
+        stores: Mapping[str, Store],
+        streams: Sequence[tuple[np.ndarray, int]],
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.stores = dict(stores)
+        self.streams = [(torch.as_tensor(rows, dtype=torch.int64), n) for rows, n in streams]
+        self.seed = seed
+        self.device = device
+        self.size = sum(count for _, count in self.streams)
+        self.steps_per_epoch = max(-(-len(rows) // count) for rows, count in self.streams)
+        self._epoch = -1
+        self._table = torch.empty(0)
+
+    def _order(self, stream: int, first: int, last: int) -> Tensor:
+        """Places ``first`` to ``last`` of the stream's endless sequence of permutations."""
+        rows, _ = self.streams[stream]
+        n = len(rows)
+        parts = []
+        for turn in range(first // n, (last - 1) // n + 1):
+            generator = torch.Generator().manual_seed(mix(self.seed, stream, turn))
+            parts.append(torch.randperm(n, generator=generator))
+        start = first - (first // n) * n
+        return rows[torch.cat(parts)[start : start + last - first]]
+
+    def rows(self, step: int) -> Tensor:
+        """Indices of the rows of a step, on the device."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            steps = self.steps_per_epoch
+            columns = [
+                self._order(k, epoch * steps * count, (epoch + 1) * steps * count).view(-1, count)
+                for k, (_, count) in enumerate(self.streams)
+            ]
+            self._table = torch.cat(columns, 1).to(self.device)
+            self._epoch = epoch
+        return self._table[place]
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
+        rows = self.rows(step)
+        return Batch(**{k: take(s, rows, self.device) for k, s in self.stores.items()})
+
+
+def mix(*numbers: int) -> int:
+    """One well-mixed 63-bit seed from several integers."""
+    state = np.random.SeedSequence([n % 2**64 for n in numbers]).generate_state(1, np.uint64)
+    return int(state[0] >> 1)

@@ -1,0 +1,26 @@
+"""Data sets: loaders of real ones and makers of small ones. Needs neither torch nor a network.
+
+The loaders look below the folder named by the environment variable ``REPKIT_DATA``, then in the
+download cache, then download; every file or its content is checked against a known digest.
+"""
+
+from ._fetch import DataCorruptedError, DataNotFoundError
+from .amazon import AMAZON_DOMAINS, load_amazon_reviews
+from .digits import load_mnist, load_mnist_m, load_usps, make_mnist_m
+from .domains import load_digits_domains, make_domains
+from .office import OFFICE_DOMAINS, load_office_caltech
+
+__all__ = [
+    "AMAZON_DOMAINS",
+    "OFFICE_DOMAINS",
+    "DataCorruptedError",
+    "DataNotFoundError",
+    "load_amazon_reviews",
+    "load_digits_domains",
+    "load_mnist",
+    "load_mnist_m",
+    "load_office_caltech",
+    "load_usps",
+    "make_domains",
+    "make_mnist_m",
+]

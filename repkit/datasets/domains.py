@@ -1,0 +1,178 @@
+"""Small problems for domain adaptation, made on the spot: two moons and shifted digits.
+
+Both follow skada's convention: ``sample_domain`` is positive for source rows and negative for
+target rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from sklearn.datasets import load_digits, make_moons
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Bunch
+
+from ._random import Seed, generator
+
+SOURCE, TARGET = 1, -2
+
+Images = NDArray[np.float64]
+
+
+def make_domains(
+    n_samples: int = 300,
+    rotation: float = 35.0,
+    noise: float = 0.05,
+    random_state: Seed = None,
+) -> Bunch:
+    """Make two moons and, as target, two moons turned: figure 2 of Ganin et al., JMLR 2016.
+
+    Parameters
+    ----------
+    n_samples : int, default=300
+        Rows in each domain, half of each class.
+    rotation : float, default=35.0
+        Angle in degrees, counterclockwise, by which the target is turned about the centre.
+    noise : float, default=0.05
+        Standard deviation of the Gaussian noise, where a moon is a half circle of radius 1
+        (before everything is doubled in size, as in the figure).
+    random_state : None, int, numpy Generator or RandomState, default=None
+        Seed; numpy's global state is never used.
+
+    Returns
+    -------
+    Bunch
+        ``X`` float64 (2 * n_samples, 2), centred, source rows first; ``y`` int64, 0 or 1, *true
+        for target rows too*, for evaluation only: give a method ``-1`` or nothing in their place
+        if it might read them; ``sample_domain`` int64, 1 for source and -2 for target.
+
+    Raises
+    ------
+    ValueError
+        `n_samples` below 2 or `noise` negative.
+    """
+    if n_samples < 2:
+        raise ValueError(f"n_samples={n_samples!r}: wanted at least 2, one of each class")
+    if noise < 0:
+        raise ValueError(f"noise={noise!r}: a standard deviation is not negative")
+    rng = generator(random_state)
+    xs, ys = [], []
+    for angle in (0.0, np.deg2rad(rotation)):
+        # The target is a sample of its own, not the source's rows turned.
+        x, y = make_moons(n_samples, noise=noise, random_state=int(rng.integers(2**32)))
+        # The moons' centre of symmetry, rather than the sample mean: the same in both domains.
+        x = 2 * (x - (0.5, 0.25))
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        xs.append(x @ turn.T)
+        ys.append(y.astype(np.int64))
+    return Bunch(
+        X=np.concatenate(xs),
+        y=np.concatenate(ys),
+        sample_domain=np.repeat(np.array([SOURCE, TARGET]), n_samples),
+    )
+
+
+def load_digits_domains(
+    shift: str | Sequence[str] = "rotated+blurred",
+    test_size: float | int = 1 / 3,
+    random_state: Seed = None,
+) -> Bunch:
+    """Split scikit-learn's digits into a source and a shifted target of other digits.
+
+    The 1797 digits (8 x 8) come with scikit-learn, so that nothing is downloaded. One random half
+    is the source, as it is; the other half is the target, changed by `shift`.
+
+    Parameters
+    ----------
+    shift : str or sequence of str, default="rotated+blurred"
+        One or more of these, in the order of their application, in a list or joined by ``+``:
+
+        - ``"rotated"``: by 25 degrees, counterclockwise;
+        - ``"blurred"``: Gaussian, standard deviation 0.6 pixels;
+        - ``"textured"``: a smooth random background up to 0.5, another for each digit, blended
+          in as ``|background - digit|``, as MNIST-M does with photographs;
+        - ``"inverted"``: dark on light. Alone it puts a classifier of the source *below* chance,
+          where aligning the domains does not help.
+    test_size : float or int, default=1/3
+        Share (or number) of the target's digits kept for the test.
+    random_state : None, int, numpy Generator or RandomState, default=None
+        Seed of the splits and the backgrounds; numpy's global state is never used.
+
+    Returns
+    -------
+    Bunch
+        ``X`` float32 (n, 1, 8, 8) in [0, 1], 1 = ink (before any inversion), source rows first;
+        ``y`` int64 (n,), 0 to 9, *true for target rows too*, for evaluation only;
+        ``sample_domain`` int64 (n,), 1 for source and -2 for target; ``index`` int64 (n,), the
+        row in ``sklearn.datasets.load_digits``; ``X_test``, ``y_test``, ``index_test``: target
+        digits that occur nowhere else. All parts are stratified by class.
+
+    Raises
+    ------
+    ValueError
+        An unknown `shift`, or a `test_size` that leaves a part empty.
+    """
+    names = [shift] if isinstance(shift, str) else list(shift)
+    names = [part.strip() for name in names for part in name.split("+")]
+    if not names or not set(names) <= SHIFTS.keys():
+        raise ValueError(f"shift={shift!r}: wanted one or more of {', '.join(SHIFTS)}")
+    rng = generator(random_state)
+    digits = load_digits()
+    labels = digits.target.astype(np.int64)
+
+    def split(rows: NDArray[Any], size: float | int) -> list[NDArray[Any]]:
+        seed = int(rng.integers(2**32))
+        return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
+
+    source, target = split(np.arange(len(labels)), 0.5)
+    train, test = split(target, test_size)
+    plain = digits.images / 16
+    shifted = plain
+    # All the digits, so that a digit's background does not depend on the size of the test part.
+    for name in names:
+        shifted = SHIFTS[name](shifted, rng)
+
+    def as_float32(images: Images) -> NDArray[np.float32]:
+        return images[:, None].astype(np.float32)
+
+    return Bunch(
+        X=as_float32(np.concatenate([plain[source], shifted[train]])),
+        y=labels[np.concatenate([source, train])],
+        sample_domain=np.repeat(np.array([SOURCE, TARGET]), [len(source), len(train)]),
+        index=np.concatenate([source, train]),
+        X_test=as_float32(shifted[test]),
+        y_test=labels[test],
+        index_test=test,
+    )
+
+
+def _rotated(images: Images, rng: np.random.Generator) -> Images:
+    # Linear interpolation stays in [0, 1]; splines overshoot.
+    return ndimage.rotate(images, 25, axes=(1, 2), reshape=False, order=1)
+
+
+def _blurred(images: Images, rng: np.random.Generator) -> Images:
+    return ndimage.gaussian_filter(images, (0, 0.6, 0.6), mode="nearest")
+
+
+def _textured(images: Images, rng: np.random.Generator) -> Images:
+    coarse = rng.uniform(0, 0.5, size=(len(images), 3, 3))
+    # Linear between the 3 x 3 points, the outer ones on the corner pixels.
+    background = ndimage.zoom(coarse, (1, 8 / 3, 8 / 3), order=1)
+    return np.abs(background - images)
+
+
+def _inverted(images: Images, rng: np.random.Generator) -> Images:
+    return 1 - images
+
+
+SHIFTS: dict[str, Callable[[Images, np.random.Generator], Images]] = {
+    "rotated": _rotated,
+    "blurred": _blurred,
+    "textured": _textured,
+    "inverted": _inverted,
+}

@@ -1,0 +1,363 @@
+"""One training step for every system: groups, phases, and one loss per group."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repkit.data import Batch, Batches, mix
+from repkit.rng import seed_everything
+
+Losses = dict[str, Tensor]
+Step = Callable[[SimpleNamespace, Batch], Losses]
+OptimizerFactory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One evaluation of losses, followed by one step of each group's optimiser.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(networks, batch) -> dict``. A key that names a group holds the scalar which that
+        group minimises; any other key is a scalar that only goes to the history. Every loss is
+        differentiated by its own group's parameters only, all at the same point.
+    groups : tuple of str, optional
+        The groups that step here. None: all.
+    every : int, default=1
+        Run at every so-many-th step.
+    times : int, default=1
+        Run so often in a step, on the same rows with fresh noise.
+    """
+
+    loss: Step
+    groups: tuple[str, ...] | None = None
+    every: int = 1
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Random numbers that the engine draws for each batch: shape of one row, and the law."""
+
+    shape: tuple[int, ...]
+    kind: str = "normal"  # or "uniform": on [-1, 1]
+
+    def fill(self, buffer: Tensor, generator: torch.Generator) -> None:
+        if self.kind == "normal":
+            buffer.normal_(generator=generator)
+        elif self.kind == "uniform":
+            buffer.uniform_(-1.0, 1.0, generator=generator)
+        else:
+            raise ValueError(f"noise kind must be 'normal' or 'uniform', not {self.kind!r}")
+
+
+@dataclass(frozen=True)
+class System:
+    """A training algorithm: what is trained, in which groups and in which order.
+
+    Parameters
+    ----------
+    networks : mapping of str to nn.Module
+        Phases see them as attributes.
+    groups : mapping of str to tuple of str
+        The networks that share an optimiser, by the group's name.
+    phases : tuple of Phase
+        Run in this order in every step.
+    forward : callable, optional
+        ``forward(networks, batch)``, run once at the start of a step: what it stores on the batch
+        is shared by the phases. It stays right until a group that it went through has stepped.
+    noise : mapping of str to Noise
+        Appears on the batch under the same name.
+    schedules : mapping of str to callable
+        ``progress in [0, 1] -> value``, on the batch as a tensor of shape ().
+    """
+
+    networks: Mapping[str, nn.Module]
+    groups: Mapping[str, tuple[str, ...]]
+    phases: tuple[Phase, ...]
+    forward: Callable[[SimpleNamespace, Batch], None] | None = None
+    noise: Mapping[str, Noise] = field(default_factory=dict)
+    schedules: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        members = [name for names in self.groups.values() for name in names]
+        unknown = set(members) - set(self.networks)
+        if unknown or len(members) != len(set(members)):
+            raise ValueError(
+                f"groups must name networks, each once at most: {dict(self.groups)} "
+                f"over {sorted(self.networks)}"
+            )
+        for phase in self.phases:
+            if set(phase.groups or ()) - set(self.groups):
+                raise ValueError(f"phase groups {phase.groups} are not among {list(self.groups)}")
+
+
+class Engine:
+    """Runs the steps of a system and holds all that changes while it is trained.
+
+    Parameters
+    ----------
+    system : System
+    batches : Batches
+    optimizer : callable
+        ``parameters -> torch.optim.Optimizer``, called once a group.
+    total_steps : int
+        Progress is ``step / total_steps``.
+    seed : int
+        Of the noise and of dropout.
+    precision : {"fp32", "bf16"}
+        With bf16 the phases run under autocast.
+    ema : float, default=0
+        Decay of the exponential moving average of all weights; 0 keeps none. Phases see the
+        averaged networks, in evaluation mode, as ``networks.ema``.
+    learning_rate_schedule : callable, optional
+        ``progress -> factor`` of every optimiser's learning rate.
+    compile : bool, default=False
+        Compile each network with ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        batches: Batches,
+        *,
+        optimizer: OptimizerFactory,
+        total_steps: int,
+        seed: int,
+        precision: str = "fp32",
+        ema: float = 0.0,
+        learning_rate_schedule: Callable[[float], float] | None = None,
+        compile: bool = False,
+    ) -> None:
+        self.system = system
+        self.batches = batches
+        self.device = batches.device
+        self.total_steps = total_steps
+        self.seed = seed
+        self.precision = precision
+        self.ema = ema
+        self.learning_rate_schedule = learning_rate_schedule
+        self.position = 0
+        for network in system.networks.values():
+            network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks = SimpleNamespace(**system.networks)
+        self.averaged: dict[str, nn.Module] = {}
+        if ema:
+            self.averaged = {k: copy.deepcopy(m) for k, m in system.networks.items()}
+            for network in self.averaged.values():
+                network.eval().requires_grad_(False)
+            self.networks.ema = SimpleNamespace(**self.averaged)
+        if compile:
+            for network in system.networks.values():
+                network.compile()
+        self.parameters = {
+            group: [
+                p for name in names for p in system.networks[name].parameters() if p.requires_grad
+            ]
+            for group, names in system.groups.items()
+        }
+        self.optimizers = {
+            group: optimizer(parameters)
+            for group, parameters in self.parameters.items()
+            if parameters
+        }
+        self._base_rates = {
+            group: [g["lr"] for g in opt.param_groups] for group, opt in self.optimizers.items()
+        }
+        self._noise = {
+            name: torch.empty((batches.size, *noise.shape), device=self.device)
+            for name, noise in system.noise.items()
+        }
+        self._scheduled = {name: torch.zeros((), device=self.device) for name in system.schedules}
+        self._generator = torch.Generator(self.device)
+        self._frozen_norms = [self._norms_outside(phase) for phase in system.phases]
+        self._averages: list[Tensor] = []
+        self._sources: list[Tensor] = []
+        for name, network in self.averaged.items():
+            source = system.networks[name].state_dict(keep_vars=True)
+            for key, value in network.state_dict(keep_vars=True).items():
+                if value.is_floating_point():
+                    self._averages.append(value.data)
+                    self._sources.append(source[key].data)
+        self._records: list[list[tuple[int, tuple[str, ...], Tensor]]] = []
+        self.begin_epoch()
+
+    def _norms_outside(self, phase: Phase) -> list[Any]:
+        """Normalisation layers whose running statistics must not move in a phase."""
+        groups = self.system.groups if phase.groups is None else phase.groups
+        inside = {name for group in groups for name in self.system.groups[group]}
+        return [
+            module
+            for name, network in self.system.networks.items()
+            if name not in inside
+            for module in network.modules()
+            if getattr(module, "track_running_stats", False)
+        ]
+
+    def begin_epoch(self) -> None:
+        """Reset every source of randomness to a function of (seed, step).
+
+        So a run that is resumed, or replayed, at the start of an epoch needs no random state.
+        """
+        self._records = [[] for _ in self.system.phases]
+        self._generator.manual_seed(mix(self.seed, 1, self.position))
+        seed_everything(mix(self.seed, 2, self.position))
+
+    def train_mode(self) -> None:
+        for network in self.system.networks.values():
+            network.train()
+
+    def eval_mode(self) -> None:
+        for network in self.system.networks.values():
+            network.eval()
+
+    def step(self) -> None:
+        """One step at the current position, from which it then moves on."""
+        system, networks, position = self.system, self.networks, self.position
+        batch = self.batches.at(position)
+        progress = position / self.total_steps
+        for name, schedule in system.schedules.items():
+            setattr(batch, name, self._scheduled[name].fill_(schedule(progress)))
+        self._draw_noise(batch)
+        if self.learning_rate_schedule is not None:
+            factor = self.learning_rate_schedule(progress)
+            for group, optimizer in self.optimizers.items():
+                for options, rate in zip(
+                    optimizer.param_groups, self._base_rates[group], strict=True
+                ):
+                    options["lr"] = rate * factor
+        if system.forward is not None:
+            with self._autocast():
+                system.forward(networks, batch)
+        for number, phase in enumerate(system.phases):
+            if position % phase.every:
+                continue
+            for repeat in range(phase.times):
+                if repeat:
+                    self._draw_noise(batch)
+                self._run(number, phase, batch)
+        if self.ema:
+            # Early on the average is taken over as many steps as there have been.
+            decay = min(self.ema, (1.0 + position) / (10.0 + position))
+            torch._foreach_lerp_(self._averages, self._sources, 1.0 - decay)
+        self.position = position + 1
+
+    def _run(self, number: int, phase: Phase, batch: Batch) -> None:
+        frozen = self._frozen_norms[number]
+        for norm in frozen:
+            norm.track_running_stats = False
+        try:
+            with self._autocast():
+                terms = phase.loss(self.networks, batch)
+        finally:
+            for norm in frozen:
+                norm.track_running_stats = True
+        groups = [name for name in terms if name in self.parameters]
+        if phase.groups is not None and set(groups) != set(phase.groups):
+            raise ValueError(
+                f"a phase of the groups {phase.groups} returned losses for {tuple(groups)}"
+            )
+        # All gradients first, then all steps: every group moves from the same point.
+        gradients = [
+            torch.autograd.grad(
+                terms[group],
+                self.parameters[group],
+                retain_graph=True if group != groups[-1] else None,
+                allow_unused=True,
+            )
+            if self.parameters[group]
+            else ()
+            for group in groups
+        ]
+        for group, gradient in zip(groups, gradients, strict=True):
+            for parameter, value in zip(self.parameters[group], gradient, strict=True):
+                parameter.grad = value
+            if gradient:
+                self.optimizers[group].step()
+        names = tuple(f"loss_{k}" if k in self.parameters else k for k in terms)
+        values = torch.stack([v.detach().float() for v in terms.values()])
+        self._records[number].append((self.position, names, values))
+
+    def _draw_noise(self, batch: Batch) -> None:
+        for name, noise in self.system.noise.items():
+            noise.fill(self._noise[name], self._generator)
+            setattr(batch, name, self._noise[name])
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def read(self) -> tuple[dict[str, float], tuple[int, str] | None]:
+        """Mean of each term since `begin_epoch`, and the first (step, term) that is not finite.
+
+        The one place where the host waits for the device.
+        """
+        means: dict[str, float] = {}
+        bad: tuple[int, str] | None = None
+        for records in self._records:
+            if not records:
+                continue
+            steps = [step for step, _, _ in records]
+            names = records[0][1]
+            values = torch.stack([row for _, _, row in records]).double().cpu()
+            means.update(zip(names, values.mean(0).tolist(), strict=True))
+            wrong = (~values.isfinite()).nonzero()
+            if len(wrong):
+                row, column = wrong[0].tolist()
+                if bad is None or steps[row] < bad[0]:
+                    bad = steps[row], names[column]
+        return means, bad
+
+    def scheduled(self) -> dict[str, float]:
+        """Values of the schedules at the last step taken."""
+        progress = max(self.position - 1, 0) / self.total_steps
+        return {name: value(progress) for name, value in self.system.schedules.items()}
+
+    def is_finite(self) -> bool:
+        """Whether every weight and running statistic is a finite number."""
+        return all(
+            bool(value.isfinite().all())
+            for network in self.system.networks.values()
+            for value in network.state_dict().values()
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that training changes. Its tensors are copies, safe from later steps."""
+        return copy_state(
+            {
+                "position": self.position,
+                "networks": {k: m.state_dict() for k, m in self.system.networks.items()},
+                "averaged": {k: m.state_dict() for k, m in self.averaged.items()},
+                "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+            }
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, network in self.system.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, network in self.averaged.items():
+            network.load_state_dict(state["averaged"][name])
+        for group, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(copy_state(state["optimizers"][group]))
+        self.position = state["position"]
+
+
+def copy_state(state: Any) -> Any:
+    """A deep copy of nested dicts and lists that clones tensors (a state dict aliases them)."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, Mapping):
+        return {k: copy_state(v) for k, v in state.items()}
+    if isinstance(state, list):
+        return [copy_state(v) for v in state]
+    return state

@@ -1,0 +1,1 @@
+"""The systems as scikit-learn estimators."""

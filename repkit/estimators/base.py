@@ -1,0 +1,351 @@
+"""What every estimator shares: validation, seeds, device, precision, training, persistence."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import joblib
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+import repkit
+from repkit import persist
+from repkit.checkpoint import Checkpoints
+from repkit.data import to_device, to_float
+from repkit.engine import Engine
+from repkit.rng import isolated_rng
+from repkit.training import Training, train, weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Parameters that do not change what is learnt, so that a run may be resumed with others.
+NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state"}
+ROWS = 1024  # of one forward pass outside training, at most
+BLOCK = 64
+
+
+class Estimator(BaseEstimator):
+    """Base of the estimators. Subclasses store their parameters in ``__init__``, nothing else.
+
+    Attributes
+    ----------
+    networks_ : dict of str to nn.Module
+        The trained networks, in evaluation mode.
+    history_ : DataFrame
+        One row an epoch: epoch, step, a column for every term, seconds.
+    n_iter_ : int
+        Epochs trained.
+    input_shape_ : tuple of int
+        Shape of one sample.
+    device_ : torch.device
+        Where it was trained; after unpickling or loading, the CPU.
+    """
+
+    _fitted: ClassVar[tuple[str, ...]] = ()  # attributes that a model file holds
+    _code: ClassVar[tuple[str, ...]] = ()  # parameters that build networks
+
+    # Of the subclasses' common parameters.
+    device: str
+    precision: str
+    random_state: Any
+    checkpoint: str | os.PathLike[str] | None
+    warm_start: bool
+    max_epochs: int
+    callbacks: Any
+    verbose: int
+
+    networks_: dict[str, nn.Module]
+    weights_: dict[str, dict[str, dict[str, Tensor]]]
+    history_: pd.DataFrame
+    input_shape_: tuple[int, ...]
+    device_: torch.device
+
+    # ---------------------------------------------------------------- input
+
+    def _check_X(self, X: Any, *, reset: bool) -> np.ndarray:
+        """Validated samples ``(n, ...)``: float32, float64 or uint8; a memory map stays one."""
+        if not reset:
+            check_is_fitted(self)
+        if isinstance(X, Tensor):
+            X = X.detach().cpu().numpy()
+        given = X
+        images = getattr(X, "ndim", 2) > 2
+        kinds = [np.float64, np.float32, np.uint8] if images else [np.float64, np.float32]
+        X = validate_data(
+            self, X, dtype=kinds, allow_nd=True, reset=reset, ensure_min_samples=2 if reset else 1
+        )
+        if X.ndim > 4:
+            raise ValueError(
+                f"X has {X.ndim} dimensions; give (n, features), (n, height, width) or "
+                "(n, channels, height, width)"
+            )
+        if 0 in X.shape:
+            raise ValueError(f"X has an empty dimension: its shape is {X.shape}")
+        if isinstance(given, np.memmap) and given.dtype == X.dtype:
+            X = given
+        if reset:
+            self.input_shape_ = X.shape[1:]
+        elif X.shape[1:] != self.input_shape_:
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on "
+                f"samples of shape {self.input_shape_}"
+            )
+        return X
+
+    def _check_choice(self, **choices: tuple[Any, ...]) -> None:
+        for name, allowed in choices.items():
+            value = getattr(self, name)
+            if not any(value is a or (type(value) is type(a) and value == a) for a in allowed):
+                raise ValueError(f"{name} must be one of {list(allowed)}, not {value!r}")
+
+    def _check_number(self, **ranges: tuple[float, float]) -> None:
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+                raise TypeError(f"{name} must be a number, not {value!r}")
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
+
+    def _check_integer(self, **lowest: int) -> None:
+        for name, low in lowest.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+                raise ValueError(f"{name} must be an integer of at least {low}, not {value!r}")
+
+    # ---------------------------------------------------------------- where and how
+
+    def _resolve_device(self) -> torch.device:
+        if self.device == "auto":
+            if torch.cuda.is_available():
+                return torch.device("cuda")
+            return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device={self.device!r} is not available: {error}") from error
+        return device
+
+    def _resolve_precision(self, device: torch.device, networks: dict[str, nn.Module]) -> str:
+        """bf16 where it is quick and was measured to cost no accuracy: convolutions."""
+        self._check_choice(precision=("auto", "fp32", "bf16"))
+        if self.precision != "auto":
+            return self.precision
+        convolutions = any(
+            isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+            for network in networks.values()
+            for m in network.modules()
+        )
+        return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    # ---------------------------------------------------------------- training
+
+    @contextmanager
+    def _training(self, data: Any) -> Iterator[tuple[torch.device, int, Checkpoints | None]]:
+        """Device, seed and checkpoints of a fit; the caller's random state is left alone.
+
+        Without a fixed ``random_state`` the seed of a run in ``checkpoint`` is taken over.
+        """
+        device = self._resolve_device()
+        seed, checkpoints = self._seed(), None
+        if self.checkpoint is not None:
+            checkpoints = Checkpoints(self.checkpoint, self._fingerprint(data))
+            state = checkpoints.load()
+            if state is not None:
+                seed = state["seed"]
+            checkpoints.extra["seed"] = seed
+        with isolated_rng(device):
+            yield device, seed, checkpoints
+
+    def _fingerprint(self, data: Any) -> str:
+        params = {
+            k: describe(v) for k, v in self.get_params(deep=False).items() if k not in NEUTRAL
+        }
+        if isinstance(self.random_state, int | np.integer):
+            params["random_state"] = int(self.random_state)
+        return str(joblib.hash((type(self).__name__, sorted(params.items()), data)))
+
+    def _train(
+        self,
+        engine: Engine,
+        *,
+        checkpoints: Checkpoints | None,
+        evaluate: Callable[[], dict[str, float]],
+        select: str | None = None,
+    ) -> Training:
+        """Train, and set ``history_``, ``n_iter_`` and the weights that predict."""
+        result = train(
+            engine,
+            max_epochs=self.max_epochs,
+            checkpoints=checkpoints,
+            callbacks=self.callbacks or (),
+            evaluate=evaluate,
+            select=select,
+            verbose=self.verbose,
+        )
+        import pandas as pd
+
+        self.history_ = pd.DataFrame(result.history)
+        self.n_iter_ = sum("failed_step" not in row for row in result.history)
+        self.weights_ = {"last": weights(engine)}
+        if result.best is not None:
+            self.weights_["selected"] = result.best
+            self.selected_epoch_ = result.best_epoch
+        self.networks_ = dict(engine.system.networks)
+        for network in self.networks_.values():
+            for parameter in network.parameters():
+                parameter.grad = None
+        return result
+
+    def use(self, which: str) -> Self:
+        """Predict with the weights of the ``"last"`` epoch or of the ``"selected"`` one.
+
+        Raises
+        ------
+        ValueError
+            If there are no such weights: ``"selected"`` needs the parameter ``select``.
+        """
+        check_is_fitted(self)
+        if which not in self.weights_:
+            raise ValueError(f"which must be one of {list(self.weights_)}, not {which!r}")
+        for name, network in self.networks_.items():
+            network.load_state_dict(self.weights_[which][name])
+        return self
+
+    # ---------------------------------------------------------------- use
+
+    @torch.no_grad()
+    def _apply(
+        self, function: Callable[[Tensor, np.ndarray], Tensor], X: np.ndarray, rows: np.ndarray
+    ) -> np.ndarray:
+        """``function`` over the rows of X, and a value for each, in bounded memory."""
+        device = next(self.networks_["F"].parameters(), torch.empty(0)).device
+        parts = []
+        for start in range(0, len(X), ROWS):
+            # Whole multiples of BLOCK rows: matrix kernels for odd sizes round differently, and a
+            # row's result should not depend on how many others come with it.
+            stop = min(start + ROWS, len(X))
+            part = np.minimum(
+                np.arange(start, start + -(-(stop - start) // BLOCK) * BLOCK), stop - 1
+            )
+            x = to_float(torch.as_tensor(to_device(np.array(X[part]), device)))
+            out = function(x, rows[part])[: stop - start]
+            parts.append(out.float().cpu().numpy())
+        return np.concatenate(parts)
+
+    @staticmethod
+    def _like(out: np.ndarray, X: np.ndarray) -> np.ndarray:
+        """The output in the input's precision: float64 for float64, else float32."""
+        return out.astype(np.float64 if X.dtype == np.float64 else np.float32, copy=False)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "networks_" in state:
+            # On the CPU, so that it opens on a machine without the device.
+            state["networks_"] = persist.on_cpu(state["networks_"])
+            state["weights_"] = persist.on_cpu(state["weights_"])
+            state["device_"] = torch.device("cpu")
+        return state
+
+    # ---------------------------------------------------------------- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one safetensors file: weights, and a JSON header.
+
+        Parameters that are code (modules, callables) are not written; `repkit.load` takes them as
+        keywords.
+        """
+        check_is_fitted(self)
+        params, code = {}, []
+        for name, value in self.get_params(deep=False).items():
+            try:
+                json.dumps(value, default=persist.encode)
+                params[name] = value
+            except TypeError:
+                code.append(name)
+        header = {
+            "class": type(self).__name__,
+            "versions": {"repkit": repkit.__version__, "torch": str(torch.__version__)},
+            "params": params,
+            "code": code,
+            "fitted": {k: getattr(self, k) for k in self._fitted if hasattr(self, k)},
+            "history": self.history_.to_dict("records"),
+        }
+        tensors = {
+            f"{which}/{network}/{key}": value
+            for which, networks in self.weights_.items()
+            for network, state in networks.items()
+            for key, value in state.items()
+        }
+        persist.save(Path(path), header, tensors)
+
+    def _from_file(
+        self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
+    ) -> None:
+        """Become what was saved; the networks' sizes are compared before memory is taken."""
+        import pandas as pd
+
+        unknown = set(fitted) - set(self._fitted)
+        if unknown:
+            raise persist.ModelFileError(f"unknown fitted attributes {sorted(unknown)}")
+        self.weights_ = {}
+        try:
+            for name, value in fitted.items():
+                setattr(self, name, tuple(value) if name == "input_shape_" else value)
+            for path, tensor in tensors.items():
+                which, part, key = path.split("/")
+                self.weights_.setdefault(which, {}).setdefault(part, {})[key] = tensor
+            with torch.device("meta"):
+                networks = self._networks()
+            for name, network in networks.items():
+                network.load_state_dict(self.weights_["last"][name], assign=True)
+        except (AttributeError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise persist.ModelFileError(
+                f"the weights do not fit the {type(self).__name__} that the header describes: "
+                f"{error}"
+            ) from error
+        self.networks_ = {k: m.eval() for k, m in networks.items()}
+        self.history_ = pd.DataFrame(history)
+        self.device_ = torch.device("cpu")
+        self.use("selected" if "selected" in self.weights_ else "last")
+
+    def _networks(self) -> dict[str, nn.Module]:
+        """New networks for the parameters and the fitted shapes."""
+        raise NotImplementedError
+
+
+def describe(value: Any) -> Any:
+    """What stands for a parameter in a fingerprint: code by its name, a module by its weights."""
+    if isinstance(value, nn.Module):
+        return repr(value), joblib.hash([v.cpu().numpy() for v in value.state_dict().values()])
+    if callable(value):
+        return getattr(value, "__module__", ""), getattr(value, "__qualname__", repr(type(value)))
+    return value
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return False

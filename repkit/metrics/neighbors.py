@@ -1,0 +1,175 @@
+"""Exact nearest neighbours on the device, in bounded memory."""
+
+from __future__ import annotations
+
+from math import isqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._arrays import as_numpy, resolve_device
+
+if TYPE_CHECKING:
+    import torch
+
+
+def nearest_neighbors(
+    X_reference: Any,
+    X_query: Any,
+    n_neighbors: int = 1,
+    *,
+    metric: str = "euclidean",
+    device: Any = "auto",
+    batch_bytes: int = 2**28,
+) -> np.ndarray:
+    """Find the nearest reference rows of every query row, exactly.
+
+    References and queries are walked in blocks and the best `n_neighbors` so far are kept, so that
+    the full matrix of distances never exists: besides the inputs and the result, about
+    `batch_bytes` are in use whatever the sizes.
+
+    Parameters
+    ----------
+    X_reference : array or tensor of shape (n_reference, ...)
+        Rows searched. A memmap is read block by block. Samples are flattened.
+    X_query : array or tensor of shape (n_query, ...)
+        Rows whose neighbours are wanted.
+    n_neighbors : int, default=1
+        How many neighbours, at most n_reference.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        Cosine treats a row of zeros as orthogonal to everything, as scikit-learn does.
+    device : str or torch.device, default="auto"
+        Where the distances are computed; "auto" takes cuda, mps or cpu, the first there is.
+    batch_bytes : int, default=2**28
+        Memory for the blocks.
+
+    Returns
+    -------
+    index : ndarray of shape (n_query, n_neighbors)
+        Rows of `X_reference`, nearest first. The order among equal distances is not specified.
+
+    Raises
+    ------
+    ValueError
+        On empty, ragged or not finite input, different widths, an unknown metric, `n_neighbors`
+        out of range, or `batch_bytes` too small for a single row.
+    """
+    import torch
+
+    reference, width = _rows(X_reference, "X_reference")
+    query, query_width = _rows(X_query, "X_query")
+    if width != query_width:
+        raise ValueError(
+            f"X_reference has {width} features but X_query has {query_width}: "
+            "both must come from the same representation."
+        )
+    if metric not in ("euclidean", "cosine"):
+        raise ValueError(f"metric={metric!r} is unknown; choose 'euclidean' or 'cosine'.")
+    if not 1 <= n_neighbors <= len(reference):
+        raise ValueError(
+            f"n_neighbors={n_neighbors} is not in 1..{len(reference)}, the number of reference "
+            "rows: lower it or give more rows."
+        )
+    where = resolve_device(device)
+    # double precision only where the caller has it and the device knows it
+    double = where.type != "mps" and any(_is_double(X) for X in (reference, query))
+    dtype = torch.float64 if double else torch.float32
+    size = block_rows(width, n_neighbors, 8 if double else 4, batch_bytes)
+    cosine = metric == "cosine"
+
+    best = torch.full((len(query), n_neighbors), torch.inf, dtype=dtype, device=where)
+    index = torch.zeros((len(query), n_neighbors), dtype=torch.int64, device=where)
+    centre = None
+    for r in range(0, len(reference), size):
+        R = _load(reference, slice(r, r + size), where, dtype)
+        if not cosine:
+            # |q-r|^2 is computed from products, which lose digits far from the origin. Distances
+            # do not change under a shift and any shift near the data will do.
+            centre = R.mean(dim=0) if centre is None else centre
+            R -= centre
+        norm = _squared_norms(R, reference, slice(r, r + size), "X_reference")
+        if cosine:
+            R /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
+        # |q-r|^2 / 2 = |q|^2 / 2 + |r|^2 / 2 - qr, and |q|^2 does not change the order
+        offset = torch.zeros_like(norm) if cosine else norm / 2
+        for q in range(0, len(query), size):
+            rows = slice(q, q + size)
+            Q = _load(query, rows, where, dtype)
+            if centre is not None:
+                Q -= centre
+            norm = _squared_norms(Q, query, rows, "X_query")
+            if cosine:
+                Q /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
+            cost = torch.addmm(offset, Q, R.T, alpha=-1)
+            value, column = cost.topk(min(n_neighbors, len(R)), largest=False)
+            value = torch.cat([best[rows], value], dim=1)
+            column = torch.cat([index[rows], column + r], dim=1)
+            best[rows], kept = value.topk(n_neighbors, largest=False)
+            index[rows] = column.gather(1, kept)
+    return index.cpu().numpy()
+
+
+def block_rows(width: int, n_neighbors: int, itemsize: int, batch_bytes: int) -> int:
+    """Give the number of rows of a block that keeps one step within `batch_bytes`.
+
+    A step of s x s rows holds s^2 costs, up to two copies of both blocks of rows (4 s width) and
+    the candidates with their 8-byte indices, old and merged (at most 12 s n_neighbors).
+    """
+    budget, b = int(batch_bytes) // itemsize, 2 * width + 6 * n_neighbors
+    size = isqrt(b * b + budget) - b  # root of s^2 + 2 b s = budget
+    if size < 1:
+        raise ValueError(
+            f"batch_bytes={batch_bytes} is too small for one row of {width} features and "
+            f"{n_neighbors} neighbours; pass at least {(2 * b + 1) * itemsize}."
+        )
+    return size
+
+
+def _rows(X: Any, name: str) -> tuple[Any, int]:
+    """Check the shape of `X` without reading it, so that a memmap stays on disk."""
+    if hasattr(X, "toarray"):
+        raise ValueError(f"{name} is a sparse matrix; pass {name}.toarray().")
+    X = X if hasattr(X, "detach") or isinstance(X, np.ndarray) else as_numpy(X)
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "fiub":
+        raise ValueError(f"{name} has dtype {X.dtype}; wanted real numbers: encode or cast it.")
+    width = int(np.prod(X.shape[1:]))
+    if X.ndim < 2 or len(X) == 0 or width == 0:
+        raise ValueError(
+            f"{name} has shape {tuple(X.shape)}; wanted (n_samples, n_features), both at least 1."
+        )
+    return X, width
+
+
+def _is_double(X: Any) -> bool:
+    if isinstance(X, np.ndarray):
+        return np.result_type(X.dtype, np.float32) == np.float64
+    return str(X.dtype) in ("torch.float64", "torch.int64", "torch.int32")
+
+
+def _load(X: Any, rows: slice, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Copy some rows to the device: always a copy, for it is changed in place afterwards."""
+    import torch
+
+    part = X[rows]
+    if isinstance(part, np.ndarray):
+        part = torch.from_numpy(np.array(part, dtype=str(dtype).removeprefix("torch.")))
+        part = part.to(device)
+    else:
+        part = part.detach().to(device, dtype, copy=True)
+    return part.reshape(len(part), -1)
+
+
+def _squared_norms(block: torch.Tensor, X: Any, rows: slice, name: str) -> torch.Tensor:
+    """Give |x|^2 of each row; it is finite only if the row is, which makes the check cheap."""
+    norm = block.square().sum(dim=1)
+    if not norm.isfinite().all():
+        row = rows.start + int((~norm.isfinite()).nonzero()[0])
+        if np.isfinite(as_numpy(X[row])).all():
+            raise ValueError(
+                f"{name} is too large to square in {block.dtype} (row {row}): scale it or pass "
+                "float64."
+            )
+        raise ValueError(
+            f"{name} contains NaN or infinity (first in row {row}): drop or impute those rows."
+        )
+    return norm

@@ -1,0 +1,179 @@
+"""Probes: how much of the labels a frozen representation gives away to a simple classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._arrays import feature_matrix, label_vector, same_width
+from .neighbors import nearest_neighbors
+
+
+def linear_probe(
+    X_train: Any,
+    y_train: Any,
+    X_test: Any,
+    y_test: Any,
+    *,
+    C: float = 1.0,
+    max_iter: int = 1000,
+) -> dict[str, float]:
+    r"""Score multinomial logistic regression on standardised features.
+
+    With :math:`z` the features at zero mean and unit deviation over the *training* rows, minimise
+    :math:`\tfrac12\|W\|^2 + C\sum_i -\log\mathrm{softmax}(Wz_i + b)_{y_i}`
+    (scikit-learn's ``LogisticRegression``, L-BFGS) and count the correct test rows. Choose `C` on
+    a part of the training rows; the test rows are for the last call alone.
+
+    Parameters
+    ----------
+    X_train, X_test : array of shape (n_samples, ...)
+        Features; samples are flattened.
+    y_train, y_test : array of shape (n_samples,)
+        Labels of at least two classes; every class of `y_test` must be in `y_train`.
+    C : float, default=1.0
+        Inverse strength of the L2 penalty.
+    max_iter : int, default=1000
+        Limit of the optimiser, which warns (``ConvergenceWarning``) when it is reached.
+
+    Returns
+    -------
+    scores : dict of str to float
+        ``accuracy``, ``balanced_accuracy`` (mean over classes), ``log_loss`` (nats per row) on the
+        test rows, and ``train_accuracy``.
+
+    Raises
+    ------
+    ValueError
+        On not finite or empty input, shapes that do not match, one class, or unseen test classes.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X_train, X_test = feature_matrix(X_train, "X_train"), feature_matrix(X_test, "X_test")
+    same_width(X_train, X_test, ("X_train", "X_test"))
+    y_train = label_vector(y_train, "y_train", len(X_train))
+    y_test = label_vector(y_test, "y_test", len(X_test))
+    classes = _classes(y_train, y_test)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=max_iter))
+    probe.fit(X_train, y_train)
+    proba = probe.predict_proba(X_test)
+    scores = _accuracies(y_test, classes[proba.argmax(axis=1)])
+    true = proba[np.arange(len(proba)), np.searchsorted(classes, y_test)]
+    # a probability that underflows to 0 would turn one wrong row into an infinite mean
+    scores["log_loss"] = float(-np.log(np.maximum(true, np.finfo(proba.dtype).tiny)).mean())
+    scores["train_accuracy"] = float(np.mean(probe.predict(X_train) == y_train))
+    return scores
+
+
+def knn_probe(
+    X_train: Any,
+    y_train: Any,
+    X_test: Any,
+    y_test: Any,
+    n_neighbors: int = 1,
+    metric: str = "euclidean",
+    *,
+    device: Any = "auto",
+    batch_bytes: int = 2**28,
+) -> dict[str, float]:
+    """Score the k-nearest-neighbour classifier of the training rows on the test rows.
+
+    Exact search on the device in bounded memory (see :func:`nearest_neighbors`): 60 000 x 10 000
+    rows need `batch_bytes`, not the 2.4 GB of their distances.
+
+    Parameters
+    ----------
+    X_train, X_test : array or tensor of shape (n_samples, ...)
+        Features; samples are flattened and taken as they are, without standardisation.
+    y_train, y_test : array of shape (n_samples,)
+        Labels of at least two classes; every class of `y_test` must be in `y_train`.
+    n_neighbors, metric, device, batch_bytes
+        As in :func:`nearest_neighbors`.
+
+    Returns
+    -------
+    scores : dict of str to float
+        ``accuracy`` and ``balanced_accuracy`` (mean over classes).
+
+    Raises
+    ------
+    ValueError
+        As :func:`nearest_neighbors`, and on labels that do not match, are missing, of one class,
+        or unseen in training.
+    """
+    y_test = label_vector(y_test, "y_test", len(X_test))
+    _classes(label_vector(y_train, "y_train", len(X_train)), y_test)
+    predicted = knn_predict(
+        X_train, y_train, X_test, n_neighbors, metric, device=device, batch_bytes=batch_bytes
+    )
+    return _accuracies(y_test, predicted)
+
+
+def knn_predict(
+    X_train: Any,
+    y_train: Any,
+    X_test: Any,
+    n_neighbors: int = 1,
+    metric: str = "euclidean",
+    *,
+    device: Any = "auto",
+    batch_bytes: int = 2**28,
+) -> np.ndarray:
+    """Give the majority label of the nearest training rows of each test row.
+
+    Equal votes go to the smallest label, as in scikit-learn's ``KNeighborsClassifier``.
+
+    Parameters
+    ----------
+    X_train, y_train, X_test, n_neighbors, metric, device, batch_bytes
+        As in :func:`knn_probe`.
+
+    Returns
+    -------
+    y : ndarray of shape (n_test,)
+        Predicted labels, of the dtype of `y_train`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`knn_probe`.
+    """
+    y_train = label_vector(y_train, "y_train", len(X_train))
+    classes, code = np.unique(y_train, return_inverse=True)
+    index = nearest_neighbors(
+        X_train, X_test, n_neighbors, metric=metric, device=device, batch_bytes=batch_bytes
+    )
+    winner = np.empty(len(index), dtype=np.int64)
+    # the ballot box has one cell for each row and class: empty it before it grows large
+    rows = max(1, 2**22 // len(classes))
+    for start in range(0, len(index), rows):
+        votes = code[index[start : start + rows]]
+        cell = np.arange(len(votes))[:, None] * len(classes) + votes
+        ballot = np.bincount(cell.ravel(), minlength=len(votes) * len(classes))
+        winner[start : start + rows] = ballot.reshape(len(votes), -1).argmax(axis=1)
+    return classes[winner]
+
+
+def _classes(y_train: np.ndarray, y_test: np.ndarray) -> np.ndarray:
+    classes = np.unique(y_train)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y_train holds 1 class ({classes[0]!r}); a probe needs at least 2: "
+            "check the labels or the split."
+        )
+    unseen = np.setdiff1d(y_test, classes)
+    if len(unseen):
+        raise ValueError(
+            f"y_test holds classes that y_train lacks: {unseen[:5].tolist()}; add training rows "
+            "of these classes or drop the test rows."
+        )
+    return classes
+
+
+def _accuracies(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    right = predicted == y
+    balanced = np.mean([right[y == c].mean() for c in np.unique(y)])
+    return {"accuracy": float(right.mean()), "balanced_accuracy": float(balanced)}

@@ -1,0 +1,188 @@
+"""Scikit-learn scorers that choose an adapted model without target labels.
+
+All have the signature ``scorer(estimator, X, y=None, sample_domain=None) -> float``, **greater is
+better**, and follow skada's convention: source rows have ``sample_domain >= 0``, target rows
+``< 0``. Labels of target rows are never read and may hold anything. Within ``cross_val_score`` or
+``GridSearchCV``, `sample_domain` reaches the scorer by metadata routing::
+
+    sklearn.set_config(enable_metadata_routing=True)
+    GridSearchCV(model, grid, scoring=InfoMaxScorer()).fit(X, y, sample_domain=sample_domain)
+
+The score is that of the rows given: use few, large folds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
+
+from . import selection
+from ._arrays import as_numpy, label_vector, probability_matrix
+
+
+class Domains(NamedTuple):
+    """The rows of one call, parted; `y_source` is None where no labels were given."""
+
+    X_source: Any
+    X_target: Any
+    y_source: np.ndarray | None
+    domain_source: np.ndarray
+    domain_target: np.ndarray
+
+
+class DomainScorer(BaseEstimator):
+    """Base of the scorers: parts the rows by domain and leaves the number to `_score`.
+
+    A scorer is a scikit-learn object: it prints its parameters, can be cloned, and requests
+    `sample_domain` from the start (rename it with ``set_score_request(sample_domain="name")``).
+    """
+
+    # the routing of scikit-learn goes by the name `score`; `estimator` is no metadata
+    __metadata_request__score = {"sample_domain": True, "estimator": UNUSED}
+    _needs_labels = False
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None, sample_domain: Any = None) -> float:
+        """Score a fitted estimator; see :meth:`score`."""
+        return self.score(estimator, X, y, sample_domain=sample_domain)
+
+    def score(self, estimator: Any, X: Any, y: Any = None, sample_domain: Any = None) -> float:
+        """Score a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted model with the methods that the scorer names.
+        X : array, DataFrame, tensor or list of n_samples samples
+            Source and target rows.
+        y : array of shape (n_samples,), optional
+            Labels; only those of source rows are looked at, and only by some scorers.
+        sample_domain : array of shape (n_samples,)
+            Source rows >= 0, target rows < 0.
+
+        Returns
+        -------
+        score : float
+            Greater is better.
+
+        Raises
+        ------
+        ValueError
+            Without target rows, or without the source rows or labels that the scorer needs.
+        TypeError
+            When the estimator lacks a method.
+        """
+        return float(self._score(estimator, self._part(X, y, sample_domain)))
+
+    def _score(self, estimator: Any, rows: Domains) -> float:
+        raise NotImplementedError
+
+    def _part(self, X: Any, y: Any, sample_domain: Any) -> Domains:
+        name = type(self).__name__
+        if sample_domain is None:
+            raise ValueError(
+                f"{name} got no sample_domain, so every row counts as source and there is no "
+                "target to score: pass sample_domain (source >= 0, target < 0). In GridSearchCV "
+                "or cross_val_score this takes sklearn.set_config(enable_metadata_routing=True)."
+            )
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        domain = label_vector(sample_domain, "sample_domain", n_samples)
+        if domain.dtype.kind not in "iuf":
+            raise ValueError(f"sample_domain has dtype {domain.dtype}; wanted integers.")
+        source, target = np.flatnonzero(domain >= 0), np.flatnonzero(domain < 0)
+        if len(target) == 0:
+            raise ValueError(
+                f"{name} found no target rows (sample_domain < 0) among {n_samples}: give target "
+                "rows a negative code, and check that every fold has some."
+            )
+        y_source = None
+        if self._needs_labels:
+            if y is None:
+                raise ValueError(f"{name} needs y, the labels of the source rows.")
+            if len(source) < 4:
+                raise ValueError(
+                    f"{name} found {len(source)} source rows (sample_domain >= 0) among "
+                    f"{n_samples}; at least 4 needed, for they are split in two."
+                )
+            y = as_numpy(y)
+            if len(y) != n_samples:
+                raise ValueError(f"y has {len(y)} entries for {n_samples} rows of X.")
+            # target labels go no further than this line
+            y_source = label_vector(y[source], "y of the source rows", len(source))
+        return Domains(take(X, source), take(X, target), y_source, domain[source], domain[target])
+
+
+class EntropyScorer(DomainScorer):
+    """Minus the mean entropy of the predictions on target rows (Morerio et al. 2018).
+
+    Needs ``predict_proba``. See :func:`~repkit.metrics.prediction_entropy`.
+
+    *When it misleads*: it rewards confidence, right or wrong. A model that gives every target row
+    to one class with probability 1 has the best possible score, and longer training or a larger
+    scale of the logits improves it at the same predictions. :class:`InfoMaxScorer` sees the first
+    of these.
+    """
+
+    def _score(self, estimator: Any, rows: Domains) -> float:
+        return -selection.prediction_entropy(call(self, estimator, "predict_proba", rows.X_target))
+
+
+class InfoMaxScorer(DomainScorer):
+    """Mutual information between target rows and their predicted classes (Shi and Sha 2012).
+
+    Needs ``predict_proba``. See :func:`~repkit.metrics.information_maximisation`.
+
+    *When it misleads*: it takes the target's classes to be balanced, and so prefers a model that
+    spreads its predictions evenly over one that follows a truly uneven target. Like the entropy it
+    cannot see confident mistakes: swapping two classes everywhere does not change it.
+    """
+
+    def _score(self, estimator: Any, rows: Domains) -> float:
+        proba = call(self, estimator, "predict_proba", rows.X_target)
+        return selection.information_maximisation(proba)
+
+
+class SNDScorer(DomainScorer):
+    """Soft neighbourhood density of the target predictions (Saito et al. 2021).
+
+    Needs ``predict_proba``. See :func:`~repkit.metrics.soft_neighbourhood_density`.
+
+    *When it misleads*: one single dense blob is the densest neighbourhood of all, so a model that
+    predicts the same for every row reaches the upper bound log(n - 1). The authors advise to look
+    at models with reasonable source accuracy only. Scores over different numbers of target rows
+    do not compare.
+
+    Parameters
+    ----------
+    temperature : float, default=0.05
+        Temperature of the similarities.
+    """
+
+    def __init__(self, temperature: float = 0.05) -> None:
+        self.temperature = temperature
+
+    def _score(self, estimator: Any, rows: Domains) -> float:
+        proba = call(self, estimator, "predict_proba", rows.X_target)
+        return selection.soft_neighbourhood_density(
+            probability_matrix(proba), temperature=self.temperature
+        )
+
+
+def take(X: Any, rows: np.ndarray) -> Any:
+    """Select rows of an array, DataFrame, tensor, or list of samples."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    return X[rows] if hasattr(X, "shape") else [X[i] for i in rows]
+
+
+def call(scorer: Any, estimator: Any, method: str, X: Any) -> Any:
+    """Call a method of the estimator, or say which scorer misses it."""
+    if not hasattr(estimator, method):
+        hint = "; pass features='input' or a function (estimator, X) -> features"
+        raise TypeError(
+            f"{type(scorer).__name__} needs estimator.{method}, which "
+            f"{type(estimator).__name__} lacks{hint if method == 'transform' else ''}."
+        )
+    return getattr(estimator, method)(X)

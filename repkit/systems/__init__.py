@@ -1,0 +1,1 @@
+"""The papers' algorithms, one page each, as systems for the engine."""

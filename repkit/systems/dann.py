@@ -1,0 +1,170 @@
+"""Domain-adversarial training: Ganin et al. 2016; conditional form: Long et al. 2018.
+
+The label predictor C and the domain classifier D read the features f = F(x); y are labels, known
+on the first rows of a batch only, and d the domain of every row. With the two cross-entropies
+L_y(C(f), y) and L_d(D(f), d),
+
+    D minimises L_d,     C minimises L_y,     F minimises L_y - lam L_d     (equations 10 to 15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from repkit.data import Batch, to_float
+from repkit.engine import Phase, System
+from repkit.losses import entropy, information, multilinear, reverse
+from repkit.nets import set_rows
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is added to the paper's two losses, each off by default.
+
+    Parameters
+    ----------
+    conditional : {False, True, "entropy"}
+        D reads the multilinear map of f and the predicted probabilities (CDAN, equation 6);
+        "entropy" weights rows by ``1 + exp(-H)``, so that certain ones count more (CDAN+E).
+    entropy : float
+        Weight of `losses.information` on the target predictions.
+    pseudo : float
+        Weight of the cross-entropy between the averaged networks' prediction on the target rows as
+        they are, where it is certain enough, and the prediction on their augmented view (French et
+        al. 2018).
+    threshold : float
+        The probability from which on a prediction is certain.
+    augment : callable, optional
+        Maps a float batch to one of the same shape, labels kept; it draws from torch's global
+        generator. The batch of the forward pass goes through it.
+    """
+
+    conditional: bool | str = False
+    entropy: float = 0.0
+    pseudo: float = 0.0
+    threshold: float = 0.9
+    augment: Callable[[Tensor], Tensor] | None = None
+
+
+def dann(
+    networks: Mapping[str, nn.Module],
+    *,
+    labelled: int,
+    layout: Sequence[tuple[int, int]] | None = None,
+    lam: Callable[[float], float],
+    late: Callable[[float], float] = lambda progress: 1.0,
+    training: str = "joint",
+    d_steps: int = 1,
+    objective: Objective = Objective(),
+) -> System:
+    """The system with the networks F, C and D; without D, plain supervised training.
+
+    Parameters
+    ----------
+    networks : mapping
+        F: ``x -> (n, features)``, C: ``-> (n, classes)`` logits, D: ``-> (n, domains)`` logits.
+    labelled : int
+        Number of rows of a batch, from the first, whose ``y`` is used. No other is ever read.
+    layout : sequence of (count, domain), optional
+        The parts of a batch, in order; needed where F has statistics for each domain apart.
+    lam : callable
+        Progress to the weight of the domain loss in F.
+    late : callable
+        Progress to the factor of the weights ``entropy`` and ``pseudo``.
+    training : {"joint", "alternating"}
+        One step of all networks through the reversal, or D, then C, then F, each on its own.
+    d_steps : int
+        Steps of D in every step of an alternating training.
+    objective : Objective
+    """
+    o = objective
+    parts = layout or ()
+    starts = accumulate((count for count, _ in parts), initial=0)
+    target = [part for part, start in zip(parts, starts, strict=False) if start >= labelled]
+
+    def forward(n: SimpleNamespace, b: Batch) -> None:
+        x = to_float(b.x)
+        if layout:
+            set_rows(n.F, layout)
+        b.f = n.F(x if o.augment is None else o.augment(x))
+        if o.pseudo and "D" in networks:
+            # The teacher's labels; b.y of these rows is not touched.
+            if layout:
+                set_rows(n.ema.F, target)
+            proba = F.softmax(n.ema.C(n.ema.F(x[labelled:])).float(), 1)
+            b.certainty, b.guess = proba.max(1)
+
+    def label_loss(n: SimpleNamespace, b: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        adapting = "D" in networks and bool(o.entropy or o.pseudo)
+        logits = n.C(b.f if adapting else b.f[:labelled]).float()
+        loss = F.cross_entropy(logits[:labelled], b.y[:labelled])
+        logs = {"label_loss": loss}
+        if adapting and o.entropy:
+            logs["information_loss"] = information(logits[labelled:])
+            loss = loss + o.entropy * b.late * logs["information_loss"]
+        if adapting and o.pseudo:
+            rows = F.cross_entropy(logits[labelled:], b.guess, reduction="none")
+            # Over all rows, not over the certain ones: few certain rows are little evidence.
+            logs["pseudo_loss"] = torch.where(b.certainty >= o.threshold, rows, 0.0).mean()
+            loss = loss + o.pseudo * b.late * logs["pseudo_loss"]
+        return loss, logs
+
+    def domain_loss(n: SimpleNamespace, b: Batch, features: Tensor) -> Tensor:
+        if not o.conditional:
+            return F.cross_entropy(n.D(features).float(), b.domain)
+        with torch.no_grad():  # the prediction is a condition: it is not trained to fool D
+            logits = n.C(b.f).float()
+        rows = F.cross_entropy(
+            n.D(multilinear(features.float(), F.softmax(logits, 1))).float(),
+            b.domain,
+            reduction="none",
+        )
+        if o.conditional != "entropy":
+            return rows.mean()
+        weight = 1.0 + torch.exp(-entropy(logits))
+        return (weight * rows).sum() / weight.sum()
+
+    def supervised(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
+        loss, logs = label_loss(n, b)
+        return {"net": loss, **logs}
+
+    def joint(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
+        label, logs = label_loss(n, b)
+        domain = domain_loss(n, b, reverse(b.f, b.lam))
+        return {"net": label + domain, **logs, "domain_loss": domain}
+
+    def domain_classifier(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
+        return {"D": domain_loss(n, b, b.f)}
+
+    def label_predictor(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
+        return {"C": label_loss(n, b)[0]}
+
+    def feature_extractor(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
+        label, logs = label_loss(n, b)
+        domain = domain_loss(n, b, b.f)
+        return {"F": label - b.lam * domain, **logs, "domain_loss": domain}
+
+    schedules = {"lam": lam} if "D" in networks else {}
+    if o.entropy or o.pseudo:
+        schedules["late"] = late
+    if "D" not in networks:
+        phases: tuple[Phase, ...] = (Phase(supervised),)
+        groups: dict[str, tuple[str, ...]] = {"net": ("F", "C")}
+    elif training == "joint":
+        phases, groups = (Phase(joint),), {"net": ("F", "C", "D")}
+    else:
+        # f serves all three phases: F, the only network it depends on, steps last.
+        groups = {"D": ("D",), "C": ("C",), "F": ("F",)}
+        phases = (
+            Phase(domain_classifier, ("D",), times=d_steps),
+            Phase(label_predictor, ("C",)),
+            Phase(feature_extractor, ("F",)),
+        )
+    return System(networks, groups, phases, forward=forward, schedules=schedules)

@@ -1,0 +1,382 @@
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, ShuffleSplit, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from repkit.metrics import (
+    DEVScorer,
+    EntropyScorer,
+    InfoMaxScorer,
+    IWVScorer,
+    ReverseValidationScorer,
+    SNDScorer,
+    information_maximisation,
+    prediction_entropy,
+    soft_neighbourhood_density,
+)
+
+ALL = [
+    EntropyScorer(),
+    InfoMaxScorer(),
+    SNDScorer(),
+    IWVScorer(),
+    IWVScorer(loss="log"),
+    DEVScorer(),
+    DEVScorer(loss="log", features="input"),
+    ReverseValidationScorer(),
+]
+
+
+@pytest.fixture
+def routing():
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+class OneColumn(ClassifierMixin, BaseEstimator):
+    """Logistic regression on one column of the source rows: a stand-in for an adapted model."""
+
+    __metadata_request__fit = {"sample_domain": True}
+
+    def __init__(self, column=0):
+        self.column = column
+
+    def fit(self, X, y, sample_domain=None):
+        source = np.full(len(X), True) if sample_domain is None else np.asarray(sample_domain) >= 0
+        y = np.asarray(y)[source]
+        assert not (y == MASK).any(), "a masked target label was read"
+        self.model_ = LogisticRegression().fit(self.transform(X)[source], y.astype(int))
+        self.classes_ = self.model_.classes_
+        self.domains_seen_ = None if sample_domain is None else set(np.unique(sample_domain))
+        return self
+
+    def transform(self, X):
+        return np.asarray(X)[:, [self.column]]
+
+    def predict(self, X):
+        return self.model_.predict(self.transform(X))
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(self.transform(X))
+
+
+MASK = -9
+
+
+def shift(moved, n=200, seed=0):
+    """Two classes told apart by both columns in the source; in the target column 0 still does so,
+    column 1 is whatever `moved` makes of the generator, the true classes and the size."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, 2 * n)
+    X = rng.normal(size=(2 * n, 2)) + (4 * y - 2)[:, None]
+    X[n:, 1] = moved(rng, y[n:], n)
+    domain = np.repeat([1, -2], n)
+    return X, np.where(domain >= 0, y, MASK), domain, y
+
+
+def collapsed(rng, y, n):
+    return rng.normal(size=n) + 9
+
+
+def ambiguous(rng, y, n):
+    return rng.normal(size=n) / 4
+
+
+def unrelated(rng, y, n):
+    return 2 * rng.permuted(2 * y - 1.0) + rng.normal(size=n)
+
+
+def good_and_bad(scorer, moved):
+    X, y, domain, _ = shift(moved)
+    models = [OneColumn(c).fit(X, y, sample_domain=domain) for c in (0, 1)]
+    return [scorer(m, X, y, sample_domain=domain) for m in models]
+
+
+@pytest.mark.parametrize(
+    ("scorer", "moved"),
+    [
+        (EntropyScorer(), ambiguous),
+        (InfoMaxScorer(), ambiguous),
+        (InfoMaxScorer(), collapsed),
+        (ReverseValidationScorer(), collapsed),
+    ],
+)
+def test_a_good_model_beats_a_bad_one(scorer, moved):
+    good, bad = good_and_bad(scorer, moved)
+    assert good > bad + 0.1
+
+
+@pytest.mark.parametrize(
+    ("scorer", "moved"),
+    [
+        (EntropyScorer(), collapsed),  # confident collapse
+        (SNDScorer(), collapsed),  # one dense blob
+        (ReverseValidationScorer(), unrelated),  # a useless feature leads there and back
+    ],
+)
+def test_where_the_docstrings_say_it_misleads(scorer, moved):
+    good, bad = good_and_bad(scorer, moved)
+    assert bad > good - 0.02
+
+
+class Given:
+    """A model on one input x that holds fixed answers."""
+
+    classes_ = np.array([0, 1])
+
+    def __init__(self, predict):
+        self._predict = predict
+
+    def predict(self, X):
+        return self._predict(X[:, 0]).astype(int)
+
+    def predict_proba(self, X):
+        p = np.where(self.predict(X) == 1, 0.9, 0.1)
+        return np.stack([1 - p, p], axis=1)
+
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.parametrize("loss", ["zero_one", "log"])
+@pytest.mark.parametrize("scorer", [IWVScorer, DEVScorer])
+def test_weights_reverse_the_order_of_the_source_risk(scorer, loss):
+    # source N(0, 1), target N(1.5, 0.7), true class x > 0: `good` errs left of -0.5, where no
+    # target lies; `bad` right of 1, where most of it lies but little of the source
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=1000), 1.5 + 0.7 * rng.normal(size=1000)])
+    X, y, domain = x[:, None], (x > 0).astype(int), np.repeat([0, -1], 1000)
+    good, bad = Given(lambda x: (x > 0) | (x < -0.5)), Given(lambda x: (x > 0) & (x < 1))
+    errors = [np.mean(m.predict(X[:1000]) != y[:1000]) for m in (good, bad)]
+    assert errors[0] > errors[1]
+    score = scorer(loss=loss)
+    assert score(good, X, y, domain) > score(bad, X, y, domain) + 0.1
+
+
+def test_snd_scorer_prefers_clusters():
+    rng = np.random.default_rng(0)
+    scattered, clusters = rng.dirichlet(np.ones(5), 100), np.eye(5)[rng.integers(0, 5, 100)]
+    scores = []
+    for proba in (scattered, clusters):
+        model = Given(None)
+        model.predict_proba = lambda X, proba=proba: proba
+        scores.append(SNDScorer()(model, np.zeros((100, 1)), sample_domain=np.full(100, -1)))
+        assert scores[-1] == soft_neighbourhood_density(proba)
+    assert scores[1] > scores[0]
+
+
+def test_scores_are_the_functions_of_the_target_rows():
+    X, y, domain, _ = shift(ambiguous)
+    model = OneColumn(1).fit(X, y, domain)
+    proba = model.predict_proba(X[domain < 0])
+    assert EntropyScorer()(model, X, None, domain) == -prediction_entropy(proba)
+    assert InfoMaxScorer()(model, X, sample_domain=domain) == information_maximisation(proba)
+    other = SNDScorer(temperature=0.5)(model, X, sample_domain=domain)
+    assert other == soft_neighbourhood_density(proba, temperature=0.5)
+
+
+class Trap:
+    """A label that may be carried about, but not looked at."""
+
+    def __eq__(self, other):
+        raise AssertionError("a target label was read")
+
+    __ne__ = __lt__ = __gt__ = __hash__ = __int__ = __float__ = __bool__ = __eq__
+
+
+@pytest.mark.parametrize("scorer", ALL, ids=str)
+def test_target_labels_are_never_read(scorer):
+    X, y, domain, _ = shift(ambiguous)
+    model = OneColumn(1).fit(X, y, domain)
+    wanted = scorer(model, X, y, domain)
+    assert np.isfinite(wanted)
+    rng = np.random.default_rng(1)
+    target = domain < 0
+    scrambled, missing, trapped = y.copy(), y.astype(float), y.astype(object)
+    scrambled[target] = rng.integers(0, 99, target.sum())
+    missing[target] = np.nan
+    trapped[target] = [Trap() for _ in range(target.sum())]
+    for labels in (scrambled, missing, trapped):
+        assert scorer(model, X, labels, domain) == wanted
+
+
+@pytest.mark.parametrize("scorer", ALL, ids=str)
+def test_containers(scorer):
+    X, y, domain, _ = shift(ambiguous, n=60)
+    model = OneColumn(1).fit(X, y, domain)
+    wanted = scorer(model, X, y, domain)
+    frame = pd.DataFrame(X, index=np.arange(len(X))[::-1])  # an index that is not the position
+    assert scorer(model, frame, pd.Series(y), pd.Series(domain)) == pytest.approx(wanted)
+    assert scorer(model, X.tolist(), y.tolist(), domain.tolist()) == pytest.approx(wanted)
+    if scorer.__class__ is not ReverseValidationScorer:  # scikit-learn fits on no tensors
+        tensors = torch.tensor(X), torch.tensor(y), torch.tensor(domain)
+        assert scorer(model, *tensors) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("scorer", ALL, ids=str)
+def test_grid_search_by_metadata_routing(scorer, routing):
+    X, y, domain, _ = shift(collapsed)
+    cv = ShuffleSplit(2, test_size=0.5, random_state=0)
+    search = GridSearchCV(OneColumn(), {"column": [0, 1]}, scoring=scorer, cv=cv)
+    search.fit(X, y, sample_domain=domain)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    if isinstance(scorer, (InfoMaxScorer, ReverseValidationScorer)):
+        assert search.best_params_ == {"column": 0}
+    copy = (
+        clone(search).set_params(scoring__random_state=1)
+        if hasattr(scorer, "random_state")
+        else clone(search)
+    )
+    assert copy.scoring is not scorer
+    copy.fit(X, y, sample_domain=domain)  # the request survives the clone
+
+
+def test_cross_validation_several_scorers_pipeline_and_renamed_metadata(routing):
+    X, y, domain, truth = shift(collapsed)
+    model = make_pipeline(StandardScaler(), OneColumn())
+    cv = ShuffleSplit(2, test_size=0.5, random_state=0)
+    scores = cross_val_score(
+        model, X, y, scoring=InfoMaxScorer(), cv=cv, params={"sample_domain": domain}
+    )
+    train, test = next(cv.split(X))
+    model.fit(X[train], y[train], sample_domain=domain[train])
+    assert scores[0] == InfoMaxScorer()(model, X[test], y[test], domain[test])
+    # the routed Pipeline hands sample_domain to the reverse classifier as well
+    reverse = ReverseValidationScorer()(model, X, y, domain)
+    assert reverse > 0.9
+
+    search = GridSearchCV(
+        model,
+        {"onecolumn__column": [1, 0]},
+        scoring={"info": InfoMaxScorer(), "entropy": EntropyScorer()},
+        refit="info",
+        cv=cv,
+    ).fit(X, y, sample_domain=domain)
+    assert search.best_params_ == {"onecolumn__column": 0}
+    best = search.cv_results_["mean_test_entropy"].argmax()
+    assert search.cv_results_["params"][best] == {"onecolumn__column": 1}  # fooled, as documented
+
+    renamed = EntropyScorer().set_score_request(sample_domain="where")
+    plain = LogisticRegression().fit(X, truth)
+    direct = EntropyScorer()(plain, X, truth, domain)
+    routed = cross_val_score(
+        plain,
+        X,
+        truth,
+        scoring=renamed,
+        cv=[(np.arange(400), np.arange(400))],
+        params={"where": domain},
+    )
+    assert routed[0] == pytest.approx(direct)
+
+
+def test_without_routing_the_error_says_what_to_switch_on():
+    X, _, _, truth = shift(collapsed, n=30)
+    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
+        cross_val_score(
+            LogisticRegression(), X, truth, scoring=EntropyScorer(), error_score="raise"
+        )
+
+
+class Recorder(OneColumn):
+    """Keeps what `fit` was given."""
+
+    calls = []
+
+    def fit(self, X, y, sample_domain=None):
+        Recorder.calls.append((np.asarray(X), np.asarray(y), sample_domain))
+        return super().fit(X, y, sample_domain=sample_domain)
+
+
+def test_reverse_validation_swaps_the_domains():
+    X, y, domain, _ = shift(ambiguous, n=50)
+    domain[:10] = 0  # a second source, whose code is its own mirror's neighbour
+    model = Recorder(0).fit(X, y, domain)
+    Recorder.calls.clear()
+    score = ReverseValidationScorer(val_size=0.4)(model, X, y, domain)
+    ((X_fit, y_fit, d_fit),) = Recorder.calls
+    # all target rows, pseudo-labelled, are the source now: -2 became 1
+    np.testing.assert_array_equal(X_fit[d_fit >= 0], X[50:])
+    np.testing.assert_array_equal(y_fit[d_fit >= 0], model.predict(X[50:]))
+    assert set(d_fit[d_fit >= 0]) == {1}
+    # 60% of the source rows are the unlabelled target: 0 became -1, and 1 became -2
+    seen = {tuple(row) for row in X_fit[d_fit < 0]}
+    assert len(seen) == 30 and seen < {tuple(row) for row in X[:50]}
+    assert set(d_fit[d_fit < 0]) == {-1, -2}
+    # the score is the accuracy on the others
+    held_out = np.array([tuple(row) not in seen for row in X[:50]])
+    reverse = OneColumn(0).fit(X_fit, y_fit, d_fit)
+    assert score == np.mean(reverse.predict(X[:50][held_out]) == y[:50][held_out])
+    # the labels given to the new target come from the pseudo-labels, never from y
+    assert len(set(y_fit[d_fit < 0])) == 1
+
+
+def test_reverse_validation_of_a_collapsed_or_plain_classifier():
+    X, y, domain, _ = shift(collapsed)
+    collapsed_model = OneColumn(1).fit(X, y, domain)
+    assert len(set(collapsed_model.predict(X[domain < 0]))) == 1
+    score = ReverseValidationScorer()(collapsed_model, X, y, domain)
+    assert score == pytest.approx(0.5, abs=0.1)
+    # without sample_domain in fit, the reverse classifier learns from the target alone
+    plain = LogisticRegression().fit(X[:200, :1], y[:200])
+    assert ReverseValidationScorer()(plain, X[:, :1], y, domain) > 0.9
+
+
+@pytest.mark.parametrize("scorer", ALL, ids=str)
+@pytest.mark.parametrize(
+    ("domain", "message"),
+    [
+        (None, "got no sample_domain"),
+        ([0] * 12, "found no target rows"),
+        ([0, -1], "sample_domain has 2 entries for 12 rows"),
+        (["s"] * 12, "sample_domain has dtype"),
+        ([np.nan] * 12, "sample_domain is missing"),
+    ],
+)
+def test_errors_of_sample_domain(scorer, domain, message):
+    with pytest.raises(ValueError, match=message):
+        scorer(Given(np.sign), np.zeros((12, 1)), np.zeros(12), domain)
+
+
+LABELLED = [s for s in ALL if not isinstance(s, (EntropyScorer, InfoMaxScorer, SNDScorer))]
+
+
+@pytest.mark.parametrize("scorer", LABELLED, ids=str)
+def test_errors_of_source_labels(scorer):
+    X, domain = np.zeros((12, 1)), np.repeat([0, -1], 6)
+    y = np.zeros(12)
+    with pytest.raises(ValueError, match="needs y, the labels of the source"):
+        scorer(Given(np.sign), X, None, domain)
+    with pytest.raises(ValueError, match="y has 5 entries for 12 rows"):
+        scorer(Given(np.sign), X, y[:5], domain)
+    y[0] = np.nan
+    with pytest.raises(ValueError, match="y of the source rows is missing .* 1 of 6"):
+        scorer(Given(np.sign), X, y, domain)
+    with pytest.raises(ValueError, match="found 3 source rows"):
+        scorer(Given(np.sign), X, y, np.repeat([0, -1], [3, 9]))
+
+
+def test_errors_of_the_estimator_and_the_parameters():
+    X, y, domain, _ = shift(ambiguous, n=20)
+    plain = LogisticRegression().fit(X[:20], y[:20])
+    with pytest.raises(TypeError, match="DEVScorer needs estimator.transform.*features='input'"):
+        DEVScorer()(plain, X, y, domain)
+    with pytest.raises(TypeError, match="EntropyScorer needs estimator.predict_proba, which Sta"):
+        EntropyScorer()(StandardScaler(), X, y, domain)
+    with pytest.raises(ValueError, match="features='hidden' is unknown"):
+        DEVScorer(features="hidden")(plain, X, y, domain)
+    with pytest.raises(ValueError, match="loss='hinge' is unknown"):
+        IWVScorer(loss="hinge")(plain, X, y, domain)
+    with pytest.raises(ValueError, match="val_size=1 must lie"):
+        IWVScorer(val_size=1)(plain, X, y, domain)
+    with pytest.raises(ValueError, match="not among estimator.classes_"):
+        IWVScorer(loss="log")(plain, X, y + 5, domain)
+    by_function = DEVScorer(features=lambda estimator, X: X)(plain, X, y, domain)
+    assert by_function == DEVScorer(features="input")(plain, X, y, domain)
+    assert repr(IWVScorer(C=0.1)) == "IWVScorer(C=0.1)"
