@@ -53,7 +53,7 @@ class Checkpoints:
         torch.save({"run": self.run, **self.extra, **state}, buffer)
         payload = buffer.getvalue()
         path = self.folder / f"epoch-{epoch:08d}.ckpt"
-        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix="epoch-", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n")
@@ -67,7 +67,7 @@ class Checkpoints:
         self._sync_folder()
         for old in self.files()[KEEP:]:
             old.unlink()
-        for stale in self.folder.glob("*.part"):  # of a process that was killed while writing
+        for stale in self.folder.glob("epoch-*.part"):  # of a process that was killed while writing
             stale.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:

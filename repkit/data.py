@@ -43,7 +43,8 @@ def take(store: Store, rows: Tensor, device: torch.device) -> Tensor:
             # result is channels_last without a conversion.
             return store.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
         return store.index_select(0, rows)
-    return torch.from_numpy(np.array(store[rows.cpu().numpy()])).to(device)
+    # As an array in memory would be: the same types and the same layout.
+    return torch.as_tensor(to_device(np.array(store[rows.cpu().numpy()]), device))
 
 
 class Batches:
@@ -63,11 +64,8 @@ class Batches:
         Two objects with the same seed give the same batches.
     device : torch.device
         Where batches are made.
-
-    Attributes
-    ----------
-    steps_per_epoch : int
-        Steps after which every row of every stream has been drawn at least once.
+    steps_per_epoch : int, optional
+        Default: the steps after which every row of every stream has been drawn at least once.
     """
 
     def __init__(
@@ -77,13 +75,16 @@ class Batches:
         *,
         seed: int,
         device: torch.device,
+        steps_per_epoch: int | None = None,
     ) -> None:
         self.stores = dict(stores)
         self.streams = [(torch.as_tensor(rows, dtype=torch.int64), n) for rows, n in streams]
         self.seed = seed
         self.device = device
         self.size = sum(count for _, count in self.streams)
-        self.steps_per_epoch = max(-(-len(rows) // count) for rows, count in self.streams)
+        self.steps_per_epoch = steps_per_epoch or max(
+            -(-len(rows) // count) for rows, count in self.streams
+        )
         self._epoch = -1
         self._table = torch.empty(0)
 

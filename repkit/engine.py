@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -179,29 +179,44 @@ class Engine:
         }
         self._scheduled = {name: torch.zeros((), device=self.device) for name in system.schedules}
         self._generator = torch.Generator(self.device)
-        self._frozen_norms = [self._norms_outside(phase) for phase in system.phases]
+        self._norms: dict[str, list[Any]] = {
+            name: [m for m in network.modules() if getattr(m, "track_running_stats", False)]
+            for name, network in system.networks.items()
+        }
         self._averages: list[Tensor] = []
         self._sources: list[Tensor] = []
         for name, network in self.averaged.items():
             source = system.networks[name].state_dict(keep_vars=True)
-            for key, value in network.state_dict(keep_vars=True).items():
+            # By identity: a tied weight has several names, and is to be averaged once.
+            averages = {
+                id(v): (v, source[k]) for k, v in network.state_dict(keep_vars=True).items()
+            }
+            for value, of in averages.values():
                 if value.is_floating_point():
                     self._averages.append(value.data)
-                    self._sources.append(source[key].data)
+                    self._sources.append(of.data)
         self._records: list[list[tuple[int, tuple[str, ...], Tensor]]] = []
         self.begin_epoch()
 
-    def _norms_outside(self, phase: Phase) -> list[Any]:
-        """Normalisation layers whose running statistics must not move in a phase."""
-        groups = self.system.groups if phase.groups is None else phase.groups
-        inside = {name for group in groups for name in self.system.groups[group]}
-        return [
-            module
-            for name, network in self.system.networks.items()
-            if name not in inside
-            for module in network.modules()
-            if getattr(module, "track_running_stats", False)
+    @contextmanager
+    def _moving(self, phases: Iterable[Phase]) -> Iterator[None]:
+        """Running statistics move only in the networks which these phases train."""
+        inside = {
+            name
+            for phase in phases
+            for group in (self.system.groups if phase.groups is None else phase.groups)
+            for name in self.system.groups[group]
+        }
+        frozen = [
+            norm for name, norms in self._norms.items() if name not in inside for norm in norms
         ]
+        for norm in frozen:
+            norm.track_running_stats = False
+        try:
+            yield
+        finally:
+            for norm in frozen:
+                norm.track_running_stats = True
 
     def begin_epoch(self) -> None:
         """Reset every source of randomness to a function of (seed, step).
@@ -235,12 +250,11 @@ class Engine:
                     optimizer.param_groups, self._base_rates[group], strict=True
                 ):
                     options["lr"] = rate * factor
+        phases = {n: p for n, p in enumerate(system.phases) if position % p.every == 0}
         if system.forward is not None:
-            with self._autocast():
+            with self._autocast(), self._moving(phases.values()):
                 system.forward(networks, batch)
-        for number, phase in enumerate(system.phases):
-            if position % phase.every:
-                continue
+        for number, phase in phases.items():
             for repeat in range(phase.times):
                 if repeat:
                     self._draw_noise(batch)
@@ -252,15 +266,8 @@ class Engine:
         self.position = position + 1
 
     def _run(self, number: int, phase: Phase, batch: Batch) -> None:
-        frozen = self._frozen_norms[number]
-        for norm in frozen:
-            norm.track_running_stats = False
-        try:
-            with self._autocast():
-                terms = phase.loss(self.networks, batch)
-        finally:
-            for norm in frozen:
-                norm.track_running_stats = True
+        with self._autocast(), self._moving((phase,)):
+            terms = phase.loss(self.networks, batch)
         groups = [name for name in terms if name in self.parameters]
         if phase.groups is not None and set(groups) != set(phase.groups):
             raise ValueError(
@@ -323,13 +330,13 @@ class Engine:
         progress = max(self.position - 1, 0) / self.total_steps
         return {name: value(progress) for name, value in self.system.schedules.items()}
 
-    def is_finite(self) -> bool:
-        """Whether every weight and running statistic is a finite number."""
-        return all(
-            bool(value.isfinite().all())
-            for network in self.system.networks.values()
-            for value in network.state_dict().values()
-        )
+    def broken(self) -> str | None:
+        """The first group with a weight or running statistic that is not finite, if any."""
+        for group, names in self.system.groups.items():
+            values = [v for name in names for v in self.system.networks[name].state_dict().values()]
+            if values and not torch.stack([v.isfinite().all() for v in values]).all():
+                return group
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """All that training changes. Its tensors are copies, safe from later steps."""

@@ -60,8 +60,9 @@ def train(
     Warns
     -----
     ConvergenceWarning
-        When a term is not finite. The weights are then those just before that step, and the
-        history's last row has the columns ``failed_step`` and ``failed_term``.
+        When a term, or the gradient of a finite one, is not finite. The weights are then those just
+        before that step, and the history's last row has the columns ``failed_step`` and
+        ``failed_term``.
     """
     result = Training()
     if checkpoints is not None and (state := checkpoints.load()) is not None:
@@ -73,7 +74,7 @@ def train(
         start, started = engine.state_dict(), time.perf_counter()
         _advance(engine, engine.position + engine.batches.steps_per_epoch)
         row, bad = engine.read()
-        if bad is not None:
+        if bad is not None or engine.broken() is not None:
             _recover(engine, start, bad, row, result)
             break
         epoch = len(result.history) + 1
@@ -120,19 +121,21 @@ def _advance(engine: Engine, to: int) -> None:
 def _recover(
     engine: Engine,
     start: dict[str, Any],
-    bad: tuple[int, str],
+    bad: tuple[int, str] | None,
     row: Row,
     result: Training,
 ) -> None:
     """Go back to the last good weights, by replaying the epoch up to the step that went wrong."""
-    step, term = bad
-    # A finite loss can have an infinite gradient; then the step before is the one to undo.
-    for last in (step, step - 1, start["position"]):
-        engine.load_state_dict(start)
-        if last > start["position"]:
-            _advance(engine, last)
-        if engine.is_finite():
-            break
+    step, term = (engine.position, "a weight") if bad is None else bad
+    engine.load_state_dict(start)
+    engine.begin_epoch()
+    while engine.position < step:
+        engine.step()
+        # A finite loss can have an infinite gradient: then it is that step which is to be undone.
+        if (group := engine.broken()) is not None:
+            step, term = engine.position - 1, f"gradient of loss_{group}"
+            engine.load_state_dict(start)
+            _advance(engine, step)
     failed: dict[str, Any] = {
         "epoch": len(result.history) + 1,
         "step": engine.position,

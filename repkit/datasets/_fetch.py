@@ -162,20 +162,19 @@ def _verify(path: Path, source: Source) -> Path:
 def _download(name: str, source: Source, cache: Path) -> Path:
     import pooch
 
-    from ._progress import progress_bar
+    from ._download import download
 
     assert source.url is not None
     target = cache / source.path
     try:
-        with progress_bar(target.name) as bar:
-            # A temporary file first, moved into place once complete and verified.
-            pooch.retrieve(
-                source.url,
-                known_hash=source.sums[0] if source.sums else None,
-                fname=target.name,
-                path=target.parent,
-                downloader=pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=30),
-            )
+        # To a temporary file first, moved into place once complete and verified.
+        pooch.retrieve(
+            source.url,
+            known_hash=source.sums[0] if source.sums else None,
+            fname=target.name,
+            path=target.parent,
+            downloader=download,
+        )
     except ValueError as error:  # pooch's word for a wrong checksum
         raise DataCorruptedError(
             f"the download of {source.url} was refused and not kept: {error}"

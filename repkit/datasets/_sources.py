@@ -160,8 +160,8 @@ SOURCES: dict[str, tuple[Source, ...]] = {
 NOTES: dict[str, str] = {
     "mnist_m": (
         "MNIST-M (digits of MNIST on crops of colour photographs, here rebuilt) is published at "
-        "no stable address. It can be made from MNIST and the BSDS500 photographs with "
-        "repkit.datasets.make_mnist_m."
+        "no stable address. Arrays of the same kind, to be used in its place, can be made from "
+        "MNIST and the BSDS500 photographs with repkit.datasets.make_mnist_m."
     ),
     "amazon_reviews": "This file goes with the .npz form of the Amazon reviews.",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def load_amazon_reviews(domain: str) -> Bunch:
     bunch = Bunch()
     for part in ("train", "test"):
         name = f"{domain}_{part}"
-        data = read(f"amazon_reviews/{name}", lambda path, name=name: _parse(path, name))
+        data = read(f"amazon_reviews/{name}", partial(_parse, name=name))
         counts = (data["data"].astype(np.float32), data["indices"], data["indptr"])
         bunch[f"x_{part}"] = csr_matrix(counts, shape=(len(data["y"]), _N_FEATURES))
         bunch[f"y_{part}"] = data["y"].astype(np.int64)

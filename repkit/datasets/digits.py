@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,7 @@ def load_mnist() -> Bunch:
     -----
     Downloaded, where needed, from the copy that Keras uses (11 MB).
     """
-
-    def parse(path: Path) -> Arrays:
-        return _npz(path, "x_train", "y_train", "x_test", "y_test")
-
-    data = read("mnist", parse)
+    data = read("mnist", partial(_npz, keys=("x_train", "y_train", "x_test", "y_test")))
     return Bunch(
         x_train=data["x_train"],
         y_train=data["y_train"].astype(np.int64),
@@ -79,16 +76,7 @@ def load_usps(size: int = 16) -> Bunch:
         raise ValueError(f"size={size!r}: wanted a whole number of at least 16")
     bunch = Bunch()
     for part in ("train", "test"):
-
-        def parse(path: Path, part: str = part) -> Arrays:
-            if path.suffix == ".npz":
-                packed = _npz(path, f"x_{part}", f"y_{part}")
-                return {"x": packed[f"x_{part}"].astype(np.float64), "y": packed[f"y_{part}"]}
-            x, y = load_svmlight_file(str(path), n_features=256, zero_based=False)
-            # From [-1, 1] and labels 1 to 10.
-            return {"x": (x.toarray().reshape(-1, 16, 16) + 1) / 2, "y": y - 1}
-
-        data = read(f"usps/{part}", parse)
+        data = read(f"usps/{part}", partial(_parse_usps, part=part))
         x = (np.round(data["x"] * 2000) / 2000).astype(np.float32)
         bunch[f"x_{part}"] = x if size == 16 else _resize(x, int(size))
         bunch[f"y_{part}"] = data["y"].astype(np.int64)
@@ -206,13 +194,22 @@ def make_mnist_m(
     return out
 
 
-def _npz(path: Path, *keys: str) -> Arrays:
+def _npz(path: Path, keys: Sequence[str]) -> Arrays:
     with np.load(path, allow_pickle=False) as packed:
         return {key: packed[key] for key in keys}
 
 
+def _parse_usps(path: Path, part: str) -> Arrays:
+    if path.suffix == ".npz":
+        packed = _npz(path, (f"x_{part}", f"y_{part}"))
+        return {"x": packed[f"x_{part}"].astype(np.float64), "y": packed[f"y_{part}"]}
+    x, y = load_svmlight_file(str(path), n_features=256, zero_based=False)
+    # From [-1, 1] and labels 1 to 10.
+    return {"x": (x.toarray().reshape(-1, 16, 16) + 1) / 2, "y": y - 1}
+
+
 def _mnist_m_part(part: str, index: str) -> dict[str, NDArray[Any]]:
-    data = read(f"mnist_m/{part}", lambda path: _npz(path, "x", "y", index))
+    data = read(f"mnist_m/{part}", partial(_npz, keys=("x", "y", index)))
     return {
         "x": np.ascontiguousarray(data["x"].transpose(0, 3, 1, 2)),
         "y": data["y"].astype(np.int64),

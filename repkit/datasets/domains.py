@@ -91,8 +91,8 @@ def load_digits_domains(
     shift : str or sequence of str, default="rotated+blurred"
         One or more of these, in the order of their application, in a list or joined by ``+``:
 
-        - ``"rotated"``: by 25 degrees, counterclockwise;
-        - ``"blurred"``: Gaussian, standard deviation 0.6 pixels;
+        - ``"rotated"``: by 20 degrees, counterclockwise;
+        - ``"blurred"``: Gaussian, standard deviation 0.5 pixels;
         - ``"textured"``: a smooth random background up to 0.5, another for each digit, blended
           in as ``|background - digit|``, as MNIST-M does with photographs;
         - ``"inverted"``: dark on light. Alone it puts a classifier of the source *below* chance,
@@ -152,11 +152,11 @@ def load_digits_domains(
 
 def _rotated(images: Images, rng: np.random.Generator) -> Images:
     # Linear interpolation stays in [0, 1]; splines overshoot.
-    return ndimage.rotate(images, 25, axes=(1, 2), reshape=False, order=1)
+    return ndimage.rotate(images, 20, axes=(1, 2), reshape=False, order=1)
 
 
 def _blurred(images: Images, rng: np.random.Generator) -> Images:
-    return ndimage.gaussian_filter(images, (0, 0.6, 0.6), mode="nearest")
+    return ndimage.gaussian_filter(images, (0, 0.5, 0.5), mode="nearest")
 
 
 def _textured(images: Images, rng: np.random.Generator) -> Images:

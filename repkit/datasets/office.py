@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def load_office_caltech(domain: str) -> Bunch:
     """
     if domain not in OFFICE_DOMAINS:
         raise ValueError(f"domain={domain!r}: wanted one of {', '.join(OFFICE_DOMAINS)}")
-    data = read(f"office_caltech/{domain}", lambda path: _parse(path, domain))
+    data = read(f"office_caltech/{domain}", partial(_parse, domain=domain))
     return Bunch(data=data["x"].astype(np.float32), target=data["y"].astype(np.int64))
 
 

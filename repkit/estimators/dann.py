@@ -79,17 +79,18 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         target label is ever read.
     entropy : float, default=0.0
         Weight of the information term on target predictions: certain for each row, balanced
-        overall.
+        overall. It grows along the ramp of ``lam="ramp"``.
     pseudo : float, default=0.0
         Weight of the pseudo-labels that the averaged network gives to target rows (needs ``ema``).
     pseudo_threshold : float, default=0.9
         Least probability of a pseudo-label.
     late : float, default=0.2
-        Progress at which the weights ``entropy`` and ``pseudo`` begin to grow; they are whole at
-        twice that.
+        Progress at which the weight ``pseudo`` begins to grow; it is whole at twice that.
     augment : callable, optional
         Float batch to float batch, labels kept; applied to source and target while training. See
         `repkit.augment`.
+    teacher_augment : callable, optional
+        The same for the target rows from which pseudo-labels are made; None: as they are.
     ema : float, default=0.0
         Decay of the averaged weights. Above 0, they are the ones that predict.
     optimizer : {"adam", "sgd"}, default="adam"
@@ -107,7 +108,8 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
     validation_fraction : float, default=0.1
         Of the source rows, held back from training when ``select`` is a callable.
     max_epochs : int, default=50
-        In an epoch every row of every domain is seen at least once.
+    steps_per_epoch : int, optional
+        Default: as many as show every row of every domain at least once.
     batch_size : int, default=64
         Source rows in a step; as many target rows join them. Several domains of a side share them.
     device : str, default="auto"
@@ -200,6 +202,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         pseudo_threshold: float = 0.9,
         late: float = 0.2,
         augment: Callable[[Tensor], Tensor] | None = None,
+        teacher_augment: Callable[[Tensor], Tensor] | None = None,
         ema: float = 0.0,
         optimizer: str = "adam",
         learning_rate: float = 1e-3,
@@ -208,6 +211,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         select: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
         max_epochs: int = 50,
+        steps_per_epoch: int | None = None,
         batch_size: int = 64,
         device: str = "auto",
         precision: str = "auto",
@@ -233,6 +237,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         self.pseudo_threshold = pseudo_threshold
         self.late = late
         self.augment = augment
+        self.teacher_augment = teacher_augment
         self.ema = ema
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -241,6 +246,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         self.select = select
         self.validation_fraction = validation_fraction
         self.max_epochs = max_epochs
+        self.steps_per_epoch = steps_per_epoch
         self.batch_size = batch_size
         self.device = device
         self.precision = precision
@@ -313,6 +319,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
                 streams,
                 seed=seed,
                 device=device,
+                steps_per_epoch=self.steps_per_epoch,
             )
             torch.manual_seed(mix(seed, 0))
             networks = self._warm_networks() if self.warm_start else self._networks()
@@ -330,6 +337,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
                     self.pseudo,
                     self.pseudo_threshold,
                     self.augment,
+                    self.teacher_augment,
                 ),
             )
             engine = Engine(
@@ -365,6 +373,8 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
             target_labels=(False, True),
         )
         self._check_integer(n_features=1, d_steps=1, max_epochs=1, batch_size=1)
+        if self.steps_per_epoch is not None:
+            self._check_integer(steps_per_epoch=1)
         self._check_number(
             entropy=(0, np.inf),
             pseudo=(0, np.inf),

@@ -13,7 +13,7 @@ The score is that of the rows given: use few, large folds.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -41,7 +41,7 @@ class DomainScorer(BaseEstimator):
     """
 
     # the routing of scikit-learn goes by the name `score`; `estimator` is no metadata
-    __metadata_request__score = {"sample_domain": True, "estimator": UNUSED}
+    __metadata_request__score: ClassVar = {"sample_domain": True, "estimator": UNUSED}
     _needs_labels = False
 
     def __call__(self, estimator: Any, X: Any, y: Any = None, sample_domain: Any = None) -> float:

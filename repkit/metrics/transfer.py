@@ -38,7 +38,8 @@ def proxy_a_distance(
     - chance can push the error above 1/2: the result is clipped to [0, 2].
 
     Taking the lowest of several noisy errors biases the distance upwards, by about
-    :math:`1/\sqrt n` for two domains of n rows that do not differ: compare distances at equal sizes.
+    :math:`1/\sqrt n` for two domains of n rows that do not differ, so compare distances at equal
+    sizes only.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from repkit.data import Batch, to_float
 from repkit.engine import Phase, System
-from repkit.losses import entropy, information, multilinear, reverse
+from repkit.losses import dann_ramp, entropy, information, multilinear, reverse
 from repkit.nets import set_rows
 
 
@@ -34,16 +34,17 @@ class Objective:
         D reads the multilinear map of f and the predicted probabilities (CDAN, equation 6);
         "entropy" weights rows by ``1 + exp(-H)``, so that certain ones count more (CDAN+E).
     entropy : float
-        Weight of `losses.information` on the target predictions.
+        Weight of `losses.information` on the target predictions, reached along the paper's ramp.
     pseudo : float
-        Weight of the cross-entropy between the averaged networks' prediction on the target rows as
-        they are, where it is certain enough, and the prediction on their augmented view (French et
-        al. 2018).
+        Weight of the cross-entropy between the averaged networks' prediction on the target rows,
+        where it is certain enough, and the prediction on their augmented view (French et al. 2018).
     threshold : float
         The probability from which on a prediction is certain.
     augment : callable, optional
         Maps a float batch to one of the same shape, labels kept; it draws from torch's global
         generator. The batch of the forward pass goes through it.
+    teacher_augment : callable, optional
+        The same for the target rows that the averaged networks see: a weaker one, if any.
     """
 
     conditional: bool | str = False
@@ -51,6 +52,7 @@ class Objective:
     pseudo: float = 0.0
     threshold: float = 0.9
     augment: Callable[[Tensor], Tensor] | None = None
+    teacher_augment: Callable[[Tensor], Tensor] | None = None
 
 
 def dann(
@@ -77,7 +79,7 @@ def dann(
     lam : callable
         Progress to the weight of the domain loss in F.
     late : callable
-        Progress to the factor of the weights ``entropy`` and ``pseudo``.
+        Progress to the factor of the weight ``pseudo``.
     training : {"joint", "alternating"}
         One step of all networks through the reversal, or D, then C, then F, each on its own.
     d_steps : int
@@ -98,7 +100,9 @@ def dann(
             # The teacher's labels; b.y of these rows is not touched.
             if layout:
                 set_rows(n.ema.F, target)
-            proba = F.softmax(n.ema.C(n.ema.F(x[labelled:])).float(), 1)
+            rows = x[labelled:]
+            seen = rows if o.teacher_augment is None else o.teacher_augment(rows)
+            proba = F.softmax(n.ema.C(n.ema.F(seen)).float(), 1)
             b.certainty, b.guess = proba.max(1)
 
     def label_loss(n: SimpleNamespace, b: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -108,7 +112,7 @@ def dann(
         logs = {"label_loss": loss}
         if adapting and o.entropy:
             logs["information_loss"] = information(logits[labelled:])
-            loss = loss + o.entropy * b.late * logs["information_loss"]
+            loss = loss + o.entropy * b.ramp * logs["information_loss"]
         if adapting and o.pseudo:
             rows = F.cross_entropy(logits[labelled:], b.guess, reduction="none")
             # Over all rows, not over the certain ones: few certain rows are little evidence.
@@ -152,7 +156,9 @@ def dann(
         return {"F": label - b.lam * domain, **logs, "domain_loss": domain}
 
     schedules = {"lam": lam} if "D" in networks else {}
-    if o.entropy or o.pseudo:
+    if o.entropy:
+        schedules["ramp"] = dann_ramp
+    if o.pseudo:
         schedules["late"] = late
     if "D" not in networks:
         phases: tuple[Phase, ...] = (Phase(supervised),)

@@ -47,6 +47,9 @@ def test_the_error_is_held_out():
 def test_unequal_sizes_are_no_distance():
     # "always target" is right for 95% of the rows, yet tells nothing apart
     assert proxy_a_distance(normal(100), normal(1900, seed=1)) < 0.4
+    # nor do they hide one: an unweighted SVM would call nearly every row a target
+    distance = proxy_a_distance(normal(300, 1), normal(4700, 1, shift=1, seed=1))
+    assert distance == pytest.approx(2 * (1 - 2 * 0.3085), abs=0.15)
 
 
 def test_clipped_below():

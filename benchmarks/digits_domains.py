@@ -1,0 +1,160 @@
+"""MNIST to MNIST-M, MNIST to USPS and USPS to MNIST, on the full official splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from benchmarks import peers
+from benchmarks.recipes import DIGITS, DIGITS_PAPER, PSEUDO, STROKES, TEXTURE, digit_net
+from benchmarks.runner import Case
+from repkit import DANN
+from repkit.datasets import load_mnist, load_mnist_m, load_usps
+
+GANIN = "Ganin et al. 2016, table 2"
+TZENG = "gradient reversal, Tzeng et al. 2017, table 2 (sampled protocol)"
+SOURCE_ONLY = {
+    "MNIST->MNIST-M": (0.5225, GANIN),
+    "MNIST->USPS": (0.752, TZENG),
+    "USPS->MNIST": (0.571, TZENG),
+}
+PUBLISHED = {
+    "MNIST->MNIST-M": (0.7666, GANIN),
+    "MNIST->USPS": (0.771, TZENG),
+    "USPS->MNIST": (0.730, TZENG),
+}
+ON_TARGET = {"MNIST->MNIST-M": (0.9596, GANIN)}
+AUGMENT = {"MNIST->MNIST-M": TEXTURE, "MNIST->USPS": STROKES, "USPS->MNIST": STROKES}
+
+
+@cache
+def load(task: str) -> dict[str, np.ndarray]:
+    """Source and target as uint8 images of one shape; the target's test part."""
+    mnist = load_mnist()
+    parts = {"m": [mnist.x_train[:, None], mnist.y_train, mnist.x_test[:, None], mnist.y_test]}
+    if task == "MNIST->MNIST-M":
+        target = load_mnist_m()
+        parts["m"][0] = np.repeat(parts["m"][0], 3, axis=1)
+        parts["t"] = [target.x_train, target.y_train, target.x_test, target.y_test]
+        source, target = parts["m"], parts["t"]
+    else:
+        usps = load_usps(size=28)
+        parts["u"] = [
+            np.rint(255 * usps.x_train[:, None]).astype(np.uint8),
+            usps.y_train,
+            np.rint(255 * usps.x_test[:, None]).astype(np.uint8),
+            usps.y_test,
+        ]
+        source, target = parts["m"], parts["u"]
+        if task == "USPS->MNIST":
+            source, target = target, source
+    names = ("X_source", "y_source", "X_target", "y_target", "X_test", "y_test")
+    return dict(zip(names, [*source[:2], *target], strict=True))
+
+
+def variants(task: str) -> dict[str, dict[str, Any]]:
+    """DANN's settings by name, from the source alone to the whole recipe."""
+    augment = {"augment": AUGMENT[task]}
+    return {
+        "source only": {"lam": None},
+        "source only + augment": {"lam": None, **augment},
+        "joint": {},
+        "alternating": {"training": "alternating"},
+        "conditional": {"conditional": True},
+        "joint + augment": augment,
+        "alternating + augment": {"training": "alternating", **augment},
+        "conditional + augment": {"conditional": True, **augment},
+        "augment + pseudo, no adversary": {"lam": 0.0, **augment, **PSEUDO},
+        "joint + augment + pseudo": {**augment, **PSEUDO},
+        "alternating + augment + pseudo": {"training": "alternating", **augment, **PSEUDO},
+        "conditional + augment + pseudo": {"conditional": True, **augment, **PSEUDO},
+        "train on target": {"on_target": True},
+        "train on target + augment": {"on_target": True, **augment},
+    }
+
+
+def fit(task: str, settings: Mapping[str, Any], base: dict, device: str, seed: int) -> dict:
+    """Accuracy on the target's test part, of the last epoch and of the one `infomax` selects."""
+    data, settings = load(task), dict(settings)
+    supervised = "on_target" in settings or settings.get("lam", 0) is None
+    if supervised:
+        which = "target" if settings.pop("on_target", False) else "source"
+        settings.pop("lam", None)
+        X, y = data[f"X_{which}"], data[f"y_{which}"]
+        # One domain: its statistics are all there are.
+        settings |= {"domain_norm": "shared"}
+        domain = None
+    else:
+        settings["select"] = "infomax"
+        X = np.concatenate([data["X_source"], data["X_target"]])
+        # Not the target's labels: there is nothing to leak.
+        y = np.concatenate([data["y_source"], np.full(len(data["X_target"]), -1)])
+        domain = np.repeat([1, -2], [len(data["X_source"]), len(data["X_target"])])
+    model = DANN(**{**base, **settings, "device": device, "random_state": seed})
+    model.fit(X, y, sample_domain=domain)
+    found = {}
+    for which in model.weights_:
+        model.use(which)
+        found[f"accuracy_{which}"] = np.mean(model.predict(data["X_test"]) == data["y_test"])
+    return found
+
+
+def cases(preset: str, device: str) -> list[Case]:
+    """All variants of all tasks, and the peers."""
+    base = DIGITS_PAPER if preset == "paper" else DIGITS
+    steps = base["steps_per_epoch"] * base["max_epochs"]
+    listed = []
+    for task in PUBLISHED:
+        for name, settings in variants(task).items():
+            published = {"accuracy_last": PUBLISHED[task]}
+            if name.startswith("source only"):
+                published = {"accuracy_last": SOURCE_ONLY[task]}
+            elif name.startswith("train on target"):
+                published = {"accuracy_last": ON_TARGET[task]} if task in ON_TARGET else {}
+            listed.append(
+                Case(
+                    task,
+                    "DANN",
+                    name,
+                    lambda seed, t=task, s=settings: fit(t, s, base, device, seed),
+                    published,
+                )
+            )
+        for name, train in peers.available().items():
+            listed.append(
+                Case(
+                    task,
+                    name,
+                    "DANN, same network and steps",
+                    lambda seed, t=task, f=train: {
+                        "accuracy_last": peer_accuracy(t, f, steps, device, seed)
+                    },
+                )
+            )
+    return listed
+
+
+def peer_accuracy(task: str, train: peers.Trainer, steps: int, device: str, seed: int) -> float:
+    """A peer's DANN on the same data and network."""
+    data = load(task)
+    predict = train(
+        data["X_source"].astype(np.float32) / 255,
+        data["y_source"],
+        data["X_target"].astype(np.float32) / 255,
+        features=lambda: nn.Sequential(digit_net(data["X_source"].shape[1:], 128)),
+        n_features=128,
+        steps=steps,
+        batch_size=64,
+        learning_rate=2e-3,
+        seed=seed,
+        device=device,
+    )
+    found = [
+        predict(data["X_test"][k : k + 1000].astype(np.float32) / 255)
+        for k in range(0, len(data["X_test"]), 1000)
+    ]
+    return float(np.mean(np.concatenate(found) == data["y_test"]))

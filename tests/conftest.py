@@ -1,0 +1,21 @@
+import os
+from pathlib import Path
+
+os.environ["MPLBACKEND"] = "Agg"
+
+import pytest
+import torch
+
+# Small networks: threads cost more than they give, above all on a loaded machine.
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def data_home() -> Path:
+    """The folder with the real data sets; tests that need one are skipped without it."""
+    given = os.environ.get("REPKIT_DATA")
+    if not given:
+        pytest.skip("needs real data: set REPKIT_DATA to the folder that holds the data sets")
+    if not Path(given).is_dir():
+        pytest.skip(f"needs real data: REPKIT_DATA={given!r} is not a folder")
+    return Path(given)
