@@ -10,7 +10,16 @@ import numpy as np
 from torch import nn
 
 from benchmarks import peers
-from benchmarks.recipes import DIGITS, DIGITS_PAPER, PSEUDO, STROKES, TEXTURE, digit_net
+from benchmarks.recipes import (
+    COLOUR,
+    DIGITS,
+    PAPER,
+    PSEUDO,
+    PSEUDO_COLOUR,
+    STROKES,
+    TEXTURE,
+    digit_net,
+)
 from benchmarks.runner import Case
 from repkit import DANN
 from repkit.datasets import load_mnist, load_mnist_m, load_usps
@@ -59,6 +68,7 @@ def load(task: str) -> dict[str, np.ndarray]:
 def variants(task: str) -> dict[str, dict[str, Any]]:
     """DANN's settings by name, from the source alone to the whole recipe."""
     augment = {"augment": AUGMENT[task]}
+    pseudo = PSEUDO_COLOUR if task == "MNIST->MNIST-M" else PSEUDO
     return {
         "source only": {"lam": None},
         "source only + augment": {"lam": None, **augment},
@@ -66,14 +76,11 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
         "alternating": {"training": "alternating"},
         "conditional": {"conditional": True},
         "joint + augment": augment,
-        "alternating + augment": {"training": "alternating", **augment},
-        "conditional + augment": {"conditional": True, **augment},
-        "augment + pseudo, no adversary": {"lam": 0.0, **augment, **PSEUDO},
-        "joint + augment + pseudo": {**augment, **PSEUDO},
-        "alternating + augment + pseudo": {"training": "alternating", **augment, **PSEUDO},
-        "conditional + augment + pseudo": {"conditional": True, **augment, **PSEUDO},
+        "augment + pseudo, no adversary": {"lam": 0.0, **augment, **pseudo},
+        "joint + augment + pseudo": {**augment, **pseudo},
+        "alternating + augment + pseudo": {"training": "alternating", **augment, **pseudo},
+        "conditional + augment + pseudo": {"conditional": True, **augment, **pseudo},
         "train on target": {"on_target": True},
-        "train on target + augment": {"on_target": True, **augment},
     }
 
 
@@ -105,10 +112,12 @@ def fit(task: str, settings: Mapping[str, Any], base: dict, device: str, seed: i
 
 def cases(preset: str, device: str) -> list[Case]:
     """All variants of all tasks, and the peers."""
-    base = DIGITS_PAPER if preset == "paper" else DIGITS
-    steps = base["steps_per_epoch"] * base["max_epochs"]
     listed = []
     for task in PUBLISHED:
+        base = COLOUR if task == "MNIST->MNIST-M" else DIGITS
+        if preset == "paper":
+            base = {**base, **PAPER}
+        steps = base["steps_per_epoch"] * base["max_epochs"]
         for name, settings in variants(task).items():
             published = {"accuracy_last": PUBLISHED[task]}
             if name.startswith("source only"):
@@ -120,7 +129,7 @@ def cases(preset: str, device: str) -> list[Case]:
                     task,
                     "DANN",
                     name,
-                    lambda seed, t=task, s=settings: fit(t, s, base, device, seed),
+                    lambda seed, t=task, s=settings, b=base: fit(t, s, b, device, seed),
                     published,
                 )
             )
@@ -130,8 +139,8 @@ def cases(preset: str, device: str) -> list[Case]:
                     task,
                     name,
                     "DANN, same network and steps",
-                    lambda seed, t=task, f=train: {
-                        "accuracy_last": peer_accuracy(t, f, steps, device, seed)
+                    lambda seed, t=task, f=train, n=steps: {
+                        "accuracy_last": peer_accuracy(t, f, n, device, seed)
                     },
                 )
             )

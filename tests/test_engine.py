@@ -518,6 +518,18 @@ def test_noise_depends_on_the_seed_and_the_step_only(kind):
         assert abs(first.std() - 1) < 0.15
 
 
+def test_every_epoch_has_random_numbers_of_its_own():
+    engine, seen = make(gan()), []
+    for position in (0, 4, 8, 4):
+        engine.position = position
+        engine.begin_epoch()
+        seen.append((torch.rand(3).tolist(), np.random.rand(), engine._generator.initial_seed()))
+    assert seen[1] == seen[3]
+    for draws in zip(*seen[:3], strict=True):
+        assert len({str(draw) for draw in draws}) == 3
+    assert mix(1, 1, 0) != mix(1, 2, 0)
+
+
 def test_unknown_noise():
     system = System(
         {"net": small(LATENT, 1)}, {"net": ("net",)}, (), noise={"z": Noise((1,), "pink")}

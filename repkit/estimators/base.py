@@ -21,7 +21,7 @@ import repkit
 from repkit import persist
 from repkit.checkpoint import Checkpoints
 from repkit.data import to_device, to_float
-from repkit.engine import Engine
+from repkit.engine import Engine, copy_state
 from repkit.rng import isolated_rng
 from repkit.training import Training, train, weights
 
@@ -316,7 +316,7 @@ class Estimator(BaseEstimator):
             with torch.device("meta"):
                 networks = self._networks()
             for name, network in networks.items():
-                network.load_state_dict(self.weights_["last"][name], assign=True)
+                network.load_state_dict(copy_state(self.weights_["last"][name]), assign=True)
         except (AttributeError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise persist.ModelFileError(
                 f"the weights do not fit the {type(self).__name__} that the header describes: "

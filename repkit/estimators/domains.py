@@ -118,7 +118,7 @@ def check_labels(
             place = np.searchsorted(classes, label)
             if place == len(classes) or classes[place] != label:
                 raise ValueError(
-                    f"y has the label {label!r} at the target row {row}, which no source row has; "
+                    f"y has the label {label} at the target row {row}, which no source row has; "
                     "mark a target row without a label by -1, None or NaN"
                 )
             codes[row] = place

@@ -152,6 +152,8 @@ def dann(
 
     def feature_extractor(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         label, logs = label_loss(n, b)
+        if "D" not in networks:
+            return {"F": label, **logs}
         domain = domain_loss(n, b, b.f)
         return {"F": label - b.lam * domain, **logs, "domain_loss": domain}
 
@@ -160,17 +162,13 @@ def dann(
         schedules["ramp"] = dann_ramp
     if o.pseudo:
         schedules["late"] = late
-    if "D" not in networks:
-        phases: tuple[Phase, ...] = (Phase(supervised),)
-        groups: dict[str, tuple[str, ...]] = {"net": ("F", "C")}
-    elif training == "joint":
-        phases, groups = (Phase(joint),), {"net": ("F", "C", "D")}
+    if training == "joint":
+        phases = [Phase(joint if "D" in networks else supervised)]
+        groups = {"net": tuple(networks)}
     else:
-        # f serves all three phases: F, the only network it depends on, steps last.
-        groups = {"D": ("D",), "C": ("C",), "F": ("F",)}
-        phases = (
-            Phase(domain_classifier, ("D",), times=d_steps),
-            Phase(label_predictor, ("C",)),
-            Phase(feature_extractor, ("F",)),
-        )
-    return System(networks, groups, phases, forward=forward, schedules=schedules)
+        # f serves all the phases: F, the only network it depends on, steps last.
+        phases = [Phase(label_predictor, ("C",)), Phase(feature_extractor, ("F",))]
+        if "D" in networks:
+            phases.insert(0, Phase(domain_classifier, ("D",), times=d_steps))
+        groups = {name: (name,) for name in networks}
+    return System(networks, groups, tuple(phases), forward=forward, schedules=schedules)
