@@ -40,7 +40,7 @@ def logistic(pair: Pair, seed: int) -> dict[str, float]:
 
 
 def shallow() -> dict[str, Method]:
-    """skada's shallow methods, each before the same logistic regression.
+    """Skada's shallow methods, each before the same logistic regression.
 
     Their settings are the best of a few tried on these very labels (sizes, regularisation, the
     classifier's C): the bar is set as high as it goes.

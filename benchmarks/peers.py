@@ -51,12 +51,12 @@ def resolve(device: str) -> str:
 
 
 def skada_default(X_source, y_source, X_target, **options) -> Predict:
-    """skada's DANN as it comes; its domain classifier is a softmax over one unit."""
+    """Skada's DANN as it comes; its domain classifier is a softmax over one unit."""
     return _skada(X_source, y_source, X_target, None, **options)
 
 
 def skada_repaired(X_source, y_source, X_target, *, n_features, **options) -> Predict:
-    """skada's DANN with a domain classifier of the caller's, reversal included."""
+    """Skada's DANN with a domain classifier of the caller's, reversal included."""
     from skada.deep.modules import GradientReversalLayer
 
     class DomainClassifier(nn.Module):
@@ -151,9 +151,7 @@ def pytorch_adapt(
     models = {
         "G": features(),
         "C": nn.Linear(n_features, int(y_source.max()) + 1),
-        "D": nn.Sequential(
-            nn.Linear(n_features, 128), nn.ReLU(), nn.Linear(128, 1), nn.Flatten(0)
-        ),
+        "D": nn.Sequential(nn.Linear(n_features, 128), nn.ReLU(), nn.Linear(128, 1), nn.Flatten(0)),
     }
     for model in models.values():
         model.to(device)

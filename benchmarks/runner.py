@@ -81,11 +81,13 @@ def run_cases(
                 warnings.simplefilter("ignore")
                 found = case.run(seed)
             for key, value in found.items():
-                values.setdefault(
-                    (case.task, key) if isinstance(key, str) else key, []
-                ).append(float(value))
+                values.setdefault((case.task, key) if isinstance(key, str) else key, []).append(
+                    float(value)
+                )
         seconds = (time.perf_counter() - started) / n
-        command = f"python -m benchmarks {benchmark} --preset {preset} --seeds {n} --device {device}"
+        command = (
+            f"python -m benchmarks {benchmark} --preset {preset} --seeds {n} --device {device}"
+        )
         rows = [
             {
                 "task": task,

@@ -41,9 +41,7 @@ class Reverse(torch.autograd.Function):
 
 def mlp(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
     """20-128-128, the shape that the libraries were compared with before."""
-    return nn.Sequential(
-        nn.Linear(shape_in[0], 128), nn.ReLU(), nn.Linear(128, dim_out), nn.ReLU()
-    )
+    return nn.Sequential(nn.Linear(shape_in[0], 128), nn.ReLU(), nn.Linear(128, dim_out), nn.ReLU())
 
 
 def tables(n: int = 2048) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -67,9 +65,10 @@ def hand_written(
     x, label = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
     n = len(x) // 2
     features = network(X.shape[1:], 128).to(device)
-    head, domain = nn.Linear(128, 10).to(device), nn.Sequential(
-        nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 2)
-    ).to(device)
+    head, domain = (
+        nn.Linear(128, 10).to(device),
+        nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 2)).to(device),
+    )
     parameters = [*features.parameters(), *head.parameters(), *domain.parameters()]
     optimizer = torch.optim.Adam(parameters, 1e-3, fused=fused or None)
     which = torch.arange(2, device=device).repeat_interleave(64)
@@ -102,7 +101,7 @@ def hand_written(
 
 
 def step_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
-    """Median of ours over median of theirs, an epoch of ours and as many steps of theirs in turn."""
+    """Median of ours over theirs: an epoch of ours and as many steps of theirs, in turn."""
     X, y, domain = tables() if kind == "MLP" else images()
     network = mlp if kind == "MLP" else digit_net
     steps = 400 if kind == "MLP" else 20
@@ -148,9 +147,9 @@ def fit_ratio(train: peers.Trainer, device: str, seed: int) -> float:
     ours, theirs = [], []
     for _ in range(5):
         start = time.perf_counter()
-        DANN(
-            mlp, max_epochs=steps // 32, batch_size=64, device=device, random_state=seed
-        ).fit(X, y, sample_domain=domain)
+        DANN(mlp, max_epochs=steps // 32, batch_size=64, device=device, random_state=seed).fit(
+            X, y, sample_domain=domain
+        )
         ours.append(time.perf_counter() - start)
         start = time.perf_counter()
         train(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from repkit.files import write_whole
 
 MAGIC = b"repkit-checkpoint-1\n"
 KEEP = 2
@@ -53,18 +54,8 @@ class Checkpoints:
         torch.save({"run": self.run, **self.extra, **state}, buffer)
         payload = buffer.getvalue()
         path = self.folder / f"epoch-{epoch:08d}.ckpt"
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix="epoch-", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n")
-                file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        self._sync_folder()
+        digest = hashlib.sha256(payload).hexdigest().encode()
+        write_whole(path, [MAGIC, digest, b"\n", payload])
         for old in self.files()[KEEP:]:
             old.unlink()
         for stale in self.folder.glob("epoch-*.part"):  # of a process that was killed while writing
@@ -112,11 +103,3 @@ class Checkpoints:
         if not isinstance(state, dict):
             raise CheckpointError(f"{path.name} is not a repkit checkpoint")
         return state
-
-    def _sync_folder(self) -> None:
-        if hasattr(os, "O_DIRECTORY"):
-            handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)

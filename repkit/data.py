@@ -66,6 +66,8 @@ class Batches:
         Where batches are made.
     steps_per_epoch : int, optional
         Default: the steps after which every row of every stream has been drawn at least once.
+    constants : mapping of str to Tensor, optional
+        What is the same in every batch.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Batches:
         seed: int,
         device: torch.device,
         steps_per_epoch: int | None = None,
+        constants: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.stores = dict(stores)
         self.streams = [(torch.as_tensor(rows, dtype=torch.int64), n) for rows, n in streams]
@@ -85,6 +88,7 @@ class Batches:
         self.steps_per_epoch = steps_per_epoch or max(
             -(-len(rows) // count) for rows, count in self.streams
         )
+        self.constants = {k: v.to(device) for k, v in (constants or {}).items()}
         self._epoch = -1
         self._table = torch.empty(0)
 
@@ -115,7 +119,8 @@ class Batches:
     def at(self, step: int) -> Batch:
         """The batch of a step."""
         rows = self.rows(step)
-        return Batch(**{k: take(s, rows, self.device) for k, s in self.stores.items()})
+        taken = {k: take(s, rows, self.device) for k, s in self.stores.items()}
+        return Batch(**taken, **self.constants)
 
 
 def mix(*numbers: int) -> int:

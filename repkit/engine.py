@@ -13,11 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from repkit.data import Batch, Batches, mix
+from repkit.flat import Group, flatten
+from repkit.optim import Adam
 from repkit.rng import seed_everything
 
 Losses = dict[str, Tensor]
 Step = Callable[[SimpleNamespace, Batch], Losses]
-OptimizerFactory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+Optimizer = torch.optim.Optimizer | Adam
+OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
 
 
 @dataclass(frozen=True)
@@ -159,16 +162,12 @@ class Engine:
         if compile:
             for network in system.networks.values():
                 network.compile()
-        self.parameters = {
-            group: [
-                p for name in names for p in system.networks[name].parameters() if p.requires_grad
-            ]
+        self.groups = {
+            group: Group(p for p in self._parameters(system.networks, names) if p.requires_grad)
             for group, names in system.groups.items()
         }
         self.optimizers = {
-            group: optimizer(parameters)
-            for group, parameters in self.parameters.items()
-            if parameters
+            name: optimizer([g.vector]) for name, g in self.groups.items() if g.parameters
         }
         self._base_rates = {
             group: [g["lr"] for g in opt.param_groups] for group, opt in self.optimizers.items()
@@ -179,43 +178,69 @@ class Engine:
         }
         self._scheduled = {name: torch.zeros((), device=self.device) for name in system.schedules}
         self._generator = torch.Generator(self.device)
-        self._norms: dict[str, list[Any]] = {
-            name: [m for m in network.modules() if getattr(m, "track_running_stats", False)]
-            for name, network in system.networks.items()
-        }
+        self._norms_outside: dict[tuple[int, ...], list[Any]] = {}
         self._averages: list[Tensor] = []
         self._sources: list[Tensor] = []
-        for name, network in self.averaged.items():
-            source = system.networks[name].state_dict(keep_vars=True)
-            # By identity: a tied weight has several names, and is to be averaged once.
-            averages = {
-                id(v): (v, source[k]) for k, v in network.state_dict(keep_vars=True).items()
-            }
-            for value, of in averages.values():
-                if value.is_floating_point():
-                    self._averages.append(value.data)
-                    self._sources.append(of.data)
+        if ema:
+            self._pair_averages()
         self._records: list[list[tuple[int, tuple[str, ...], Tensor]]] = []
         self.begin_epoch()
 
+    @staticmethod
+    def _parameters(
+        networks: Mapping[str, nn.Module], names: Iterable[str]
+    ) -> Iterator[nn.Parameter]:
+        return (p for name in names for p in networks[name].parameters())
+
+    def _pair_averages(self) -> None:
+        """Find what is averaged: each group's vector, and the running statistics."""
+        for group, names in self.system.groups.items():
+            twins = {
+                id(p): twin
+                for p, twin in zip(
+                    self._parameters(self.system.networks, names),
+                    self._parameters(self.averaged, names),
+                    strict=True,
+                )
+            }
+            self._averages.append(flatten(twins[id(p)] for p in self.groups[group].parameters))
+            self._sources.append(self.groups[group].vector.data)
+        for name, network in self.averaged.items():
+            for average, source in zip(
+                network.buffers(), self.system.networks[name].buffers(), strict=True
+            ):
+                if average.is_floating_point():
+                    self._averages.append(average)
+                    self._sources.append(source)
+
+    def _norms_outside_of(self, phases: tuple[int, ...]) -> list[Any]:
+        """Layers whose running statistics stand still in these phases: of networks not trained."""
+        if phases not in self._norms_outside:
+            inside = {
+                name
+                for number in phases
+                for group in self.system.phases[number].groups or self.system.groups
+                for name in self.system.groups[group]
+            }
+            self._norms_outside[phases] = [
+                module
+                for name, network in self.system.networks.items()
+                if name not in inside
+                for module in network.modules()
+                if getattr(module, "track_running_stats", False)
+            ]
+        return self._norms_outside[phases]
+
     @contextmanager
-    def _moving(self, phases: Iterable[Phase]) -> Iterator[None]:
-        """Running statistics move only in the networks which these phases train."""
-        inside = {
-            name
-            for phase in phases
-            for group in (self.system.groups if phase.groups is None else phase.groups)
-            for name in self.system.groups[group]
-        }
-        frozen = [
-            norm for name, norms in self._norms.items() if name not in inside for norm in norms
-        ]
-        for norm in frozen:
+    def _forward(self, fixed: list[Any]) -> Iterator[None]:
+        """Autocast, with the running statistics of these layers fixed."""
+        for norm in fixed:
             norm.track_running_stats = False
         try:
-            yield
+            with self._autocast():
+                yield
         finally:
-            for norm in frozen:
+            for norm in fixed:
                 norm.track_running_stats = True
 
     def begin_epoch(self) -> None:
@@ -252,7 +277,7 @@ class Engine:
                     options["lr"] = rate * factor
         phases = {n: p for n, p in enumerate(system.phases) if position % p.every == 0}
         if system.forward is not None:
-            with self._autocast(), self._moving(phases.values()):
+            with self._forward(self._norms_outside_of(tuple(phases))):
                 system.forward(networks, batch)
         for number, phase in phases.items():
             for repeat in range(phase.times):
@@ -266,31 +291,27 @@ class Engine:
         self.position = position + 1
 
     def _run(self, number: int, phase: Phase, batch: Batch) -> None:
-        with self._autocast(), self._moving((phase,)):
+        with self._forward(self._norms_outside_of((number,))):
             terms = phase.loss(self.networks, batch)
-        groups = [name for name in terms if name in self.parameters]
+        groups = [name for name in terms if name in self.groups]
         if phase.groups is not None and set(groups) != set(phase.groups):
             raise ValueError(
                 f"a phase of the groups {phase.groups} returned losses for {tuple(groups)}"
             )
         # All gradients first, then all steps: every group moves from the same point.
-        gradients = [
-            torch.autograd.grad(
-                terms[group],
-                self.parameters[group],
-                retain_graph=True if group != groups[-1] else None,
-                allow_unused=True,
+        groups = [name for name in groups if self.groups[name].parameters]
+        for group in groups:
+            self.groups[group].set_gradients(
+                torch.autograd.grad(
+                    terms[group],
+                    self.groups[group].parameters,
+                    retain_graph=True if group != groups[-1] else None,
+                    allow_unused=True,
+                )
             )
-            if self.parameters[group]
-            else ()
-            for group in groups
-        ]
-        for group, gradient in zip(groups, gradients, strict=True):
-            for parameter, value in zip(self.parameters[group], gradient, strict=True):
-                parameter.grad = value
-            if gradient:
-                self.optimizers[group].step()
-        names = tuple(f"loss_{k}" if k in self.parameters else k for k in terms)
+        for group in groups:
+            self.optimizers[group].step()
+        names = tuple(f"loss_{k}" if k in self.groups else k for k in terms)
         values = torch.stack([v.detach().float() for v in terms.values()])
         self._records[number].append((self.position, names, values))
 
@@ -337,6 +358,11 @@ class Engine:
             if values and not torch.stack([v.isfinite().all() for v in values]).all():
                 return group
         return None
+
+    def release(self) -> None:
+        """Give the parameters memory of their own again, when training is over."""
+        for group in self.groups.values():
+            group.release()
 
     def state_dict(self) -> dict[str, Any]:
         """All that training changes. Its tensors are copies, safe from later steps."""

@@ -183,7 +183,7 @@ def build(spec: Spec, shape_in: tuple[int, ...], dim_out: int, *, name: str) -> 
         If ``spec`` is none of these, or a callable does not return a module.
     """
     if isinstance(spec, nn.Module):
-        return copy.deepcopy(spec).cpu()
+        return copy.deepcopy(spec).cpu().float()
     if isinstance(spec, str):
         if spec not in NETWORKS:
             raise ValueError(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from repkit.files import write_whole
 
 KEY = "repkit"
 FORMAT = 1
@@ -33,17 +33,7 @@ def save(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 
     text = json.dumps({"format": FORMAT, **header}, default=encode)
     own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    payload = serialise(own, metadata={KEY: text})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, [serialise(own, metadata={KEY: text})])
 
 
 def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

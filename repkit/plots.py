@@ -142,7 +142,8 @@ class EmbeddingDisplay:
         if unknown:
             kinds.remove(self.unlabelled)
             rows = values == self.unlabelled
-            axes.scatter(*self.points[rows].T, s=5, c="#CCCCCC", label="unlabelled", linewidths=0)
+            x, y = self.points[rows].T
+            axes.scatter(x, y, s=5, c="#CCCCCC", label="unlabelled", linewidths=0)
         if title == "domain":  # sources first
             kinds.sort(key=lambda kind: (kind < 0, abs(kind)))
         for k, kind in enumerate(kinds):
@@ -150,8 +151,10 @@ class EmbeddingDisplay:
             name = str(kind)
             if title == "domain":
                 name = f"source {kind}" if kind >= 0 else f"target {kind}"
+            x, y = self.points[rows].T
             axes.scatter(
-                *self.points[rows].T,
+                x,
+                y,
                 s=6,
                 c=COLOURS[k % len(COLOURS)],
                 label=name,

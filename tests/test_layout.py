@@ -13,7 +13,8 @@ PACKAGE = Path(repkit.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Each part may import from parts further up, and from itself if it is a folder.
 ORDER = [
-    {"nets", "losses", "data", "rng", "persist", "checkpoint", "metrics", "augment", "features"},
+    {"files", "nets", "losses", "data", "rng", "flat", "optim", "metrics", "augment", "features"},
+    {"persist", "checkpoint"},
     {"engine"},
     {"training"},
     {"systems"},

@@ -149,6 +149,9 @@ class Estimator(BaseEstimator):
         return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
 
     def _seed(self) -> int:
+        """From ``random_state``; None is a new one, without touching numpy's global generator."""
+        if self.random_state is None:
+            return int(np.random.SeedSequence().generate_state(1)[0])
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     # ---------------------------------------------------------------- training
@@ -176,7 +179,9 @@ class Estimator(BaseEstimator):
         }
         if isinstance(self.random_state, int | np.integer):
             params["random_state"] = int(self.random_state)
-        return str(joblib.hash((type(self).__name__, sorted(params.items()), data)))
+        start = self.weights_ if self.warm_start and hasattr(self, "weights_") else None
+        start = describe_weights(start)
+        return str(joblib.hash((type(self).__name__, sorted(params.items()), data, start)))
 
     def _train(
         self,
@@ -205,9 +210,7 @@ class Estimator(BaseEstimator):
             self.weights_["selected"] = result.best
             self.selected_epoch_ = result.best_epoch
         self.networks_ = dict(engine.system.networks)
-        for network in self.networks_.values():
-            for parameter in network.parameters():
-                parameter.grad = None
+        engine.release()
         return result
 
     def use(self, which: str) -> Self:
@@ -303,42 +306,65 @@ class Estimator(BaseEstimator):
         """Become what was saved; the networks' sizes are compared before memory is taken."""
         import pandas as pd
 
-        unknown = set(fitted) - set(self._fitted)
-        if unknown:
-            raise persist.ModelFileError(f"unknown fitted attributes {sorted(unknown)}")
-        self.weights_ = {}
         try:
+            unknown = set(fitted) - set(self._fitted)
+            if unknown:
+                raise ValueError(f"unknown fitted attributes {sorted(unknown)}")
             for name, value in fitted.items():
                 setattr(self, name, tuple(value) if name == "input_shape_" else value)
+            self.history_ = pd.DataFrame(history)
+            self.weights_ = {}
             for path, tensor in tensors.items():
                 which, part, key = path.split("/")
                 self.weights_.setdefault(which, {}).setdefault(part, {})[key] = tensor
             with torch.device("meta"):
                 networks = self._networks()
+            for state in self.weights_.values():
+                for name, network in networks.items():
+                    check_weights(network, state[name])
             for name, network in networks.items():
                 network.load_state_dict(copy_state(self.weights_["last"][name]), assign=True)
-        except (AttributeError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            self.networks_ = {k: m.eval() for k, m in networks.items()}
+            self.device_ = torch.device("cpu")
+            self.use("selected" if "selected" in self.weights_ else "last")
+            # A first prediction: what is wrong with the classes or the shape shows here.
+            check_is_fitted(self)
+            self.predict(np.zeros((1, *self.input_shape_), dtype=np.float32))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise persist.ModelFileError(
-                f"the weights do not fit the {type(self).__name__} that the header describes: "
+                f"the file does not hold the {type(self).__name__} that its header describes: "
                 f"{error}"
             ) from error
-        self.networks_ = {k: m.eval() for k, m in networks.items()}
-        self.history_ = pd.DataFrame(history)
-        self.device_ = torch.device("cpu")
-        self.use("selected" if "selected" in self.weights_ else "last")
 
     def _networks(self) -> dict[str, nn.Module]:
         """New networks for the parameters and the fitted shapes."""
         raise NotImplementedError
 
 
+def check_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Raise a ValueError unless the state has the network's tensors, of its shapes and types."""
+    wanted = {k: (v.shape, v.dtype) for k, v in network.state_dict().items()}
+    found = {k: (v.shape, v.dtype) for k, v in state.items()}
+    wrong = [k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k)]
+    if wrong:
+        k = min(wrong)
+        raise ValueError(f"{k} is {found.get(k, 'missing')}, not {wanted.get(k, 'wanted')}")
+
+
 def describe(value: Any) -> Any:
     """What stands for a parameter in a fingerprint: code by its name, a module by its weights."""
     if isinstance(value, nn.Module):
-        return repr(value), joblib.hash([v.cpu().numpy() for v in value.state_dict().values()])
+        return repr(value), describe_weights(value.state_dict())
     if callable(value):
         return getattr(value, "__module__", ""), getattr(value, "__qualname__", repr(type(value)))
     return value
+
+
+def describe_weights(state: Any) -> Any:
+    """A state dict, of any depth, with arrays in the place of tensors."""
+    if isinstance(state, Tensor):
+        return state.detach().cpu().numpy()
+    return {k: describe_weights(v) for k, v in state.items()} if state else None
 
 
 def has_fast_bf16(device: torch.device) -> bool:

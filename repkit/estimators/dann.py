@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from repkit import nets
 from repkit.data import Batches, mix, to_device
-from repkit.engine import Engine
+from repkit.engine import Engine, Optimizer
 from repkit.estimators.base import Estimator
 from repkit.estimators.domains import (
     as_domain_ids,
@@ -27,6 +27,7 @@ from repkit.estimators.domains import (
 )
 from repkit.estimators.monitor import SCORES, Monitor, judge_adversary
 from repkit.losses import dann_decay, dann_ramp, multilinear, warm_cosine
+from repkit.optim import Adam
 from repkit.systems.dann import Objective, dann
 from repkit.training import Callback
 
@@ -104,7 +105,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
     select : {None, "entropy", "infomax", "snd"} or callable, default=None
         Keep the epoch with the greatest label-free score. A callable is a scorer
         ``(estimator, X, y, sample_domain) -> float`` as in `repkit.metrics`; it is given held-back
-        source rows, and target rows with masked labels.
+        source rows, and target rows with masked labels. Without target rows it does nothing.
     validation_fraction : float, default=0.1
         Of the source rows, held back from training when ``select`` is a callable.
     max_epochs : int, default=50
@@ -305,21 +306,18 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
             )
         with self._training((X, codes, domains.rows)) as (device, seed, checkpoints):
             held_back = np.empty(0, dtype=np.int64)
-            if callable(self.select):
+            if callable(self.select) and adapting:
                 held_back = hold_back(domains.source, self.validation_fraction, seed)
             train_codes = codes.copy()
             train_codes[held_back] = -1
             streams, layout, labelled = batch_parts(train_codes, domains, self.batch_size)
             batches = Batches(
-                {
-                    "x": to_device(X, device),
-                    "y": to_device(train_codes, device),
-                    "domain": to_device(domains.rows, device),
-                },
+                {"x": to_device(X, device), "y": to_device(train_codes, device)},
                 streams,
                 seed=seed,
                 device=device,
                 steps_per_epoch=self.steps_per_epoch,
+                constants={"domain": torch.tensor([k for n, k in layout for _ in range(n)])},
             )
             torch.manual_seed(mix(seed, 0))
             networks = self._warm_networks() if self.warm_start else self._networks()
@@ -354,8 +352,10 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
             self.device_ = device
             self.networks_ = engine.averaged or dict(networks)
             monitor = Monitor(self, X, codes, domains, held_back, seed) if adapting else dict
-            self._train(engine, checkpoints=checkpoints, evaluate=monitor, select=self._column())
-            self.use("last" if self.select is None else "selected")
+            # Without a target there is nothing to score, and the last epoch is the one.
+            column = self._column() if adapting else None
+            self._train(engine, checkpoints=checkpoints, evaluate=monitor, select=column)
+            self.use("selected" if "selected" in self.weights_ else "last")
         if adapting:
             judge_adversary(self.history_)
         return self
@@ -411,20 +411,14 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         self._check_choice(learning_rate_schedule=tuple(RATES))
         return RATES[self.learning_rate_schedule]
 
-    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(
-                parameters,
-                self.learning_rate,
-                momentum=0.9,
-                weight_decay=self.weight_decay,
-                fused=True,
-            )
-        return torch.optim.Adam(
+    def _optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
+        if self.optimizer == "adam":
+            return Adam(parameters, self.learning_rate, weight_decay=self.weight_decay)
+        return torch.optim.SGD(
             parameters,
             self.learning_rate,
+            momentum=0.9,
             weight_decay=self.weight_decay,
-            decoupled_weight_decay=True,
             fused=True,
         )
 

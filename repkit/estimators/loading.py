@@ -40,15 +40,15 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
     """
     header, tensors = read(Path(path))
     name = header.get("class")
-    if name not in CLASSES:
+    if not isinstance(name, str) or name not in CLASSES:
         raise ModelFileError(
             f"{str(path)!r} holds a {name!r}; this version of repkit knows {sorted(CLASSES)}"
         )
     known = set(inspect.signature(CLASSES[name]).parameters)
     try:
         params, fitted, omitted = header["params"], header["fitted"], header["code"]
-        unknown = (set(params) | set(omitted) | set(code)) - known
-    except (KeyError, TypeError) as error:
+        unknown = ({*params.keys(), *omitted} | set(code)) - known
+    except (AttributeError, KeyError, TypeError) as error:
         raise ModelFileError(f"{str(path)!r} has an incomplete repkit header") from error
     if unknown:
         raise ModelFileError(f"{name} has no parameters {sorted(unknown)}")

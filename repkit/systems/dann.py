@@ -87,6 +87,8 @@ def dann(
     objective : Objective
     """
     o = objective
+    adapting = "D" in networks
+    all_logits = adapting and bool(o.conditional or o.entropy or o.pseudo)
     parts = layout or ()
     starts = accumulate((count for count, _ in parts), initial=0)
     target = [part for part, start in zip(parts, starts, strict=False) if start >= labelled]
@@ -96,7 +98,7 @@ def dann(
         if layout:
             set_rows(n.F, layout)
         b.f = n.F(x if o.augment is None else o.augment(x))
-        if o.pseudo and "D" in networks:
+        if o.pseudo and adapting:
             # The teacher's labels; b.y of these rows is not touched.
             if layout:
                 set_rows(n.ema.F, target)
@@ -105,9 +107,9 @@ def dann(
             proba = F.softmax(n.ema.C(n.ema.F(seen)).float(), 1)
             b.certainty, b.guess = proba.max(1)
 
-    def label_loss(n: SimpleNamespace, b: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        adapting = "D" in networks and bool(o.entropy or o.pseudo)
-        logits = n.C(b.f if adapting else b.f[:labelled]).float()
+    def label_loss(n: SimpleNamespace, b: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The loss, the logits of the rows that are needed, and what goes to the history."""
+        logits = n.C(b.f if all_logits else b.f[:labelled]).float()
         loss = F.cross_entropy(logits[:labelled], b.y[:labelled])
         logs = {"label_loss": loss}
         if adapting and o.entropy:
@@ -118,57 +120,53 @@ def dann(
             # Over all rows, not over the certain ones: few certain rows are little evidence.
             logs["pseudo_loss"] = torch.where(b.certainty >= o.threshold, rows, 0.0).mean()
             loss = loss + o.pseudo * b.late * logs["pseudo_loss"]
-        return loss, logs
+        return loss, logits, logs
 
-    def domain_loss(n: SimpleNamespace, b: Batch, features: Tensor) -> Tensor:
+    def domain_loss(n: SimpleNamespace, b: Batch, f: Tensor, logits: Tensor) -> Tensor:
         if not o.conditional:
-            return F.cross_entropy(n.D(features).float(), b.domain)
-        with torch.no_grad():  # the prediction is a condition: it is not trained to fool D
-            logits = n.C(b.f).float()
-        rows = F.cross_entropy(
-            n.D(multilinear(features.float(), F.softmax(logits, 1))).float(),
-            b.domain,
-            reduction="none",
-        )
+            return F.cross_entropy(n.D(f).float(), b.domain)
+        logits = logits.detach()  # the prediction is a condition: it is not trained to fool D
+        seen = n.D(multilinear(f.float(), F.softmax(logits, 1))).float()
+        rows = F.cross_entropy(seen, b.domain, reduction="none")
         if o.conditional != "entropy":
             return rows.mean()
         weight = 1.0 + torch.exp(-entropy(logits))
         return (weight * rows).sum() / weight.sum()
 
-    def supervised(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        loss, logs = label_loss(n, b)
-        return {"net": loss, **logs}
-
     def joint(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        label, logs = label_loss(n, b)
-        domain = domain_loss(n, b, reverse(b.f, b.lam))
+        label, logits, logs = label_loss(n, b)
+        if not adapting:
+            return {"net": label, **logs}
+        domain = domain_loss(n, b, reverse(b.f, b.lam), logits)
         return {"net": label + domain, **logs, "domain_loss": domain}
 
     def domain_classifier(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        return {"D": domain_loss(n, b, b.f)}
+        with torch.no_grad():
+            logits = n.C(b.f).float() if o.conditional else b.f
+        return {"D": domain_loss(n, b, b.f, logits)}
 
     def label_predictor(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         return {"C": label_loss(n, b)[0]}
 
     def feature_extractor(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        label, logs = label_loss(n, b)
-        if "D" not in networks:
+        label, logits, logs = label_loss(n, b)
+        if not adapting:
             return {"F": label, **logs}
-        domain = domain_loss(n, b, b.f)
+        domain = domain_loss(n, b, b.f, logits)
         return {"F": label - b.lam * domain, **logs, "domain_loss": domain}
 
-    schedules = {"lam": lam} if "D" in networks else {}
-    if o.entropy:
+    schedules = {"lam": lam} if adapting else {}
+    if adapting and o.entropy:
         schedules["ramp"] = dann_ramp
-    if o.pseudo:
+    if adapting and o.pseudo:
         schedules["late"] = late
     if training == "joint":
-        phases = [Phase(joint if "D" in networks else supervised)]
+        phases = [Phase(joint)]
         groups = {"net": tuple(networks)}
     else:
         # f serves all the phases: F, the only network it depends on, steps last.
         phases = [Phase(label_predictor, ("C",)), Phase(feature_extractor, ("F",))]
-        if "D" in networks:
+        if adapting:
             phases.insert(0, Phase(domain_classifier, ("D",), times=d_steps))
         groups = {name: (name,) for name in networks}
     return System(networks, groups, tuple(phases), forward=forward, schedules=schedules)

@@ -28,9 +28,7 @@ def test_the_suite_is_whole():
     """An environment in which scikit-learn leaves out its checks would pass for nothing."""
     from sklearn.utils.estimator_checks import check_estimator
 
-    results = check_estimator(
-        DANN(max_epochs=1), on_fail=None, on_skip=None, legacy=False
-    )
+    results = check_estimator(DANN(max_epochs=1), on_fail=None, on_skip=None, legacy=False)
     assert not [r for r in results if r["status"] == "skipped"]
 
 

@@ -168,7 +168,7 @@ def test_target_labels_opt_in(moons):
     assert same_networks(fit(moons, y=y), fit(moons, y=labelled))
     assert not same_networks(fit(moons, y=y), fit(moons, y=labelled, target_labels=True))
     labelled[few[0]] = 7
-    with pytest.raises(ValueError, match="label 7.0 at the target row"):
+    with pytest.raises(ValueError, match=r"label 7\.0 at the target row"):
         fit(moons, y=labelled, target_labels=True)
 
 
