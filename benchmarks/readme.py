@@ -5,43 +5,60 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from benchmarks.runner import RESULTS, cell, read
 
 README = Path(__file__).parent.parent / "README.md"
+# <!-- table: BENCHMARK metrics=A;B --> ... <!-- end -->
 MARK = re.compile(
-    r"(<!-- table: (?P<name>\w+)(?: metric=(?P<metric>\w+))? -->\n).*?(<!-- end -->)", re.S
+    r"(<!-- table: (?P<name>\w+)(?: metrics=(?P<metrics>[\w,; ]+?))? -->\n).*?(<!-- end -->)", re.S
 )
 
 
 def update(path: Path = README) -> None:
-    """Replace what stands between ``<!-- table: NAME metric=M -->`` and ``<!-- end -->``."""
-    text = path.read_text()
-    path.write_text(MARK.sub(lambda m: m[1] + table(m["name"], m["metric"]) + m[4], text))
+    """Replace what stands between each pair of marks."""
+    text = path.read_text(encoding="utf-8")
+    text = MARK.sub(lambda m: m[1] + tables(m["name"], m["metrics"]) + m[4], text)
+    path.write_text(text, encoding="utf-8")
 
 
-def table(name: str, metric: str | None) -> str:
-    """Markdown of one benchmark: a line a (system, variant), a column a task, for each device."""
+def tables(name: str, metrics: str | None) -> str:
+    """Markdown of a benchmark, a table for each device and preset it was run with."""
     parts = []
     for path in sorted(RESULTS.glob(f"{name}-*.csv")):
-        rows = read(path)
-        if metric:
-            rows = rows[rows.metric == metric]
-        rows = rows[~rows.task.str.contains("->") | (rows.task.nunique() <= 4)]
-        tasks = list(dict.fromkeys(rows.task))
-        lines = [
-            f"| {path.stem.rpartition('-')[2]} | " + " | ".join(tasks) + " | seconds a run |",
-            "|---" * (len(tasks) + 2) + "|",
-        ]
-        for (system, variant), group in rows.groupby(["system", "variant"], sort=False):
-            found = {row.task: row for row in group.itertuples()}
-            cells = [cell(found[t].mean, found[t].std) if t in found else "" for t in tasks]
-            seconds = f"{group.seconds.astype(float).mean():.0f}"
-            lines.append(f"| {system}, {variant} | " + " | ".join([*cells, seconds]) + " |")
-        published = {
-            (row.source, row.task): row.published for row in rows.itertuples() if row.source
-        }
-        for source in dict.fromkeys(s for s, _ in published):
-            cells = [str(published.get((source, t), "")) for t in tasks]
-            lines.append(f"| *published: {source}* | " + " | ".join([*cells, ""]) + " |")
-        parts.append("\n".join(lines) + "\n")
+        for preset, rows in read(path).groupby("preset", sort=False):
+            wanted = metrics.split(";") if metrics else list(dict.fromkeys(rows.metric))
+            rows = rows[rows.metric.isin(wanted)]
+            if rows.task.nunique() > 4:  # the pairs of domains have rows of their own: the means
+                rows = rows[~rows.task.str.contains("->")]
+            if len(rows):
+                parts.append(table(rows, f"{rows.device.iloc[0]}, preset {preset}"))
     return "\n".join(parts)
+
+
+def table(rows: pd.DataFrame, title: str) -> str:
+    """A line for each (system, variant), a column for each (task, metric)."""
+    columns = list(dict.fromkeys(zip(rows.task, rows.metric, strict=True)))
+    several = len({metric for _, metric in columns}) > 1
+    heads = [
+        f"{task}: {metric.removeprefix('accuracy_')}" if several else task
+        for task, metric in columns
+    ]
+    lines = [
+        f"| {title} | " + " | ".join(heads) + " | seconds a run |",
+        "|---" * (len(columns) + 2) + "|",
+    ]
+    for (system, variant), group in rows.groupby(["system", "variant"], sort=False):
+        found = {(r.task, r.metric): cell(r.mean, r.std) for r in group.itertuples()}
+        seconds = f"{group.seconds.astype(float).mean():.0f}"
+        cells = [found.get(column, "") for column in columns]
+        lines.append(f"| {system}, {variant} | " + " | ".join([*cells, seconds]) + " |")
+    published: dict[str, dict[tuple[str, str], object]] = {}
+    for r in rows.itertuples():
+        if r.source:
+            published.setdefault(r.source, {})[r.task, r.metric] = r.published
+    for source, values in published.items():
+        cells = [str(values.get(column, "")) for column in columns]
+        lines.append(f"| *published: {source}* | " + " | ".join([*cells, ""]) + " |")
+    return "\n".join(lines) + "\n"

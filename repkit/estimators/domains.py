@@ -49,7 +49,8 @@ def check_domains(sample_domain: Any, n: int) -> Domains:
     n_source = int((values >= 0).sum())
     if n_source == 0:
         raise ValueError(
-            "sample_domain has target rows (< 0) only; training needs labelled source rows (>= 0)"
+            "sample_domain has target rows (< 0) only; training needs labelled source rows (>= 0). "
+            "In a cross-validation, shuffle, so that every fold has both"
         )
     both = sorted(set(values[values > 0]) & set(-values[values < 0]))
     if both:

@@ -1,0 +1,107 @@
+"""The benchmark runner: rows as they are finished, none twice; and every case is runnable."""
+
+from importlib import import_module
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from benchmarks import readme
+from benchmarks.__main__ import NAMES, main
+from benchmarks.runner import COLUMNS, RESULTS, Case, read, run_cases
+
+
+@pytest.fixture
+def quiet():
+    return Console(quiet=True)
+
+
+def go(path, cases, console, **options):
+    options = {"preset": "cpu", "seeds": 3, "device": "cpu", **options}
+    return run_cases("toy", cases, out=path, console=console, **options)
+
+
+def test_rows_are_written_skipped_and_redone(tmp_path, quiet):
+    calls = []
+
+    def run(seed):
+        calls.append(seed)
+        return {"accuracy": 0.5 + 0.1 * seed, ("a part", "accuracy"): 1.0}
+
+    case = Case("task", "System", "plain", run, {"accuracy": (0.7, "Somebody 2000")})
+    rows = go(tmp_path, [case], quiet)
+    assert list(read(tmp_path / "toy-cpu.csv").columns) == COLUMNS
+    row = rows[rows.task == "task"].iloc[0]
+    assert (row["mean"], row["std"], row["seeds"]) == (0.6, 0.1, 3)
+    assert (row["published"], row["source"]) == ("0.7", "Somebody 2000")
+    assert row["values"] == "0.5000 0.6000 0.7000"
+    assert "--only 'task/System/plain'" in row["command"]
+    go(tmp_path, [case], quiet)
+    assert calls == [0, 1, 2]
+    go(tmp_path, [case], quiet, seeds=4)
+    assert calls == [0, 1, 2, 0, 1, 2, 3]
+    go(tmp_path, [case], quiet, redo=True)
+    assert len(calls) == 10
+    assert len(read(tmp_path / "toy-cpu.csv")) == 2
+
+
+def test_a_failure_keeps_the_rows_before_it(tmp_path, quiet):
+    def fail(seed):
+        raise RuntimeError("out of memory")
+
+    cases = [
+        Case("task", "System", "good", lambda seed: {"accuracy": 1.0}),
+        Case("task", "System", "bad", fail),
+    ]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        go(tmp_path, cases, quiet)
+    assert list(read(tmp_path / "toy-cpu.csv").variant) == ["good"]
+    assert len(go(tmp_path, cases, quiet, only="good")) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("preset", ["cpu", "paper"])
+def test_cases_are_distinct_and_need_no_data_to_be_listed(name, preset):
+    cases = import_module(f"benchmarks.{name}").cases(preset, "cpu")
+    assert len({case.name for case in cases}) == len(cases)
+
+
+def test_a_quick_case_runs(tmp_path):
+    arguments = ["quick", "--seeds", "1", "--only", "moons, turned/DANN/joint"]
+    quick = import_module("benchmarks.quick")
+    figures = quick.figures
+    try:
+        quick.figures = lambda out, device: []
+        result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path)])
+    finally:
+        quick.figures = figures
+    assert result.exit_code == 0, result.output
+    rows = read(next(tmp_path.glob("quick-*.csv")))
+    assert set(rows.metric) == {"accuracy_last", "accuracy_selected"}
+    assert (rows["mean"] > 0.7).all()
+
+
+def test_the_paper_preset_trains(data_home, monkeypatch):
+    """Not run whole without a GPU: a few steps show that it can be."""
+    digits = import_module("benchmarks.digits_domains")
+    recipes = import_module("benchmarks.recipes")
+    few = {**recipes.DIGITS, **recipes.PAPER, "max_epochs": 1, "steps_per_epoch": 2}
+    settings = digits.variants("MNIST->USPS")["joint + augment + pseudo"]
+    found = digits.fit("MNIST->USPS", settings, few, "cpu", 0)
+    assert set(found) == {"accuracy_last", "accuracy_selected"}
+
+
+def test_committed_results_are_whole():
+    for path in RESULTS.glob("*.csv"):
+        rows = pd.read_csv(path, keep_default_na=False)
+        assert list(rows.columns) == COLUMNS
+        key = ["task", "system", "variant", "metric", "preset"]
+        assert not rows.duplicated(key).any(), path.name
+
+
+def test_the_readmes_tables_are_those_of_the_results(tmp_path):
+    copy = tmp_path / "README.md"
+    copy.write_text(readme.README.read_text(encoding="utf-8"), encoding="utf-8")
+    readme.update(copy)
+    assert copy.read_text(encoding="utf-8") == readme.README.read_text(encoding="utf-8")

@@ -1,0 +1,90 @@
+"""The displays: what is drawn, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from repkit import DANN, EmbeddingDisplay, HistoryDisplay
+from repkit.datasets import make_domains
+
+
+@pytest.fixture
+def plt():
+    import matplotlib.pyplot as plt
+
+    yield plt
+    plt.close("all")
+
+
+def test_embedding_is_coloured_by_class_and_by_domain(plt):
+    rng = np.random.default_rng(0)
+    points, labels = rng.normal(size=(60, 2)), np.repeat([0, 1, -1], 20)
+    domain = np.tile([1, -2], 30)
+    display = EmbeddingDisplay(points, labels, domain).plot()
+    classes, domains = (
+        [text.get_text() for text in ax.get_legend().get_texts()] for ax in display.ax_
+    )
+    assert classes == ["unlabelled", "0", "1"]
+    assert domains == ["source 1", "target -2"]
+    drawn = np.concatenate([c.get_offsets() for c in display.ax_[0].collections])
+    assert sorted(map(tuple, drawn)) == sorted(map(tuple, points))
+    assert display.figure_ is display.ax_[1].get_figure()
+
+
+def test_embedding_uses_the_axes_given(plt):
+    figure, axes = plt.subplots(1, 1)
+    display = EmbeddingDisplay(np.zeros((4, 2)), labels=list("abab")).plot(ax=axes)
+    assert display.ax_ == [axes]
+    assert display.figure_ is figure
+    with pytest.raises(ValueError, match="ax must hold 2 Axes"):
+        EmbeddingDisplay(np.zeros((4, 2)), list("abab"), [1, 1, -2, -2]).plot(ax=axes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((np.zeros((4, 3)), [1] * 4), r"shape \(n, 2\)"), ((np.zeros((4, 2)),), "nothing to colour")],
+)
+def test_embedding_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        EmbeddingDisplay(*arguments)
+
+
+def test_embedding_by_umap_is_reproducible_and_parts_clusters(plt):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(150, 8)) + 20 * np.repeat([0, 1], 75)[:, None]
+    y = np.repeat(["a", "b"], 75)
+    first, second = (
+        EmbeddingDisplay.from_embedding(features, y, max_points=100, random_state=0).points
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    display = EmbeddingDisplay.from_embedding(features, y, max_points=100, random_state=0)
+    assert display.points.shape == (100, 2)
+    a, b = (display.points[display.labels == k] for k in "ab")
+    gap = np.linalg.norm(a.mean(0) - b.mean(0))
+    assert gap > 2 * max(a.std(), b.std())
+
+
+def test_displays_of_an_estimator(plt):
+    data = make_domains(n_samples=60, random_state=0)
+    model = DANN(max_epochs=3, n_features=2, select="infomax", random_state=0)
+    model.fit(data.X, data.y, sample_domain=data.sample_domain)
+    display = EmbeddingDisplay.from_estimator(model, data.X, data.y, data.sample_domain)
+    assert len(display.ax_) == 2
+    history = HistoryDisplay.from_estimator(model)
+    assert [ax.get_title().split(",")[0] for ax in history.ax_] == [
+        "losses",
+        "adversary",
+        "label-free scores",
+    ]
+    drawn = {line.get_label(): line for line in history.ax_[1].get_lines()}
+    np.testing.assert_array_equal(
+        drawn["domain_accuracy"].get_ydata(), model.history_["domain_accuracy"]
+    )
+    marked = [line for line in history.ax_[0].get_lines() if line.get_label().startswith("_")]
+    assert [line.get_xdata()[0] for line in marked] == [model.selected_epoch_]
+
+
+def test_history_leaves_out_what_is_not_there(plt):
+    display = HistoryDisplay(pd.DataFrame({"epoch": [1, 2], "label_loss": [2.0, 1.0]})).plot()
+    assert len(display.ax_) == 1
