@@ -160,8 +160,9 @@ class Engine:
                 network.eval().requires_grad_(False)
             self.networks.ema = SimpleNamespace(**self.averaged)
         if compile:
-            for network in system.networks.values():
-                network.compile()
+            # What the phases call; the modules themselves stay as they are, names and all.
+            for name, network in system.networks.items():
+                setattr(self.networks, name, torch.compile(network))
         self.groups = {
             group: Group(p for p in self._parameters(system.networks, names) if p.requires_grad)
             for group, names in system.groups.items()

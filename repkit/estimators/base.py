@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-import repkit
-from repkit import persist
 from repkit.checkpoint import Checkpoints
 from repkit.data import to_device, to_float
-from repkit.engine import Engine, copy_state
+from repkit.engine import Engine
+from repkit.estimators.choices import check_choice
+from repkit.estimators.saved import Saved
 from repkit.rng import isolated_rng
 from repkit.training import Training, train, weights
 
@@ -34,7 +31,7 @@ ROWS = 1024  # of one forward pass outside training, at most
 BLOCK = 64
 
 
-class Estimator(BaseEstimator):
+class Estimator(Saved):
     """Base of the estimators. Subclasses store their parameters in ``__init__``, nothing else.
 
     Attributes
@@ -50,9 +47,6 @@ class Estimator(BaseEstimator):
     device_ : torch.device
         Where it was trained; after unpickling or loading, the CPU.
     """
-
-    _fitted: ClassVar[tuple[str, ...]] = ()  # attributes that a model file holds
-    _code: ClassVar[tuple[str, ...]] = ()  # parameters that build networks
 
     # Of the subclasses' common parameters.
     device: str
@@ -102,26 +96,6 @@ class Estimator(BaseEstimator):
             )
         return X
 
-    def _check_choice(self, **choices: tuple[Any, ...]) -> None:
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if not any(value is a or (type(value) is type(a) and value == a) for a in allowed):
-                raise ValueError(f"{name} must be one of {list(allowed)}, not {value!r}")
-
-    def _check_number(self, **ranges: tuple[float, float]) -> None:
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-                raise TypeError(f"{name} must be a number, not {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
-
-    def _check_integer(self, **lowest: int) -> None:
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-                raise ValueError(f"{name} must be an integer of at least {low}, not {value!r}")
-
     # ---------------------------------------------------------------- where and how
 
     def _resolve_device(self) -> torch.device:
@@ -138,7 +112,7 @@ class Estimator(BaseEstimator):
 
     def _resolve_precision(self, device: torch.device, networks: dict[str, nn.Module]) -> str:
         """bf16 where it is quick and was measured to cost no accuracy: convolutions."""
-        self._check_choice(precision=("auto", "fp32", "bf16"))
+        check_choice(self, precision=("auto", "fp32", "bf16"))
         if self.precision != "auto":
             return self.precision
         convolutions = any(
@@ -213,21 +187,6 @@ class Estimator(BaseEstimator):
         engine.release()
         return result
 
-    def use(self, which: str) -> Self:
-        """Predict with the weights of the ``"last"`` epoch or of the ``"selected"`` one.
-
-        Raises
-        ------
-        ValueError
-            If there are no such weights: ``"selected"`` needs the parameter ``select``.
-        """
-        check_is_fitted(self)
-        if which not in self.weights_:
-            raise ValueError(f"which must be one of {list(self.weights_)}, not {which!r}")
-        for name, network in self.networks_.items():
-            network.load_state_dict(self.weights_[which][name])
-        return self
-
     # ---------------------------------------------------------------- use
 
     @torch.no_grad()
@@ -258,97 +217,6 @@ class Estimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "networks_" in state:
-            # On the CPU, so that it opens on a machine without the device.
-            state["networks_"] = persist.on_cpu(state["networks_"])
-            state["weights_"] = persist.on_cpu(state["weights_"])
-            state["device_"] = torch.device("cpu")
-        return state
-
-    # ---------------------------------------------------------------- files
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one safetensors file: weights, and a JSON header.
-
-        Parameters that are code (modules, callables) are not written; `repkit.load` takes them as
-        keywords.
-        """
-        check_is_fitted(self)
-        params, code = {}, []
-        for name, value in self.get_params(deep=False).items():
-            try:
-                json.dumps(value, default=persist.encode)
-                params[name] = value
-            except TypeError:
-                code.append(name)
-        header = {
-            "class": type(self).__name__,
-            "versions": {"repkit": repkit.__version__, "torch": str(torch.__version__)},
-            "params": params,
-            "code": code,
-            "fitted": {k: getattr(self, k) for k in self._fitted if hasattr(self, k)},
-            "history": self.history_.to_dict("records"),
-        }
-        tensors = {
-            f"{which}/{network}/{key}": value
-            for which, networks in self.weights_.items()
-            for network, state in networks.items()
-            for key, value in state.items()
-        }
-        persist.save(Path(path), header, tensors)
-
-    def _from_file(
-        self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
-    ) -> None:
-        """Become what was saved; the networks' sizes are compared before memory is taken."""
-        import pandas as pd
-
-        try:
-            unknown = set(fitted) - set(self._fitted)
-            if unknown:
-                raise ValueError(f"unknown fitted attributes {sorted(unknown)}")
-            for name, value in fitted.items():
-                setattr(self, name, tuple(value) if name == "input_shape_" else value)
-            self.history_ = pd.DataFrame(history)
-            self.weights_ = {}
-            for path, tensor in tensors.items():
-                which, part, key = path.split("/")
-                self.weights_.setdefault(which, {}).setdefault(part, {})[key] = tensor
-            with torch.device("meta"):
-                networks = self._networks()
-            for state in self.weights_.values():
-                for name, network in networks.items():
-                    check_weights(network, state[name])
-            for name, network in networks.items():
-                network.load_state_dict(copy_state(self.weights_["last"][name]), assign=True)
-            self.networks_ = {k: m.eval() for k, m in networks.items()}
-            self.device_ = torch.device("cpu")
-            self.use("selected" if "selected" in self.weights_ else "last")
-            # A first prediction: what is wrong with the classes or the shape shows here.
-            check_is_fitted(self)
-            self.predict(np.zeros((1, *self.input_shape_), dtype=np.float32))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise persist.ModelFileError(
-                f"the file does not hold the {type(self).__name__} that its header describes: "
-                f"{error}"
-            ) from error
-
-    def _networks(self) -> dict[str, nn.Module]:
-        """New networks for the parameters and the fitted shapes."""
-        raise NotImplementedError
-
-
-def check_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Raise a ValueError unless the state has the network's tensors, of its shapes and types."""
-    wanted = {k: (v.shape, v.dtype) for k, v in network.state_dict().items()}
-    found = {k: (v.shape, v.dtype) for k, v in state.items()}
-    wrong = [k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k)]
-    if wrong:
-        k = min(wrong)
-        raise ValueError(f"{k} is {found.get(k, 'missing')}, not {wanted.get(k, 'wanted')}")
 
 
 def describe(value: Any) -> Any:

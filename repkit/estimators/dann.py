@@ -16,8 +16,15 @@ from torch import Tensor, nn
 
 from repkit import nets
 from repkit.data import Batches, mix, to_device
-from repkit.engine import Engine, Optimizer
+from repkit.engine import Engine
 from repkit.estimators.base import Estimator
+from repkit.estimators.choices import (
+    check_choice,
+    check_integer,
+    check_number,
+    optimizer_of,
+    rate_of,
+)
 from repkit.estimators.domains import (
     as_domain_ids,
     batch_parts,
@@ -25,17 +32,11 @@ from repkit.estimators.domains import (
     check_labels,
     hold_back,
 )
+from repkit.estimators.heads import build_networks, take_weights
 from repkit.estimators.monitor import SCORES, Monitor, judge_adversary
-from repkit.losses import dann_decay, dann_ramp, multilinear, warm_cosine
-from repkit.optim import Adam
+from repkit.losses import dann_ramp, multilinear
 from repkit.systems.dann import Objective, dann
 from repkit.training import Callback
-
-RATES: dict[str, Callable[[float], float] | None] = {
-    "constant": None,
-    "dann": dann_decay,
-    "cosine": warm_cosine,
-}
 
 
 class NoTargetWarning(UserWarning):
@@ -320,7 +321,9 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
                 constants={"domain": torch.tensor([k for n, k in layout for _ in range(n)])},
             )
             torch.manual_seed(mix(seed, 0))
-            networks = self._warm_networks() if self.warm_start else self._networks()
+            networks = self._networks()
+            if self.warm_start:
+                take_weights(networks, getattr(self, "networks_", {}))
             system = dann(
                 networks,
                 layout=layout if self.domain_norm == "separate" else None,
@@ -341,12 +344,12 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
             engine = Engine(
                 system,
                 batches,
-                optimizer=self._optimizer,
+                optimizer=optimizer_of(self),
                 total_steps=self.max_epochs * batches.steps_per_epoch,
                 seed=seed,
                 precision=self._resolve_precision(device, networks),
                 ema=self.ema,
-                learning_rate_schedule=self._rate(),
+                learning_rate_schedule=rate_of(self),
                 compile=self.compile,
             )
             self.device_ = device
@@ -365,17 +368,19 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         return self.fit(X, y, sample_domain=sample_domain).transform(X, sample_domain)
 
     def _check_parameters(self) -> None:
-        self._check_choice(
+        check_choice(
+            self,
             training=("joint", "alternating"),
             conditional=(False, True, "entropy"),
             domain_norm=("shared", "separate"),
             optimizer=("adam", "sgd"),
             target_labels=(False, True),
         )
-        self._check_integer(n_features=1, d_steps=1, max_epochs=1, batch_size=1)
+        check_integer(self, n_features=1, d_steps=1, max_epochs=1, batch_size=1)
         if self.steps_per_epoch is not None:
-            self._check_integer(steps_per_epoch=1)
-        self._check_number(
+            check_integer(self, steps_per_epoch=1)
+        check_number(
+            self,
             entropy=(0, np.inf),
             pseudo=(0, np.inf),
             pseudo_threshold=(0, 1),
@@ -392,11 +397,11 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
 
     def _lam(self) -> Callable[[float], float]:
         if isinstance(self.lam, str):
-            self._check_choice(lam=("ramp",))
+            check_choice(self, lam=("ramp",))
             return dann_ramp
         if callable(self.lam):
             return self.lam
-        self._check_number(lam=(0, np.inf))
+        check_number(self, lam=(0, np.inf))
         constant = float(self.lam)
         return lambda progress: constant
 
@@ -405,72 +410,14 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
             return 0.0
         return min(1.0, (progress - self.late) / self.late) if self.late else 1.0
 
-    def _rate(self) -> Callable[[float], float] | None:
-        if callable(self.learning_rate_schedule):
-            return self.learning_rate_schedule
-        self._check_choice(learning_rate_schedule=tuple(RATES))
-        return RATES[self.learning_rate_schedule]
-
-    def _optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
-        if self.optimizer == "adam":
-            return Adam(parameters, self.learning_rate, weight_decay=self.weight_decay)
-        return torch.optim.SGD(
-            parameters,
-            self.learning_rate,
-            momentum=0.9,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
-
-    # ---------------------------------------------------------------- networks
-
     def _networks(self) -> dict[str, nn.Module]:
-        """F, C and D for the classes, domains and sample shape at hand."""
-        feature_net = nets.build(self.backbone, self.input_shape_, self.n_features, name="backbone")
-        if isinstance(self.backbone, str):
-            feature_net = nn.Sequential(feature_net, nn.ReLU())
-        else:
-            feature_net = nn.Sequential(feature_net, nn.Flatten())
-        width = nets.width_out(feature_net, self.input_shape_, name="backbone")
-        n_classes, n_domains = len(self.classes_), len(self.domains_)
-        label_head = self.label_head if self.label_head is not None else linear
-        networks = {
-            "F": feature_net,
-            "C": nets.build(label_head, (width,), n_classes, name="label_head"),
-        }
-        self._check_head(networks["C"], width, n_classes, "label_head", "classes")
-        if self._is_adapting():
-            width_in = width * n_classes if self.conditional else width
-            domain_head = self.domain_head if self.domain_head is not None else "mlp"
-            networks["D"] = nets.build(domain_head, (width_in,), n_domains, name="domain_head")
-            self._check_head(networks["D"], width_in, n_domains, "domain_head", "domains")
-        if self.domain_norm == "separate":
-            nets.separate_domains(feature_net, n_domains)
-        return networks
-
-    def _warm_networks(self) -> dict[str, nn.Module]:
-        """New networks with the weights of the fit before, if there was one."""
-        networks, old = self._networks(), getattr(self, "networks_", {})
-        for name in networks.keys() & old.keys():
-            try:
-                networks[name].load_state_dict(old[name].state_dict())
-            except RuntimeError as error:
-                raise ValueError(
-                    "warm_start=True needs data of the same shape, classes and domains, and the "
-                    f"same networks, as the fit before: {name} does not match"
-                ) from error
-        return networks
+        return build_networks(self)
 
     def _is_adapting(self) -> bool:
         return bool((self.domains_ < 0).any())
 
-    @staticmethod
-    def _check_head(head: nn.Module, width: int, wanted: int, name: str, what: str) -> None:
-        found = nets.width_out(head, (width,), name=name)
-        if found != wanted:
-            raise ValueError(
-                f"{name} must give {wanted} logits, one for each of the {what}; it gives {found}"
-            )
+    def _probe(self, X: np.ndarray) -> None:
+        self.predict(X, np.repeat(self.domains_[-1:], len(X)))
 
     def _column(self) -> str | None:
         return "score" if callable(self.select) else self.select
@@ -567,8 +514,3 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def linear(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
-    """The default label head."""
-    return nn.Linear(shape_in[0], dim_out)

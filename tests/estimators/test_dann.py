@@ -1,6 +1,7 @@
 """The estimator: input of every kind, labels that must not be read, an adversary that lives."""
 
 import pickle
+import shutil
 import warnings
 
 import joblib
@@ -15,6 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch._dynamo.utils import counters
 
 from repkit import DANN, NoTargetWarning, load
 from repkit.datasets import load_digits_domains, make_domains
@@ -487,10 +489,22 @@ def test_callbacks_see_rows_and_can_stop(moons):
     assert model.n_iter_ == 2
 
 
-def test_bf16_and_compile_agree_with_fp32(digits):
+def test_bf16_agrees_with_fp32(digits):
     full = fit(digits, backbone="conv", precision="fp32").predict_proba(digits.X_test)
     half = fit(digits, backbone="conv", precision="bf16").predict_proba(digits.X_test)
     assert 0 < np.abs(full - half).max() < 0.1
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_networks_agree(moons):
+    plain = fit(moons).predict_proba(moons.X)
+    counters["stats"].clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, while it compiles
+        compiled = fit(moons, compile=True)
+    assert counters["stats"]["unique_graphs"] > 0
+    np.testing.assert_allclose(compiled.predict_proba(moons.X), plain, atol=1e-5)
+    pickle.dumps(compiled)
 
 
 def test_warnings_of_a_plain_fit(moons):

@@ -25,12 +25,12 @@ def test_with_skadas_scorers_and_splitters(skada, name):
     from skada.model_selection import SourceTargetShuffleSplit
 
     data = make_domains(n_samples=60, random_state=0)
-    scorer = getattr(metrics, name)()
     params = {"sample_domain": data.sample_domain}
     if name == "SupervisedScorer":
         params["target_labels"] = data.y
     y = np.where(data.sample_domain < 0, -1, data.y)
     with sklearn.config_context(enable_metadata_routing=True):
+        scorer = getattr(metrics, name)()
         found = cross_validate(
             DANN(max_epochs=5, random_state=0),
             data.X,
