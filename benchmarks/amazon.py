@@ -60,7 +60,7 @@ def cases(preset: str, device: str) -> list[Case]:
             TASK,
             system,
             variant,
-            over_pairs(AMAZON_DOMAINS, load, method, TASK),
+            over_pairs(AMAZON_DOMAINS, load, method),
             {"accuracy_last": (0.761, f"NN, {RAW}")}
             if variant == "source only"
             else {"accuracy_last": (0.763, f"DANN, {RAW}")},

@@ -30,7 +30,6 @@ def over_pairs(
     domains: tuple[str, ...],
     load: Callable[[str, str], Pair],
     method: Method,
-    task: str,
     left_out: tuple[str, ...] = (),
 ) -> Callable[[int], dict[str | tuple[str, str], float]]:
     """``seed -> {metric: mean over the pairs, (pair, metric): value}``.

@@ -139,3 +139,10 @@ OFFICE_RECIPE: dict[str, Any] = {
     "pseudo_threshold": 0.7,
     "late": 0.3,
 }
+# Longer, and smooth within a radius of 5 (a sample's length is about 28).
+OFFICE_SMOOTH: dict[str, Any] = {
+    **OFFICE_RECIPE,
+    "smoothness": 5.0,
+    "max_epochs": 30,
+    "ema": 0.995,
+}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -158,6 +159,19 @@ def set_rows(network: nn.Module, rows: Sequence[tuple[int, int]]) -> None:
     for module in network.modules():
         if isinstance(module, DomainNorm):
             module.rows = tuple(rows)
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, each module's own mode after."""
+    modes = [(module, module.training) for network in networks for module in network.modules()]
+    for module, _ in modes:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 NETWORKS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "conv": conv}

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from repkit.losses import (
@@ -13,6 +14,7 @@ from repkit.losses import (
     information,
     multilinear,
     reverse,
+    virtual_adversarial,
     warm_cosine,
 )
 
@@ -127,3 +129,48 @@ def test_warm_cosine_rises_then_falls():
     assert values[5:] == sorted(values[5:], reverse=True)
     assert values[1] == pytest.approx(0.2)
     assert warm_cosine(0.1, warm=0.2) == pytest.approx(0.5)
+
+
+def test_virtual_adversarial_finds_the_worst_direction():
+    """For a linear classifier of two classes that is the normal of its boundary."""
+    torch.manual_seed(0)
+    weight = torch.tensor([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]], requires_grad=True)
+    x = torch.randn(50, 3)
+    radius = 0.3
+
+    def logits(rows):
+        return rows @ weight.T
+
+    found = virtual_adversarial(logits, x, radius)
+    log_p = F.log_softmax(logits(x), 1)
+    worst = torch.tensor([0.6, 0.8, 0.0]) * radius
+    ahead, back = (
+        (log_p.exp() * (log_p - F.log_softmax(logits(x + sign * worst), 1))).sum(1)
+        for sign in (1, -1)
+    )
+    # Each row goes one way or the other along the normal; none can do better than the worse.
+    assert found <= torch.maximum(ahead, back).mean() + 1e-6
+    assert found >= torch.minimum(ahead, back).mean() - 1e-6
+    assert torch.minimum(ahead, back).mean() > 0.01  # across the normal it would be 0
+
+
+def test_virtual_adversarial_has_the_gradient_of_the_moved_prediction_only():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 4))
+    x = torch.randn(20, 3)
+    torch.manual_seed(1)
+    (given,) = torch.autograd.grad(virtual_adversarial(net, x, 0.5), net[0].weight)
+    # The same by hand: the direction by autograd from the same random start.
+    torch.manual_seed(1)
+    start = torch.randn_like(x)
+    start = (0.1 * start / start.norm(dim=1, keepdim=True)).requires_grad_()
+    p = net(x).softmax(1).detach()
+
+    def kl(r):
+        return (p * (p.log() - net(x + r).log_softmax(1))).sum() / len(x)
+
+    (direction,) = torch.autograd.grad(kl(start), start)
+    r = 0.5 * direction / direction.norm(dim=1, keepdim=True)
+    (expected,) = torch.autograd.grad(kl(r), net[0].weight)
+    torch.testing.assert_close(given, expected)
+    assert expected.abs().max() > 0

@@ -38,6 +38,8 @@ class Estimator(Saved):
     ----------
     networks_ : dict of str to nn.Module
         The trained networks, in evaluation mode.
+    weights_ : dict
+        Their weights at the end of the ``"last"`` epoch and, with ``select``, the ``"selected"``.
     history_ : DataFrame
         One row an epoch: epoch, step, a column for every term, seconds.
     n_iter_ : int
@@ -194,7 +196,8 @@ class Estimator(Saved):
         self, function: Callable[[Tensor, np.ndarray], Tensor], X: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:
         """``function`` over the rows of X, and a value for each, in bounded memory."""
-        device = next(self.networks_["F"].parameters(), torch.empty(0)).device
+        network = next(iter(self.networks_.values()))
+        device = next(network.parameters(), torch.empty(0)).device
         parts = []
         for start in range(0, len(X), ROWS):
             # Whole multiples of BLOCK rows: matrix kernels for odd sizes round differently, and a

@@ -86,6 +86,10 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         Weight of the pseudo-labels that the averaged network gives to target rows (needs ``ema``).
     pseudo_threshold : float, default=0.9
         Least probability of a pseudo-label.
+    smoothness : float, default=0.0
+        Radius, in the unit of X, within which the prediction on target rows is made to change
+        little (virtual adversarial training, Miyato et al. 2018); with ``entropy`` it is VADA (Shu
+        et al. 2018). Its weight is 1, along the ramp.
     late : float, default=0.2
         Progress at which the weight ``pseudo`` begins to grow; it is whole at twice that.
     augment : callable, optional
@@ -202,6 +206,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         entropy: float = 0.0,
         pseudo: float = 0.0,
         pseudo_threshold: float = 0.9,
+        smoothness: float = 0.0,
         late: float = 0.2,
         augment: Callable[[Tensor], Tensor] | None = None,
         teacher_augment: Callable[[Tensor], Tensor] | None = None,
@@ -237,6 +242,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
         self.entropy = entropy
         self.pseudo = pseudo
         self.pseudo_threshold = pseudo_threshold
+        self.smoothness = smoothness
         self.late = late
         self.augment = augment
         self.teacher_augment = teacher_augment
@@ -337,6 +343,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
                     self.entropy,
                     self.pseudo,
                     self.pseudo_threshold,
+                    self.smoothness,
                     self.augment,
                     self.teacher_augment,
                 ),
@@ -384,6 +391,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
             entropy=(0, np.inf),
             pseudo=(0, np.inf),
             pseudo_threshold=(0, 1),
+            smoothness=(0, np.inf),
             late=(0, 0.5),
             ema=(0, 1),
             learning_rate=(0, np.inf),

@@ -20,8 +20,15 @@ from torch import Tensor, nn
 
 from repkit.data import Batch, to_float
 from repkit.engine import Phase, System
-from repkit.losses import dann_ramp, entropy, information, multilinear, reverse
-from repkit.nets import set_rows
+from repkit.losses import (
+    dann_ramp,
+    entropy,
+    information,
+    multilinear,
+    reverse,
+    virtual_adversarial,
+)
+from repkit.nets import evaluating, set_rows
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,9 @@ class Objective:
         where it is certain enough, and the prediction on their augmented view (French et al. 2018).
     threshold : float
         The probability from which on a prediction is certain.
+    smoothness : float
+        Radius of `losses.virtual_adversarial` on the target rows, 0 for none; its weight is 1,
+        reached along the paper's ramp (VADA, Shu et al. 2018, with ``entropy``).
     augment : callable, optional
         Maps a float batch to one of the same shape, labels kept; it draws from torch's global
         generator. The batch of the forward pass goes through it.
@@ -51,6 +61,7 @@ class Objective:
     entropy: float = 0.0
     pseudo: float = 0.0
     threshold: float = 0.9
+    smoothness: float = 0.0
     augment: Callable[[Tensor], Tensor] | None = None
     teacher_augment: Callable[[Tensor], Tensor] | None = None
 
@@ -120,6 +131,14 @@ def dann(
             # Over all rows, not over the certain ones: few certain rows are little evidence.
             logs["pseudo_loss"] = torch.where(b.certainty >= o.threshold, rows, 0.0).mean()
             loss = loss + o.pseudo * b.late * logs["pseudo_loss"]
+        if adapting and o.smoothness:
+            if layout:
+                set_rows(n.F, target)
+            with evaluating(n.F, n.C):
+                logs["smoothness_loss"] = virtual_adversarial(
+                    lambda x: n.C(n.F(x)), to_float(b.x[labelled:]), o.smoothness
+                )
+            loss = loss + b.ramp * logs["smoothness_loss"]
         return loss, logits, logs
 
     def domain_loss(n: SimpleNamespace, b: Batch, f: Tensor, logits: Tensor) -> Tensor:
@@ -156,7 +175,7 @@ def dann(
         return {"F": label - b.lam * domain, **logs, "domain_loss": domain}
 
     schedules = {"lam": lam} if adapting else {}
-    if adapting and o.entropy:
+    if adapting and (o.entropy or o.smoothness):
         schedules["ramp"] = dann_ramp
     if adapting and o.pseudo:
         schedules["late"] = late

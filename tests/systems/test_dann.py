@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.data import Batches
+from repkit.data import Batches, mix
 from repkit.engine import Engine
+from repkit.losses import virtual_adversarial
 from repkit.nets import DomainNorm, set_rows
 from repkit.rng import isolated_rng
 from repkit.systems.dann import Objective, dann
@@ -224,6 +225,47 @@ def test_the_pseudo_label_term(training):
     assert_close(found["F"], expected)
     assert engine.read()[0]["pseudo_loss"] == pytest.approx(losses()[1].item(), rel=1e-4)
     assert all(p.grad is None for m in engine.averaged.values() for p in m.parameters())
+
+
+@pytest.mark.parametrize("training", ["joint", "alternating"])
+def test_the_smoothness_term(training):
+    nets = networks()
+    engine = make(nets, training=training, objective=Objective(smoothness=0.5))
+    n = SimpleNamespace(**copy.deepcopy(nets))
+    engine.position = 10
+    b = engine.batches.at(10)
+    engine.begin_epoch()
+    engine.step()
+    weight = 2 / (1 + math.exp(-10 * 0.1)) - 1
+    torch.manual_seed(mix(0, 2, 10))  # as at the start of an epoch there
+
+    def loss():
+        term = virtual_adversarial(lambda x: n.C(n.F(x)), b.x[LABELLED:], 0.5)
+        return label_loss(n, b, n.F(b.x)) + weight * term
+
+    found = gradients(nets)
+    label, domain = loss(), domain_loss(n, b, n.F(b.x), False)
+    assert_close(found["C"], grad(label, n.C))
+    assert_close(found["D"], grad(domain, n.D))
+    if training == "alternating":  # C's phase has drawn its direction, and C and D have moved
+        descend(n.D, grad(domain, n.D))
+        descend(n.C, grad(label, n.C))
+        label, domain = loss(), domain_loss(n, b, n.F(b.x), False)
+    expected = [a - 0.7 * d for a, d in zip(grad(label, n.F), grad(domain, n.F), strict=True)]
+    assert_close(found["F"], expected)
+
+
+def test_the_smoothness_term_leaves_modes_and_statistics_alone():
+    found = []
+    for smoothness in (0.0, 0.5):
+        torch.manual_seed(0)
+        nets = networks(norm=DomainNorm(nn.BatchNorm1d(WIDTH), 2))
+        layout = [(LABELLED, 0), (TARGET, 1)]
+        engine = make(nets, layout=layout, objective=Objective(smoothness=smoothness))
+        engine.step()
+        assert all(m.training for network in nets.values() for m in network.modules())
+        found.append((nets["F"][1].running_mean, nets["F"][1].running_var))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("training", ["joint", "alternating"])
