@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SCORES = ("entropy", "infomax", "snd")  # columns of history_, greater is better
 ROWS = 512  # of each side, a sample that is drawn once
+PAIRED_ROWS = 256  # of them, for the score that compares all pairs
 
 
 class Monitor:
@@ -52,9 +53,7 @@ class Monitor:
         seed: int,
     ) -> None:
         rng = np.random.default_rng(mix(seed, 3))
-        source, target = (
-            np.sort(rng.permutation(rows)[:ROWS]) for rows in (domains.source, domains.target)
-        )
+        source, target = (rng.permutation(rows)[:ROWS] for rows in (domains.source, domains.target))
         rows = np.concatenate([source, target])
         self.model = model
         self.n_source = len(source)
@@ -83,7 +82,7 @@ class Monitor:
             "domain_chance": self.chance,
             "entropy": -prediction_entropy(proba),
             "infomax": information_maximisation(proba),
-            "snd": soft_neighbourhood_density(proba),
+            "snd": soft_neighbourhood_density(proba[:PAIRED_ROWS]),
         }
         if callable(model.select):
             X, y, sample_domain = self.scored
