@@ -14,6 +14,7 @@ from benchmarks.recipes import STROKES
 from benchmarks.runner import Case
 from repkit import DANN, EmbeddingDisplay, HistoryDisplay
 from repkit.datasets import load_digits_domains, make_domains
+from repkit.metrics import proxy_a_distance
 from repkit.nets import Standardize
 
 TASKS = ("two moons, turned", "digits, shifted")
@@ -92,6 +93,32 @@ def run(task: str, settings: Mapping[str, Any], device: str, seed: int) -> dict[
     return found
 
 
+# A strong adversary on few features: what it takes for a *new* classifier to confuse the domains.
+STRONG: dict[str, Any] = {
+    "n_features": 16,
+    "training": "alternating",
+    "d_steps": 5,
+    "optimizer": "sgd",
+    "learning_rate": 0.05,
+    "learning_rate_schedule": "dann",
+    "steps_per_epoch": 40,
+    "max_epochs": 15,
+}
+
+
+def distance(lam: float | str, device: str, seed: int) -> dict[str, float]:
+    """Proxy A-distance between the domains' features of an MLP, and the target's accuracy."""
+    data = load(TASKS[1], seed)
+    X, source = data["X"].reshape(len(data["X"]), -1), data["sample_domain"] >= 0
+    model = DANN(lam=lam, device=device, random_state=seed, **STRONG)
+    features = model.fit(X, data["y"], sample_domain=data["sample_domain"]).transform(X)
+    X_test = data["X_test"].reshape(len(data["X_test"]), -1)
+    return {
+        "accuracy_last": model.score(X_test, data["y_test"]),
+        "proxy A-distance": proxy_a_distance(features[source], features[~source]),
+    }
+
+
 def cases(preset: str, device: str) -> list[Case]:
     """DANN's variants on both tasks."""
     variants: dict[str, dict[str, Any]] = {
@@ -102,12 +129,22 @@ def cases(preset: str, device: str) -> list[Case]:
         "joint + augment + pseudo": RECIPE,
         "train on target": {"on_target": True},
     }
-    return [
+    listed = [
         Case(task, "DANN", name, lambda seed, t=task, s=settings: run(t, s, device, seed))
         for task in TASKS
         for name, settings in variants.items()
         if "augment" not in settings or task == TASKS[1]
     ]
+    for name, lam in (("lam=0", 0.0), ("lam ramp", "ramp")):
+        listed.append(
+            Case(
+                f"{TASKS[1]}, MLP",
+                "DANN",
+                f"alternating, 5 D steps, SGD, {name}",
+                lambda seed, value=lam: distance(value, device, seed),
+            )
+        )
+    return listed
 
 
 def figures(out: Path, device: str) -> list[Path]:

@@ -120,7 +120,7 @@ def test_proxy_a_distance_falls_on_real_digits(digits):
         "optimizer": "sgd",
         "learning_rate": 0.05,
         "learning_rate_schedule": "dann",
-        "n_features": 32,
+        "n_features": 16,
         "max_epochs": 15,
         "steps_per_epoch": 40,
         "random_state": 0,
