@@ -18,7 +18,6 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {"DANN": {}}
 @parametrize_with_checks(
     ESTIMATORS,
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
-    xfail_strict=True,
 )
 def test_scikit_learn(estimator, check):
     check(estimator)
