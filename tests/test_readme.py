@@ -1,5 +1,7 @@
 """The README's snippets run, one after the other, as a reader would run them."""
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -44,3 +46,10 @@ def test_every_name_of_the_readme_exists():
         assert hasattr(repkit.metrics, name), name
     for name in repkit.__all__:
         assert getattr(repkit, name) is not None
+
+
+@pytest.mark.parametrize("name", ["repkit.estimators.dann"])
+def test_examples_in_docstrings(name):
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried
+    assert not failed

@@ -169,8 +169,8 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
     >>> from repkit.datasets import make_domains
     >>> data = make_domains(random_state=0)
     >>> model = DANN(random_state=0).fit(data.X, data.y, sample_domain=data.sample_domain)
-    >>> model.predict(data.X[data.sample_domain < 0]).shape == (data.sample_domain < 0).sum()
-    np.True_
+    >>> model.predict(data.X[data.sample_domain < 0]).shape
+    (300,)
     """
 
     # Metadata routing, as skada does: the domain travels to each method that can use it.
