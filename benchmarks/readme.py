@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from benchmarks.runner import RESULTS, cell, read
+from benchmarks.runner import RESULTS, read
 
 README = Path(__file__).parent.parent / "README.md"
 # <!-- table: BENCHMARK metrics=A;B --> ... <!-- end -->
@@ -50,15 +51,18 @@ def table(rows: pd.DataFrame, title: str) -> str:
         "|---" * (len(columns) + 2) + "|",
     ]
     for (system, variant), group in rows.groupby(["system", "variant"], sort=False):
-        found = {(r.task, r.metric): cell(r.mean, r.std) for r in group.itertuples()}
+        found = {(r.task, r.metric): figure(r) for r in group.itertuples()}
         seconds = f"{group.seconds.astype(float).mean():.0f}"
         cells = [found.get(column, "") for column in columns]
         lines.append(f"| {system}, {variant} | " + " | ".join([*cells, seconds]) + " |")
-    published: dict[str, dict[tuple[str, str], object]] = {}
-    for r in rows.itertuples():
-        if r.source:
-            published.setdefault(r.source, {})[r.task, r.metric] = r.published
-    for source, values in published.items():
-        cells = [str(values.get(column, "")) for column in columns]
-        lines.append(f"| *published: {source}* | " + " | ".join([*cells, ""]) + " |")
+    sources = [source for source in dict.fromkeys(rows.source) if source]
+    if sources:
+        lines += ["", f"In brackets, published: {'; '.join(sources)}."]
     return "\n".join(lines) + "\n"
+
+
+def figure(row: Any) -> str:
+    """``.123 ± .004``, and the published figure in brackets."""
+    digits = [f"{float(x):.3f}" for x in (row.mean, row.std) if x != ""]
+    text = " ± ".join(digits)
+    return f"{text} ({float(row.published):.3f})" if row.published != "" else text
