@@ -68,7 +68,10 @@ def run_cases(
     console = console or Console()
     label = device_label(device)
     path = out / f"{benchmark}-{label}.csv"
-    wanted = [case for case in cases if only in case.name]
+    cases = list(cases)
+    # A whole name means that case alone, so that a row's command makes that row.
+    wanted = [case for case in cases if case.name == only]
+    wanted = wanted or [case for case in cases if only in case.name]
     for case in wanted:
         n = case.seeds or seeds
         if not redo and stands(path, case, preset, n):

@@ -60,6 +60,18 @@ def test_a_failure_keeps_the_rows_before_it(tmp_path, quiet):
     assert len(go(tmp_path, cases, quiet, only="good")) == 1
 
 
+def test_only_a_part_of_a_name_or_the_whole(tmp_path, quiet):
+    calls = []
+    cases = [
+        Case("task", "System", name, lambda seed, name=name: calls.append(name) or {"a": 1.0})
+        for name in ("joint", "joint + more", "other")
+    ]
+    go(tmp_path, cases, quiet, seeds=1, only="joint")
+    assert calls == ["joint", "joint + more"]
+    go(tmp_path, cases, quiet, seeds=1, only="task/System/joint", redo=True)
+    assert calls == ["joint", "joint + more", "joint"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("preset", ["cpu", "paper"])
 def test_cases_are_distinct_and_need_no_data_to_be_listed(name, preset):
