@@ -80,6 +80,8 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
         "joint + augment + pseudo": {**augment, **pseudo},
         "alternating + augment + pseudo": {"training": "alternating", **augment, **pseudo},
         "conditional + augment + pseudo": {"conditional": True, **augment, **pseudo},
+        # What bfloat16, the choice of precision="auto" for convolutions, costs: nothing.
+        "joint + augment + pseudo, fp32": {**augment, **pseudo, "precision": "fp32"},
         "train on target": {"on_target": True},
     }
 
