@@ -80,7 +80,7 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
         "joint + augment + pseudo": {**augment, **pseudo},
         "alternating + augment + pseudo": {"training": "alternating", **augment, **pseudo},
         "conditional + augment + pseudo": {"conditional": True, **augment, **pseudo},
-        # What bfloat16, the choice of precision="auto" for convolutions, costs: nothing.
+        # What bfloat16, the choice of precision="auto" for convolutions, costs.
         "joint + augment + pseudo, fp32": {**augment, **pseudo, "precision": "fp32"},
         "train on target": {"on_target": True},
     }
