@@ -7,10 +7,9 @@ from functools import cache
 import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.linear_model import LogisticRegression
 
 from benchmarks import peers
-from benchmarks.pairs import Pair, dann, over_pairs, peer
+from benchmarks.pairs import Pair, dann, logistic, over_pairs, peer
 from benchmarks.recipes import AMAZON, AMAZON_RECIPE
 from benchmarks.runner import Case
 from repkit.datasets import AMAZON_DOMAINS, load_amazon_reviews
@@ -32,12 +31,6 @@ def load(source: str, target: str) -> Pair:
     return Pair(X_source, a.y_train, X_target, X_test, b.y_test)
 
 
-def logistic(pair: Pair, seed: int) -> dict[str, float]:
-    """The linear baseline on the source rows."""
-    model = LogisticRegression(C=1e-3, max_iter=1000).fit(pair.X_source, pair.y_source)
-    return {"accuracy_last": model.score(pair.X_test, pair.y_test)}
-
-
 def cases(preset: str, device: str) -> list[Case]:
     """Variants, from the source alone to the recipe; a baseline; the peers."""
     variants = {
@@ -52,7 +45,7 @@ def cases(preset: str, device: str) -> list[Case]:
     methods = {
         ("DANN", name): dann({**AMAZON, **settings}, device) for name, settings in variants.items()
     }
-    methods["LogisticRegression", "source only"] = logistic
+    methods["LogisticRegression", "source only"] = logistic(1e-3)
     for name, train in peers.available().items():
         methods[name, "DANN, same network and steps"] = peer(train, AMAZON, device)
     return [
@@ -64,7 +57,7 @@ def cases(preset: str, device: str) -> list[Case]:
             {"accuracy_last": (0.761, f"NN, {RAW}")}
             if variant == "source only"
             else {"accuracy_last": (0.763, f"DANN, {RAW}")},
-            seeds=1 if method is logistic else None,
+            seeds=1 if system == "LogisticRegression" else None,
         )
         for (system, variant), method in methods.items()
     ]

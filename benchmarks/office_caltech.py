@@ -10,7 +10,7 @@ from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import peers
-from benchmarks.pairs import Method, Pair, dann, over_pairs, peer
+from benchmarks.pairs import Method, Pair, dann, logistic, over_pairs, peer
 from benchmarks.recipes import OFFICE, OFFICE_RECIPE, OFFICE_SMOOTH
 from benchmarks.runner import Case
 from repkit.datasets import OFFICE_DOMAINS, load_office_caltech
@@ -45,12 +45,6 @@ def load_unseen(source: str, target: str) -> Pair:
     (X_source, y_source), (X_target, y_target) = shares(source), shares(target)
     X_source, X_target = standardised(X_source, X_source), standardised(X_target, X_source)
     return Pair(X_source, y_source, X_target, X_target, y_target)
-
-
-def logistic(pair: Pair, seed: int) -> dict[str, float]:
-    """The linear baseline on the source rows."""
-    model = LogisticRegression(C=0.01, max_iter=2000).fit(pair.X_source, pair.y_source)
-    return {"accuracy_last": model.score(pair.X_test, pair.y_test)}
 
 
 def shallow() -> dict[str, Method]:
@@ -112,7 +106,7 @@ def cases(preset: str, device: str) -> list[Case]:
     }
     unseen = "source only, target standardised by the source"
     methods["DANN", unseen] = methods["DANN", "source only"]
-    methods["LogisticRegression", "source only"] = logistic
+    methods["LogisticRegression", "source only"] = logistic(0.01)
     once = {"source only"}
     for name, method in shallow().items():
         methods["skada", name] = method

@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from benchmarks.peers import Trainer
@@ -75,6 +76,16 @@ def dann(settings: Mapping[str, Any], device: str) -> Method:
             model.use(which)
             found[f"accuracy_{which}"] = float(np.mean(model.predict(pair.X_test) == pair.y_test))
         return found
+
+    return method
+
+
+def logistic(C: float) -> Method:
+    """The linear baseline on the source rows, with scikit-learn's regularisation C."""
+
+    def method(pair: Pair, seed: int) -> dict[str, float]:
+        model = LogisticRegression(C=C, max_iter=2000).fit(pair.X_source, pair.y_source)
+        return {"accuracy_last": model.score(pair.X_test, pair.y_test)}
 
     return method
 
