@@ -20,7 +20,12 @@ from torch._dynamo.utils import counters
 
 from repkit import DANN, NoTargetWarning, load
 from repkit.datasets import load_digits_domains, make_domains
-from repkit.metrics import DEVScorer, InfoMaxScorer, proxy_a_distance
+from repkit.metrics import (
+    DEVScorer,
+    InfoMaxScorer,
+    information_maximisation,
+    proxy_a_distance,
+)
 
 FAST = {"max_epochs": 4, "steps_per_epoch": 5, "batch_size": 16, "random_state": 0}
 
@@ -158,6 +163,37 @@ def test_target_labels_are_never_read_by_a_selecting_scorer(moons):
     assert same_networks(model, other)
     assert "score" in model.history_
     assert model.selected_epoch_ == model.history_["score"].idxmax() + 1
+
+
+def test_held_back_rows_are_scored_and_not_trained_on(moons):
+    seen = {}
+
+    def constant(estimator, X, y, sample_domain=None):
+        seen["X"], seen["domain"] = X, sample_domain
+        return 0.0
+
+    options = {"select": constant, "validation_fraction": 0.25}
+    model = fit(moons, **options)
+    held = seen["X"][seen["domain"] >= 0]
+    assert len(held) == 30
+    assert (seen["domain"] < 0).sum() == 120
+    rows = (moons.X[:, None] == held).all(2).any(1)
+    assert same_networks(model, fit(moons, y=np.where(rows, 1 - moons.y, moons.y), **options))
+    assert not same_networks(model, fit(moons))
+
+
+def test_the_selected_epoch_predicts(moons):
+    model = fit(moons, select="infomax", max_epochs=6, learning_rate=0.1)
+    target = moons.sample_domain < 0
+    scores = model.history_["infomax"]
+    assert model.selected_epoch_ == scores.idxmax() + 1 < 6
+    chosen = model.predict_proba(moons.X[target])
+    assert information_maximisation(chosen) == pytest.approx(scores.max(), abs=1e-5)
+    last = model.use("last").predict_proba(moons.X[target])
+    assert information_maximisation(last) == pytest.approx(scores.iloc[-1], abs=1e-5)
+    np.testing.assert_array_equal(model.use("selected").predict_proba(moons.X[target]), chosen)
+    with pytest.raises(ValueError, match="which must be one of"):
+        model.use("best")
 
 
 def test_target_labels_opt_in(moons):
