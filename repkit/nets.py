@@ -224,18 +224,15 @@ def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> in
     ValueError
         If the network does not take rows of this shape, or gives something other than a row each.
     """
-    modes = {module: module.training for module in network.modules()}
-    layouts = {module: module.rows for module in modes if isinstance(module, DomainNorm)}
+    layouts = {m: m.rows for m in network.modules() if isinstance(m, DomainNorm)}
     set_rows(network, [(2, 0)])
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(network):
             weight = next(network.parameters(), torch.empty(0))
-            out = network.eval()(torch.zeros(2, *shape_in, device=weight.device))
+            out = network(torch.zeros(2, *shape_in, device=weight.device))
     except Exception as error:
         raise ValueError(f"{name} does not take samples of shape {shape_in}: {error}") from error
     finally:
-        for module, training in modes.items():
-            module.training = training
         for norm, rows in layouts.items():
             norm.rows = rows
     if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 2:
