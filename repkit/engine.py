@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,94 +13,13 @@ from torch import Tensor, nn
 
 from repkit.data import Batch, Batches, mix
 from repkit.flat import Group, flatten
+from repkit.nets.modes import norms, still
 from repkit.optim import Adam
 from repkit.rng import seed_everything
+from repkit.system import Phase, System
 
-Losses = dict[str, Tensor]
-Step = Callable[[SimpleNamespace, Batch], Losses]
 Optimizer = torch.optim.Optimizer | Adam
 OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One evaluation of losses, followed by one step of each group's optimiser.
-
-    Parameters
-    ----------
-    loss : callable
-        ``loss(networks, batch) -> dict``. A key that names a group holds the scalar which that
-        group minimises; any other key is a scalar that only goes to the history. Every loss is
-        differentiated by its own group's parameters only, all at the same point.
-    groups : tuple of str, optional
-        The groups that step here. None: all.
-    every : int, default=1
-        Run at every so-many-th step.
-    times : int, default=1
-        Run so often in a step, on the same rows with fresh noise.
-    """
-
-    loss: Step
-    groups: tuple[str, ...] | None = None
-    every: int = 1
-    times: int = 1
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Random numbers that the engine draws for each batch: shape of one row, and the law."""
-
-    shape: tuple[int, ...]
-    kind: str = "normal"  # or "uniform": on [-1, 1]
-
-    def fill(self, buffer: Tensor, generator: torch.Generator) -> None:
-        if self.kind == "normal":
-            buffer.normal_(generator=generator)
-        elif self.kind == "uniform":
-            buffer.uniform_(-1.0, 1.0, generator=generator)
-        else:
-            raise ValueError(f"noise kind must be 'normal' or 'uniform', not {self.kind!r}")
-
-
-@dataclass(frozen=True)
-class System:
-    """A training algorithm: what is trained, in which groups and in which order.
-
-    Parameters
-    ----------
-    networks : mapping of str to nn.Module
-        Phases see them as attributes.
-    groups : mapping of str to tuple of str
-        The networks that share an optimiser, by the group's name.
-    phases : tuple of Phase
-        Run in this order in every step.
-    forward : callable, optional
-        ``forward(networks, batch)``, run once at the start of a step: what it stores on the batch
-        is shared by the phases. It stays right until a group that it went through has stepped.
-    noise : mapping of str to Noise
-        Appears on the batch under the same name.
-    schedules : mapping of str to callable
-        ``progress in [0, 1] -> value``, on the batch as a tensor of shape ().
-    """
-
-    networks: Mapping[str, nn.Module]
-    groups: Mapping[str, tuple[str, ...]]
-    phases: tuple[Phase, ...]
-    forward: Callable[[SimpleNamespace, Batch], None] | None = None
-    noise: Mapping[str, Noise] = field(default_factory=dict)
-    schedules: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        members = [name for names in self.groups.values() for name in names]
-        unknown = set(members) - set(self.networks)
-        if unknown or len(members) != len(set(members)):
-            raise ValueError(
-                f"groups must name networks, each once at most: {dict(self.groups)} "
-                f"over {sorted(self.networks)}"
-            )
-        for phase in self.phases:
-            if set(phase.groups or ()) - set(self.groups):
-                raise ValueError(f"phase groups {phase.groups} are not among {list(self.groups)}")
 
 
 class Engine:
@@ -111,8 +29,8 @@ class Engine:
     ----------
     system : System
     batches : Batches
-    optimizer : callable
-        ``parameters -> torch.optim.Optimizer``, called once a group.
+    optimizer : callable or mapping of str to callable
+        ``parameters -> torch.optim.Optimizer``, called once a group; or one for each group.
     total_steps : int
         Progress is ``step / total_steps``.
     seed : int
@@ -133,7 +51,7 @@ class Engine:
         system: System,
         batches: Batches,
         *,
-        optimizer: OptimizerFactory,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory],
         total_steps: int,
         seed: int,
         precision: str = "fp32",
@@ -167,8 +85,11 @@ class Engine:
             group: Group(p for p in self._parameters(system.networks, names) if p.requires_grad)
             for group, names in system.groups.items()
         }
+        makers = (
+            optimizer if isinstance(optimizer, Mapping) else dict.fromkeys(self.groups, optimizer)
+        )
         self.optimizers = {
-            name: optimizer([g.vector]) for name, g in self.groups.items() if g.parameters
+            name: makers[name]([g.vector]) for name, g in self.groups.items() if g.parameters
         }
         self._base_rates = {
             group: [g["lr"] for g in opt.param_groups] for group, opt in self.optimizers.items()
@@ -223,26 +144,16 @@ class Engine:
                 for group in self.system.phases[number].groups or self.system.groups
                 for name in self.system.groups[group]
             }
-            self._norms_outside[phases] = [
-                module
-                for name, network in self.system.networks.items()
-                if name not in inside
-                for module in network.modules()
-                if getattr(module, "track_running_stats", False)
-            ]
+            self._norms_outside[phases] = norms(
+                *(m for name, m in self.system.networks.items() if name not in inside)
+            )
         return self._norms_outside[phases]
 
     @contextmanager
     def _forward(self, fixed: list[Any]) -> Iterator[None]:
         """Autocast, with the running statistics of these layers fixed."""
-        for norm in fixed:
-            norm.track_running_stats = False
-        try:
-            with self._autocast():
-                yield
-        finally:
-            for norm in fixed:
-                norm.track_running_stats = True
+        with still(fixed), self._autocast():
+            yield
 
     def begin_epoch(self) -> None:
         """Reset every source of randomness to a function of (seed, step).
@@ -282,7 +193,7 @@ class Engine:
                 system.forward(networks, batch)
         for number, phase in phases.items():
             for repeat in range(phase.times):
-                if repeat:
+                if repeat or phase.fresh:
                     self._draw_noise(batch)
                 self._run(number, phase, batch)
         if self.ema:

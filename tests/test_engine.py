@@ -11,8 +11,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from repkit.data import Batches, mix, to_device, to_float
-from repkit.engine import Engine, Noise, Phase, System, copy_state
+from repkit.engine import Engine, copy_state
 from repkit.rng import isolated_rng
+from repkit.system import Noise, Phase, System
 
 CPU = torch.device("cpu")
 ROWS, BATCH, LATENT = 48, 16, 3
@@ -534,7 +535,7 @@ def test_unknown_noise():
     system = System(
         {"net": small(LATENT, 1)}, {"net": ("net",)}, (), noise={"z": Noise((1,), "pink")}
     )
-    with pytest.raises(ValueError, match="'normal' or 'uniform', not 'pink'"):
+    with pytest.raises(ValueError, match="'uniform' or 'onehot', not 'pink'"):
         make(system).step()
 
 

@@ -15,6 +15,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
     {"files", "nets", "losses", "data", "rng", "flat", "optim", "metrics", "augment", "features"},
     {"persist", "checkpoint"},
+    {"system"},
     {"engine"},
     {"training"},
     {"systems"},

@@ -19,8 +19,9 @@ from torch import nn
 from repkit import DANN
 from repkit.checkpoint import Checkpoints
 from repkit.data import Batches
-from repkit.engine import Engine, Phase, System
+from repkit.engine import Engine
 from repkit.rng import isolated_rng
+from repkit.system import Phase, System
 from repkit.training import train, weights
 
 CPU = torch.device("cpu")

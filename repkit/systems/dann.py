@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repkit.data import Batch, to_float
-from repkit.engine import Phase, System
 from repkit.losses import (
     dann_ramp,
     entropy,
@@ -29,6 +28,7 @@ from repkit.losses import (
     virtual_adversarial,
 )
 from repkit.nets import evaluating, set_rows
+from repkit.system import Phase, System
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""How a user's choice of a network becomes a module."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from repkit.nets.domains import DomainNorm, set_rows
+from repkit.nets.modes import evaluating
+from repkit.nets.plain import conv, mlp
+
+Spec = str | nn.Module | Callable[[tuple[int, ...], int], nn.Module]
+NETWORKS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "conv": conv}
+
+
+def build(spec: Spec, shape_in: tuple[int, ...], dim_out: int, *, name: str) -> nn.Module:
+    """The module that a user's choice stands for.
+
+    Parameters
+    ----------
+    spec : {"mlp", "conv"}, nn.Module or callable
+        A module is deep-copied, so that the one given never changes; a callable gets
+        ``(shape_in, dim_out)``.
+    shape_in : tuple of int
+        Of one sample.
+    dim_out : int
+    name : str
+        The parameter's name, for errors.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``spec`` is none of these, or a callable does not return a module.
+    """
+    if isinstance(spec, nn.Module):
+        return copy.deepcopy(spec).cpu().float()
+    if isinstance(spec, str):
+        if spec not in NETWORKS:
+            raise ValueError(
+                f"{name}={spec!r} is not known; give one of {sorted(NETWORKS)}, a callable "
+                "(shape_in, dim_out) -> nn.Module, or an nn.Module"
+            )
+        return NETWORKS[spec](shape_in, dim_out)
+    if not callable(spec):
+        raise TypeError(
+            f"{name} must be a string, a callable (shape_in, dim_out) -> nn.Module, or an "
+            f"nn.Module, not {type(spec).__name__}"
+        )
+    network = spec(shape_in, dim_out)
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"{name} returned {type(network).__name__}, not an nn.Module")
+    return network
+
+
+def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> int:
+    """Number of outputs a row, found by passing two rows of zeros through.
+
+    Raises
+    ------
+    ValueError
+        If the network does not take rows of this shape, or gives something other than a row each.
+    """
+    layouts = {m: m.rows for m in network.modules() if isinstance(m, DomainNorm)}
+    set_rows(network, [(2, 0)])
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(network):
+            weight = next(network.parameters(), torch.empty(0))
+            out = network(torch.zeros(2, *shape_in, device=weight.device))
+    except Exception as error:
+        raise ValueError(f"{name} does not take samples of shape {shape_in}: {error}") from error
+    finally:
+        for norm, rows in layouts.items():
+            norm.rows = rows
+    if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 2:
+        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise ValueError(f"{name} must give one row a sample; for 2 samples it gave {shape}")
+    return math.prod(out.shape[1:])
