@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from repkit.estimators.bigan import BiGAN
     from repkit.estimators.dann import DANN, NoTargetWarning
+    from repkit.estimators.infogan import InfoGAN
     from repkit.estimators.loading import load
     from repkit.plots import EmbeddingDisplay, HistoryDisplay
 
@@ -14,13 +16,23 @@ __version__ = "0.1.0"
 
 # Where each public name lives; it is imported on first use.
 _HOMES = {
+    "InfoGAN": "estimators.infogan",
+    "BiGAN": "estimators.bigan",
     "DANN": "estimators.dann",
     "NoTargetWarning": "estimators.dann",
     "load": "estimators.loading",
     "EmbeddingDisplay": "plots",
     "HistoryDisplay": "plots",
 }
-__all__ = ["DANN", "EmbeddingDisplay", "HistoryDisplay", "NoTargetWarning", "load"]
+__all__ = [
+    "DANN",
+    "BiGAN",
+    "EmbeddingDisplay",
+    "HistoryDisplay",
+    "InfoGAN",
+    "NoTargetWarning",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

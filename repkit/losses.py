@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -131,3 +131,99 @@ def warm_cosine(progress: float, warm: float = 0.05) -> float:
     if progress < warm:
         return progress / warm
     return 0.5 * (1.0 + math.cos(math.pi * (progress - warm) / (1.0 - warm)))
+
+
+def half_decay(progress: float) -> float:
+    """The learning-rate factor of Donahue et al. 2017: 1, then down to 0.01 as an exponential."""
+    return 0.01 ** max(0.0, 2.0 * progress - 1.0)
+
+
+class Adversarial(NamedTuple):
+    """A discriminator's loss and its opponents', on logits: means over rows, sums over columns.
+
+    Greater logits say "real". ``real`` and ``fake`` are what the discriminator pays for a row of
+    that kind, ``seem_real`` and ``seem_fake`` what an opponent pays who wants the row judged so.
+    Several columns are several judgements of a row, each with its loss.
+    """
+
+    real: Callable[[Tensor], Tensor]
+    fake: Callable[[Tensor], Tensor]
+    seem_real: Callable[[Tensor], Tensor]
+    seem_fake: Callable[[Tensor], Tensor]
+
+
+def _over_rows(cost: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda logits: cost(logits.float()).flatten(1).mean(0).sum()
+
+
+# Goodfellow et al. 2014 with the inverse labels that they recommend: softplus(l) = -log(1 - D).
+LOGISTIC = Adversarial(
+    real=_over_rows(lambda t: F.softplus(-t)),
+    fake=_over_rows(lambda t: F.softplus(t)),
+    seem_real=_over_rows(lambda t: F.softplus(-t)),
+    seem_fake=_over_rows(lambda t: F.softplus(t)),
+)
+# Lim and Ye 2017; Donahue and Simonyan 2019, equations 1 and 2.
+HINGE = Adversarial(
+    real=_over_rows(lambda t: F.relu(1.0 - t)),
+    fake=_over_rows(lambda t: F.relu(1.0 + t)),
+    seem_real=_over_rows(lambda t: -t),
+    seem_fake=_over_rows(lambda t: t),
+)
+ADVERSARIAL = {"logistic": LOGISTIC, "hinge": HINGE}
+
+
+def gradient_penalty(logits: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """``1/2 E |grad D|^2`` at the given inputs, jointly (R1; Mescheder et al. 2018, equation 9).
+
+    It has a gradient in the parameters of D alone. Batch norm ties the rows of a batch together:
+    a row's gradient is then that of the sum over the batch.
+
+    Parameters
+    ----------
+    logits : callable
+        ``(*inputs) -> (n, ...)``.
+    *inputs : Tensor of shape (n, ...)
+    """
+    inputs = tuple(x.detach().requires_grad_() for x in inputs)
+    gradients = torch.autograd.grad(logits(*inputs).float().sum(), inputs, create_graph=True)
+    return 0.5 * torch.cat([g.float().flatten(1) for g in gradients], 1).square().sum(1).mean()
+
+
+def code_loss(
+    logits: Sequence[Tensor],
+    codes: Sequence[Tensor],
+    means: Tensor,
+    values: Tensor,
+    log_variances: Tensor | None = None,
+) -> Tensor:
+    """``-E log Q(c | x)`` of each code: the bound of Chen et al. 2016, equation 5, less H(c).
+
+    Cross-entropy for the categorical codes, the Gaussian negative log-likelihood for the
+    continuous ones: ``1/2 log(2 pi s^2) + (c - mu)^2 / (2 s^2)``, with s = 1 where no variance is
+    given.
+
+    Parameters
+    ----------
+    logits : sequence of Tensor of shape (n, categories)
+        What Q says of each categorical code.
+    codes : sequence of Tensor of shape (n, categories)
+        One-hot.
+    means, values : Tensor of shape (n, k)
+        What Q says of the continuous codes, and what they are.
+    log_variances : Tensor of shape (n, k), optional
+
+    Returns
+    -------
+    Tensor of shape (len(logits) + k,)
+        The mean over the batch for each code, categorical ones first.
+    """
+    terms = [
+        -(code * F.log_softmax(q.float(), 1)).sum(1).mean()
+        for q, code in zip(logits, codes, strict=True)
+    ]
+    error = (values - means.float()).square()
+    if log_variances is not None:
+        error = error * torch.exp(-log_variances.float()) + log_variances.float()
+    gaussian = 0.5 * (error + math.log(2.0 * math.pi)).mean(0)
+    return torch.cat([torch.stack(terms), gaussian]) if terms else gaussian

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from repkit.checkpoint import Checkpoints
-from repkit.data import to_device, to_float
+from repkit.data import mix, to_device, to_float
 from repkit.engine import Engine
 from repkit.estimators.choices import check_choice
 from repkit.estimators.saved import Saved
@@ -133,15 +134,21 @@ class Estimator(Saved):
     # ---------------------------------------------------------------- training
 
     @contextmanager
-    def _training(self, data: Any) -> Iterator[tuple[torch.device, int, Checkpoints | None]]:
+    def _training(
+        self, data: Any, part: int = 0
+    ) -> Iterator[tuple[torch.device, int, Checkpoints | None]]:
         """Device, seed and checkpoints of a fit; the caller's random state is left alone.
 
-        Without a fixed ``random_state`` the seed of a run in ``checkpoint`` is taken over.
+        Without a fixed ``random_state`` the seed of a run in ``checkpoint`` is taken over. A fit of
+        several trainings numbers them: each ``part`` has a seed and a folder of its own.
         """
         device = self._resolve_device()
         seed, checkpoints = self._seed(), None
+        if part:
+            seed = mix(seed, 100 + part) % 2**32
         if self.checkpoint is not None:
-            checkpoints = Checkpoints(self.checkpoint, self._fingerprint(data))
+            folder = Path(self.checkpoint, f"part-{part}") if part else self.checkpoint
+            checkpoints = Checkpoints(folder, self._fingerprint(data))
             state = checkpoints.load()
             if state is not None:
                 seed = state["seed"]

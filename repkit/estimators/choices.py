@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from repkit.engine import Optimizer, OptimizerFactory
-from repkit.losses import dann_decay, warm_cosine
+from repkit.losses import dann_decay, half_decay, warm_cosine
 from repkit.optim import Adam
 
 RATES: dict[str, Callable[[float], float] | None] = {
     "constant": None,
+    "half": half_decay,
     "dann": dann_decay,
     "cosine": warm_cosine,
 }

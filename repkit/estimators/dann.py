@@ -32,8 +32,9 @@ from repkit.estimators.domains import (
     check_labels,
     hold_back,
 )
-from repkit.estimators.heads import build_networks, take_weights
+from repkit.estimators.heads import build_networks
 from repkit.estimators.monitor import SCORES, Monitor, judge_adversary
+from repkit.estimators.saved import take_weights
 from repkit.losses import dann_ramp, multilinear
 from repkit.systems.dann import Objective, dann
 from repkit.training import Callback

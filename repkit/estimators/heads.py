@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -57,21 +56,3 @@ def head(spec: nets.Spec, width: int, wanted: int, name: str, what: str) -> nn.M
 def linear(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
     """The default label head."""
     return nn.Linear(shape_in[0], dim_out)
-
-
-def take_weights(networks: Mapping[str, nn.Module], old: Mapping[str, nn.Module]) -> None:
-    """Copy the weights of the fit before into new networks.
-
-    Raises
-    ------
-    ValueError
-        If they are not of the same form.
-    """
-    for name in networks.keys() & old.keys():
-        try:
-            networks[name].load_state_dict(old[name].state_dict())
-        except RuntimeError as error:
-            raise ValueError(
-                "warm_start=True needs data of the same shape, classes and domains, and the same "
-                f"networks, as the fit before: {name} does not match"
-            ) from error

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from repkit.estimators.base import Estimator
+from repkit.estimators.bigan import BiGAN
 from repkit.estimators.dann import DANN
+from repkit.estimators.infogan import InfoGAN
 from repkit.persist import ModelFileError
 from repkit.persist import load as read
 
-CLASSES: dict[str, type[Estimator]] = {"DANN": DANN}
+CLASSES: dict[str, type[Estimator]] = {"BiGAN": BiGAN, "DANN": DANN, "InfoGAN": InfoGAN}
 
 
 def load(path: str | os.PathLike[str], **code: Any) -> Estimator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -140,3 +141,21 @@ def check_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
     if wrong:
         k = min(wrong)
         raise ValueError(f"{k} is {found.get(k, 'missing')}, not {wanted.get(k, 'wanted')}")
+
+
+def take_weights(networks: Mapping[str, nn.Module], old: Mapping[str, nn.Module]) -> None:
+    """Copy the weights of the fit before into new networks.
+
+    Raises
+    ------
+    ValueError
+        If they are not of the same form.
+    """
+    for name in networks.keys() & old.keys():
+        try:
+            networks[name].load_state_dict(old[name].state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                "warm_start=True needs data of the same shape and classes, and the same "
+                f"networks, as the fit before: {name} does not match"
+            ) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +14,30 @@ from repkit.nets.domains import DomainNorm, set_rows
 from repkit.nets.modes import evaluating
 from repkit.nets.plain import conv, mlp
 
-Spec = str | nn.Module | Callable[[tuple[int, ...], int], nn.Module]
+Spec = str | nn.Module | Callable[..., nn.Module]
 NETWORKS: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {"mlp": mlp, "conv": conv}
 
 
-def build(spec: Spec, shape_in: tuple[int, ...], dim_out: int, *, name: str) -> nn.Module:
+def build(
+    spec: Spec,
+    *arguments: Any,
+    name: str,
+    named: Mapping[str, Callable[..., nn.Module]] = NETWORKS,
+) -> nn.Module:
     """The module that a user's choice stands for.
 
     Parameters
     ----------
-    spec : {"mlp", "conv"}, nn.Module or callable
-        A module is deep-copied, so that the one given never changes; a callable gets
-        ``(shape_in, dim_out)``.
-    shape_in : tuple of int
-        Of one sample.
-    dim_out : int
+    spec : str, nn.Module or callable
+        A module is deep-copied, so that the one given never changes; a callable gets the
+        arguments.
+    *arguments
+        ``(shape_in, dim_out)``: the shape of one sample and the number of outputs, unless the
+        place of this network has others.
     name : str
         The parameter's name, for errors.
+    named : mapping of str to callable
+        What a string stands for; by default "mlp" and "conv".
 
     Raises
     ------
@@ -39,18 +47,18 @@ def build(spec: Spec, shape_in: tuple[int, ...], dim_out: int, *, name: str) -> 
     if isinstance(spec, nn.Module):
         return copy.deepcopy(spec).cpu().float()
     if isinstance(spec, str):
-        if spec not in NETWORKS:
+        if spec not in named:
             raise ValueError(
-                f"{name}={spec!r} is not known; give one of {sorted(NETWORKS)}, a callable "
-                "(shape_in, dim_out) -> nn.Module, or an nn.Module"
+                f"{name}={spec!r} is not known; give one of {sorted(named)}, a callable that "
+                "returns an nn.Module, or an nn.Module"
             )
-        return NETWORKS[spec](shape_in, dim_out)
+        return named[spec](*arguments)
     if not callable(spec):
         raise TypeError(
-            f"{name} must be a string, a callable (shape_in, dim_out) -> nn.Module, or an "
-            f"nn.Module, not {type(spec).__name__}"
+            f"{name} must be a string, a callable that returns an nn.Module, or an nn.Module, not "
+            f"{type(spec).__name__}"
         )
-    network = spec(shape_in, dim_out)
+    network = spec(*arguments)
     if not isinstance(network, nn.Module):
         raise TypeError(f"{name} returned {type(network).__name__}, not an nn.Module")
     return network

@@ -1,0 +1,247 @@
+"""What the generative estimators share: the range of the data, samples, batches, the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from repkit import nets
+from repkit.data import Batches, mix, to_device, to_float
+from repkit.engine import Engine, copy_state
+from repkit.estimators.base import Estimator
+from repkit.estimators.choices import check_choice, check_integer, check_number, rate_of
+from repkit.nets.gan import GENERATORS, TRUNKS, Reshape, features_of
+from repkit.optim import Adam
+from repkit.system import System
+
+HELD_BACK = 1000  # rows of the monitored slice, at most
+RECALIBRATION = 4096  # rows, at most, from which running statistics are taken anew
+SIDE = 12  # the least side of an image for which "auto" takes convolutions
+
+
+class Generative(Estimator):
+    """Base of the estimators with a generator.
+
+    Their networks see samples in [0, 1]. With ``data_range`` None, data that lie there already are
+    taken as they are, uint8 images are divided by 255, and anything else is mapped there by its
+    least and greatest value: of all pixels of images, of each column of a table. What is generated
+    is mapped back.
+
+    Attributes
+    ----------
+    low_, span_ : ndarray
+        ``(x - low_) / span_`` is what the networks see of x (of x / 255 for uint8).
+    dtype_ : str
+        Of the data, and so of what is generated.
+    """
+
+    _fitted: ClassVar[tuple[str, ...]] = (
+        "input_shape_",
+        "n_features_in_",
+        "feature_names_in_",
+        "n_iter_",
+        "low_",
+        "span_",
+        "dtype_",
+    )
+
+    learning_rate: float
+    batch_size: int
+    steps_per_epoch: int | None
+    validation_fraction: float
+    ema: float
+    beta1: float
+    weight_decay: float
+    compile: bool
+    n_features: int
+    data_range: tuple[float, float] | None
+    low_: np.ndarray
+    span_: np.ndarray
+    dtype_: str
+
+    # ---------------------------------------------------------------- the range of the data
+
+    def _learn_range(self, X: np.ndarray) -> None:
+        self.dtype_ = str(X.dtype)
+        low, high = (0.0, 1.0) if X.dtype == np.uint8 else (X.min(), X.max())
+        if self.data_range is not None:
+            try:
+                least, greatest = (float(v) for v in self.data_range)
+            except (TypeError, ValueError):
+                least = greatest = 0.0
+            if not least < greatest:
+                raise ValueError(f"data_range must be (low, high), not {self.data_range!r}")
+            if X.dtype != np.uint8:
+                if low < least or high > greatest:
+                    raise ValueError(
+                        f"X has values from {low:g} to {high:g}, outside "
+                        f"data_range={self.data_range!r}"
+                    )
+                low, high = least, greatest
+        elif low >= 0.0 and high <= 1.0:
+            low, high = 0.0, 1.0
+        elif X.ndim == 2:
+            low, high = X.min(0), X.max(0)
+        low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+        self.low_, self.span_ = low, np.where(high > low, high - low, 1.0)
+
+    def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """Stored rows to what the networks see."""
+        if self.low_.ndim == 0 and self.low_ == 0.0 and self.span_ == 1.0:
+            return to_float
+        low = torch.tensor(self.low_, dtype=torch.float32, device=device)
+        factor = torch.tensor(1.0 / self.span_, dtype=torch.float32, device=device)
+        return lambda x: (to_float(x) - low) * factor
+
+    def _as_data(self, x: np.ndarray) -> np.ndarray:
+        """What the generator gives, in the range and type of the data."""
+        if self.dtype_ == "uint8":
+            return np.rint(255.0 * x).astype(np.uint8)
+        return (x.astype(np.float64) * self.span_ + self.low_).astype(self.dtype_)
+
+    # ---------------------------------------------------------------- networks
+
+    def _kind(self, spec: Any) -> Any:
+        """What "auto" stands for: convolutions for images, unless they are tiny."""
+        if isinstance(spec, str) and spec == "auto":
+            shape = self.input_shape_
+            return "conv" if len(shape) > 1 and min(shape[-2:]) >= SIDE else "mlp"
+        return spec
+
+    def _trunk(self, spec: str, name: str, *, norm: bool = True) -> tuple[nn.Module, int]:
+        """A named network without its last layer, ``x -> (n, width)``, and its width."""
+        shape = self.input_shape_
+        named = {k: partial(f, norm=norm) for k, f in TRUNKS.items()}
+        network = nets.build(self._kind(spec), shape, self.n_features, name=name, named=named)
+        return network, nets.width_out(network, shape, name=name)
+
+    def _features(self, spec: nets.Spec, name: str, *, norm: bool = True) -> tuple[nn.Module, int]:
+        """``x -> (n, width)``, and its width."""
+        shape = self.input_shape_
+        if isinstance(spec, str):
+            trunk, width = self._trunk(spec, name, norm=norm)
+            return features_of(trunk, width, self.n_features, norm=norm), self.n_features
+        network = nn.Sequential(nets.build(spec, shape, self.n_features, name=name), nn.Flatten())
+        return network, nets.width_out(network, shape, name=name)
+
+    def _generator_network(self, spec: nets.Spec, latent_dim: int) -> nn.Module:
+        """``(n, latent_dim) -> x`` in (0, 1)."""
+        shape = self.input_shape_
+        named = {k: partial(f, n_features=self.n_features) for k, f in GENERATORS.items()}
+        network = nets.build(self._kind(spec), latent_dim, shape, name="generator", named=named)
+        found = nets.width_out(network, (latent_dim,), name="generator")
+        if found != np.prod(shape):
+            raise ValueError(
+                f"generator must give samples of shape {shape}, {np.prod(shape)} numbers, from "
+                f"rows of {latent_dim}; it gives {found}"
+            )
+        return nn.Sequential(network, Reshape(shape), nn.Sigmoid())
+
+    # ---------------------------------------------------------------- training
+
+    def _check_common(self) -> None:
+        check_integer(self, n_features=1, max_epochs=1, batch_size=2)
+        if self.steps_per_epoch is not None:
+            check_integer(self, steps_per_epoch=1)
+        check_number(
+            self,
+            validation_fraction=(0, 0.9),
+            ema=(0, 1),
+            beta1=(0, 0.999),
+            learning_rate=(0, np.inf),
+            weight_decay=(0, np.inf),
+        )
+        check_choice(self, compile=(False, True))
+
+    def _split(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on, and the held-back slice; all rows are both where there are few."""
+        held = min(int(n * self.validation_fraction), HELD_BACK)
+        if held < 2 or n - held < 2:
+            return np.arange(n), np.arange(min(n, HELD_BACK))
+        order = np.random.default_rng(mix(seed, 3)).permutation(n)
+        return np.sort(order[held:]), np.sort(order[:held])
+
+    def _engine(
+        self,
+        system: System,
+        X: np.ndarray,
+        rows: np.ndarray,
+        device: torch.device,
+        seed: int,
+        rates: Mapping[str, float] | None = None,
+    ) -> Engine:
+        """The engine; ``rates`` are learning rates of groups other than the common one."""
+        batches = Batches(
+            {"x": to_device(X, device)},
+            [(rows, min(self.batch_size, len(rows)))],
+            seed=seed,
+            device=device,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+        rates = dict.fromkeys(system.groups, self.learning_rate) | dict(rates or {})
+        return Engine(
+            system,
+            batches,
+            optimizer={
+                group: lambda p, rate=rate: Adam(  # type: ignore[misc]
+                    p, rate, beta1=self.beta1, weight_decay=self.weight_decay
+                )
+                for group, rate in rates.items()
+            },
+            total_steps=self.max_epochs * batches.steps_per_epoch,
+            seed=seed,
+            precision=self._resolve_precision(device, dict(system.networks)),
+            ema=self.ema,
+            learning_rate_schedule=rate_of(self),
+            compile=self.compile,
+        )
+
+    def _real_batches(self, X: np.ndarray, rows: np.ndarray) -> Iterator[Tensor]:
+        """Scaled samples, a few thousand, for running statistics."""
+        scale, size = self._scaler(self.device_), min(self.batch_size, len(rows))
+        for k in range(0, min(len(rows), max(RECALIBRATION, size)) - size + 1, size):
+            part = np.array(X[rows[k : k + size]])
+            yield scale(torch.as_tensor(to_device(part, self.device_)))
+
+    def _latent_batches(self, seed: int) -> Iterator[Tensor]:
+        """Inputs of the generator, as many."""
+        rng = np.random.default_rng(mix(seed, 4))
+        for _ in range(max(RECALIBRATION // self.batch_size, 1)):
+            yield torch.from_numpy(self._latents(self.batch_size, rng)).to(self.device_)
+
+    def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Inputs of the generator, ``(n, latent_dim)``."""
+        raise NotImplementedError
+
+    def _keep(self) -> None:
+        """Let the networks as they are now be the last epoch's."""
+        self.weights_["last"] = copy_state({k: m.state_dict() for k, m in self.networks_.items()})
+
+    # ---------------------------------------------------------------- use
+
+    def _generate(self, latent: np.ndarray) -> np.ndarray:
+        """Samples, in the data's range, from rows that the generator takes."""
+        G = self.networks_["G"]
+        out = self._apply(lambda z, _: G(z), latent, np.zeros(len(latent)))
+        return self._as_data(out)
+
+    def _map(self, X: np.ndarray, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """``function`` of scaled samples, over the rows of X."""
+        scale = self._scaler(self._where())
+        return self._apply(lambda x, _: function(scale(x)), X, np.zeros(len(X)))
+
+    def _where(self) -> torch.device:
+        return next(self.networks_["G"].parameters(), torch.empty(0)).device
+
+    @staticmethod
+    def _generator(random_state: Any) -> np.random.Generator:
+        """Numpy's generator for scikit-learn's kind of ``random_state``."""
+        if random_state is None:
+            return np.random.default_rng()
+        return np.random.default_rng(check_random_state(random_state).randint(2**31))
