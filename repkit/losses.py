@@ -77,6 +77,20 @@ def information(logits: Tensor) -> Tensor:
     return entropy(logits).mean() + torch.special.xlogy(mean, mean).sum()
 
 
+def paired_information(logits: Tensor, other: Tensor) -> Tensor:
+    """Minus the mutual information of two views' predictions (IIC; Ji et al. 2019, equation 3).
+
+    With the joint distribution P of the categories of the two views, averaged over the batch and
+    made symmetric, ``-sum P log(P / (p p'))``: minimised, a sample's category is the same in every
+    view and all categories are used. ``(n, classes), (n, classes) -> ()``
+    """
+    p, q = F.softmax(logits.float(), 1), F.softmax(other.float(), 1)
+    joint = (p[:, :, None] * q[:, None, :]).mean(0)
+    joint = 0.5 * (joint + joint.T)
+    margin = joint.sum(0)
+    return 2.0 * torch.special.xlogy(margin, margin).sum() - torch.special.xlogy(joint, joint).sum()
+
+
 def virtual_adversarial(
     logits: Callable[[Tensor], Tensor], x: Tensor, radius: float, *, reach: float = 0.2
 ) -> Tensor:

@@ -68,9 +68,14 @@ class InfoGAN(TransformerMixin, Generative):
     contrastive : float, default=0.0
         Weight of the contrastive regulariser of InfoGAN-CR (Lin et al. 2020): a network finds which
         continuous code a pair of samples has in common.
+    invariance : float, default=0.0
+        Weight of the mutual information between the categories of two views of each row of X (IIC,
+        Ji et al. 2019): a row's category is to survive ``view_augment``.
     augment : callable, optional
         Float batch to float batch, with a gradient; real and generated samples go through it on
-        their way to the discriminator, so that no code is spent on it.
+        their way to the discriminator, so that no code is spent on it. See `repkit.augment`.
+    view_augment : callable, optional
+        Makes the second view for ``invariance``; None: ``augment``.
     ema : float, default=0.0
         Decay of the averaged weights. Above 0, they are the ones that are used.
     recalibrate : bool, default=True
@@ -169,7 +174,9 @@ class InfoGAN(TransformerMixin, Generative):
         updates: str = "alternating",
         r1: float = 0.0,
         contrastive: float = 0.0,
+        invariance: float = 0.0,
         augment: Callable[[Tensor], Tensor] | None = None,
+        view_augment: Callable[[Tensor], Tensor] | None = None,
         ema: float = 0.0,
         recalibrate: bool = True,
         n_init: int = 1,
@@ -206,7 +213,9 @@ class InfoGAN(TransformerMixin, Generative):
         self.updates = updates
         self.r1 = r1
         self.contrastive = contrastive
+        self.invariance = invariance
         self.augment = augment
+        self.view_augment = view_augment
         self.ema = ema
         self.recalibrate = recalibrate
         self.n_init = n_init
@@ -259,7 +268,9 @@ class InfoGAN(TransformerMixin, Generative):
         scores = []
         for part in range(self.n_init):
             self._fit_once(X, part, start)
-            scores.append(float(self.history_["score"].dropna().iloc[-1:].sum()))
+            # A training that failed comes last, whatever it had reached.
+            failed = "failed_step" in self.history_
+            scores.append(-np.inf if failed else float(self.history_["score"].iloc[-1]))
             if len(scores) == 1 or scores[-1] > max(scores[:-1]):
                 best = {k: v for k, v in vars(self).items() if k.endswith("_")}
         for name, value in best.items():
@@ -287,7 +298,9 @@ class InfoGAN(TransformerMixin, Generative):
                     self.updates == "alternating",
                     self.r1,
                     contrastive=self.contrastive,
+                    invariance=self.invariance,
                     augment=self.augment,
+                    view_augment=self.view_augment,
                 ),
                 prepare=scale,
             )
@@ -327,6 +340,7 @@ class InfoGAN(TransformerMixin, Generative):
             lam_continuous=(0, np.inf),
             r1=(0, np.inf),
             contrastive=(0, np.inf),
+            invariance=(0, np.inf),
             generator_learning_rate=(0, np.inf),
         )
         sizes = self.categorical
@@ -338,6 +352,10 @@ class InfoGAN(TransformerMixin, Generative):
             )
         if not len(sizes) + self.continuous:
             raise ValueError("InfoGAN needs a code: give categorical or continuous")
+        if self.invariance and not sizes:
+            raise ValueError("invariance > 0 is about categories: it needs a categorical code")
+        if self.invariance and self.augment is None and self.view_augment is None:
+            raise ValueError("invariance > 0 needs augment or view_augment, to make two views")
         if self.contrastive and self.continuous < 2:
             raise ValueError("contrastive > 0 tells continuous codes apart: it needs two or more")
 

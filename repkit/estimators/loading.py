@@ -60,6 +60,8 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
             f"{str(path)!r} was saved with code of its own for {missing}, which the file does not "
             f"hold: call load(path, {missing[0]}=...) with the same"
         )
+    # JSON has no tuples, and no parameter is a list.
+    params = {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}
     estimator = CLASSES[name](**{**params, **code})
     estimator._from_file(fitted, header.get("history", []), tensors)
     return estimator

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repkit.data import Batch, to_float
-from repkit.losses import ADVERSARIAL, code_loss, gradient_penalty
+from repkit.losses import ADVERSARIAL, code_loss, gradient_penalty, paired_information
 from repkit.nets.modes import norms, still
 from repkit.system import Noise, Phase, System
 
@@ -99,9 +99,14 @@ class Objective:
     contrastive : float
         Weight of the loss with which H finds the one continuous code that two samples share, in H
         and G (Lin et al. 2020, equation 5).
+    invariance : float
+        Weight of `losses.paired_information` on two views of real samples, in B and Q: a sample's
+        category is to survive ``view_augment``.
     augment : callable, optional
         Float batch to float batch; real and generated samples go through it on the way to B. It
         must have a gradient.
+    view_augment : callable, optional
+        Makes the second view; None: ``augment``.
     """
 
     loss: str = "logistic"
@@ -111,7 +116,9 @@ class Objective:
     r1: float = 0.0
     r1_every: int = 16
     contrastive: float = 0.0
+    invariance: float = 0.0
     augment: Callable[[Tensor], Tensor] | None = None
+    view_augment: Callable[[Tensor], Tensor] | None = None
 
 
 def infogan(
@@ -150,11 +157,17 @@ def infogan(
         information = o.lam_categorical * terms[:k].sum() + o.lam_continuous * terms[k:].sum()
         return fake, n.D(features), information
 
-    def real_logits(n: SimpleNamespace, b: Batch) -> Tensor:
-        features = n.B(view(prepare(b.x)))
-        with torch.no_grad():
-            n.Q(features)  # for its running statistics
-        return n.D(features)
+    def judge_real(n: SimpleNamespace, b: Batch) -> tuple[Tensor, Tensor | None]:
+        """D's logits of real samples, and how little their categories survive a change of view."""
+        x = prepare(b.x)
+        features = n.B(view(x))
+        with torch.set_grad_enabled(bool(o.invariance)):
+            q, _, _ = codes.split(n.Q(features))  # always run, for the running statistics
+        if not o.invariance:
+            return n.D(features), None
+        other, _, _ = codes.split(n.Q(n.B((o.view_augment or view)(x))))
+        pairs = zip(q, other, strict=True)
+        return n.D(features), torch.stack([paired_information(*pair) for pair in pairs]).sum()
 
     def share(n: SimpleNamespace, b: Batch, fake: Tensor) -> Tensor:
         """Cross-entropy of H: which continuous code do two samples have in common?"""
@@ -162,13 +175,20 @@ def infogan(
         other = n.G(codes.latent(b, "_other"))
         return F.cross_entropy(n.H(fake, other).float(), b.common)
 
-    def d_terms(real: Tensor, fake: Tensor, information: Tensor) -> dict[str, Tensor]:
-        return {
+    def d_terms(
+        n: SimpleNamespace, b: Batch, fake: Tensor, information: Tensor
+    ) -> dict[str, Tensor]:
+        real, variance = judge_real(n, b)
+        terms = {
             "D": adversarial.real(real) + adversarial.fake(fake) + information,
             "d_real": (real > 0).float().mean(),
             "d_fake": (fake > 0).float().mean(),
             "information_loss": information,
         }
+        if variance is not None:
+            terms["D"] = terms["D"] + o.invariance * variance
+            terms["invariance_loss"] = variance
+        return terms
 
     def g_terms(
         n: SimpleNamespace, b: Batch, sample: Tensor, fake: Tensor, information: Tensor
@@ -182,7 +202,7 @@ def infogan(
 
     def discriminator(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         _, fake, information = judge(n, b)
-        return d_terms(real_logits(n, b), fake, information)
+        return d_terms(n, b, fake, information)
 
     def generator(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         return g_terms(n, b, *judge(n, b))
@@ -190,7 +210,7 @@ def infogan(
     def both(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         sample, fake, information = judge(n, b)
         return {
-            **d_terms(real_logits(n, b), fake, information),
+            **d_terms(n, b, fake, information),
             **g_terms(n, b, sample, fake, information),
         }
 

@@ -1,0 +1,158 @@
+"""BiGAN on MNIST and on scikit-learn's digits: is the encoder alive, and what are its features worth?
+
+1-NN accuracy never stands alone: an encoder that was never trained passes it. Beside it stand a
+linear probe and r, the reconstruction ratio ``|x - G(E(x))| / |x' - G(E(x))|`` on test images.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+
+from benchmarks.autoencoders import Autoencoder
+from benchmarks.encoders import judge, ratio
+from benchmarks.gan_recipes import (
+    BIGAN_ABLATIONS,
+    BIGAN_DIGITS,
+    BIGAN_MNIST,
+    BIGAN_PAPER,
+    BIGAN_TWIN,
+)
+from benchmarks.runner import Case
+from repkit import BiGAN
+from repkit.datasets import load_mnist
+
+DONAHUE = "Donahue et al. 2017, table 1"
+PUBLISHED = {"1-NN": (0.9739, DONAHUE)}
+RAW = {"1-NN": (0.9691, DONAHUE)}
+AUTOENCODER = {"1-NN": (0.9758, DONAHUE)}
+Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@cache
+def load(task: str) -> Split:
+    """Training images and labels, test images and labels."""
+    if task == "MNIST":
+        data = load_mnist()
+        return data.x_train, data.y_train, data.x_test, data.y_test
+    digits = load_digits()
+    images = (digits.images / 16).astype(np.float32)
+    X, X_test, y, y_test = train_test_split(
+        images, digits.target, test_size=397, stratify=digits.target, random_state=0
+    )
+    return X, y, X_test, y_test
+
+
+def fit(task: str, settings: Mapping[str, Any], device: str, seed: int) -> BiGAN:
+    model = BiGAN(**{"features": "hidden", **settings, "device": device, "random_state": seed})
+    return model.fit(load(task)[0])
+
+
+def bigan(task: str, settings: Mapping[str, Any], device: str, seed: int) -> dict[str, float]:
+    """A fitted BiGAN's figures on the test images, and the seconds of the fit."""
+    X, y, X_test, y_test = load(task)
+    started = time.perf_counter()
+    model = fit(task, settings, device, seed)
+    seconds = time.perf_counter() - started
+    found = judge((model.transform(X), model.transform(X_test)), y, y_test, device)
+    model.set_params(features="latent")
+    codes = judge((model.transform(X), model.transform(X_test)), y, y_test, device)
+    return {
+        **found,
+        "1-NN of the code": codes["1-NN"],
+        "r": ratio(X_test, model.reconstruct(X_test)),
+        "seconds of fit": seconds,
+    }
+
+
+def autoencoder(task: str, options: Mapping[str, Any], device: str, seed: int) -> dict[str, float]:
+    """The same of an auto-encoder or a VAE of the same networks."""
+    import torch
+
+    X, y, X_test, y_test = load(task)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        options = dict(options)
+        training = {k: options.pop(k) for k in ("steps", "bf16")}
+        started = time.perf_counter()
+        model = Autoencoder(X.shape[1:], **options).fit(X, seed=seed, device=device, **training)
+        seconds = time.perf_counter() - started
+    found = judge((model.hidden(X), model.hidden(X_test)), y, y_test, device)
+    codes = judge((model.latent(X), model.latent(X_test)), y, y_test, device)
+    scale = 255.0 if X.dtype == np.uint8 else 1.0
+    return {
+        **found,
+        "1-NN of the code": codes["1-NN"],
+        "r": ratio(X_test / scale, model.reconstruct(X_test)),
+        "seconds of fit": seconds,
+    }
+
+
+def raw(task: str, device: str) -> dict[str, float]:
+    X, y, X_test, y_test = load(task)
+    flat = [a.reshape(len(a), -1).astype(np.float32) for a in (X, X_test)]
+    return judge((flat[0], flat[1]), y, y_test, device)
+
+
+def pca(task: str, device: str) -> dict[str, float]:
+    """As many components as the code has numbers."""
+    X, y, X_test, y_test = load(task)
+    flat = [a.reshape(len(a), -1).astype(np.float32) for a in (X, X_test)]
+    model = PCA(min(50, flat[0].shape[1] // 2), random_state=0).fit(flat[0])
+    codes = [model.transform(a) for a in flat]
+    found = judge((codes[0], codes[1]), y, y_test, device)
+    return {**found, "r": ratio(flat[1], model.inverse_transform(codes[1]))}
+
+
+def cases(preset: str, device: str) -> list[Case]:
+    """BiGAN with its ablations, and what it is compared with."""
+    listed = []
+    for task, base in (("digits", BIGAN_DIGITS), ("MNIST", BIGAN_MNIST)):
+        if preset == "paper" and task == "MNIST":
+            base = BIGAN_PAPER
+        variants: dict[str, dict[str, Any]] = {"recipe": {}}
+        if preset == "cpu":
+            variants |= BIGAN_ABLATIONS.get(task, {})
+        variants["untrained"] = {"max_epochs": 1, "steps_per_epoch": 1, "learning_rate": 0.0}
+        published = PUBLISHED if task == "MNIST" else {}
+        for name, change in variants.items():
+            listed.append(
+                Case(
+                    task,
+                    "BiGAN",
+                    name,
+                    lambda seed, t=task, s={**base, **change}: bigan(t, s, device, seed),
+                    published if name != "untrained" else {},
+                )
+            )
+        for name, beta in (("auto-encoder", None), ("VAE", 1.0)):
+            options = {**BIGAN_TWIN[task], "beta": beta}
+            listed.append(
+                Case(
+                    task,
+                    name,
+                    "same networks and time",
+                    lambda seed, t=task, o=options: autoencoder(t, o, device, seed),
+                    AUTOENCODER if task == "MNIST" and beta is None else {},
+                )
+            )
+        baselines: dict[str, Callable[[str, str], dict[str, float]]] = {"pixels": raw, "PCA": pca}
+        for name, run in baselines.items():
+            listed.append(
+                Case(
+                    task,
+                    name,
+                    "50 components" if name == "PCA" and task == "MNIST" else "",
+                    lambda seed, t=task, f=run: f(t, device),
+                    RAW if name == "pixels" and task == "MNIST" else {},
+                    seeds=1,
+                )
+            )
+    return listed

@@ -1,0 +1,188 @@
+"""BiGAN: codes, reconstructions, and a warning when the encoder is linked to nothing."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from torch import nn
+
+from repkit import BiGAN
+from repkit.nets.modes import norms
+
+FAST = {
+    "latent_dim": 6,
+    "n_features": 32,
+    "max_epochs": 3,
+    "steps_per_epoch": 4,
+    "batch_size": 16,
+    "random_state": 0,
+}
+quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return (load_digits().images / 16).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return BiGAN(**FAST).fit(digits[:300])
+
+
+def test_learns_to_reconstruct_digits(digits):
+    options = {"n_features": 128, "latent_dim": 16, "steps_per_epoch": 100, "random_state": 0}
+    model = BiGAN(**options, max_epochs=5, learning_rate=1e-3, ema=0.98, data_cycle=1.0)
+    model.fit(digits)
+    assert model.reconstruction_ratio_ < 0.75
+    own = np.square(model.reconstruct(digits) - digits).mean()
+    assert own < 0.8 * np.square(digits.mean(0) - digits).mean()
+
+
+def test_the_columns_of_the_history(fitted):
+    assert set(fitted.history_) == {
+        "epoch",
+        "step",
+        "loss_D",
+        "loss_GE",
+        "adversarial_loss",
+        "d_real",
+        "d_fake",
+        "reconstruction_ratio",
+        "seconds",
+    }
+    assert list(fitted.networks_) == ["E", "G", "D"]
+
+
+def test_transform_gives_the_code_or_the_hidden_layer(fitted, digits):
+    X, E = digits[:64], fitted.networks_["E"]
+    with torch.no_grad():
+        x = torch.from_numpy(X)
+        np.testing.assert_allclose(fitted.transform(X), E(x).numpy(), atol=1e-6)
+        hidden = clone(fitted)
+        vars(hidden).update(vars(fitted))
+        hidden.features = "hidden"
+        np.testing.assert_allclose(hidden.transform(X), E.hidden(x).numpy(), atol=1e-6)
+    assert hidden.transform(X).shape == (64, 32)
+    assert list(hidden.get_feature_names_out())[:2] == ["bigan0", "bigan1"]
+    assert len(hidden.get_feature_names_out()) == 32
+    with pytest.raises(ValueError, match="features='hidden' cannot be inverted"):
+        hidden.inverse_transform(np.zeros((1, 32)))
+
+
+def test_reconstruction_is_the_way_there_and_back(fitted, digits):
+    back = fitted.inverse_transform(fitted.transform(digits[:64]))
+    np.testing.assert_allclose(fitted.reconstruct(digits[:64]), back, atol=1e-5)
+    with pytest.raises(ValueError, match="wanted latent_dim=6"):
+        fitted.inverse_transform(np.zeros((1, 5)))
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.inverse_transform(np.full((1, 6), np.nan))
+
+
+@quiet
+def test_codes_lie_where_the_prior_does(digits):
+    uniform = BiGAN(**FAST).fit(digits[:300])
+    assert np.abs(uniform.transform(digits)).max() <= 1
+    normal = BiGAN(**FAST, prior="normal").fit(digits[:300])
+    assert isinstance(normal.networks_["E"](torch.zeros(2, 8, 8)), torch.Tensor)
+    spread = uniform._latents(4000, np.random.default_rng(0))
+    assert np.abs(spread).max() <= 1
+    assert spread.std() == pytest.approx(3**-0.5, rel=0.02)
+    assert normal._latents(4000, np.random.default_rng(0)).std() == pytest.approx(1, rel=0.02)
+
+
+@quiet
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stochastic": True, "prior": "normal"},
+        {"unary": True, "loss": "hinge"},
+        {"latent_cycle": 1.0, "data_cycle": 0.5},
+        {"r1": 1.0},
+        {"augment": nn.Dropout(0.1)},
+    ],
+    ids=str,
+)
+def test_options_train(digits, options):
+    model = BiGAN(**{**FAST, "steps_per_epoch": 17}, **options).fit(digits[:300])
+    plain = BiGAN(**{**FAST, "steps_per_epoch": 17}, prior=options.get("prior", "uniform"))
+    plain.fit(digits[:300])
+    assert model.transform(digits).shape == (1797, 6)
+    assert np.isfinite(model.history_.to_numpy(dtype=float)).all()
+    assert np.abs(model.transform(digits) - plain.transform(digits)).max() > 1e-6
+
+
+def test_a_stochastic_encoder_gives_its_mean(digits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = BiGAN(**FAST, stochastic=True, prior="normal").fit(digits[:300])
+    np.testing.assert_array_equal(model.transform(digits), model.transform(digits))
+    with torch.no_grad():
+        statistics = model.networks_["E"](torch.from_numpy(digits[:64]))
+    assert statistics.shape == (64, 12)
+    np.testing.assert_allclose(model.transform(digits[:64]), statistics[:, :6], atol=1e-6)
+
+
+class Deaf(nn.Module):
+    """A discriminator that does not hear of z."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 1))
+
+    def forward(self, x, z):
+        return self.net(x)
+
+
+def test_an_encoder_linked_to_nothing_is_told(digits):
+    with pytest.warns(ConvergenceWarning, match="the encoder is not linked to the generator"):
+        model = BiGAN(**FAST, discriminator=Deaf()).fit(digits)
+    assert model.reconstruction_ratio_ == pytest.approx(1, abs=0.1)
+
+
+@quiet
+def test_recalibration_takes_the_statistics_of_the_data(digits):
+    model = BiGAN(**{**FAST, "batch_size": 100}, validation_fraction=0.0).fit(digits[:200])
+    plain = BiGAN(**{**FAST, "batch_size": 100}, validation_fraction=0.0, recalibrate=False)
+    plain.fit(digits[:200])
+    (norm,) = norms(model.networks_["E"])
+    (old,) = norms(plain.networks_["E"])
+    seen = []
+    for linear in (m for m in model.networks_["E"].modules() if isinstance(m, nn.Linear)):
+        if linear.bias is None:
+            linear.register_forward_hook(lambda m, inputs, out: seen.append(out))
+    with torch.no_grad():
+        model.networks_["E"](torch.from_numpy(digits[:200]))
+    torch.testing.assert_close(norm.running_mean, seen[0].mean(0), atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(old.running_mean, norm.running_mean, atol=1e-4)
+    # What is kept is what is used.
+    assert torch.equal(model.weights_["last"]["E"]["features.2.running_mean"], norm.running_mean)
+
+
+@quiet
+def test_few_rows_are_all_trained_on(digits):
+    model = BiGAN(**FAST).fit(digits[:3])
+    assert model.transform(digits[:3]).shape == (3, 6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latent_dim": 0}, "latent_dim must be an integer of at least 1"),
+        ({"features": "both"}, "features must be one of"),
+        ({"prior": "cauchy"}, "prior must be one of"),
+        ({"stochastic": True}, "stochastic=True needs prior='normal'"),
+        ({"unary": True, "discriminator": Deaf()}, "unary=True is for a named discriminator"),
+        ({"latent_cycle": -1}, "latent_cycle must be between"),
+        ({"data_cycle": "much"}, "data_cycle must be a number"),
+    ],
+)
+def test_bad_parameters(digits, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        BiGAN(**{**FAST, **options}).fit(digits[:50])
