@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from repkit.estimators.dann import DANN, NoTargetWarning
     from repkit.estimators.infogan import InfoGAN
     from repkit.estimators.loading import load
-    from repkit.plots import EmbeddingDisplay, HistoryDisplay
+    from repkit.plots import (
+        EmbeddingDisplay,
+        HistoryDisplay,
+        ReconstructionDisplay,
+        TraversalDisplay,
+    )
 
 __version__ = "0.1.0"
 
@@ -23,6 +28,8 @@ _HOMES = {
     "load": "estimators.loading",
     "EmbeddingDisplay": "plots",
     "HistoryDisplay": "plots",
+    "ReconstructionDisplay": "plots",
+    "TraversalDisplay": "plots",
 }
 __all__ = [
     "DANN",
@@ -31,6 +38,8 @@ __all__ = [
     "HistoryDisplay",
     "InfoGAN",
     "NoTargetWarning",
+    "ReconstructionDisplay",
+    "TraversalDisplay",
     "load",
 ]
 

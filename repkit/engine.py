@@ -250,7 +250,8 @@ class Engine:
             steps = [step for step, _, _ in records]
             names = records[0][1]
             values = torch.stack([row for _, _, row in records]).double().cpu()
-            means.update(zip(names, values.mean(0).tolist(), strict=True))
+            for name, value in zip(names, values.mean(0).tolist(), strict=True):
+                means.setdefault(name, value)  # a group's loss is that of its first phase
             wrong = (~values.isfinite()).nonzero()
             if len(wrong):
                 row, column = wrong[0].tolist()

@@ -161,7 +161,7 @@ def test_importing_dann_loads_nothing_slow():
 
 
 def test_public_names():
-    assert repkit.__all__ == sorted(repkit.__all__)
+    assert repkit.__all__ == sorted(repkit.__all__, key=lambda name: (not name.isupper(), name))
     assert set(repkit.__all__) <= set(dir(repkit))
     for name in ("DANN", "NoTargetWarning", "load"):
         assert getattr(repkit, name).__name__ == name

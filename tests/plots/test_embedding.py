@@ -1,19 +1,10 @@
-"""The displays: what is drawn, and what is refused."""
+"""`EmbeddingDisplay`: what is drawn, and what is refused."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from repkit import DANN, EmbeddingDisplay, HistoryDisplay
+from repkit import DANN, EmbeddingDisplay
 from repkit.datasets import make_domains
-
-
-@pytest.fixture
-def plt():
-    import matplotlib.pyplot as plt
-
-    yield plt
-    plt.close("all")
 
 
 def test_embedding_is_coloured_by_class_and_by_domain(plt):
@@ -65,26 +56,14 @@ def test_embedding_by_umap_is_reproducible_and_parts_clusters(plt):
     assert gap > 2 * max(a.std(), b.std())
 
 
-def test_displays_of_an_estimator(plt):
+def test_embedding_of_an_estimator(plt):
     data = make_domains(n_samples=60, random_state=0)
-    model = DANN(max_epochs=3, n_features=2, select="infomax", random_state=0)
+    model = DANN(max_epochs=1, n_features=2, random_state=0)
     model.fit(data.X, data.y, sample_domain=data.sample_domain)
-    display = EmbeddingDisplay.from_estimator(model, data.X, data.y, data.sample_domain)
-    assert len(display.ax_) == 2
-    history = HistoryDisplay.from_estimator(model)
-    assert [ax.get_title().split(",")[0] for ax in history.ax_] == [
-        "losses",
-        "adversary",
-        "label-free scores",
-    ]
-    drawn = {line.get_label(): line for line in history.ax_[1].get_lines()}
-    np.testing.assert_array_equal(
-        drawn["domain_accuracy"].get_ydata(), model.history_["domain_accuracy"]
+    display = EmbeddingDisplay.from_estimator(
+        model, data.X, data.y, data.sample_domain, max_points=50, random_state=0
     )
-    marked = [line for line in history.ax_[0].get_lines() if line.get_label().startswith("_")]
-    assert [line.get_xdata()[0] for line in marked] == [model.selected_epoch_]
-
-
-def test_history_leaves_out_what_is_not_there(plt):
-    display = HistoryDisplay(pd.DataFrame({"epoch": [1, 2], "label_loss": [2.0, 1.0]})).plot()
-    assert len(display.ax_) == 1
+    assert len(display.ax_) == 2
+    features = model.transform(data.X, data.sample_domain)
+    assert set(map(tuple, display.points)) <= set(map(tuple, features))
+    assert len(display.points) == len(display.labels) == len(display.sample_domain) == 50

@@ -1,0 +1,114 @@
+"""Grids of images: what is an image, its range, and where each is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isqrt, prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CELL = 0.45  # inches of a cell's height
+TITLE = 0.35  # inches
+LABELS = 0.3  # inches of the labels below
+
+
+def as_images(samples: Any, image_shape: Any = None, *, name: str = "samples") -> np.ndarray:
+    """Samples as images with their channels last, ``(n, ...) -> (n, height, width, 1 or 3)``.
+
+    Parameters
+    ----------
+    samples : array-like
+        Of shape (n, height, width) or (n, 1 or 3, height, width); with ``image_shape``, of as many
+        numbers.
+    image_shape : tuple of int, optional
+        (height, width), (1, height, width) or (3, height, width).
+
+    Raises
+    ------
+    ValueError
+        If they are not images.
+    """
+    samples = np.asarray(samples)
+    if samples.dtype.kind not in "fiub":
+        raise ValueError(f"{name} have dtype {samples.dtype}; wanted numbers")
+    found = samples.shape[1:]
+    shape = found if image_shape is None else tuple(int(k) for k in np.ravel(image_shape))
+    if prod(shape) != prod(found):
+        raise ValueError(
+            f"image_shape={shape} is {prod(shape)} numbers, but {name} have the shape {found}"
+        )
+    height_width = (1, *shape) if len(shape) == 2 else shape
+    if len(height_width) != 3 or height_width[0] not in (1, 3) or not all(shape):
+        side = isqrt(prod(found))
+        advice = f"; or give image_shape=({side}, {side})" if side**2 == prod(found) else ""
+        raise ValueError(
+            f"{name} have the shape {shape}, which is no image: wanted (height, width), "
+            f"(1, height, width) or (3, height, width){advice}"
+        )
+    return np.moveaxis(samples.reshape(-1, *height_width), 1, -1)
+
+
+def range_of(samples: Sequence[np.ndarray], given: Any = None) -> tuple[float, float]:
+    """The values that are drawn black and white: those given, or those that such data can have.
+
+    0 and 255 for uint8, 0 and 1 for what lies between, else the least and the greatest.
+    """
+    if given is not None:
+        low, high = (float(v) for v in given)
+        if not low < high:
+            raise ValueError(f"value_range must be (low, high), not {given!r}")
+        return low, high
+    if samples[0].dtype == np.uint8:
+        return 0.0, 255.0
+    low = min(float(x.min()) for x in samples)
+    high = max(float(x.max()) for x in samples)
+    if low >= 0.0 and high <= 1.0:
+        return 0.0, 1.0
+    return low, high if high > low else low + 1.0
+
+
+def mosaic(images: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """One white-grouted picture of many, ``(rows, columns, h, w, 1 or 3) -> (H, W, 3)``."""
+    low, high = limits
+    shown = ((images.astype(np.float64) - low) / (high - low)).clip(0.0, 1.0)
+    rows, columns, h, w, _ = shown.shape
+    g = gap(h)
+    out = np.ones((rows, h + g, columns, w + g, 3))
+    out[:, :h, :, :w] = shown.transpose(0, 2, 1, 3, 4)
+    return out.reshape(rows * (h + g), columns * (w + g), 3)[:-g, :-g]
+
+
+def gap(height: int) -> int:
+    """Pixels between images."""
+    return max(1, height // 14)
+
+
+def panel_size(images: np.ndarray, *, labels: bool = False) -> tuple[float, float]:
+    """Inches for a grid ``(rows, columns, h, w, channels)`` with its title and labels below."""
+    rows, columns, h, w, _ = images.shape
+    return max(columns * CELL * w / h, 1.6) + 0.3, rows * CELL + TITLE + LABELS * labels
+
+
+def draw_grid(
+    axes: Axes,
+    images: np.ndarray,
+    limits: tuple[float, float],
+    *,
+    title: str,
+    columns: Sequence[str] = (),
+    rows: Sequence[str] = (),
+) -> None:
+    """Draw a grid ``(rows, columns, h, w, channels)``, labels below its columns and left of it."""
+    h, w = images.shape[2:4]
+    g = gap(h)
+    axes.imshow(mosaic(images, limits))
+    axes.set_anchor("N")
+    axes.set_xticks(np.arange(len(columns)) * (w + g) + (w - 1) / 2, columns, fontsize="small")
+    axes.set_yticks(np.arange(len(rows)) * (h + g) + (h - 1) / 2, rows, fontsize="small")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)
