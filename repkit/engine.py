@@ -103,6 +103,8 @@ class Engine:
         self._norms_outside: dict[tuple[int, ...], list[Any]] = {}
         self._averages: list[Tensor] = []
         self._sources: list[Tensor] = []
+        self._copies: list[Tensor] = []
+        self._copied: list[Tensor] = []
         if ema:
             self._pair_averages()
         self._records: list[list[tuple[int, tuple[str, ...], Tensor]]] = []
@@ -115,7 +117,7 @@ class Engine:
         return (p for name in names for p in networks[name].parameters())
 
     def _pair_averages(self) -> None:
-        """Find what is averaged: each group's vector, and the running statistics."""
+        """Find what is averaged: each group's vector, and running statistics; the rest is copied."""
         for group, names in self.system.groups.items():
             twins = {
                 id(p): twin
@@ -128,12 +130,15 @@ class Engine:
             self._averages.append(flatten(twins[id(p)] for p in self.groups[group].parameters))
             self._sources.append(self.groups[group].vector.data)
         for name, network in self.averaged.items():
-            for average, source in zip(
-                network.buffers(), self.system.networks[name].buffers(), strict=True
-            ):
-                if average.is_floating_point():
-                    self._averages.append(average)
-                    self._sources.append(source)
+            sources = dict(self.system.networks[name].named_buffers())
+            for key, twin in network.named_buffers():
+                if key.endswith(("running_mean", "running_var")):
+                    self._averages.append(twin)
+                    self._sources.append(sources[key])
+                elif twin.is_floating_point():
+                    # Singular vectors of spectral norms, say: their mean has another length.
+                    self._copies.append(twin)
+                    self._copied.append(sources[key])
 
     def _norms_outside_of(self, phases: tuple[int, ...]) -> list[Any]:
         """Layers whose running statistics stand still in these phases: of networks not trained."""
@@ -200,6 +205,8 @@ class Engine:
             # Early on the average is taken over as many steps as there have been.
             decay = min(self.ema, (1.0 + position) / (10.0 + position))
             torch._foreach_lerp_(self._averages, self._sources, 1.0 - decay)
+            if self._copies:
+                torch._foreach_copy_(self._copies, self._copied)
         self.position = position + 1
 
     def _run(self, number: int, phase: Phase, batch: Batch) -> None:

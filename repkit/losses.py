@@ -67,6 +67,11 @@ def entropy(logits: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum(1)
 
 
+def _p_log_p(p: Tensor) -> Tensor:
+    """``sum p log p``, with a gradient also where p is 0, which that of xlogy is not."""
+    return (p * p.clamp_min(torch.finfo(p.dtype).tiny).log()).sum()
+
+
 def information(logits: Tensor) -> Tensor:
     """Mean entropy of the rows minus the entropy of the mean prediction (RIM; Krause et al. 2010).
 
@@ -74,7 +79,7 @@ def information(logits: Tensor) -> Tensor:
     information between input and prediction. ``(n, classes) -> ()``.
     """
     mean = F.softmax(logits.float(), 1).mean(0)
-    return entropy(logits).mean() + torch.special.xlogy(mean, mean).sum()
+    return entropy(logits).mean() + _p_log_p(mean)
 
 
 def paired_information(logits: Tensor, other: Tensor) -> Tensor:
@@ -88,7 +93,7 @@ def paired_information(logits: Tensor, other: Tensor) -> Tensor:
     joint = (p[:, :, None] * q[:, None, :]).mean(0)
     joint = 0.5 * (joint + joint.T)
     margin = joint.sum(0)
-    return 2.0 * torch.special.xlogy(margin, margin).sum() - torch.special.xlogy(joint, joint).sum()
+    return 2.0 * _p_log_p(margin) - _p_log_p(joint)
 
 
 def virtual_adversarial(

@@ -195,12 +195,13 @@ def test_all_groups_move_from_the_same_point():
 # -------------------------------------------------------------------- whole steps
 
 
-@pytest.mark.parametrize("optimizer", [sgd, adam])
+@pytest.mark.parametrize("optimizer", [sgd, adam, {"D": sgd, "G": adam}])
 def test_steps_equal_a_loop_written_out(optimizer):
     system = gan("shared")
     engine = make(system, optimizer)
     G, D = (copy.deepcopy(system.networks[k]) for k in "GD")
-    to_d, to_g = optimizer(D.parameters()), optimizer(G.parameters())
+    makers = optimizer if isinstance(optimizer, dict) else dict.fromkeys("DG", optimizer)
+    to_d, to_g = makers["D"](D.parameters()), makers["G"](G.parameters())
     for step, z in enumerate(noise_of(1, 0, draws=6)):
         engine.step()
         x = data().at(step).x
@@ -424,6 +425,23 @@ def test_ema_equals_the_formula(decay):
         assert engine.networks.ema.__dict__[name] is network
 
 
+def test_ema_of_spectral_norm():
+    """The mean of unit vectors that turn is shorter than they are, and no singular vector."""
+    layer = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2))
+    loss = lambda n, b: {"net": n.net(b.x[:, :2]).mean()}
+    engine = make(System({"net": layer}, {"net": ("net",)}, (Phase(loss),)), ema=0.99)
+    for step in range(30):
+        angle = torch.tensor(0.2 * step)
+        turn = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()]).view(2, 2)
+        with torch.no_grad():
+            layer.parametrizations.weight.original.copy_(
+                turn.T @ torch.diag(torch.tensor([1, 0.7])) @ turn
+            )
+        engine.step()
+    found = torch.linalg.matrix_norm(engine.averaged["net"].weight, 2).item()
+    assert found == pytest.approx(1, abs=0.25)
+
+
 def test_ema_of_a_tied_weight():
     layer = nn.Linear(4, 4)
     networks = {"net": nn.Sequential(layer, nn.ReLU(), layer)}
@@ -456,6 +474,19 @@ def test_learning_rate_schedule_scales_every_group():
     assert engine.optimizers["D"].param_groups[0]["lr"] == pytest.approx(0.07)
 
 
+def test_every_group_has_a_rate_of_its_own():
+    rates = {"D": 0.2, "G": 0.05}
+    engine = make(
+        gan(),
+        {name: lambda p, rate=rate: torch.optim.SGD(p, rate) for name, rate in rates.items()},
+        learning_rate_schedule=lambda progress: 1 - progress,
+    )
+    for step in range(3):
+        engine.step()
+        found = {name: o.param_groups[0]["lr"] for name, o in engine.optimizers.items()}
+        assert found == pytest.approx({k: rate * (1 - step / 10) for k, rate in rates.items()})
+
+
 def test_schedules_arrive_as_scalars_on_the_device():
     seen = []
 
@@ -479,7 +510,7 @@ def test_schedules_arrive_as_scalars_on_the_device():
 # -------------------------------------------------------------------- noise
 
 
-@pytest.mark.parametrize("kind", ["normal", "uniform"])
+@pytest.mark.parametrize("kind", ["normal", "uniform", "onehot"])
 def test_noise_depends_on_the_seed_and_the_step_only(kind):
     def drawn(seed, start=0, disturb=False):
         seen = []
@@ -514,6 +545,10 @@ def test_noise_depends_on_the_seed_and_the_step_only(kind):
         assert first.abs().max() <= 1
         assert first.min() < -0.9
         assert first.max() > 0.9
+    elif kind == "onehot":
+        assert first.unique().tolist() == [0, 1]
+        assert (first.sum(2) == 1).all()
+        assert (first.mean((0, 1)) - 1 / LATENT).abs().max() < 0.2
     else:
         assert first.abs().max() > 1.5
         assert abs(first.std() - 1) < 0.15
@@ -551,6 +586,34 @@ def test_every_repeat_of_a_phase_draws_fresh_noise_on_the_same_rows():
     for (x, z), expected in zip(seen, noise_of(1, 0, draws=3), strict=True):
         assert_same(x, seen[0][0])
         assert_same(z, expected)
+
+
+@pytest.mark.parametrize(
+    ("phases", "draws"),
+    [
+        ([{}, {}], [0, 0]),
+        ([{}, {"fresh": True}], [0, 1]),
+        ([{"fresh": True}, {}, {"fresh": True}], [1, 1, 2]),
+        ([{}, {"fresh": True, "times": 2}, {"times": 2}], [0, 1, 2, 2, 3]),
+    ],
+)
+def test_a_fresh_phase_draws_noise_of_its_own_on_the_same_rows(phases, draws):
+    seen = []
+
+    def loss(n, b):
+        seen.append((b.x.clone(), b.z.clone()))
+        return {"D": d_loss(n.D(b.x), n.D(n.G(b.z)))}
+
+    system = gan("apart", phases=tuple(Phase(loss, ("D",), **options) for options in phases))
+    engine = make(system)
+    engine.step()
+    noise = noise_of(1, 0, draws=max(draws) + 3)
+    assert_same([z for _, z in seen], [noise[k] for k in draws])
+    for x, _ in seen:
+        assert_same(x, seen[0][0])
+    engine.step()
+    first = seen[len(draws)][1]
+    assert_same(first, noise[max(draws) + 1 + phases[0].get("fresh", False)])
 
 
 # -------------------------------------------------------------------- device and precision
@@ -652,3 +715,18 @@ def test_broken_names_the_group():
     with torch.no_grad():
         engine.system.networks["G"][1].running_var[0] = torch.inf
     assert engine.broken() == "G"
+
+
+def test_a_groups_first_phase_names_its_loss():
+    net = small(LATENT, 1)
+    phases = (
+        Phase(lambda n, b: {"net": n.net(b.z).mean() * 0 + 3.0}),
+        Phase(lambda n, b: {"net": n.net(b.z).mean() * 0 + 5.0, "extra": b.z.mean()}, every=2),
+    )
+    system = System({"net": net}, {"net": ("net",)}, phases, noise={"z": Noise((LATENT,))})
+    engine = make(system)
+    for _ in range(4):
+        engine.step()
+    means, _ = engine.read()
+    assert means["loss_net"] == 3.0
+    assert list(means) == ["loss_net", "extra"]

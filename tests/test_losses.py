@@ -5,14 +5,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.distributions import Categorical, Normal
 
 from repkit.losses import (
+    ADVERSARIAL,
+    HINGE,
+    LOGISTIC,
     GradientReversal,
+    code_loss,
     dann_decay,
     dann_ramp,
     entropy,
+    gradient_penalty,
+    half_decay,
     information,
     multilinear,
+    paired_information,
     reverse,
     virtual_adversarial,
     warm_cosine,
@@ -85,7 +93,15 @@ def test_information_by_hand(logits):
     assert information(collapsed).item() == 0
 
 
-@pytest.mark.parametrize("function", [lambda z: entropy(z).sum(), information])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: entropy(z).sum(),
+        information,
+        lambda z: paired_information(z, 2 * z.flip(0)),
+        lambda z: paired_information(torch.eye(5, 3), z),
+    ],
+)
 def test_gradients_equal_differences(logits, function):
     # They compute in float32, so gradcheck's own tolerances are out of reach.
     z = logits.float().requires_grad_()
@@ -95,8 +111,45 @@ def test_gradients_equal_differences(logits, function):
         step[place] = 0.02
         slope = (function(z + step) - function(z - step)) / 0.04
         assert found[place].item() == pytest.approx(slope.item(), abs=2e-4)
-    certain = (torch.eye(3) * 1000).requires_grad_()
+
+
+@pytest.mark.parametrize(
+    "function", [lambda z: entropy(z).sum(), information, lambda z: paired_information(z, z)]
+)
+@pytest.mark.parametrize("rows", [(0, 1, 2), (0, 0, 0)])
+def test_certain_predictions_have_a_finite_gradient(function, rows):
+    certain = (torch.eye(3)[list(rows)] * 1000).requires_grad_()
     assert torch.autograd.grad(function(certain), certain)[0].isfinite().all()
+
+
+def test_paired_information_by_hand(logits):
+    other = torch.randn(5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    p, q = (np.exp(z.numpy()) / np.exp(z.numpy()).sum(1, keepdims=True) for z in (logits, other))
+    joint = sum(np.outer(p[i], q[i]) + np.outer(q[i], p[i]) for i in range(5)) / 10
+    margin = joint.sum(0)
+    mutual = sum(
+        joint[a, b] * np.log(joint[a, b] / (margin[a] * margin[b]))
+        for a in range(3)
+        for b in range(3)
+    )
+    assert mutual > 0.005
+    assert paired_information(logits, other).item() == pytest.approx(-mutual, abs=1e-6)
+    assert paired_information(other, logits).item() == pytest.approx(-mutual, abs=1e-6)
+    assert paired_information(logits.bfloat16(), other.bfloat16()).dtype == torch.float32
+
+
+def test_paired_information_of_views_that_agree_and_of_views_that_do_not():
+    certain = torch.eye(4).repeat(2, 1) * 1000
+    assert paired_information(certain, certain).item() == pytest.approx(-math.log(4))
+    # Each category beside every other one as often: a view tells nothing of the other.
+    pairs = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+    one, other = (torch.eye(4)[pairs[:, k]] * 1000 for k in (0, 1))
+    assert paired_information(one, other).item() == pytest.approx(0, abs=1e-6)
+    for useless in (torch.zeros(8, 4), torch.tensor([[1000.0, 0, 0, 0]] * 8)):
+        assert paired_information(useless, useless).item() == pytest.approx(0, abs=1e-6)
+    # Views that always differ, in the same way, tell all: the joint is what counts, not equality.
+    swapped = certain[:, [1, 0, 3, 2]]
+    assert paired_information(certain, swapped).item() == pytest.approx(-math.log(4))
 
 
 def test_multilinear(logits):
@@ -116,6 +169,7 @@ def test_multilinear(logits):
         (dann_ramp, (0, 0.9866142981514303, 0.9999092042625951)),
         (dann_decay, (1, 6**-0.75, 11**-0.75)),
         (warm_cosine, (0, 0.5 * (1 + math.cos(math.pi * 0.45 / 0.95)), 0)),
+        (half_decay, (1, 1, 0.01)),
     ],
 )
 def test_schedules(schedule, values):
@@ -129,6 +183,12 @@ def test_warm_cosine_rises_then_falls():
     assert values[5:] == sorted(values[5:], reverse=True)
     assert values[1] == pytest.approx(0.2)
     assert warm_cosine(0.1, warm=0.2) == pytest.approx(0.5)
+
+
+def test_half_decay_is_constant_then_exponential():
+    assert [half_decay(p / 10) for p in range(6)] == [1] * 6
+    assert half_decay(0.75) == pytest.approx(0.1)
+    assert half_decay(0.6) / half_decay(0.7) == pytest.approx(half_decay(0.8) / half_decay(0.9))
 
 
 def test_virtual_adversarial_finds_the_worst_direction():
@@ -174,3 +234,138 @@ def test_virtual_adversarial_has_the_gradient_of_the_moved_prediction_only():
     (expected,) = torch.autograd.grad(kl(r), net[0].weight)
     torch.testing.assert_close(given, expected)
     assert expected.abs().max() > 0
+
+
+# -------------------------------------------------------------------- adversarial losses
+
+
+def test_logistic_losses_by_hand():
+    rows = torch.tensor([[0.3], [-1.2], [2.0]])
+    says_real = [1 / (1 + math.exp(-t)) for (t,) in rows.tolist()]
+    real = -np.mean([math.log(p) for p in says_real])
+    fake = -np.mean([math.log(1 - p) for p in says_real])
+    found = [loss(rows).item() for loss in LOGISTIC]
+    assert found == pytest.approx([real, fake, real, fake], rel=1e-6)  # with the inverse labels
+    assert LOGISTIC.real(torch.zeros(5, 1)).item() == pytest.approx(math.log(2))
+    far = torch.tensor([[1000.0], [-1000.0]], requires_grad=True)
+    for loss in LOGISTIC:
+        assert loss(far).item() == 500
+        assert torch.autograd.grad(loss(far), far)[0].abs().tolist() in ([[0], [0.5]], [[0.5], [0]])
+
+
+def test_hinge_losses_by_hand():
+    rows = torch.tensor([[0.3], [-1.2], [2.0], [-3.0]])
+    found = [loss(rows).item() for loss in HINGE]
+    expected = [0.7 + 2.2 + 0 + 4, 1.3 + 0 + 3 + 0, 1.9, -1.9]
+    assert found == pytest.approx([total / 4 for total in expected], rel=1e-6)
+
+
+def test_the_hinge_stops_at_the_margin_for_the_discriminator_alone():
+    rows = torch.tensor([[0.9], [1.1], [-0.9], [-1.1]], requires_grad=True)
+    slopes = [torch.autograd.grad(4 * loss(rows), rows)[0].flatten().tolist() for loss in HINGE]
+    assert slopes == [[-1, 0, -1, -1], [1, 1, 1, 0], [-1] * 4, [1] * 4]
+
+
+@pytest.mark.parametrize("name", ["logistic", "hinge"])
+def test_adversarial_losses_are_means_over_rows_and_sums_over_columns(name):
+    rows = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    for loss in ADVERSARIAL[name]:
+        columns = sum(loss(rows[:, k : k + 1]) for k in range(3))
+        torch.testing.assert_close(loss(rows), columns)
+        torch.testing.assert_close(loss(rows.repeat(2, 1)), columns)
+        assert loss(rows.bfloat16()).dtype == torch.float32
+
+
+# -------------------------------------------------------------------- gradient penalty
+
+
+def test_the_gradient_penalty_of_a_linear_judge():
+    w = torch.tensor([[3.0], [-4.0]], requires_grad=True)
+    v = torch.tensor([[12.0]], requires_grad=True)
+    x, z = torch.randn(7, 2), torch.randn(7, 1)
+    penalty = gradient_penalty(lambda x, z: x @ w + z @ v, x, z)
+    assert penalty.item() == pytest.approx((9 + 16 + 144) / 2)
+    torch.testing.assert_close(torch.autograd.grad(penalty, (w, v)), (w.detach(), v.detach()))
+    assert gradient_penalty(lambda x: x @ w, x).item() == pytest.approx(12.5)
+    both = gradient_penalty(lambda x: torch.cat([x @ w, 2 * x @ w], 1), x)  # of the columns' sum
+    assert both.item() == pytest.approx(9 * 12.5)
+
+
+def test_the_gradient_penalty_is_a_mean_over_rows_of_any_shape():
+    x = torch.randn(5, 2, 3)
+    penalty = gradient_penalty(lambda x: (x**2).flatten(1).sum(1, keepdim=True), x)
+    assert penalty.item() == pytest.approx(2 * x.square().sum().item() / 5, rel=1e-6)
+
+
+def test_the_gradient_penalty_equals_differences():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 1)).double()
+    x = torch.randn(4, 3, dtype=torch.float64)
+
+    def penalty():
+        total = 0.0
+        for row in x:
+            for k in range(3):
+                step = 1e-5 * torch.eye(3, dtype=torch.float64)[k]
+                total += ((net(row + step) - net(row - step)) / 2e-5).square().item()
+        return total / 8
+
+    found = gradient_penalty(net, x)
+    assert found.item() == pytest.approx(penalty(), rel=1e-5)
+    (slope,) = torch.autograd.grad(found, net[0].weight)
+    with torch.no_grad():
+        values = []
+        for step in (1e-4, -2e-4):
+            net[0].weight[1, 2] += step
+            values.append(penalty())
+    assert slope[1, 2].item() == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-3)
+
+
+def test_the_gradient_penalty_has_no_gradient_in_what_made_its_inputs():
+    made = torch.ones(3, 2, requires_grad=True)
+    w = torch.ones(2, 1, requires_grad=True)
+    penalty = gradient_penalty(lambda x: (x**2) @ w, 2 * made)
+    assert torch.autograd.grad(penalty, made, retain_graph=True, allow_unused=True) == (None,)
+    assert torch.autograd.grad(penalty, w)[0].abs().min() > 0
+
+
+# -------------------------------------------------------------------- codes
+
+
+@pytest.mark.parametrize("sizes", [(), (3,), (4, 2)])
+@pytest.mark.parametrize("k", [0, 1, 3])
+@pytest.mark.parametrize("learnt", [False, True])
+def test_code_loss_is_the_negative_log_likelihood(sizes, k, learnt):
+    if not sizes and not k:
+        return
+    torch.manual_seed(0)
+    logits = [torch.randn(6, n, requires_grad=True) for n in sizes]
+    drawn = [torch.randint(n, (6,)) for n in sizes]
+    means, values = torch.randn(6, k, requires_grad=True), torch.rand(6, k)
+    log_variances = torch.randn(6, k, requires_grad=True) if learnt else None
+    codes = [F.one_hot(d, n).float() for d, n in zip(drawn, sizes, strict=True)]
+    found = code_loss(logits, codes, means, values, log_variances)
+    expected = [
+        -Categorical(logits=q).log_prob(d).mean() for q, d in zip(logits, drawn, strict=True)
+    ]
+    deviation = torch.ones(6, k) if log_variances is None else (log_variances / 2).exp()
+    expected += (-Normal(means, deviation).log_prob(values)).mean(0).unbind()
+    assert found.shape == (len(sizes) + k,)
+    torch.testing.assert_close(found, torch.stack(expected))
+    inputs = [*logits, *([means] if k else []), *([log_variances] if learnt and k else [])]
+    weight = torch.arange(1.0, len(found) + 1)
+    for one, other in zip(
+        torch.autograd.grad((weight * found).sum(), inputs),
+        torch.autograd.grad((weight * torch.stack(expected)).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_code_loss_of_certainty():
+    codes = torch.eye(3)
+    found = code_loss([1000 * codes], [codes], torch.zeros(3, 1), torch.zeros(3, 1))
+    assert found.tolist() == pytest.approx([0, 0.5 * math.log(2 * math.pi)])
+    wrong = code_loss([1000 * codes.flip(0)], [codes], torch.ones(3, 1), torch.zeros(3, 1))
+    assert wrong.tolist() == pytest.approx([2000 / 3, 0.5 + 0.5 * math.log(2 * math.pi)])
+    assert code_loss([codes.bfloat16()], [codes], codes.bfloat16(), codes).dtype == torch.float32

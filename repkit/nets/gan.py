@@ -256,15 +256,6 @@ def spectral_norms(network: nn.Module) -> nn.Module:
     return network
 
 
-def plain_norms(network: nn.Module) -> nn.Module:
-    """The network with the scales and shifts of its batch norms fixed at 1 and 0."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.affine = False
-            module.weight = module.bias = None  # type: ignore[assignment]
-    return network
-
-
 def small_weights(network: nn.Module, deviation: float = 0.02) -> nn.Module:
     """Weights from N(0, deviation), biases 0: the start of most published recipes."""
     for module in network.modules():
