@@ -12,7 +12,16 @@ from rich.console import Console
 from benchmarks import readme
 from benchmarks.runner import RESULTS, device_label, run_cases
 
-NAMES = ("quick", "digits_domains", "amazon", "office_caltech", "speed")
+NAMES = (
+    "quick",
+    "digits_domains",
+    "amazon",
+    "office_caltech",
+    "bigan_mnist",
+    "infogan_mnist",
+    "sprites",
+    "speed",
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,6 +44,9 @@ def main(names, preset, seeds, device, out, only, redo, threads) -> None:
     digits_domains    MNIST to MNIST-M, MNIST to USPS, USPS to MNIST
     amazon            Amazon reviews, twelve pairs of domains
     office_caltech    Office-Caltech SURF, twelve pairs of domains
+    bigan_mnist       features and reconstructions of MNIST and of small digits
+    infogan_mnist     categories and continuous codes of the same
+    sprites           disentanglement of shape, scale, orientation and position
     speed             paired step and fit times; import time
     readme            write the tables of README.md anew from benchmarks/results
     """

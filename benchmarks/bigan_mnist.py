@@ -1,4 +1,4 @@
-"""BiGAN on MNIST and on scikit-learn's digits: is the encoder alive, and what are its features worth?
+"""BiGAN on MNIST and on scikit-learn's digits: an encoder that is alive, and what it is worth.
 
 1-NN accuracy never stands alone: an encoder that was never trained passes it. Beside it stand a
 linear probe and r, the reconstruction ratio ``|x - G(E(x))| / |x' - G(E(x))|`` on test images.
@@ -41,9 +41,9 @@ def load(task: str) -> Split:
     """Training images and labels, test images and labels."""
     if task == "MNIST":
         data = load_mnist()
-        return data.x_train, data.y_train, data.x_test, data.y_test
+        return data.x_train[:, None], data.y_train, data.x_test[:, None], data.y_test
     digits = load_digits()
-    images = (digits.images / 16).astype(np.float32)
+    images = (digits.images[:, None] / 16).astype(np.float32)
     X, X_test, y, y_test = train_test_split(
         images, digits.target, test_size=397, stratify=digits.target, random_state=0
     )

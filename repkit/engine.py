@@ -117,7 +117,7 @@ class Engine:
         return (p for name in names for p in networks[name].parameters())
 
     def _pair_averages(self) -> None:
-        """Find what is averaged: each group's vector, and running statistics; the rest is copied."""
+        """Find what is averaged, each group's vector and running statistics, and what is copied."""
         for group, names in self.system.groups.items():
             twins = {
                 id(p): twin

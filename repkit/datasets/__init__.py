@@ -9,12 +9,14 @@ from .amazon import AMAZON_DOMAINS, load_amazon_reviews
 from .digits import load_mnist, load_mnist_m, load_usps, make_mnist_m
 from .domains import load_digits_domains, make_domains
 from .office import OFFICE_DOMAINS, load_office_caltech
+from .sprites import Sprites, make_sprites
 
 __all__ = [
     "AMAZON_DOMAINS",
     "OFFICE_DOMAINS",
     "DataCorruptedError",
     "DataNotFoundError",
+    "Sprites",
     "load_amazon_reviews",
     "load_digits_domains",
     "load_mnist",
@@ -23,4 +25,5 @@ __all__ = [
     "load_usps",
     "make_domains",
     "make_mnist_m",
+    "make_sprites",
 ]

@@ -81,7 +81,7 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
         Float batch to float batch, applied to X while training: see `repkit.augment`.
     ema : float, default=0.0
         Decay of the averaged weights. Above 0, they are the ones that are used.
-    recalibrate : bool, default=True
+    recalibrate : bool, default=False
         Take the running statistics of the batch norms anew at the end: E's over X, G's over the
         prior.
     learning_rate : float, default=2e-4
@@ -170,7 +170,7 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
         r1: float = 0.0,
         augment: Callable[[Tensor], Tensor] | None = None,
         ema: float = 0.0,
-        recalibrate: bool = True,
+        recalibrate: bool = False,
         learning_rate: float = 2e-4,
         beta1: float = 0.5,
         learning_rate_schedule: str | Callable[[float], float] = "half",

@@ -1,8 +1,17 @@
-"""Metrics: probes, distances between domains, and model selection without target labels.
+"""Metrics: probes, disentanglement, distances between domains, label-free model selection.
 
 They take arrays and give numbers; none knows an estimator of this package.
 """
 
+from .disentanglement import (
+    beta_vae_score,
+    dci,
+    disentanglement,
+    factor_vae_score,
+    mig,
+    modularity_explicitness,
+    sap,
+)
 from .neighbors import nearest_neighbors
 from .probes import knn_predict, knn_probe, linear_probe
 from .scorers import DomainScorer, EntropyScorer, InfoMaxScorer, SNDScorer
@@ -26,17 +35,24 @@ __all__ = [
     "InfoMaxScorer",
     "ReverseValidationScorer",
     "SNDScorer",
+    "beta_vae_score",
     "control_variate_risk",
+    "dci",
     "deep_embedded_validation",
+    "disentanglement",
     "domain_accuracy",
+    "factor_vae_score",
     "importance_weighted_validation",
     "importance_weights",
     "information_maximisation",
     "knn_predict",
     "knn_probe",
     "linear_probe",
+    "mig",
+    "modularity_explicitness",
     "nearest_neighbors",
     "prediction_entropy",
     "proxy_a_distance",
+    "sap",
     "soft_neighbourhood_density",
 ]

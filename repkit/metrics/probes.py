@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import feature_matrix, label_vector, same_width
-from .neighbors import nearest_neighbors
+from ._arrays import label_vector
+from ._logistic import SoftmaxRegression
+from .neighbors import _rows, nearest_neighbors
 
 
 def linear_probe(
@@ -18,24 +19,35 @@ def linear_probe(
     *,
     C: float = 1.0,
     max_iter: int = 1000,
+    device: Any = "auto",
+    batch_bytes: int = 2**28,
 ) -> dict[str, float]:
     r"""Score multinomial logistic regression on standardised features.
 
     With :math:`z` the features at zero mean and unit deviation over the *training* rows, minimise
     :math:`\tfrac12\|W\|^2 + C\sum_i -\log\mathrm{softmax}(Wz_i + b)_{y_i}`
-    (scikit-learn's ``LogisticRegression``, L-BFGS) and count the correct test rows. Choose `C` on
-    a part of the training rows; the test rows are for the last call alone.
+    by L-BFGS and count the correct test rows. It is the optimum of scikit-learn's
+    ``LogisticRegression``, also with two classes, where the first one's scores are fixed at 0. The
+    device walks the rows in blocks: besides the inputs about `batch_bytes` are in use, not a
+    second copy of the features. Choose `C` on a part of the training rows; the test rows are for
+    the last call alone.
 
     Parameters
     ----------
-    X_train, X_test : array of shape (n_samples, ...)
-        Features; samples are flattened.
+    X_train, X_test : array or tensor of shape (n_samples, ...)
+        Features; samples are flattened. A memmap is read block by block.
     y_train, y_test : array of shape (n_samples,)
         Labels of at least two classes; every class of `y_test` must be in `y_train`.
     C : float, default=1.0
         Inverse strength of the L2 penalty.
     max_iter : int, default=1000
         Limit of the optimiser, which warns (``ConvergenceWarning``) when it is reached.
+    device : str or torch.device, default="auto"
+        Where the blocks are computed; "auto" takes cuda, mps or cpu, the first there is. In single
+        precision, or in double where `X_train` has it and the device knows it.
+    batch_bytes : int, default=2**28
+        Memory for the blocks. On an accelerator the training rows stay there when half of it holds
+        them, which saves moving them at every step.
 
     Returns
     -------
@@ -46,25 +58,27 @@ def linear_probe(
     Raises
     ------
     ValueError
-        On not finite or empty input, shapes that do not match, one class, or unseen test classes.
+        On not finite or empty input, shapes that do not match, one class, unseen test classes, a
+        `C` that is not positive, or `batch_bytes` too small for a single row.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    X_train, X_test = feature_matrix(X_train, "X_train"), feature_matrix(X_test, "X_test")
-    same_width(X_train, X_test, ("X_train", "X_test"))
+    (X_train, width), (X_test, test_width) = _rows(X_train, "X_train"), _rows(X_test, "X_test")
+    if width != test_width:
+        raise ValueError(
+            f"X_train has {width} features but X_test has {test_width}: "
+            "both must come from the same representation."
+        )
+    if not C > 0:
+        raise ValueError(f"C={C!r}; wanted a positive number, such as 1.0.")
     y_train = label_vector(y_train, "y_train", len(X_train))
     y_test = label_vector(y_test, "y_test", len(X_test))
     classes = _classes(y_train, y_test)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=max_iter))
-    probe.fit(X_train, y_train)
-    proba = probe.predict_proba(X_test)
-    scores = _accuracies(y_test, classes[proba.argmax(axis=1)])
-    true = proba[np.arange(len(proba)), np.searchsorted(classes, y_test)]
-    # a probability that underflows to 0 would turn one wrong row into an infinite mean
-    scores["log_loss"] = float(-np.log(np.maximum(true, np.finfo(proba.dtype).tiny)).mean())
-    scores["train_accuracy"] = float(np.mean(probe.predict(X_train) == y_train))
+    code, code_test = (np.searchsorted(classes, y) for y in (y_train, y_test))
+    probe = SoftmaxRegression(C, max_iter, device=device, batch_bytes=batch_bytes)
+    probe.fit(X_train, code, len(classes), "X_train")
+    predicted, log_probability = probe.scores(X_test, code_test, "X_test")
+    scores = _accuracies(code_test, predicted)
+    scores["log_loss"] = float(-log_probability.mean())
+    scores["train_accuracy"] = float(np.mean(probe.train_scores()[0] == code))
     return scores
 
 

@@ -1,0 +1,91 @@
+"""Disentanglement: does each code of a representation stand for one factor of the data?
+
+Six published scores with the constants of Locatello et al. (ICML 2019), each a function of codes
+(n, d) and true factors (n, k), and one call for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ._beta_vae import beta_vae_score
+from ._dci import dci
+from ._factor_vae import factor_vae_score
+from ._mig import mig
+from ._modularity import modularity_explicitness
+from ._sap import sap
+
+__all__ = [
+    "beta_vae_score",
+    "dci",
+    "disentanglement",
+    "factor_vae_score",
+    "mig",
+    "modularity_explicitness",
+    "sap",
+]
+
+_SCORES = ("mig", "dci", "sap", "factor_vae", "beta_vae", "modularity_explicitness")
+
+
+def disentanglement(
+    codes: Any,
+    factors: Any,
+    *,
+    scores: Sequence[str] = _SCORES,
+    model: Any = "gradient_boosting",
+    encode: Callable[[np.ndarray], Any] | None = None,
+    random_state: Any = 0,
+) -> dict[str, float]:
+    """Compute several disentanglement scores with their published constants.
+
+    At full size (15 000 rows, 10 codes, the 5 factors of dSprites) all but DCI take about 3 seconds
+    together on one core, and DCI some minutes with its published `model`.
+
+    Parameters
+    ----------
+    codes : array of shape (n, d)
+        Representation, at least two columns. 15 000 rows give the published sizes.
+    factors : array of shape (n, k)
+        True factors as whole numbers, at least two columns.
+    scores : sequence of str, default=all
+        Some of ``"mig"``, ``"dci"``, ``"sap"``, ``"factor_vae"``, ``"beta_vae"`` and
+        ``"modularity_explicitness"``.
+    model : default="gradient_boosting"
+        As in :func:`dci`; ``"random_forest"`` takes 5 to 10 seconds.
+    encode : callable, optional
+        As in :func:`factor_vae_score` and :func:`beta_vae_score`.
+    random_state : int, RandomState, Generator or None, default=0
+        An int goes to each score as it is, so that each equals the score computed alone.
+
+    Returns
+    -------
+    values : dict of str to float
+        What the functions return; the names from :func:`dci` start with ``dci_``.
+
+    Raises
+    ------
+    ValueError
+        As the single scores, or on an unknown name.
+    """
+    unknown = [name for name in scores if name not in _SCORES]
+    if unknown or isinstance(scores, str) or not len(scores):
+        raise ValueError(f"scores={scores!r}: wanted a sequence of names among {list(_SCORES)}.")
+    functions: dict[str, Callable[..., dict[str, float]]] = {
+        "mig": mig,
+        "dci": partial(dci, model=model),
+        "sap": sap,
+        "factor_vae": partial(factor_vae_score, encode=encode),
+        "beta_vae": partial(beta_vae_score, encode=encode),
+        "modularity_explicitness": modularity_explicitness,
+    }
+    values: dict[str, float] = {}
+    for name in scores:
+        found = functions[name](codes, factors, random_state=random_state)
+        prefix = "dci_" if name == "dci" else ""
+        values |= {prefix + key: value for key, value in found.items()}
+    return values

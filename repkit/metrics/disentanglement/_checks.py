@@ -1,0 +1,109 @@
+"""What the disentanglement scores share: checked tables, a random split, a generator."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._arrays import as_numpy, check_finite, feature_matrix
+
+
+class Split(NamedTuple):
+    """Training and test rows of codes (n, d) and factors (n, k)."""
+
+    codes: np.ndarray
+    factors: np.ndarray
+    codes_test: np.ndarray
+    factors_test: np.ndarray
+
+
+def code_table(codes: Any, min_codes: int, min_rows: int) -> np.ndarray:
+    """Check codes and give them as float64 (n, d)."""
+    codes = feature_matrix(codes, "codes", min_rows).astype(np.float64)
+    if codes.shape[1] < min_codes:
+        raise ValueError(
+            f"codes has {codes.shape[1]} column; the score compares columns: "
+            f"pass at least {min_codes}."
+        )
+    return codes
+
+
+def factor_table(
+    factors: Any, n_samples: int, min_factors: int = 1, continuous: Any = False
+) -> np.ndarray:
+    """Check factors and give them as (n, k): classes from 0, or the numbers where continuous.
+
+    Raises
+    ------
+    ValueError
+        On another shape, missing entries, text, fractions in a discrete factor, or a constant one.
+    """
+    factors = as_numpy(factors)
+    if factors.ndim != 2:
+        raise ValueError(
+            f"factors has shape {factors.shape}; wanted (n_samples, n_factors): "
+            "use reshape(-1, 1) for a single factor."
+        )
+    if len(factors) != n_samples:
+        raise ValueError(
+            f"factors has {len(factors)} rows for {n_samples} rows of codes: pass one row for each."
+        )
+    k = factors.shape[1]
+    if k < min_factors:
+        raise ValueError(
+            f"factors has {k} columns; the score compares factors: pass at least {min_factors}."
+        )
+    if factors.dtype.kind not in "fiub":
+        raise ValueError(
+            f"factors has dtype {factors.dtype}; wanted whole numbers: "
+            "encode each column, for example with np.unique(column, return_inverse=True)[1]."
+        )
+    check_finite(factors, "factors")
+    mask = np.asarray(continuous)
+    if mask.dtype != bool or mask.shape not in ((), (k,)):
+        raise ValueError(f"continuous={continuous!r}: wanted True, False or {k} of them.")
+    mask = np.broadcast_to(mask, k)
+    table = np.empty(factors.shape, dtype=np.float64 if mask.any() else np.int64)
+    for j, column in enumerate(factors.T):
+        values, classes = np.unique(column, return_inverse=True)
+        if len(values) == 1:
+            raise ValueError(
+                f"factors[:, {j}] is constant ({values[0]!r}), so that no code can tell it: drop "
+                f"it, for example with np.delete(factors, {j}, axis=1)."
+            )
+        if not mask[j] and (values != np.floor(values)).any():
+            raise ValueError(
+                f"factors[:, {j}] holds fractions; wanted class numbers: discretise it, for "
+                "example with np.digitize(column, np.quantile(column, np.arange(1, 10) / 10))."
+            )
+        table[:, j] = column if mask[j] else classes
+    return table
+
+
+def random_split(
+    codes: np.ndarray, factors: np.ndarray, n_train: int, n_test: int, random_state: Any
+) -> Split:
+    """Draw disjoint training and test rows, in the same proportion when there are too few."""
+    if n_train < 1 or n_test < 1:
+        raise ValueError(f"n_train={n_train} and n_test={n_test} must be at least 1.")
+    n = len(codes)
+    if n < n_train + n_test:
+        n_train = round(n * n_train / (n_train + n_test))
+        n_test = n - n_train
+    rows = generator(random_state).permutation(n)[: n_train + n_test]
+    train, test = rows[:n_train], rows[n_train:]
+    for j in range(factors.shape[1]):
+        if n_test == 0 or len(np.unique(factors[train, j])) < 2:
+            raise ValueError(
+                f"codes has {n} rows, too few: of the {n_train} for training all have the same "
+                f"factors[:, {j}]. Pass more rows."
+            )
+    return Split(codes[train], factors[train], codes[test], factors[test])
+
+
+def generator(random_state: Any) -> np.random.Generator:
+    """Give a Generator for scikit-learn's ``random_state``; None seeds from the system."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
+    return np.random.default_rng(random_state)
