@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,11 +22,13 @@ class Autoencoder(nn.Module):
     shape : tuple of int
         Of a sample in [0, 1].
     kind : {"mlp", "conv"}
-        The networks, those of repkit's estimators.
+        The networks, those of repkit's estimators, where none are given.
     latent_dim, n_features : int
     beta : float, optional
         Weight of the KL divergence from N(0, 1) in a VAE with Bernoulli likelihood; None: a plain
         auto-encoder.
+    body, generator : callable, optional
+        ``(shape, n_features) -> features`` and ``(latent_dim, shape) -> logits``.
     """
 
     def __init__(
@@ -34,15 +38,25 @@ class Autoencoder(nn.Module):
         latent_dim: int,
         n_features: int,
         beta: float | None = None,
+        body: Callable[..., nn.Module] | None = None,
+        generator: Callable[..., nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.beta, self.latent_dim = beta, latent_dim
-        trunk = TRUNKS[kind](shape, n_features)
-        with torch.no_grad():
-            width = trunk(torch.zeros(2, *shape)).shape[1]
+        if body is None:
+            trunk = TRUNKS[kind](shape, n_features)
+            with torch.no_grad():
+                width = trunk(torch.zeros(2, *shape)).shape[1]
+            features = features_of(trunk, width, n_features)
+        else:
+            features = body(shape, n_features)
         outputs = latent_dim if beta is None else 2 * latent_dim
-        self.E = Encoder(features_of(trunk, width, n_features), n_features, outputs, bounded=False)
-        self.G = GENERATORS[kind](latent_dim, shape, n_features=n_features)
+        self.E = Encoder(features, n_features, outputs, bounded=False)
+        self.G = (
+            GENERATORS[kind](latent_dim, shape, n_features=n_features)
+            if generator is None
+            else generator(latent_dim, shape)
+        )
 
     def loss(self, x: Tensor) -> Tensor:
         code = self.E(x)

@@ -11,26 +11,30 @@ import pandas as pd
 from benchmarks.runner import RESULTS, read
 
 README = Path(__file__).parent.parent / "README.md"
-# <!-- table: BENCHMARK metrics=A;B --> ... <!-- end -->
+# <!-- table: BENCHMARK task=T metrics=A;B --> ... <!-- end -->
 MARK = re.compile(
-    r"(<!-- table: (?P<name>\w+)(?: metrics=(?P<metrics>[\w,; ]+?))? -->\n).*?(<!-- end -->)", re.S
+    r"(<!-- table: (?P<name>\w+)(?: task=(?P<task>[\w, ]+?))?(?: metrics=(?P<metrics>[^>]+?))?"
+    r" -->\n).*?(<!-- end -->)",
+    re.S,
 )
 
 
 def update(path: Path = README) -> None:
     """Replace what stands between each pair of marks."""
     text = path.read_text(encoding="utf-8")
-    text = MARK.sub(lambda m: m[1] + tables(m["name"], m["metrics"]) + m[4], text)
+    text = MARK.sub(lambda m: m[1] + tables(m["name"], m["metrics"], m["task"]) + m[5], text)
     path.write_text(text, encoding="utf-8")
 
 
-def tables(name: str, metrics: str | None) -> str:
+def tables(name: str, metrics: str | None, task: str | None = None) -> str:
     """Markdown of a benchmark, a table for each device and preset it was run with."""
     parts = []
     for path in sorted(RESULTS.glob(f"{name}-*.csv")):
         for preset, rows in read(path).groupby("preset", sort=False):
             wanted = metrics.split(";") if metrics else list(dict.fromkeys(rows.metric))
             rows = rows[rows.metric.isin(wanted)]
+            if task:
+                rows = rows[rows.task == task]
             if rows.task.nunique() > 4:  # the pairs of domains have rows of their own: the means
                 rows = rows[~rows.task.str.contains("->")]
             if len(rows):
@@ -41,9 +45,16 @@ def tables(name: str, metrics: str | None) -> str:
 def table(rows: pd.DataFrame, title: str) -> str:
     """A line for each (system, variant), a column for each (task, metric)."""
     columns = list(dict.fromkeys(zip(rows.task, rows.metric, strict=True)))
-    several = len({metric for _, metric in columns}) > 1
+    tasks, metrics = ({column[k] for column in columns} for k in (0, 1))
     heads = [
-        f"{task}: {metric.removeprefix('accuracy_')}" if several else task
+        ": ".join(
+            part
+            for part, shown in (
+                (task, len(tasks) > 1 or len(metrics) == 1),
+                (metric.removeprefix("accuracy_"), len(metrics) > 1),
+            )
+            if shown
+        )
         for task, metric in columns
     ]
     lines = [

@@ -178,9 +178,19 @@ def locked(path: Path) -> Iterable[None]:
 
 
 def show(benchmark: str, rows: pd.DataFrame, console: Console) -> None:
-    """Print the rows, one line a (task, system, variant), one column a metric."""
+    """Print the rows: a table for each set of systems that share metrics."""
+    groups: dict[str, set[str]] = {}
+    for system, metrics in rows.groupby("system", sort=False).metric:
+        shared = next((k for k, known in groups.items() if known & set(metrics)), system)
+        groups[shared] = groups.get(shared, set()) | set(metrics)
+    for metrics in groups.values():
+        print_table(benchmark, rows[rows.metric.isin(metrics)], console)
+
+
+def print_table(title: str, rows: pd.DataFrame, console: Console) -> None:
+    """One line a (task, system, variant), one column a metric."""
     metrics = list(dict.fromkeys(rows.metric))
-    table = Table(title=benchmark, title_justify="left")
+    table = Table(title=title, title_justify="left")
     for name in ("task", "system", "variant", *metrics, "published", "s a run"):
         table.add_column(name, overflow="fold")
     for (task, system, variant), group in rows.groupby(["task", "system", "variant"], sort=False):

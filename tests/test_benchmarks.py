@@ -2,14 +2,19 @@
 
 from importlib import import_module
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from benchmarks import readme
+from benchmarks import readme, strokes
 from benchmarks.__main__ import NAMES, main
+from benchmarks.autoencoders import Autoencoder
+from benchmarks.encoders import ratio
 from benchmarks.runner import COLUMNS, RESULTS, Case, read, run_cases
+from repkit import BiGAN, InfoGAN
+from repkit.datasets import make_sprites
 
 
 @pytest.fixture
@@ -102,6 +107,49 @@ def test_the_paper_preset_trains(data_home, monkeypatch):
     settings = digits.variants("MNIST->USPS")["joint + augment + pseudo"]
     found = digits.fit("MNIST->USPS", settings, few, "cpu", 0)
     assert set(found) == {"accuracy_last", "accuracy_selected"}
+
+
+FEW = {"max_epochs": 1, "steps_per_epoch": 2, "batch_size": 8}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_paper_presets_of_the_encoders_train():
+    images = np.random.default_rng(0).integers(0, 256, (16, 1, 28, 28)).astype(np.uint8)
+    recipes = import_module("benchmarks.gan_recipes")
+    assert BiGAN(**{**recipes.BIGAN_PAPER, **FEW}).fit(images).n_features == 1024
+    assert InfoGAN(**{**recipes.INFOGAN_PAPER, **FEW}).fit(images).n_features == 1024
+    sprites = {**recipes.SPRITES_PAPER, **FEW}
+    sprites.pop("n_train", None)
+    images = make_sprites(16, random_state=0).X
+    assert InfoGAN(**sprites).fit(images).sample(2).shape == (2, 64, 64)
+
+
+def test_auto_encoders_learn():
+    digits = import_module("benchmarks.bigan_mnist").load("digits")[0]
+    for beta in (None, 1.0):
+        model = Autoencoder((1, 8, 8), "mlp", 8, 32, beta)
+        before = np.square(model.reconstruct(digits) - digits).mean()
+        model.fit(digits, steps=250, seed=0, device="cpu")
+        assert np.square(model.reconstruct(digits) - digits).mean() < 0.7 * before
+        assert model.hidden(digits).shape == (1400, 32)
+        assert model.latent(digits).shape == (1400, 8)
+
+
+def test_the_ratio_is_one_for_what_tells_nothing():
+    X = np.random.default_rng(0).random((200, 5))
+    assert ratio(X, X) == 0
+    assert ratio(X, np.tile(X.mean(0), (200, 1))) == pytest.approx(1, abs=0.05)
+
+
+def test_slant_and_width_of_strokes():
+    rows, columns = np.indices((28, 28))
+    for tangent in (-0.4, 0.0, 0.3):
+        for thick in (2.0, 4.0):
+            distance = np.abs(columns - 13.5 - tangent * (rows - 13.5))
+            image = np.clip(thick / 2 + 0.5 - distance, 0, 1) * (np.abs(rows - 13.5) < 10)
+            assert strokes.slant(image[None])[0] == pytest.approx(tangent, abs=0.03)
+            across = thick / np.hypot(1, tangent)
+            assert strokes.width(image[None])[0] == pytest.approx(across, rel=0.2)
 
 
 def test_committed_results_are_whole():

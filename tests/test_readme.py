@@ -48,8 +48,9 @@ def test_every_name_of_the_readme_exists():
         assert getattr(repkit, name) is not None
 
 
-@pytest.mark.parametrize("name", ["repkit.estimators.dann"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", ["bigan", "dann", "infogan"])
 def test_examples_in_docstrings(name):
-    failed, tried = doctest.testmod(importlib.import_module(name))
+    failed, tried = doctest.testmod(importlib.import_module(f"repkit.estimators.{name}"))
     assert tried
     assert not failed

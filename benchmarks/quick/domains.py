@@ -1,4 +1,4 @@
-"""Everything on embedded data, in under two minutes: tables, and figures of what was learnt."""
+"""Domain adaptation on two moons and on scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def distance(lam: float | str, device: str, seed: int) -> dict[str, float]:
     }
 
 
-def cases(preset: str, device: str) -> list[Case]:
+def cases(device: str) -> list[Case]:
     """DANN's variants on both tasks."""
     variants: dict[str, dict[str, Any]] = {
         "source only": {"lam": None},
