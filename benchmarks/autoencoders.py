@@ -78,6 +78,7 @@ class Autoencoder(nn.Module):
         batch_size: int = 128,
         learning_rate: float = 1e-3,
         bf16: bool = False,
+        augment: Callable[[Tensor], Tensor] | None = None,
     ) -> Autoencoder:
         """Adam, the learning rate falling to 0 along a half cosine."""
         device = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
@@ -89,6 +90,7 @@ class Autoencoder(nn.Module):
         for _ in range(steps):
             rows = torch.randint(len(data), (batch_size,), generator=generator).to(device)
             x = scaled(data[rows])
+            x = x if augment is None else augment(x)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
                 loss = self.loss(x)
             optimizer.zero_grad()

@@ -85,7 +85,7 @@ def autoencoder(task: str, options: Mapping[str, Any], device: str, seed: int) -
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         options = dict(options)
-        training = {k: options.pop(k) for k in ("steps", "bf16")}
+        training = {k: options.pop(k) for k in ("steps", "bf16", "augment")}
         started = time.perf_counter()
         model = Autoencoder(X.shape[1:], **options).fit(X, seed=seed, device=device, **training)
         seconds = time.perf_counter() - started
@@ -137,15 +137,20 @@ def cases(preset: str, device: str) -> list[Case]:
                     published if name != "untrained" else {},
                 )
             )
-        for name, beta in (("auto-encoder", None), ("VAE", 1.0)):
-            options = {**BIGAN_TWIN[task], "beta": beta}
+        for name, beta, augment in (
+            ("auto-encoder", None, None),
+            ("auto-encoder", None, base.get("augment")),
+            ("VAE", 1.0, None),
+        ):
+            options = {**BIGAN_TWIN[task], "beta": beta, "augment": augment}
+            same = "networks and time" if augment is None else "networks, time and augmentation"
             listed.append(
                 Case(
                     task,
                     name,
-                    "same networks and time",
+                    f"same {same}",
                     lambda seed, t=task, o=options: autoencoder(t, o, device, seed),
-                    AUTOENCODER if task == "MNIST" and beta is None else {},
+                    AUTOENCODER if task == "MNIST" and beta is None and augment is None else {},
                 )
             )
         baselines: dict[str, Callable[[str, str], dict[str, float]]] = {"pixels": raw, "PCA": pca}

@@ -30,9 +30,8 @@ def test_snippets_run(tmp_path, monkeypatch, capsys, routing):
         float, re.search(r"(\d\.\d+) -> (\d\.\d+)", capsys.readouterr().out).groups()
     )
     assert adapted > alone + 0.1
-    assert {"history.png", "features.png", "moons.safetensors", "run"} <= {
-        path.name for path in tmp_path.iterdir()
-    }
+    made = {"history.png", "features.png", "reconstructions.png", "traversals.png", "run"}
+    assert made | {"moons.safetensors"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_every_name_of_the_readme_exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -33,6 +33,41 @@ def named_codes(codes: Codes) -> dict[str, slice]:
     for k in range(codes.continuous):
         columns[f"continuous{k}"] = slice(start + k, start + k + 1)
     return columns
+
+
+def columns_of(codes: Codes, name: str) -> slice:
+    """The columns of one code in the generator's input.
+
+    Raises
+    ------
+    ValueError
+        If there is no code of that name.
+    """
+    columns = named_codes(codes)
+    if name not in columns:
+        raise ValueError(f"there is no code {name!r}; there are {list(columns)}")
+    return columns[name]
+
+
+def set_code(latents: np.ndarray, codes: Codes, name: str, values: Any) -> None:
+    """Give a code the value, or values ``(n,)``, in rows of the generator's input.
+
+    Raises
+    ------
+    ValueError
+        If there is no such code, or a categorical one has no such value.
+    """
+    where, n = columns_of(codes, name), len(latents)
+    values = np.asarray(values)
+    if values.shape not in ((), (n,)):
+        raise ValueError(f"{name} has values of shape {values.shape}; wanted one, or ({n},)")
+    if name.startswith("continuous"):
+        latents[:, where.start] = values
+        return
+    size = where.stop - where.start
+    if not np.isin(values, np.arange(size)).all():
+        raise ValueError(f"{name} has the values 0 to {size - 1}, not {values}")
+    latents[:, where] = np.eye(size)[np.broadcast_to(values, n).astype(int)]
 
 
 class CodeMonitor:

@@ -16,7 +16,13 @@ from torch import Tensor, nn
 from repkit import nets
 from repkit.data import mix
 from repkit.estimators.choices import check_choice, check_integer, check_number
-from repkit.estimators.codes import CodeMonitor, judge_codes, match_categories, named_codes
+from repkit.estimators.codes import (
+    CodeMonitor,
+    columns_of,
+    judge_codes,
+    match_categories,
+    set_code,
+)
 from repkit.estimators.generative import Generative
 from repkit.estimators.saved import take_weights
 from repkit.losses import ADVERSARIAL
@@ -474,26 +480,8 @@ class InfoGAN(TransformerMixin, Generative):
             raise ValueError(f"n must be an integer of at least 1, not {n!r}")
         latents = self._latents(n, self._generator(random_state))
         for name, value in codes.items():
-            self._set_code(latents, name, value)
+            set_code(latents, self._codes(), name, value)
         return latents
-
-    def _set_code(self, latents: np.ndarray, name: str, values: Any) -> None:
-        columns = named_codes(self._codes())
-        if name not in columns:
-            raise ValueError(f"there is no code {name!r}; there are {list(columns)}")
-        where, n = columns[name], len(latents)
-        values = np.asarray(values)
-        if values.shape not in ((), (n,)):
-            raise ValueError(f"{name} has values of shape {values.shape}; wanted one, or ({n},)")
-        if name.startswith("continuous"):
-            latents[:, where.start] = values
-            return
-        size = where.stop - where.start
-        if not np.isin(values, np.arange(size)).all():
-            raise ValueError(f"{name} has the values 0 to {size - 1}, not {values}")
-        latents[:, where] = np.eye(size, dtype=latents.dtype)[
-            np.broadcast_to(values, n).astype(int)
-        ]
 
     def traverse(
         self, code: str, values: Any = None, n_rows: int = 10, random_state: Any = None
@@ -514,17 +502,15 @@ class InfoGAN(TransformerMixin, Generative):
         samples : ndarray of shape (n_rows, m, ...)
         """
         check_is_fitted(self)
-        columns = named_codes(self._codes())
-        if code not in columns:
-            raise ValueError(f"there is no code {code!r}; there are {list(columns)}")
         if values is None:
-            size = columns[code].stop - columns[code].start
+            columns = columns_of(self._codes(), code)
+            size = columns.stop - columns.start
             categorical = code.startswith("category")
             values = np.arange(size) if categorical else np.linspace(-2.0, 2.0, 10)
         values = np.asarray(values).ravel()
         rows = self._latents_with(n_rows, {}, random_state)
         latents = np.repeat(rows, len(values), 0)
-        self._set_code(latents, code, np.tile(values, n_rows))
+        set_code(latents, self._codes(), code, np.tile(values, n_rows))
         return self._generate(latents).reshape(n_rows, len(values), *self.input_shape_)
 
     # ---------------------------------------------------------------- scikit-learn
