@@ -46,7 +46,7 @@ BIGAN_ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
         "no reconstruction term": {"data_cycle": 0.0},
         "no augmentation": {"augment": None},
         "no averaged weights": {"ema": 0.0},
-        "statistics not recalibrated": {"recalibrate": False},
+        "statistics recalibrated": {"recalibrate": True},
     },
 }
 # The paper's permutation-invariant recipe: 400 epochs, no term but the paper's.
@@ -102,12 +102,13 @@ INFOGAN_ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
         "no invariance": {"invariance": 0.0},
         "no augmentation, no invariance": {"invariance": 0.0, "augment": None},
         "no invariance, four times the steps": {"invariance": 0.0, "max_epochs": 28},
-        "paper's updates": {"updates": "alternating"},
+        "best of two trainings": {"n_init": 2},
     },
     "digits": {
         "no invariance": {"invariance": 0.0},
         "no augmentation, no invariance": {"invariance": 0.0, "augment": None},
         "best of three trainings": {"n_init": 3},
+        "alternating updates": {"updates": "alternating"},
         "statistics not recalibrated": {"recalibrate": False},
     },
 }
