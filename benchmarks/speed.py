@@ -10,33 +10,20 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks import peers
+from benchmarks import loops, peers
 from benchmarks.recipes import digit_net
 from benchmarks.runner import Case
-from repkit import DANN
+from repkit import DANN, BiGAN, InfoGAN
 
 ROUNDS = 7
-
-
-class Reverse(torch.autograd.Function):
-    """The reversal as everybody writes it."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, lam: float) -> Tensor:  # type: ignore[override]
-        ctx.lam = lam
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return -ctx.lam * grad, None
 
 
 def mlp(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
@@ -57,56 +44,10 @@ def images(n: int = 1024) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return X, rng.integers(0, 10, 2 * n), np.repeat([1, -2], n)
 
 
-def hand_written(
-    X: np.ndarray, y: np.ndarray, network: Callable[..., nn.Module], device: str, fused: bool
-) -> Callable[[int], None]:
-    """A loop as a careful user would write it: data on the device, one forward for both domains."""
-    device = peers.resolve(device)
-    x, label = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
-    n = len(x) // 2
-    features = network(X.shape[1:], 128).to(device)
-    head, domain = (
-        nn.Linear(128, 10).to(device),
-        nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 2)).to(device),
-    )
-    parameters = [*features.parameters(), *head.parameters(), *domain.parameters()]
-    optimizer = torch.optim.Adam(parameters, 1e-3, fused=fused or None)
-    which = torch.arange(2, device=device).repeat_interleave(64)
-
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        while True:
-            source = torch.randperm(n, device=device)
-            target = n + torch.randperm(n, device=device)
-            for k in range(0, n - 63, 64):
-                rows = torch.cat([source[k : k + 64], target[k : k + 64]])
-                yield x[rows], label[rows[:64]]
-
-    stream = batches()
-    progress = 0.0
-
-    def run(steps: int) -> None:
-        nonlocal progress
-        for _ in range(steps):
-            xb, yb = next(stream)
-            lam = 2 / (1 + np.exp(-10 * progress)) - 1
-            progress = min(1.0, progress + 1e-4)
-            f = features(xb)
-            loss = F.cross_entropy(head(f[:64]), yb)
-            loss = loss + F.cross_entropy(domain(Reverse.apply(f, lam)), which)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-    return run
-
-
-def step_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
-    """Median of ours over theirs: an epoch of ours and as many steps of theirs, in turn."""
-    X, y, domain = tables() if kind == "MLP" else images()
-    network = mlp if kind == "MLP" else digit_net
-    steps = 400 if kind == "MLP" else 20
-    other = hand_written(X, y, network, device, fused)
-    other(5)
+def step_ratio(model: Any, fit: Callable[[Any], Any], loop: loops.Loop, device: str) -> float:
+    """Median of ours over theirs: an epoch of the model and as many steps of the loop, in turn."""
+    steps = model.steps_per_epoch
+    loop(5)
     ours: list[float] = []
     theirs: list[float] = []
     mark = 0.0
@@ -116,23 +57,43 @@ def step_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
         synchronize(device)
         ours.append(time.perf_counter() - mark)
         start = time.perf_counter()
-        other(steps)
+        loop(steps)
         synchronize(device)
         theirs.append(time.perf_counter() - start)
         mark = time.perf_counter()
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a few steps link no encoder
+        fit(model.set_params(max_epochs=ROUNDS + 1, callbacks=[turn], device=device))
+    return statistics.median(ours[1:]) / statistics.median(theirs[1:])  # the first warms up
+
+
+def dann_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
+    X, y, domain = tables() if kind == "MLP" else images()
+    network = mlp if kind == "MLP" else digit_net
     model = DANN(
         network,
-        max_epochs=ROUNDS + 1,
-        steps_per_epoch=steps,
+        steps_per_epoch=400 if kind == "MLP" else 20,
         batch_size=64,
-        device=device,
         precision=precision,
-        callbacks=[turn],
         random_state=0,
     )
-    model.fit(X, y, sample_domain=domain)
-    return statistics.median(ours[1:]) / statistics.median(theirs[1:])  # the first warms up
+    loop = loops.dann(X, y, network, device, fused)
+    return step_ratio(model, lambda m: m.fit(X, y, sample_domain=domain), loop, device)
+
+
+def gan_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
+    X = images()[0]
+    common = {"n_features": 512, "batch_size": 128, "precision": precision, "random_state": 0}
+    common["validation_fraction"] = 0.0
+    if kind == "BiGAN":
+        names = dict.fromkeys(("encoder", "generator", "discriminator"), "mlp")
+        model: Any = BiGAN(**names, **common, steps_per_epoch=20)
+        loop = loops.bigan(X, 512, device, fused)
+    else:
+        model = InfoGAN(**common, recalibrate=False, steps_per_epoch=10)
+        loop = loops.infogan(X, 512, device, fused)
+    return step_ratio(model, lambda m: m.fit(X), loop, device)
 
 
 def synchronize(device: str) -> None:
@@ -188,12 +149,22 @@ def cases(preset: str, device: str) -> list[Case]:
             "DANN",
             f"{precision}, against a hand-written fp32 loop with {optimizer} Adam",
             lambda seed, k=kind, p=precision, o=optimizer: {
-                "time ratio": step_ratio(k, device, p, o == "fused")
+                "time ratio": dann_ratio(k, device, p, o == "fused")
             },
         )
         for kind in ("MLP", "convolutions")
         for precision in (("fp32",) if kind == "MLP" else ("fp32", "bf16"))
         for optimizer in ("default", "fused")
+    ]
+    listed += [
+        Case(
+            f"step, {what}",
+            system,
+            f"{precision}, against a hand-written fp32 loop with fused Adam",
+            lambda seed, k=system, p=precision: {"time ratio": gan_ratio(k, device, p, True)},
+        )
+        for system, what in (("BiGAN", "MLP 784-512, batch 128"), ("InfoGAN", "28 px, batch 128"))
+        for precision in ("fp32", "bf16")
     ]
     for name, train in peers.available().items():
         listed.append(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from repkit import nets
 from repkit.data import mix, to_device
 from repkit.estimators.choices import check_choice, check_integer, check_number
-from repkit.estimators.generative import Generative
+from repkit.estimators.generative import Generative, judge_discriminator
 from repkit.estimators.saved import take_weights
 from repkit.losses import ADVERSARIAL
 from repkit.nets import modes
@@ -243,7 +243,8 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
         Warns
         -----
         ConvergenceWarning
-            If a loss is not finite, or the encoder ends linked to nothing.
+            If a loss is not finite, the discriminator has won, or the encoder ends linked to
+            nothing.
         """
         self._check_parameters()
         X = self._check_X(X, reset=True)
@@ -277,6 +278,7 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             if self.recalibrate and "failed_step" not in self.history_:
                 self._recalibrate(X, rows, seed)
             self.reconstruction_ratio_ = self._monitor(x)["reconstruction_ratio"]
+        judge_discriminator(self.history_)
         judge_link(self.history_, self.reconstruction_ratio_)
         return self
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
@@ -19,6 +21,9 @@ from repkit.estimators.choices import check_choice, check_integer, check_number,
 from repkit.nets.gan import GENERATORS, TRUNKS, Reshape, features_of
 from repkit.optim import Adam
 from repkit.system import System
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HELD_BACK = 1000  # rows of the monitored slice, at most
 RECALIBRATION = 4096  # rows, at most, from which running statistics are taken anew
@@ -245,3 +250,17 @@ class Generative(Estimator):
         if random_state is None:
             return np.random.default_rng()
         return np.random.default_rng(check_random_state(random_state).randint(2**31))
+
+
+def judge_discriminator(history: pd.DataFrame) -> None:
+    """Warn of a discriminator that nothing could fool through the last quarter of the training."""
+    if "failed_step" in history or len(history) < 4:
+        return
+    late = history.tail(len(history) // 4)
+    if (late["d_real"] > 0.99).all() and (late["d_fake"] < 0.01).all():
+        warnings.warn(
+            "the discriminator has won: it tells real from generated without fail, and what it "
+            "teaches is worth little. Lower learning_rate, or add augment or r1.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

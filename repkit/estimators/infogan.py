@@ -23,7 +23,7 @@ from repkit.estimators.codes import (
     match_categories,
     set_code,
 )
-from repkit.estimators.generative import Generative
+from repkit.estimators.generative import Generative, judge_discriminator
 from repkit.estimators.saved import take_weights
 from repkit.losses import ADVERSARIAL
 from repkit.nets import modes
@@ -264,7 +264,7 @@ class InfoGAN(TransformerMixin, Generative):
         Warns
         -----
         ConvergenceWarning
-            If a loss is not finite, or a code is ignored by the generator.
+            If a loss is not finite, the discriminator has won, or the generator ignores a code.
         """
         self._check_parameters()
         X = self._check_X(X, reset=True)
@@ -284,6 +284,7 @@ class InfoGAN(TransformerMixin, Generative):
         self.scores_ = np.array(scores)
         if self.categorical:
             self.labels_ = self._categories(X)
+        judge_discriminator(self.history_)
         judge_codes(self.history_, self._codes())
         return self
 

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from repkit import BiGAN, InfoGAN, load
+from repkit.estimators.generative import judge_discriminator
 
 # A few steps link no encoder and fill no code, and the estimators say so.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -233,6 +234,18 @@ def test_a_diverging_fit_keeps_good_weights(model, digits):
     assert np.isfinite(model.transform(digits)).all()
     assert model.history_["failed_step"].iloc[-1] == 6
     assert model.n_iter_ == 1
+
+
+def test_a_discriminator_that_has_won_is_told():
+    history = pd.DataFrame({"epoch": range(8), "d_real": 1.0, "d_fake": 0.0})
+    with pytest.warns(ConvergenceWarning, match="the discriminator has won"):
+        judge_discriminator(history)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge_discriminator(history.head(3))
+        judge_discriminator(history.assign(failed_step=np.nan))
+        for column, value in (("d_real", 0.9), ("d_fake", 0.1)):
+            judge_discriminator(history.assign(**{column: [1.0 - history.d_real[0]] * 7 + [value]}))
 
 
 def test_callbacks_and_early_stop(model, digits):
