@@ -32,6 +32,7 @@ class StampGenerator(nn.Module):
         super().__init__()
         if tuple(shape_out[-2:]) != (2 * GRID, 2 * GRID):
             raise ValueError(f"StampGenerator makes images of 64x64, not {shape_out}")
+        self.shape = tuple(shape_out)
         self.draw = nn.Sequential(
             nn.Linear(latent_dim, 128),
             nn.BatchNorm1d(128),
@@ -64,7 +65,8 @@ class StampGenerator(nn.Module):
             matrix = torch.stack([first, second], 1)
             grid = F.affine_grid(matrix, [len(z), 1, GRID, GRID], align_corners=False)
             image = F.grid_sample(picture, grid, align_corners=False) - PAPER
-            return image.repeat_interleave(2, 2).repeat_interleave(2, 3)
+            image = image.repeat_interleave(2, 2).repeat_interleave(2, 3)
+            return image.reshape(len(z), *self.shape)
 
 
 class PlacedFeatures(nn.Module):

@@ -245,7 +245,7 @@ def test_a_discriminator_that_has_won_is_told():
         judge_discriminator(history.head(3))
         judge_discriminator(history.assign(failed_step=np.nan))
         for column, value in (("d_real", 0.9), ("d_fake", 0.1)):
-            judge_discriminator(history.assign(**{column: [1.0 - history.d_real[0]] * 7 + [value]}))
+            judge_discriminator(history.assign(**{column: value}))
 
 
 def test_callbacks_and_early_stop(model, digits):
