@@ -142,6 +142,17 @@ def test_data_range(model, digits):
             clone(model).set_params(data_range=wrong).fit(X)
 
 
+def test_held_back_rows_are_not_trained_on(model):
+    model.set_params(validation_fraction=0.2)
+    for n, held in ((100, 20), (9, 9), (10**5, 1000)):
+        train, apart = model._split(n, 0)
+        assert len(apart) == held
+        if held == n:  # too few to hold any back
+            np.testing.assert_array_equal(train, np.arange(n))
+        else:
+            np.testing.assert_array_equal(np.sort(np.r_[train, apart]), np.arange(n))
+
+
 def test_a_row_is_the_same_alone_and_in_a_batch(model, digits):
     model.fit(digits)
     whole = model.transform(digits)

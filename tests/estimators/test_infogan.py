@@ -263,3 +263,20 @@ def test_statistics_are_those_of_the_data(digits):
 def test_bad_parameters(digits, options, message):
     with pytest.raises((ValueError, TypeError), match=message):
         InfoGAN(**{**FAST, **options}).fit(digits[:50])
+
+
+@quiet
+@pytest.mark.parametrize(
+    ("name", "still"), [("learning_rate", "BDQ"), ("generator_learning_rate", "G")]
+)
+def test_each_player_has_its_learning_rate(digits, name, still):
+    options = {**FAST, "recalibrate": False}
+    start = InfoGAN((3,), 1, **options, learning_rate=0.0, generator_learning_rate=0.0).fit(digits)
+    model = InfoGAN((3,), 1, **options, **{name: 0.0}).fit(digits)
+    for network in "BDQG":
+        pairs = zip(
+            model.networks_[network].parameters(),
+            start.networks_[network].parameters(),
+            strict=True,
+        )
+        assert all(torch.equal(a, b) for a, b in pairs) == (network in still)
