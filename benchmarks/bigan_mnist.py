@@ -144,6 +144,8 @@ def cases(preset: str, device: str) -> list[Case]:
         ):
             options = {**BIGAN_TWIN[task], "beta": beta, "augment": augment}
             same = "networks and time" if augment is None else "networks, time and augmentation"
+            if any(case.name == f"{task}/{name}/same {same}" for case in listed):
+                continue  # a recipe without augmentation
             listed.append(
                 Case(
                     task,
