@@ -38,13 +38,14 @@ def tables(name: str, metrics: str | None, task: str | None = None) -> str:
             if rows.task.nunique() > 4:  # the pairs of domains have rows of their own: the means
                 rows = rows[~rows.task.str.contains("->")]
             if len(rows):
-                parts.append(table(rows, f"{rows.device.iloc[0]}, preset {preset}"))
+                parts.append(table(rows, wanted, f"{rows.device.iloc[0]}, preset {preset}"))
     return "\n".join(parts)
 
 
-def table(rows: pd.DataFrame, title: str) -> str:
+def table(rows: pd.DataFrame, order: list[str], title: str) -> str:
     """A line for each (system, variant), a column for each (task, metric)."""
-    columns = list(dict.fromkeys(zip(rows.task, rows.metric, strict=True)))
+    present = set(zip(rows.task, rows.metric, strict=True))
+    columns = [(t, m) for t in dict.fromkeys(rows.task) for m in order if (t, m) in present]
     tasks, metrics = ({column[k] for column in columns} for k in (0, 1))
     heads = [
         ": ".join(
@@ -65,7 +66,8 @@ def table(rows: pd.DataFrame, title: str) -> str:
         found = {(r.task, r.metric): figure(r) for r in group.itertuples()}
         seconds = f"{group.seconds.astype(float).mean():.0f}"
         cells = [found.get(column, "") for column in columns]
-        lines.append(f"| {system}, {variant} | " + " | ".join([*cells, seconds]) + " |")
+        name = ", ".join(part for part in (system, variant) if part)
+        lines.append(f"| {name} | " + " | ".join([*cells, seconds]) + " |")
     sources = [source for source in dict.fromkeys(rows.source) if source]
     if sources:
         lines += ["", f"In brackets, published: {'; '.join(sources)}."]

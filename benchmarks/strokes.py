@@ -42,6 +42,6 @@ def width(images: np.ndarray) -> np.ndarray:
 def correlations(codes: np.ndarray, images: np.ndarray) -> dict[str, float]:
     """The greatest absolute rank correlation of a code with slant, and with stroke width."""
     return {
-        f"|rho| {name}": max(abs(spearmanr(code, values).statistic) for code in codes.T)
+        f"rho of {name}": max(abs(spearmanr(code, values).statistic) for code in codes.T)
         for name, values in (("slant", slant(images)), ("width", width(images)))
     }
