@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks import peers
 from repkit.nets.gan import GENERATORS, TRUNKS, Encoder, features_of
 
 ROWS = 1000
@@ -81,7 +82,7 @@ class Autoencoder(nn.Module):
         augment: Callable[[Tensor], Tensor] | None = None,
     ) -> Autoencoder:
         """Adam, the learning rate falling to 0 along a half cosine."""
-        device = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
+        device = torch.device(peers.resolve(device))
         self.to(device).train()
         data = torch.as_tensor(X).to(device)
         generator = torch.Generator().manual_seed(seed)

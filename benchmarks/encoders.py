@@ -1,4 +1,4 @@
-"""How encoders are judged: nearest neighbours, a linear probe, and what a code gives back."""
+"""How encoders are judged: nearest neighbours, and a linear probe."""
 
 from __future__ import annotations
 
@@ -16,12 +16,3 @@ def judge(features: Features, y_train, y_test, device: str) -> dict[str, float]:
         "1-NN": knn_probe(train, y_train, test, y_test, n_neighbors=1, device=device)["accuracy"],
         "linear probe": linear_probe(train, y_train, test, y_test, device=device)["accuracy"],
     }
-
-
-def ratio(X: np.ndarray, back: np.ndarray, seed: int = 0) -> float:
-    """Mean ``|x - back(x)|`` over mean ``|x' - back(x)|``, x' another row of X."""
-    flat, back = (np.asarray(a, dtype=np.float32).reshape(len(X), -1) for a in (X, back))
-    other = np.roll(np.random.default_rng(seed).permutation(len(X)), 1)
-    order = np.random.default_rng(seed).permutation(len(X))
-    own = np.linalg.norm(flat - back, axis=1).mean()
-    return float(own / np.linalg.norm(flat[other] - back[order], axis=1).mean())

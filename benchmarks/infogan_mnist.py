@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 
-from benchmarks.bigan_mnist import load
+from benchmarks.bigan_mnist import load, trained_autoencoder
 from benchmarks.gan_recipes import (
+    BIGAN_TWIN,
     INFOGAN_ABLATIONS,
     INFOGAN_DIGITS,
     INFOGAN_MNIST,
@@ -23,6 +25,7 @@ from benchmarks.gan_recipes import (
 from benchmarks.runner import Case
 from benchmarks.strokes import correlations
 from repkit import InfoGAN
+from repkit.metrics import match_clusters
 
 PUBLISHED = {"category accuracy": (0.95, "Chen et al. 2016, section 7.2")}
 
@@ -55,22 +58,29 @@ def judge_infogan(task: str, model: InfoGAN) -> dict[str, float]:
     return found
 
 
-def kmeans(task: str, seed: int) -> dict[str, float]:
-    """K-means on the pixels, matched alike."""
-    X, y, X_test, y_test = load(task)
+def kmeans(task: str, features: str, device: str, seed: int) -> dict[str, float]:
+    """K-means on pixels or on the codes of another encoder, matched alike."""
+    _, y, _, y_test = load(task)
+    train, test = codes(task, features, device, seed)
+    model = KMeans(10, n_init=10, random_state=seed).fit(train)
+    digits = match_clusters(model.labels_, y, 10)
+    return {"category accuracy": np.mean(digits[model.predict(test)] == y_test)}
+
+
+def codes(task: str, features: str, device: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """What k-means sees of the training and of the test images."""
+    X, _, X_test, _ = load(task)
     flat = [a.reshape(len(a), -1).astype(np.float32) for a in (X, X_test)]
-    model = KMeans(10, n_init=10, random_state=seed).fit(flat[0])
-    digits = matched(model.labels_, y)
-    return {"category accuracy": np.mean(digits[model.predict(flat[1])] == y_test)}
-
-
-def matched(found: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The digit of each cluster, by the most agreement."""
-    from scipy.optimize import linear_sum_assignment
-
-    counts = np.zeros((10, 10), dtype=int)
-    np.add.at(counts, (found, y), 1)
-    return linear_sum_assignment(counts, maximize=True)[1]
+    if features == "pixels":
+        return flat[0], flat[1]
+    if features == "PCA":
+        pca = PCA(min(50, flat[0].shape[1] // 2), random_state=0).fit(flat[0])
+        return pca.transform(flat[0]), pca.transform(flat[1])
+    options = dict(BIGAN_TWIN[task], beta=1.0 if features == "VAE" else None)
+    if features == "untrained":
+        options["steps"] = 0
+    model = trained_autoencoder(task, options, device, seed)
+    return model.latent(X), model.latent(X_test)
 
 
 def cases(preset: str, device: str) -> list[Case]:
@@ -93,7 +103,14 @@ def cases(preset: str, device: str) -> list[Case]:
                     seeds=5,
                 )
             )
-        listed.append(
-            Case(task, "k-means", "pixels", lambda seed, t=task: kmeans(t, seed), seeds=5)
-        )
+        for features in ("pixels", "PCA", "untrained", "auto-encoder", "VAE"):
+            listed.append(
+                Case(
+                    task,
+                    "k-means",
+                    features,
+                    lambda seed, t=task, f=features: kmeans(t, f, device, seed),
+                    seeds=5 if task == "digits" or features == "pixels" else None,
+                )
+            )
     return listed

@@ -11,7 +11,6 @@ from rich.console import Console
 from benchmarks import readme, strokes
 from benchmarks.__main__ import NAMES, main
 from benchmarks.autoencoders import Autoencoder
-from benchmarks.encoders import ratio
 from benchmarks.runner import COLUMNS, RESULTS, Case, read, run_cases
 from repkit import BiGAN, InfoGAN
 from repkit.datasets import make_sprites
@@ -133,12 +132,6 @@ def test_auto_encoders_learn():
         assert np.square(model.reconstruct(digits) - digits).mean() < 0.7 * before
         assert model.hidden(digits).shape == (1400, 32)
         assert model.latent(digits).shape == (1400, 8)
-
-
-def test_the_ratio_is_one_for_what_tells_nothing():
-    X = np.random.default_rng(0).random((200, 5))
-    assert ratio(X, X) == 0
-    assert ratio(X, np.tile(X.mean(0), (200, 1))) == pytest.approx(1, abs=0.05)
 
 
 def test_slant_and_width_of_strokes():

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from repkit.estimators.choices import check_choice, check_integer, check_number
 from repkit.estimators.generative import Generative, judge_discriminator
 from repkit.estimators.saved import take_weights
 from repkit.losses import ADVERSARIAL
-from repkit.nets import modes
+from repkit.metrics import reconstruction_ratio
 from repkit.nets.gan import Encoder, PairDiscriminator, small_weights
 from repkit.systems.bigan import Objective, bigan
 from repkit.training import Callback
@@ -276,7 +275,7 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             self._train(engine, checkpoints=checkpoints, evaluate=lambda: self._monitor(x))
             self.use("last")
             if self.recalibrate and "failed_step" not in self.history_:
-                self._recalibrate(X, rows, seed)
+                self._recalibrate(self.networks_["E"], X, rows, seed)
             self.reconstruction_ratio_ = self._monitor(x)["reconstruction_ratio"]
         judge_discriminator(self.history_)
         judge_link(self.history_, self.reconstruction_ratio_)
@@ -291,7 +290,6 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             loss=tuple(ADVERSARIAL),
             stochastic=(False, True),
             unary=(False, True),
-            recalibrate=(False, True),
         )
         check_integer(self, latent_dim=1)
         check_number(self, latent_cycle=(0, np.inf), data_cycle=(0, np.inf), r1=(0, np.inf))
@@ -321,20 +319,12 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             small_weights(networks["E"])
         return networks
 
-    def _recalibrate(self, X: np.ndarray, rows: np.ndarray, seed: int) -> None:
-        E, G = self.networks_["E"], self.networks_["G"]
-        modes.recalibrate(E, E, self._real_batches(X, rows))
-        modes.recalibrate(G, G, self._latent_batches(seed))
-        self._keep()
-
     @torch.no_grad()
     def _monitor(self, x: Tensor) -> dict[str, float]:
         """The reconstruction ratio of the networks at hand, over a few samples."""
         x = self._scaler(x.device)(x)
         back = self.networks_["G"](self._mean(self.networks_["E"](x)))
-        own = (x - back).flatten(1).norm(dim=1).mean()
-        other = (x.roll(1, 0) - back).flatten(1).norm(dim=1).mean()
-        return {"reconstruction_ratio": float(own / other)}
+        return {"reconstruction_ratio": reconstruction_ratio(x, back)}
 
     def _mean(self, codes: Tensor) -> Tensor:
         return codes[:, : self.latent_dim]
@@ -378,10 +368,7 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
 
     def sample(self, n: int = 1, random_state: Any = None) -> np.ndarray:
         """``n`` generated samples, in the shape, range and type of the data."""
-        check_is_fitted(self)
-        if not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(f"n must be an integer of at least 1, not {n!r}")
-        return self._generate(self._latents(n, self._generator(random_state)))
+        return self._generate(self._draw(n, random_state))
 
     def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
         shape = (n, self.latent_dim)
@@ -393,11 +380,6 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
         if self.features == "latent":
             return self.latent_dim
         return self.networks_["E"].head.in_features  # type: ignore[union-attr, return-value]
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
 
 def judge_link(history: pd.DataFrame, ratio: float) -> None:

@@ -1,4 +1,4 @@
-"""What is watched of the codes of an `InfoGAN`, and how categories are matched with labels."""
+"""What is watched of the codes of an `InfoGAN`, and how they are set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 
 from repkit.data import mix, to_device
@@ -135,18 +134,3 @@ def judge_codes(history: pd.DataFrame, codes: Codes) -> None:
             ConvergenceWarning,
             stacklevel=3,
         )
-
-
-def match_categories(found: np.ndarray, y: np.ndarray, n_categories: int) -> np.ndarray:
-    """The label of each category, by the most agreement.
-
-    Each label goes to one category at most, as long as there are labels; the other categories get
-    their commonest one. ``(n,), (n,) -> (n_categories,)``
-    """
-    labels, place = np.unique(y, return_inverse=True)
-    counts = np.zeros((n_categories, len(labels)), dtype=np.int64)
-    np.add.at(counts, (found, place), 1)
-    chosen = counts.argmax(1)
-    rows, columns = linear_sum_assignment(counts, maximize=True)
-    chosen[rows] = columns
-    return labels[chosen]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_consistent_length
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -518,8 +518,3 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
     @property
     def _n_features_out(self) -> int:
         return nets.width_out(self.networks_["F"], self.input_shape_, name="backbone")
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

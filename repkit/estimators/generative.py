@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from repkit import nets
 from repkit.data import Batches, mix, to_device, to_float
@@ -66,6 +68,7 @@ class Generative(Estimator):
     compile: bool
     n_features: int
     data_range: tuple[float, float] | None
+    recalibrate: bool
     low_: np.ndarray
     span_: np.ndarray
     dtype_: str
@@ -74,27 +77,22 @@ class Generative(Estimator):
 
     def _learn_range(self, X: np.ndarray) -> None:
         self.dtype_ = str(X.dtype)
-        low, high = (0.0, 1.0) if X.dtype == np.uint8 else (X.min(), X.max())
-        if self.data_range is not None:
-            try:
-                least, greatest = (float(v) for v in self.data_range)
-            except (TypeError, ValueError):
-                least = greatest = 0.0
-            if not least < greatest:
-                raise ValueError(f"data_range must be (low, high), not {self.data_range!r}")
-            if X.dtype != np.uint8:
-                if low < least or high > greatest:
-                    raise ValueError(
-                        f"X has values from {low:g} to {high:g}, outside "
-                        f"data_range={self.data_range!r}"
-                    )
-                low, high = least, greatest
-        elif low >= 0.0 and high <= 1.0:
-            low, high = 0.0, 1.0
-        elif X.ndim == 2:
-            low, high = X.min(0), X.max(0)
+        low, high = (0.0, 1.0) if X.dtype == np.uint8 else self._range_of(X)
         low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
         self.low_, self.span_ = low, np.where(high > low, high - low, 1.0)
+
+    def _range_of(self, X: np.ndarray) -> tuple[Any, Any]:
+        low, high = X.min(), X.max()
+        if self.data_range is not None:
+            least, greatest = self.data_range
+            if low < least or high > greatest:
+                raise ValueError(
+                    f"X has values from {low:g} to {high:g}, outside data_range={self.data_range!r}"
+                )
+            return least, greatest
+        if low >= 0.0 and high <= 1.0:
+            return 0.0, 1.0
+        return (X.min(0), X.max(0)) if X.ndim == 2 else (low, high)
 
     def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Stored rows to what the networks see."""
@@ -162,7 +160,16 @@ class Generative(Estimator):
             learning_rate=(0, np.inf),
             weight_decay=(0, np.inf),
         )
-        check_choice(self, compile=(False, True))
+        check_choice(self, compile=(False, True), recalibrate=(False, True))
+        if self.data_range is not None:
+            try:
+                low, high = (float(v) for v in self.data_range)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"data_range must be (low, high), not {self.data_range!r}"
+                ) from None
+            if not low < high:
+                raise ValueError(f"data_range must have low < high, not {self.data_range!r}")
 
     def _split(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on, and the held-back slice; all rows are both where there are few."""
@@ -224,8 +231,13 @@ class Generative(Estimator):
         """Inputs of the generator, ``(n, latent_dim)``."""
         raise NotImplementedError
 
-    def _keep(self) -> None:
-        """Let the networks as they are now be the last epoch's."""
+    def _recalibrate(self, reader: nn.Module, X: np.ndarray, rows: np.ndarray, seed: int) -> None:
+        """Running statistics of what reads samples, over X, and of G, over the prior."""
+        for network, batches in (
+            (reader, self._real_batches(X, rows)),
+            (self.networks_["G"], self._latent_batches(seed)),
+        ):
+            update_bn(batches, network.eval())  # leaves the mode that it finds
         self.weights_["last"] = copy_state({k: m.state_dict() for k, m in self.networks_.items()})
 
     # ---------------------------------------------------------------- use
@@ -240,6 +252,13 @@ class Generative(Estimator):
         """``function`` of scaled samples, over the rows of X."""
         scale = self._scaler(self._where())
         return self._apply(lambda x, _: function(scale(x)), X, np.zeros(len(X)))
+
+    def _draw(self, n: Any, random_state: Any) -> np.ndarray:
+        """Inputs of the generator for ``n`` samples that a user asks for."""
+        check_is_fitted(self)
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"n must be an integer of at least 1, not {n!r}")
+        return self._latents(int(n), self._generator(random_state))
 
     def _where(self) -> torch.device:
         return next(self.networks_["G"].parameters(), torch.empty(0)).device

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
-from sklearn.utils import Tags, check_consistent_length
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor, nn
 
@@ -20,13 +20,12 @@ from repkit.estimators.codes import (
     CodeMonitor,
     columns_of,
     judge_codes,
-    match_categories,
     set_code,
 )
 from repkit.estimators.generative import Generative, judge_discriminator
 from repkit.estimators.saved import take_weights
 from repkit.losses import ADVERSARIAL
-from repkit.nets import modes
+from repkit.metrics import match_clusters
 from repkit.nets.gan import PairFeatures, code_head, small_weights, spectral_norms
 from repkit.systems.infogan import Codes, Objective, infogan
 from repkit.training import Callback
@@ -135,7 +134,8 @@ class InfoGAN(TransformerMixin, Generative):
         of generated samples, in nats; ``accuracy_<code>``, the share of generated samples whose
         category is read rightly, for continuous codes :math:`R^2`; ``usage_<code>``, the entropy of
         the categories of held-back data over its greatest value. ``score``: the information that
-        held-back data give about their categories, H(mean Q) - mean H(Q).
+        held-back data give about their categories, H(mean Q) - mean H(Q); without a categorical
+        code, minus the squared error of the continuous ones on generated samples.
     scores_ : ndarray of shape (n_init,)
         The last ``score`` of each training.
     n_iter_ : int
@@ -319,11 +319,8 @@ class InfoGAN(TransformerMixin, Generative):
             self._train(engine, checkpoints=checkpoints, evaluate=monitor)
             self.use("last")
             if self.recalibrate and "failed_step" not in self.history_:
-                B, Q, G = (self.networks_[k] for k in "BQG")
-                reader = nn.Sequential(B, Q)
-                modes.recalibrate(reader, reader, self._real_batches(X, rows))
-                modes.recalibrate(G, G, self._latent_batches(seed))
-                self._keep()
+                reader = nn.Sequential(self.networks_["B"], self.networks_["Q"])
+                self._recalibrate(reader, X, rows, seed)
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """`fit`, and the category of each row."""
@@ -338,7 +335,6 @@ class InfoGAN(TransformerMixin, Generative):
             discriminator_norm=("batch", "spectral"),
             loss=tuple(ADVERSARIAL),
             updates=("alternating", "simultaneous"),
-            recalibrate=(False, True),
         )
         check_integer(self, continuous=0, noise_dim=0, n_init=1)
         check_number(
@@ -456,7 +452,7 @@ class InfoGAN(TransformerMixin, Generative):
         found = self.labels_ if X is None else self.predict(X)
         y = column_or_1d(y)
         check_consistent_length(y, found)
-        return match_categories(found, y, self.categorical[0])
+        return match_clusters(found, y, self.categorical[0])
 
     # ---------------------------------------------------------------- generating
 
@@ -476,10 +472,7 @@ class InfoGAN(TransformerMixin, Generative):
         return self._generate(self._latents_with(n, codes or {}, random_state))
 
     def _latents_with(self, n: int, codes: Mapping[str, Any], random_state: Any) -> np.ndarray:
-        check_is_fitted(self)
-        if not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(f"n must be an integer of at least 1, not {n!r}")
-        latents = self._latents(n, self._generator(random_state))
+        latents = self._draw(n, random_state)
         for name, value in codes.items():
             set_code(latents, self._codes(), name, value)
         return latents
@@ -522,11 +515,6 @@ class InfoGAN(TransformerMixin, Generative):
         names = [f"category{k}_{v}" for k, n in enumerate(self.categorical) for v in range(n)]
         names += [f"continuous{k}" for k in range(self.continuous)]
         return np.array(names, dtype=object)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
 
 def check_categorical(model: InfoGAN) -> None:

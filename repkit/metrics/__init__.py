@@ -3,10 +3,11 @@
 They take arrays and give numbers; none knows an estimator of this package.
 """
 
+from .clustering import match_clusters
 from .disentanglement import (
     beta_vae_score,
     dci,
-    disentanglement,
+    disentanglement_scores,
     factor_vae_score,
     mig,
     modularity_explicitness,
@@ -14,6 +15,7 @@ from .disentanglement import (
 )
 from .neighbors import nearest_neighbors
 from .probes import knn_predict, knn_probe, linear_probe
+from .reconstruction import reconstruction_ratio
 from .scorers import DomainScorer, EntropyScorer, InfoMaxScorer, SNDScorer
 from .selection import (
     control_variate_risk,
@@ -39,7 +41,7 @@ __all__ = [
     "control_variate_risk",
     "dci",
     "deep_embedded_validation",
-    "disentanglement",
+    "disentanglement_scores",
     "domain_accuracy",
     "factor_vae_score",
     "importance_weighted_validation",
@@ -48,11 +50,13 @@ __all__ = [
     "knn_predict",
     "knn_probe",
     "linear_probe",
+    "match_clusters",
     "mig",
     "modularity_explicitness",
     "nearest_neighbors",
     "prediction_entropy",
     "proxy_a_distance",
+    "reconstruction_ratio",
     "sap",
     "soft_neighbourhood_density",
 ]

@@ -174,8 +174,8 @@ class PairDiscriminator(nn.Module):
 
     The outputs of a trunk on x are mapped to a hidden layer, to which a linear map of z is added
     before batch norm: z enters as a bias that depends on the pair (Donahue et al. 2017). That batch
-    norm, over real and over generated pairs apart (a call each), is what ties E to G; without it
-    the samples look as good and the encoder is linked to nothing.
+    norm, over real and over generated pairs apart (a call each), tied E to G in short trials on
+    8x8 digits, where networks without it gave samples as good and an encoder linked to nothing.
 
     Parameters
     ----------

@@ -61,9 +61,9 @@ class Codes:
 
     def latent(self, b: Batch, suffix: str = "") -> Tensor:
         """The input of G, ``(n, latent_dim)``."""
-        names = [name for name in ("z",) if self.noise_dim]
+        names = ["z"] if self.noise_dim else []
         names += [f"c{k}" for k in range(len(self.categorical))]
-        names += [name for name in ("u",) if self.continuous]
+        names += ["u"] if self.continuous else []
         return torch.cat([getattr(b, name + suffix) for name in names], 1)
 
     def split(self, q: Tensor) -> tuple[list[Tensor], Tensor, Tensor | None]:
@@ -178,16 +178,16 @@ def infogan(
     def d_terms(
         n: SimpleNamespace, b: Batch, fake: Tensor, information: Tensor
     ) -> dict[str, Tensor]:
-        real, variance = judge_real(n, b)
+        real, change = judge_real(n, b)
         terms = {
             "D": adversarial.real(real) + adversarial.fake(fake) + information,
             "d_real": (real > 0).float().mean(),
             "d_fake": (fake > 0).float().mean(),
             "information_loss": information,
         }
-        if variance is not None:
-            terms["D"] = terms["D"] + o.invariance * variance
-            terms["invariance_loss"] = variance
+        if change is not None:
+            terms["D"] = terms["D"] + o.invariance * change
+            terms["invariance_loss"] = change
         return terms
 
     def g_terms(

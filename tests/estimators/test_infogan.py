@@ -10,7 +10,6 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from torch import nn
 
 from repkit import InfoGAN, load
-from repkit.estimators.codes import match_categories
 from repkit.nets.modes import norms
 
 FAST = {
@@ -129,17 +128,6 @@ def test_a_traversal_changes_one_code_along_a_row(fitted):
         fitted.traverse("rotation")
     with pytest.raises(NotFittedError):
         InfoGAN().traverse("category0")
-
-
-def test_matching_counts_agreement():
-    found = np.array([0, 0, 0, 1, 1, 1, 2, 2])
-    y = np.array(["a", "a", "b", "a", "a", "c", "c", "c"])
-    # Categories 0 and 1 both are mostly "a"; only 0 holds a "b".
-    assert list(match_categories(found, y, 3)) == ["b", "a", "c"]
-    # With fewer labels than categories the rest get their commonest.
-    assert list(match_categories(found, np.where(y == "c", "b", y), 3)) == ["a", "a", "b"]
-    # A category that nothing fell into gets some label.
-    assert match_categories(found, y, 5).shape == (5,)
 
 
 def test_labels_must_fit(fitted, digits, tmp_path):

@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 from repkit.metrics import (
     beta_vae_score,
     dci,
-    disentanglement,
+    disentanglement_scores,
     factor_vae_score,
     mig,
     modularity_explicitness,
@@ -504,7 +504,7 @@ def test_seeds(name, codes, factors):
 
 def test_all_in_one_call(codes, factors):
     X, factors = codes["mixed"][:900], factors[:900]
-    found = disentanglement(X, factors, model=FOREST, random_state=7)
+    found = disentanglement_scores(X, factors, model=FOREST, random_state=7)
     wanted = {
         **mig(X, factors, random_state=7),
         **{f"dci_{k}": v for k, v in dci(X, factors, model=FOREST, random_state=7).items()},
@@ -515,20 +515,20 @@ def test_all_in_one_call(codes, factors):
     }
     assert found == wanted
     assert all(type(value) is float for value in found.values())
-    assert list(disentanglement(X, factors, scores=["sap", "mig"])) == ["sap", "mig"]
+    assert list(disentanglement_scores(X, factors, scores=["sap", "mig"])) == ["sap", "mig"]
     calls = []
 
     def encode(f):
         calls.append(len(f))
         return (f - factors.mean(axis=0)) / factors.std(axis=0)
 
-    found = disentanglement(X, factors, scores=["factor_vae", "beta_vae"], encode=encode)
+    found = disentanglement_scores(X, factors, scores=["factor_vae", "beta_vae"], encode=encode)
     assert found["factor_vae"] == found["beta_vae"] == 1
     # 15 000 batches of 64, and of 64 pairs
     assert sum(calls) == 15000 * 64 * 3
     for scores in ("mig", [], ["mig", "irs"]):
         with pytest.raises(ValueError, match=r"scores=.*wanted a sequence of names among"):
-            disentanglement(X, factors, scores=scores)
+            disentanglement_scores(X, factors, scores=scores)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -22,7 +22,7 @@ from ._sap import sap
 __all__ = [
     "beta_vae_score",
     "dci",
-    "disentanglement",
+    "disentanglement_scores",
     "factor_vae_score",
     "mig",
     "modularity_explicitness",
@@ -32,7 +32,7 @@ __all__ = [
 _SCORES = ("mig", "dci", "sap", "factor_vae", "beta_vae", "modularity_explicitness")
 
 
-def disentanglement(
+def disentanglement_scores(
     codes: Any,
     factors: Any,
     *,
