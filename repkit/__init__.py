@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from repkit.estimators.dann import DANN, NoTargetWarning
     from repkit.estimators.infogan import InfoGAN
     from repkit.estimators.loading import load
+    from repkit.estimators.triplegan import TripleGAN
+    from repkit.estimators.vae import VAE
+    from repkit.estimators.vaegan import VAEGAN
     from repkit.plots import (
         EmbeddingDisplay,
         HistoryDisplay,
@@ -22,6 +25,9 @@ __version__ = "0.1.0"
 # Where each public name lives; it is imported on first use.
 _HOMES = {
     "InfoGAN": "estimators.infogan",
+    "TripleGAN": "estimators.triplegan",
+    "VAE": "estimators.vae",
+    "VAEGAN": "estimators.vaegan",
     "BiGAN": "estimators.bigan",
     "DANN": "estimators.dann",
     "NoTargetWarning": "estimators.dann",
@@ -33,6 +39,8 @@ _HOMES = {
 }
 __all__ = [
     "DANN",
+    "VAE",
+    "VAEGAN",
     "BiGAN",
     "EmbeddingDisplay",
     "HistoryDisplay",
@@ -40,6 +48,7 @@ __all__ = [
     "NoTargetWarning",
     "ReconstructionDisplay",
     "TraversalDisplay",
+    "TripleGAN",
     "load",
 ]
 

@@ -246,3 +246,40 @@ def code_loss(
         error = error * torch.exp(-log_variances.float()) + log_variances.float()
     gaussian = 0.5 * (error + math.log(2.0 * math.pi)).mean(0)
     return torch.cat([torch.stack(terms), gaussian]) if terms else gaussian
+
+
+def draw(posterior: Tensor, noise: Tensor) -> Tensor:
+    """``mu + sigma * noise`` from rows of means and log variances.
+
+    Kingma and Welling 2014, equation 10. ``(n, 2 d), (n, d) -> (n, d)``
+    """
+    mean, log_variance = _statistics(posterior)
+    return mean + torch.exp(0.5 * log_variance) * noise
+
+
+def kl_from_standard(posterior: Tensor) -> Tensor:
+    """``KL(N(mu, sigma^2) || N(0, I))``, a sum over components, a mean over rows.
+
+    Kingma and Welling 2014, appendix B; of rows of means and log variances. ``(n, 2 d) -> ()``
+    """
+    mean, log_variance = _statistics(posterior)
+    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1).mean()
+
+
+def _statistics(posterior: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and log variances, these between the bounds at which fp32 still tells them apart."""
+    mean, log_variance = posterior.float().chunk(2, 1)
+    return mean, log_variance.clamp(-10.0, 10.0)
+
+
+def _bernoulli(p: Tensor, x: Tensor) -> Tensor:
+    p = p.float().clamp(1e-7, 1.0 - 1e-7)
+    return -(x * p.log() + (1.0 - x) * torch.log1p(-p)).flatten(1).sum(1).mean()
+
+
+def _gaussian(mean: Tensor, x: Tensor) -> Tensor:
+    return 0.5 * (mean.float() - x).square().flatten(1).sum(1).mean()
+
+
+# -log p(x | what is decoded), constants left out: sums over pixels in [0, 1], means over rows.
+LIKELIHOODS = {"bernoulli": _bernoulli, "gaussian": _gaussian}

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
-from repkit.data import mix, to_device
-from repkit.estimators.choices import check_choice, check_integer, check_number
-from repkit.estimators.generative import Generative, judge_discriminator
-from repkit.estimators.saved import take_weights
+from repkit.estimators.autoencoding import Autoencoding
+from repkit.estimators.choices import check_choice, check_number
+from repkit.estimators.generative import judge_discriminator
 from repkit.losses import ADVERSARIAL
-from repkit.metrics import reconstruction_ratio
 from repkit.nets.gan import Encoder, PairDiscriminator, small_weights
+from repkit.system import System
 from repkit.systems.bigan import Objective, bigan
 from repkit.training import Callback
 
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 LINKED = 0.9  # a reconstruction ratio above this is that of an encoder linked to nothing
 
 
-class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
+class BiGAN(Autoencoding):
     r"""Bidirectional GAN: an encoder that inverts a generator which it never sees work.
 
     A discriminator tells pairs of a sample and its code from pairs of a generated sample and the
@@ -148,7 +145,6 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
     ((1797, 16), (5, 8, 8))
     """
 
-    _fitted: ClassVar = (*Generative._fitted, "reconstruction_ratio_")
     _code: ClassVar = ("encoder", "generator", "discriminator")
 
     def __init__(
@@ -245,44 +241,13 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             If a loss is not finite, the discriminator has won, or the encoder ends linked to
             nothing.
         """
-        self._check_parameters()
-        X = self._check_X(X, reset=True)
-        self._learn_range(X)
-        with self._training((X,)) as (device, seed, checkpoints):
-            torch.manual_seed(mix(seed, 0))
-            networks = self._networks()
-            if self.warm_start:
-                take_weights(networks, getattr(self, "networks_", {}))
-            rows, held_back = self._split(len(X), seed)
-            system = bigan(
-                networks,
-                latent_dim=self.latent_dim,
-                prior=self.prior,
-                objective=Objective(
-                    self.loss,
-                    self.stochastic,
-                    self.latent_cycle,
-                    self.data_cycle,
-                    self.r1,
-                    augment=self.augment,
-                ),
-                prepare=self._scaler(device),
-            )
-            engine = self._engine(system, X, rows, device, seed)
-            self.device_ = device
-            self.networks_ = engine.averaged or dict(networks)
-            x = torch.as_tensor(to_device(np.array(X[held_back]), device))
-            self._train(engine, checkpoints=checkpoints, evaluate=lambda: self._monitor(x))
-            self.use("last")
-            if self.recalibrate and "failed_step" not in self.history_:
-                self._recalibrate(self.networks_["E"], X, rows, seed)
-            self.reconstruction_ratio_ = self._monitor(x)["reconstruction_ratio"]
+        self._fit(X)
         judge_discriminator(self.history_)
         judge_link(self.history_, self.reconstruction_ratio_)
         return self
 
     def _check_parameters(self) -> None:
-        self._check_common()
+        super()._check_parameters()
         check_choice(
             self,
             features=("latent", "hidden"),
@@ -291,7 +256,6 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             stochastic=(False, True),
             unary=(False, True),
         )
-        check_integer(self, latent_dim=1)
         check_number(self, latent_cycle=(0, np.inf), data_cycle=(0, np.inf), r1=(0, np.inf))
         if self.stochastic and self.prior != "normal":
             raise ValueError("stochastic=True needs prior='normal': its codes are Gaussian")
@@ -308,7 +272,7 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             "G": self._generator_network(self.generator, latent_dim),
         }
         if isinstance(self.discriminator, str):
-            trunk, width = self._trunk(self.discriminator, "discriminator")
+            trunk, width = self._body(self.discriminator, "discriminator")
             networks["D"] = PairDiscriminator(trunk, width, latent_dim, self.n_features, self.unary)
         else:
             networks["D"] = nets.build(self.discriminator, shape, latent_dim, name="discriminator")
@@ -319,28 +283,33 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             small_weights(networks["E"])
         return networks
 
-    @torch.no_grad()
-    def _monitor(self, x: Tensor) -> dict[str, float]:
-        """The reconstruction ratio of the networks at hand, over a few samples."""
-        x = self._scaler(x.device)(x)
-        back = self.networks_["G"](self._mean(self.networks_["E"](x)))
-        return {"reconstruction_ratio": reconstruction_ratio(x, back)}
-
-    def _mean(self, codes: Tensor) -> Tensor:
-        return codes[:, : self.latent_dim]
-
-    def _probe(self, X: np.ndarray) -> None:
-        self.reconstruct(X)
+    def _system(
+        self, networks: Mapping[str, nn.Module], prepare: Callable[[Tensor], Tensor]
+    ) -> System:
+        return bigan(
+            networks,
+            latent_dim=self.latent_dim,
+            prior=self.prior,
+            objective=Objective(
+                self.loss,
+                self.stochastic,
+                self.latent_cycle,
+                self.data_cycle,
+                self.r1,
+                augment=self.augment,
+            ),
+            prepare=prepare,
+        )
 
     # ---------------------------------------------------------------- use
 
     def transform(self, X: Any) -> np.ndarray:
         """The codes E(x), ``(n, latent_dim)``, or the hidden layer, ``(n, width)``."""
+        if self.features == "latent":
+            return super().transform(X)
         X = self._check_X(X, reset=False)
         E = self.networks_["E"]
-        if self.features == "hidden":
-            return self._like(self._map(X, E.hidden), X)  # type: ignore[arg-type]
-        return self._like(self._map(X, lambda x: self._mean(E(x))), X)
+        return self._like(self._map(X, E.hidden), X)  # type: ignore[arg-type]
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Samples G(z) of codes ``(n, latent_dim)``, in the range and type of the data.
@@ -355,25 +324,12 @@ class BiGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
             raise ValueError(
                 "features='hidden' cannot be inverted; set_params(features='latent') first"
             )
-        Z = check_array(Z, dtype=np.float32, input_name="Z")
-        if Z.shape[1] != self.latent_dim:
-            raise ValueError(f"Z has {Z.shape[1]} columns; wanted latent_dim={self.latent_dim}")
-        return self._generate(Z)
-
-    def reconstruct(self, X: Any) -> np.ndarray:
-        """G(E(x)) of each sample, in the shape, range and type of the data."""
-        X = self._check_X(X, reset=False)
-        E = self.networks_["E"]
-        return self._generate(self._map(X, lambda x: self._mean(E(x))))
-
-    def sample(self, n: int = 1, random_state: Any = None) -> np.ndarray:
-        """``n`` generated samples, in the shape, range and type of the data."""
-        return self._generate(self._draw(n, random_state))
+        return super().inverse_transform(Z)
 
     def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        shape = (n, self.latent_dim)
-        z = rng.uniform(-1, 1, shape) if self.prior == "uniform" else rng.normal(size=shape)
-        return z.astype(np.float32)
+        if self.prior == "normal":
+            return super()._latents(n, rng)
+        return rng.uniform(-1, 1, (n, self.latent_dim)).astype(np.float32)
 
     @property
     def _n_features_out(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +20,7 @@ from repkit.data import Batches, mix, to_device, to_float
 from repkit.engine import Engine, copy_state
 from repkit.estimators.base import Estimator
 from repkit.estimators.choices import check_choice, check_integer, check_number, rate_of
-from repkit.nets.gan import GENERATORS, TRUNKS, Reshape, features_of
+from repkit.nets.gan import GENERATORS, TRUNKS, Reshape, UnitInterval, features_of
 from repkit.optim import Adam
 from repkit.system import System
 
@@ -117,21 +117,20 @@ class Generative(Estimator):
             return "conv" if len(shape) > 1 and min(shape[-2:]) >= SIDE else "mlp"
         return spec
 
-    def _trunk(self, spec: str, name: str, *, norm: bool = True) -> tuple[nn.Module, int]:
-        """A named network without its last layer, ``x -> (n, width)``, and its width."""
+    def _features(self, spec: nets.Spec, name: str, *, norm: bool = True) -> tuple[nn.Module, int]:
+        """``x -> (n, width)``, and its width; a named one ends in a fully connected layer."""
+        body, width = self._body(spec, name, norm=norm)
+        if isinstance(spec, str):
+            return features_of(body, width, self.n_features, norm=norm), self.n_features
+        return body, width
+
+    def _body(self, spec: nets.Spec, name: str, *, norm: bool = True) -> tuple[nn.Module, int]:
+        """The same without that layer."""
         shape = self.input_shape_
         named = {k: partial(f, norm=norm) for k, f in TRUNKS.items()}
-        network = nets.build(self._kind(spec), shape, self.n_features, name=name, named=named)
-        return network, nets.width_out(network, shape, name=name)
-
-    def _features(self, spec: nets.Spec, name: str, *, norm: bool = True) -> tuple[nn.Module, int]:
-        """``x -> (n, width)``, and its width."""
-        shape = self.input_shape_
-        if isinstance(spec, str):
-            trunk, width = self._trunk(spec, name, norm=norm)
-            return features_of(trunk, width, self.n_features, norm=norm), self.n_features
-        network = nn.Sequential(nets.build(spec, shape, self.n_features, name=name), nn.Flatten())
-        return network, nets.width_out(network, shape, name=name)
+        body = nets.build(self._kind(spec), shape, self.n_features, name=name, named=named)
+        body = body if isinstance(spec, str) else nn.Sequential(body, nn.Flatten())
+        return body, nets.width_out(body, shape, name=name)
 
     def _generator_network(self, spec: nets.Spec, latent_dim: int) -> nn.Module:
         """``(n, latent_dim) -> x`` in (0, 1)."""
@@ -144,7 +143,7 @@ class Generative(Estimator):
                 f"generator must give samples of shape {shape}, {np.prod(shape)} numbers, from "
                 f"rows of {latent_dim}; it gives {found}"
             )
-        return nn.Sequential(network, Reshape(shape), nn.Sigmoid())
+        return nn.Sequential(network, Reshape(shape), UnitInterval())
 
     # ---------------------------------------------------------------- training
 
@@ -183,15 +182,19 @@ class Generative(Estimator):
         self,
         system: System,
         X: np.ndarray,
-        rows: np.ndarray,
+        streams: Sequence[tuple[np.ndarray, int]],
         device: torch.device,
         seed: int,
         rates: Mapping[str, float] | None = None,
+        **stores: Tensor,
     ) -> Engine:
-        """The engine; ``rates`` are learning rates of groups other than the common one."""
+        """The engine, on batches of so many rows of each stream, with more of them than X.
+
+        ``rates`` are learning rates of groups other than the common one.
+        """
         batches = Batches(
-            {"x": to_device(X, device)},
-            [(rows, min(self.batch_size, len(rows)))],
+            {"x": to_device(X, device), **{k: v.to(device) for k, v in stores.items()}},
+            streams,
             seed=seed,
             device=device,
             steps_per_epoch=self.steps_per_epoch,
@@ -213,6 +216,10 @@ class Generative(Estimator):
             learning_rate_schedule=rate_of(self),
             compile=self.compile,
         )
+
+    def _stream(self, rows: np.ndarray) -> list[tuple[np.ndarray, int]]:
+        """Batches of ``batch_size`` of these rows."""
+        return [(rows, min(self.batch_size, len(rows)))]
 
     def _real_batches(self, X: np.ndarray, rows: np.ndarray) -> Iterator[Tensor]:
         """Scaled samples, a few thousand, for running statistics."""
@@ -261,7 +268,7 @@ class Generative(Estimator):
         return self._latents(int(n), self._generator(random_state))
 
     def _where(self) -> torch.device:
-        return next(self.networks_["G"].parameters(), torch.empty(0)).device
+        return next(next(iter(self.networks_.values())).parameters(), torch.empty(0)).device
 
     @staticmethod
     def _generator(random_state: Any) -> np.random.Generator:

@@ -312,7 +312,7 @@ class InfoGAN(TransformerMixin, Generative):
                 prepare=scale,
             )
             rates = dict.fromkeys(set(system.groups) - {"D"}, self.generator_learning_rate)
-            engine = self._engine(system, X, rows, device, seed, rates)
+            engine = self._engine(system, X, self._stream(rows), device, seed, rates)
             self.device_ = device
             self.networks_ = engine.averaged or dict(networks)
             monitor = CodeMonitor(self, np.array(X[held_back]), seed)

@@ -11,10 +11,15 @@ from repkit.estimators.base import Estimator
 from repkit.estimators.bigan import BiGAN
 from repkit.estimators.dann import DANN
 from repkit.estimators.infogan import InfoGAN
+from repkit.estimators.triplegan import TripleGAN
+from repkit.estimators.vae import VAE
+from repkit.estimators.vaegan import VAEGAN
 from repkit.persist import ModelFileError
 from repkit.persist import load as read
 
-CLASSES: dict[str, type[Estimator]] = {"BiGAN": BiGAN, "DANN": DANN, "InfoGAN": InfoGAN}
+CLASSES: dict[str, type[Estimator]] = {
+    cls.__name__: cls for cls in (BiGAN, DANN, InfoGAN, TripleGAN, VAE, VAEGAN)
+}
 
 
 def load(path: str | os.PathLike[str], **code: Any) -> Estimator:

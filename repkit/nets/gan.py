@@ -216,6 +216,61 @@ class PairDiscriminator(nn.Module):
         return torch.cat(logits, 1)
 
 
+class FeatureDiscriminator(nn.Module):
+    """Judges samples, and shows the hidden layer D_l in which they can be compared.
+
+    Parameters
+    ----------
+    body : nn.Module
+        ``x -> (n, width)``, up to D_l.
+    width, n_hidden, dim_out : int
+        Two linear layers follow.
+    """
+
+    def __init__(self, body: nn.Module, width: int, n_hidden: int, dim_out: int) -> None:
+        super().__init__()
+        self.body = body
+        self.judge = nn.Sequential(
+            nn.Linear(width, n_hidden), nn.LeakyReLU(LEAK), nn.Linear(n_hidden, dim_out)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """D_l, ``(n, width)``, and logits, ``(n, dim_out)``."""
+        hidden = self.body(x)
+        return hidden, self.judge(hidden)
+
+
+class ProjectionDiscriminator(nn.Module):
+    """Judges the pairs of a sample with every class at once.
+
+    ``l(x, k) = v_k . h(x) + psi(h(x))`` (Miyato and Koyama 2018, equation 3): one pass for all k.
+
+    Parameters
+    ----------
+    body : nn.Module
+        h, ``x -> (n, width)``.
+    width, n_classes : int
+    """
+
+    def __init__(self, body: nn.Module, width: int, n_classes: int) -> None:
+        super().__init__()
+        self.body = body
+        self.psi = nn.Linear(width, 1)
+        self.v = nn.Linear(width, n_classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of pairs, ``(n, classes)``."""
+        h = self.body(x)
+        return self.psi(h) + self.v(h)
+
+
+class UnitInterval(nn.Module):
+    """A sigmoid in fp32: next to 1, bf16 knows no number above .996."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x.float())
+
+
 class PairFeatures(nn.Module):
     """Logits from two samples side by side, for the contrastive term of InfoGAN-CR."""
 

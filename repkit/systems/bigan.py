@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repkit.data import Batch, to_float
-from repkit.losses import ADVERSARIAL, gradient_penalty
+from repkit.losses import ADVERSARIAL, draw, gradient_penalty
 from repkit.nets.modes import norms, still
 from repkit.system import Noise, Phase, System
 
@@ -125,9 +125,3 @@ def bigan(
     if o.stochastic:
         noise["noise"] = Noise((latent_dim,))
     return System(networks, {"D": ("D",), "GE": ("G", "E")}, tuple(phases), noise=noise)
-
-
-def draw(statistics: Tensor, noise: Tensor) -> Tensor:
-    """``mu + sigma * noise`` from rows of means and log variances."""
-    mean, log_variance = statistics.chunk(2, 1)
-    return mean + torch.exp(0.5 * log_variance.clamp(-10.0, 10.0)) * noise
