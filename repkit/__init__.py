@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from repkit.estimators.loading import load
     from repkit.plots import (
         EmbeddingDisplay,
+        ErrorCurveDisplay,
         HistoryDisplay,
+        InterpolationDisplay,
         ReconstructionDisplay,
+        SampleGridDisplay,
         TraversalDisplay,
     )
 
@@ -27,18 +30,24 @@ _HOMES = {
     "NoTargetWarning": "estimators.dann",
     "load": "estimators.loading",
     "EmbeddingDisplay": "plots",
+    "ErrorCurveDisplay": "plots",
     "HistoryDisplay": "plots",
+    "InterpolationDisplay": "plots",
     "ReconstructionDisplay": "plots",
+    "SampleGridDisplay": "plots",
     "TraversalDisplay": "plots",
 }
 __all__ = [
     "DANN",
     "BiGAN",
     "EmbeddingDisplay",
+    "ErrorCurveDisplay",
     "HistoryDisplay",
     "InfoGAN",
+    "InterpolationDisplay",
     "NoTargetWarning",
     "ReconstructionDisplay",
+    "SampleGridDisplay",
     "TraversalDisplay",
     "load",
 ]
