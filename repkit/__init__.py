@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from repkit.estimators.vaegan import VAEGAN
     from repkit.plots import (
         EmbeddingDisplay,
+        ErrorCurveDisplay,
         HistoryDisplay,
+        InterpolationDisplay,
         ReconstructionDisplay,
+        SampleGridDisplay,
         TraversalDisplay,
     )
 
@@ -33,8 +36,11 @@ _HOMES = {
     "NoTargetWarning": "estimators.dann",
     "load": "estimators.loading",
     "EmbeddingDisplay": "plots",
+    "ErrorCurveDisplay": "plots",
     "HistoryDisplay": "plots",
+    "InterpolationDisplay": "plots",
     "ReconstructionDisplay": "plots",
+    "SampleGridDisplay": "plots",
     "TraversalDisplay": "plots",
 }
 __all__ = [
@@ -43,10 +49,13 @@ __all__ = [
     "VAEGAN",
     "BiGAN",
     "EmbeddingDisplay",
+    "ErrorCurveDisplay",
     "HistoryDisplay",
     "InfoGAN",
+    "InterpolationDisplay",
     "NoTargetWarning",
     "ReconstructionDisplay",
+    "SampleGridDisplay",
     "TraversalDisplay",
     "TripleGAN",
     "load",

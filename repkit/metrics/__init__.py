@@ -1,4 +1,4 @@
-"""Metrics: probes, disentanglement, distances between domains, label-free model selection.
+"""Metrics: probes, disentanglement, distances of domains, generation, label-free selection.
 
 They take arrays and give numbers; none knows an estimator of this package.
 """
@@ -13,6 +13,7 @@ from .disentanglement import (
     modularity_explicitness,
     sap,
 )
+from .generation import frechet_distance, nearest_neighbor_distance, precision_recall
 from .neighbors import nearest_neighbors
 from .probes import knn_predict, knn_probe, linear_probe
 from .reconstruction import reconstruction_ratio
@@ -44,6 +45,7 @@ __all__ = [
     "disentanglement_scores",
     "domain_accuracy",
     "factor_vae_score",
+    "frechet_distance",
     "importance_weighted_validation",
     "importance_weights",
     "information_maximisation",
@@ -53,7 +55,9 @@ __all__ = [
     "match_clusters",
     "mig",
     "modularity_explicitness",
+    "nearest_neighbor_distance",
     "nearest_neighbors",
+    "precision_recall",
     "prediction_entropy",
     "proxy_a_distance",
     "reconstruction_ratio",

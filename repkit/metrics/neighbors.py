@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
@@ -70,43 +71,73 @@ def nearest_neighbors(
             f"n_neighbors={n_neighbors} is not in 1..{len(reference)}, the number of reference "
             "rows: lower it or give more rows."
         )
-    where = resolve_device(device)
-    # double precision only where the caller has it and the device knows it
-    double = where.type != "mps" and any(_is_double(X) for X in (reference, query))
-    dtype = torch.float64 if double else torch.float32
-    size = block_rows(width, n_neighbors, 8 if double else 4, batch_bytes)
-    cosine = metric == "cosine"
-
+    where, dtype = resolve_device(device), dtype_for((reference, query), device)
+    size = block_rows(width, n_neighbors, dtype.itemsize, batch_bytes)
     best = torch.full((len(query), n_neighbors), torch.inf, dtype=dtype, device=where)
     index = torch.zeros((len(query), n_neighbors), dtype=torch.int64, device=where)
+    blocks = cost_blocks(reference, query, size, where, dtype, cosine=metric == "cosine")
+    for columns, rows, cost, _ in blocks:
+        # |q|^2 / 2 is not in the cost and does not change the order
+        value, column = cost.topk(min(n_neighbors, cost.shape[1]), largest=False)
+        value = torch.cat([best[rows], value], dim=1)
+        column = torch.cat([index[rows], column + columns.start], dim=1)
+        best[rows], kept = value.topk(n_neighbors, largest=False)
+        index[rows] = column.gather(1, kept)
+    return index.cpu().numpy()
+
+
+def cost_blocks(
+    reference: Any,
+    query: Any,
+    size: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    cosine: bool = False,
+) -> Iterator[tuple[slice, slice, torch.Tensor, torch.Tensor]]:
+    """Walk all pairs of rows in blocks of at most `size` by `size`.
+
+    Yields
+    ------
+    columns, rows : slice
+        The reference rows and the query rows of the block.
+    cost : Tensor of shape (n_rows, n_columns)
+        |q-r|^2 / 2 - |q|^2 / 2, or minus the cosine. It may be changed in place.
+    half : Tensor of shape (n_rows,)
+        |q|^2 / 2, which completes the squared distance.
+    """
+    import torch
+
     centre = None
     for r in range(0, len(reference), size):
-        R = _load(reference, slice(r, r + size), where, dtype)
+        columns = slice(r, r + size)
+        R = _load(reference, columns, device, dtype)
         if not cosine:
             # |q-r|^2 is computed from products, which lose digits far from the origin. Distances
             # do not change under a shift and any shift near the data will do.
             centre = R.mean(dim=0) if centre is None else centre
             R -= centre
-        norm = _squared_norms(R, reference, slice(r, r + size), "X_reference")
+        norm = _squared_norms(R, reference, columns, "X_reference")
         if cosine:
             R /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
-        # |q-r|^2 / 2 = |q|^2 / 2 + |r|^2 / 2 - qr, and |q|^2 does not change the order
         offset = torch.zeros_like(norm) if cosine else norm / 2
         for q in range(0, len(query), size):
             rows = slice(q, q + size)
-            Q = _load(query, rows, where, dtype)
+            Q = _load(query, rows, device, dtype)
             if centre is not None:
                 Q -= centre
             norm = _squared_norms(Q, query, rows, "X_query")
             if cosine:
                 Q /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
-            cost = torch.addmm(offset, Q, R.T, alpha=-1)
-            value, column = cost.topk(min(n_neighbors, len(R)), largest=False)
-            value = torch.cat([best[rows], value], dim=1)
-            column = torch.cat([index[rows], column + r], dim=1)
-            best[rows], kept = value.topk(n_neighbors, largest=False)
-            index[rows] = column.gather(1, kept)
-    return index.cpu().numpy()
+            yield columns, rows, torch.addmm(offset, Q, R.T, alpha=-1), norm / 2
+
+
+def dtype_for(arrays: Sequence[Any], device: Any) -> torch.dtype:
+    """Give double precision only where the caller has it and the device knows it."""
+    import torch
+
+    double = resolve_device(device).type != "mps" and any(_is_double(X) for X in arrays)
+    return torch.float64 if double else torch.float32
 
 
 def block_rows(width: int, n_neighbors: int, itemsize: int, batch_bytes: int) -> int:

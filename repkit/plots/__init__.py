@@ -1,16 +1,22 @@
 """Pictures, in the manner of scikit-learn's displays. matplotlib and umap load when needed."""
 
+from .curves import ErrorCurveDisplay
 from .embedding import EmbeddingDisplay, to_plane
 from .figure import COLOURS
 from .history import HistoryDisplay
+from .interpolation import InterpolationDisplay
 from .reconstruction import ReconstructionDisplay
+from .samples import SampleGridDisplay
 from .traversal import TraversalDisplay
 
 __all__ = [
     "COLOURS",
     "EmbeddingDisplay",
+    "ErrorCurveDisplay",
     "HistoryDisplay",
+    "InterpolationDisplay",
     "ReconstructionDisplay",
+    "SampleGridDisplay",
     "TraversalDisplay",
     "to_plane",
 ]

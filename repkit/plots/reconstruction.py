@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,12 +22,14 @@ class ReconstructionDisplay:
     """Images above their reconstructions and, below, the training images nearest to these.
 
     A reconstruction that is like its training neighbour, but not like its input, is a memory.
+    Reconstructions of several models stand one below the other, under one row of inputs.
 
     Parameters
     ----------
     inputs : array-like of shape (n, ...)
         Images, grey (height, width) or (1, height, width), or in colour (3, height, width).
-    reconstructions : array-like of the same shape
+    reconstructions : array-like of the same shape, or mapping of str to such
+        Of one model, or of several by name.
     neighbours : array-like of the same shape, optional
     image_shape : tuple of int, optional
         Of images that are flat rows: (8, 8), say.
@@ -36,12 +39,15 @@ class ReconstructionDisplay:
 
     Attributes
     ----------
-    errors : ndarray of shape (n,)
+    reconstructions : ndarray of shape (n, height, width, channels), or dict of them by model
+    errors : ndarray of shape (n,), or dict of them by model
         Mean squared error of each reconstruction, on values scaled from the range to [0, 1].
     ax_ : list of one Axes
     figure_ : Figure
     """
 
+    reconstructions: Any  # an array or a dict, as given
+    errors: Any
     ax_: list[Axes]
     figure_: Figure
 
@@ -54,23 +60,34 @@ class ReconstructionDisplay:
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
     ) -> None:
-        given = {"inputs": inputs, "reconstructions": reconstructions, "neighbours": neighbours}
-        if neighbours is None:
-            del given["neighbours"]
-        images = {k: as_images(x, image_shape, name=k) for k, x in given.items()}
-        for name, x in images.items():
-            if x.shape != images["inputs"].shape or not len(x):
+        def images_of(x: Any, name: str) -> np.ndarray:
+            images = as_images(x, image_shape, name=name)
+            if images.shape != self.inputs.shape:
                 raise ValueError(
-                    f"{name} have the shape {np.shape(given[name])}, inputs {np.shape(inputs)}; "
-                    "wanted the same, at least one image"
+                    f"{name} have the shape {np.shape(x)}, inputs {np.shape(inputs)}; "
+                    "wanted the same"
                 )
-        self.inputs, self.reconstructions = images["inputs"], images["reconstructions"]
-        self.neighbours = images.get("neighbours")
+            return images
+
+        self.inputs = as_images(inputs, image_shape, name="inputs")
+        if not len(self.inputs):
+            raise ValueError("inputs are empty; wanted at least one image")
+        self.neighbours = None if neighbours is None else images_of(neighbours, "neighbours")
         real = [x for x in (self.inputs, self.neighbours) if x is not None]
         self.value_range = range_of(real, value_range)
-        difference = self.inputs.astype(np.float64) - self.reconstructions
+        if isinstance(reconstructions, Mapping):
+            if not reconstructions:
+                raise ValueError("reconstructions names no model")
+            self.reconstructions = {k: images_of(x, k) for k, x in reconstructions.items()}
+            self.errors = {k: self._errors(x) for k, x in self.reconstructions.items()}
+        else:
+            self.reconstructions = images_of(reconstructions, "reconstructions")
+            self.errors = self._errors(self.reconstructions)
+
+    def _errors(self, images: np.ndarray) -> np.ndarray:
+        difference = self.inputs.astype(np.float64) - images
         difference /= self.value_range[1] - self.value_range[0]
-        self.errors = np.square(difference).reshape(len(difference), -1).mean(1)
+        return np.square(difference).reshape(len(difference), -1).mean(1)
 
     @classmethod
     def from_estimator(
@@ -108,30 +125,82 @@ class ReconstructionDisplay:
         ValueError
             If X or X_train does not hold images that go together.
         """
-        if not hasattr(estimator, "reconstruct"):
-            raise TypeError(f"{type(estimator).__name__} has no reconstruct; BiGAN, say, has")
-        if not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(f"n must be an integer of at least 1, not {n!r}")
-        rng = check_random_state(random_state)
-        rows = np.sort(rng.permutation(len(X))[:n])
-        part = _safe_indexing(X, rows)
+        check_reconstructs(estimator)
+        part = some_rows(X, n, random_state)
         inputs = np.asarray(part)
         back = in_units_of(inputs, np.asarray(estimator.reconstruct(part)))
         near = None if X_train is None else neighbours_in(X_train, back, inputs)
         return cls(inputs, back, near, image_shape=image_shape).plot(ax=ax)
 
+    @classmethod
+    def from_estimators(
+        cls,
+        estimators: Mapping[str, Any],
+        X: Any,
+        n: int = 10,
+        *,
+        random_state: Any = None,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Plot what several estimators make of the same rows of X, a row of images for each.
+
+        Parameters
+        ----------
+        estimators : mapping of str to fitted estimator with ``reconstruct``
+            By the names written beside their rows: ``{"VAE": vae, "VAE-GAN": vaegan}``.
+        X, n, random_state, image_shape, ax
+            See `from_estimator`.
+
+        Raises
+        ------
+        TypeError
+            If an estimator does not reconstruct.
+        ValueError
+            If there is no estimator, or X does not hold images.
+        """
+        for estimator in estimators.values():
+            check_reconstructs(estimator)
+        part = some_rows(X, n, random_state)
+        inputs = np.asarray(part)
+        back = {
+            name: in_units_of(inputs, np.asarray(estimator.reconstruct(part)))
+            for name, estimator in estimators.items()
+        }
+        return cls(inputs, back, image_shape=image_shape).plot(ax=ax)
+
     def plot(self, ax: Any = None) -> Self:
         """Draw; ``ax`` is one Axes."""
-        rows = {"input": self.inputs, "reconstruction": self.reconstructions}
+        rows = [("input", self.inputs)]
+        if isinstance(self.reconstructions, dict):
+            title = "reconstructions, mean squared errors"
+            for name, images in self.reconstructions.items():
+                rows.append((f"{name}\nerror {self.errors[name].mean():.2g}", images))
+        else:
+            rows.append(("reconstruction", self.reconstructions))
+            title = f"mean squared error {self.errors.mean():.2g}"
         if self.neighbours is not None:
-            rows["nearest in training"] = self.neighbours
-        images = np.stack(np.broadcast_arrays(*rows.values()))
+            rows.append(("nearest in training", self.neighbours))
+        images = np.stack([x for _, x in rows])
         width, height = panel_size(images)
         size = (width + NAMES, height)
         self.ax_, self.figure_ = take_axes(ax, [size], each="display")
-        title = f"mean squared error {self.errors.mean():.2g}"
-        draw_grid(self.ax_[0], images, self.value_range, title=title, rows=list(rows))
+        names = [name for name, _ in rows]
+        draw_grid(self.ax_[0], images, self.value_range, title=title, rows=names)
         return self
+
+
+def check_reconstructs(estimator: Any) -> None:
+    if not hasattr(estimator, "reconstruct"):
+        raise TypeError(f"{type(estimator).__name__} has no reconstruct; BiGAN, say, has")
+
+
+def some_rows(X: Any, n: int, random_state: Any) -> Any:
+    """At most n rows of X, drawn at random and in their order."""
+    if not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"n must be an integer of at least 1, not {n!r}")
+    rng = check_random_state(random_state)
+    return _safe_indexing(X, np.sort(rng.permutation(len(X))[:n]))
 
 
 def in_units_of(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:

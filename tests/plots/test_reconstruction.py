@@ -54,6 +54,29 @@ def test_inputs_reconstructions_and_training_neighbours(plt, X):
     assert display.ax_[0].get_title() == f"mean squared error {display.errors.mean():.2g}"
 
 
+def test_several_models_below_one_row_of_inputs(plt, X):
+    class Same:
+        def reconstruct(self, X):
+            return np.asarray(X)
+
+    figure, axes = plt.subplots()
+    models = {"half": Darker(), "inputs": Same()}  # any name will do
+    display = ReconstructionDisplay.from_estimators(models, X, n=4, random_state=0, ax=axes)
+    alone = ReconstructionDisplay.from_estimator(Darker(), X, n=4, random_state=0)
+    shown, half, same = cells(display, 4, 3)[..., 0]
+    np.testing.assert_array_equal(shown, alone.inputs[..., 0])
+    np.testing.assert_allclose(half, shown / 2.0)
+    np.testing.assert_allclose(same, shown)
+    np.testing.assert_array_equal(display.errors["half"], alone.errors)
+    assert not display.errors["inputs"].any()
+    wanted = f"half\nerror {alone.errors.mean():.2g}"
+    assert names(display) == ["input", wanted, "inputs\nerror 0"]
+    assert (display.ax_, display.figure_) == ([axes], figure)
+    X_bytes = np.full((2, 4, 4), 200, dtype=np.uint8)
+    display = ReconstructionDisplay.from_estimators({"float": Darker(float)}, X_bytes / 255.0)
+    np.testing.assert_allclose(display.reconstructions["float"], 100 / 255.0)
+
+
 def test_rows_are_drawn_at_random_and_again(plt, X):
     def inputs(seed, n=5):
         return ReconstructionDisplay.from_estimator(Darker(), X, n=n, random_state=seed).inputs
@@ -142,4 +165,10 @@ def test_reconstruction_refuses(plt, X):
         ReconstructionDisplay(X, X[1:])
     with pytest.raises(ValueError, match="at least one image"):
         ReconstructionDisplay(X[:0], X[:0])
+    with pytest.raises(TypeError, match="InfoGAN has no reconstruct"):
+        ReconstructionDisplay.from_estimators({"a": Darker(), "b": InfoGAN()}, X)
+    with pytest.raises(ValueError, match="names no model"):
+        ReconstructionDisplay.from_estimators({}, X)
+    with pytest.raises(ValueError, match=r"VAE have the shape \(19, 4, 3\), inputs"):
+        ReconstructionDisplay(X, {"VAE": X[1:]})
     assert not plt.get_fignums()

@@ -1,0 +1,93 @@
+"""`ErrorCurveDisplay`: how the error falls with the number of labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from .figure import COLOURS, take_axes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DECADE = 10.0  # errors that differ by more are drawn on a logarithmic scale
+MARKERS = "osD^v"
+
+
+class ErrorCurveDisplay:
+    """Error against the number of labels, a line with error bars for each system.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each point, with the columns ``labels`` (positive), ``system``, ``mean`` (the
+        error, a fraction) and ``std``, whose NaN or zero draws no bar. Systems come in the order in
+        which the table first names them.
+
+    Attributes
+    ----------
+    ax_ : list of one Axes
+    figure_ : Figure
+
+    Raises
+    ------
+    ValueError
+        On a missing column, an empty table, a number of labels that is not positive, or two rows of
+        one system for one number of labels.
+    """
+
+    ax_: list[Axes]
+    figure_: Figure
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        wanted = ["labels", "system", "mean", "std"]
+        if missing := [name for name in wanted if name not in table]:
+            raise ValueError(f"table has no column {missing[0]!r}; it needs {wanted}")
+        self.table = table[wanted].reset_index(drop=True)
+        if self.table.empty:
+            raise ValueError("table has no rows: there is nothing to draw")
+        if not (self.table["labels"] > 0).all():
+            raise ValueError("labels must be positive: their axis is logarithmic")
+        twice = self.table.duplicated(["system", "labels"])
+        if twice.any():
+            labels, system = self.table.loc[twice.idxmax(), ["labels", "system"]]
+            raise ValueError(
+                f"table has two rows of {system!r} for {labels} labels; average the seeds first"
+            )
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw; ``ax`` is one Axes."""
+        from matplotlib.ticker import FuncFormatter, NullLocator
+
+        self.ax_, self.figure_ = take_axes(ax, [(5.6, 3.6)], each="display")
+        axes = self.ax_[0]
+        for k, (name, rows) in enumerate(self.table.groupby("system", sort=False)):
+            rows = rows.sort_values("labels")
+            axes.errorbar(
+                rows["labels"],
+                rows["mean"],
+                rows["std"].fillna(0.0),
+                color=COLOURS[k % len(COLOURS)],
+                marker=MARKERS[k % len(MARKERS)],
+                linestyle="--" if k // len(COLOURS) % 2 else "-",
+                markersize=4,
+                linewidth=1.2,
+                capsize=3,
+                label=str(name),
+            )
+        counts = sorted(self.table["labels"].unique())
+        axes.set_xscale("log")
+        axes.set_xticks(counts, [f"{count:g}" for count in counts])
+        axes.xaxis.set_minor_locator(NullLocator())
+        mean = self.table["mean"]
+        if mean.min() > 0 and mean.max() > DECADE * mean.min():
+            axes.set_yscale("log")
+            # an error bar that reaches 0 must not stretch the axis over many decades
+            axes.set_ylim(bottom=mean.min() / 2)
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        else:
+            axes.set_ylim(bottom=0.0)
+        axes.set(title="error against number of labels", xlabel="labels", ylabel="error")
+        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        return self

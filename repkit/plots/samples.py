@@ -1,0 +1,119 @@
+"""`SampleGridDisplay`: what a generator makes, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .figure import take_axes
+from .images import draw_grid, panel_size, range_of
+from .traversal import fitted_range, grid_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LETTER = 0.08  # inches of a letter of a row's name
+
+
+class SampleGridDisplay:
+    """Generated images in a grid; of a conditional generator, a row for each class.
+
+    Parameters
+    ----------
+    samples : array-like of shape (n_rows, n_columns, ...)
+        Images, grey (height, width) or (1, height, width), or in colour (3, height, width).
+    classes : sequence of length n_rows, optional
+        Written left of the rows.
+    image_shape : tuple of int, optional
+        Of samples that are flat rows: (8, 8), say.
+    value_range : (low, high), optional
+        What is drawn black and white. Default: 0 and 255 for uint8, 0 and 1 for what lies between,
+        else the least and greatest value.
+
+    Attributes
+    ----------
+    images : ndarray of shape (n_rows, n_columns, height, width, channels)
+    ax_ : list of one Axes
+    figure_ : Figure
+    """
+
+    ax_: list[Axes]
+    figure_: Figure
+
+    def __init__(
+        self,
+        samples: Any,
+        classes: Iterable[Any] | None = None,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        self.images = grid_of(samples, image_shape)
+        self.classes = None if classes is None else list(classes)
+        if self.classes is not None and len(self.classes) != len(self.images):
+            raise ValueError(
+                f"classes has {len(self.classes)} names for {len(self.images)} rows of samples"
+            )
+        self.value_range = range_of([self.images], value_range)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        n_per_class: int = 10,
+        random_state: Any = None,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Plot samples of an estimator.
+
+        A row for each of ``classes_`` where ``sample`` has a parameter ``y``, the class of each
+        sample wanted; else a square grid.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with ``sample``
+        n_per_class : int
+            Samples in a row; without classes also the number of rows.
+        random_state : int, RandomState or None
+        image_shape : tuple of int, optional
+            For an estimator of flat rows.
+        ax : Axes, optional
+
+        Raises
+        ------
+        TypeError
+            If the estimator does not sample.
+        ValueError
+            If ``n_per_class`` is no positive integer, or what is generated is no image.
+        """
+        if not hasattr(estimator, "sample"):
+            raise TypeError(f"{type(estimator).__name__} has no sample; BiGAN, say, has")
+        if not isinstance(n_per_class, int | np.integer) or n_per_class < 1:
+            raise ValueError(f"n_per_class must be an integer of at least 1, not {n_per_class!r}")
+        classes = None
+        if hasattr(estimator, "classes_") and "y" in signature(estimator.sample).parameters:
+            classes = np.asarray(estimator.classes_)
+            y = np.repeat(classes, n_per_class)
+            samples = estimator.sample(len(y), y=y, random_state=random_state)
+        else:
+            samples = estimator.sample(n_per_class**2, random_state=random_state)
+        samples = np.asarray(samples)
+        grid = samples.reshape(-1, n_per_class, *samples.shape[1:])
+        display = cls(grid, classes, image_shape=image_shape, value_range=fitted_range(estimator))
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw; ``ax`` is one Axes."""
+        names = [str(name) for name in self.classes or ()]
+        width, height = panel_size(self.images)
+        size = (width + LETTER * max(map(len, names), default=0), height)
+        self.ax_, self.figure_ = take_axes(ax, [size], each="display")
+        title = "samples" if self.classes is None else "samples by class"
+        draw_grid(self.ax_[0], self.images, self.value_range, title=title, rows=names)
+        return self
