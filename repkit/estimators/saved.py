@@ -104,14 +104,8 @@ class Saved(BaseEstimator):
             for path, tensor in tensors.items():
                 which, part, key = path.split("/")
                 self.weights_.setdefault(which, {}).setdefault(part, {})[key] = tensor
-            with torch.device("meta"):
-                networks = self._networks()
-            for state in self.weights_.values():
-                for name, network in networks.items():
-                    check_weights(network, state[name])
-            for name, network in networks.items():
-                network.load_state_dict(copy_state(self.weights_["last"][name]), assign=True)
-            self.networks_ = {k: m.eval() for k, m in networks.items()}
+            for which in self.weights_:
+                self.networks_ = self._filled(self.weights_[which])
             self.device_ = torch.device("cpu")
             self.use("selected" if "selected" in self.weights_ else "last")
             # A first prediction: what is wrong with the classes or the shape shows here.
@@ -126,14 +120,30 @@ class Saved(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {**super().__getstate__()}
         if "networks_" in state:
-            # On the CPU, so that it opens on a machine without the device.
-            state["networks_"] = persist.on_cpu(state["networks_"])
+            # On the CPU, so that it opens on a machine without the device; as tensors, since torch
+            # pickles no module with spectral normalisation.
+            networks = {k: m.state_dict() for k, m in state["networks_"].items()}
+            state["networks_"] = persist.on_cpu(networks)
             state["weights_"] = persist.on_cpu(state["weights_"])
             state["device_"] = torch.device("cpu")
         return state
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "networks_" in state:
+            self.networks_ = self._filled(state["networks_"])
 
-def check_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
+    def _filled(self, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, nn.Module]:
+        """New networks with the given tensors, in evaluation mode."""
+        with torch.device("meta"):
+            networks = self._networks()
+        for name, network in networks.items():
+            check_weights(network, states[name])
+            network.load_state_dict(copy_state(states[name]), assign=True)
+        return {k: m.eval() for k, m in networks.items()}
+
+
+def check_weights(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Raise a ValueError unless the state has the network's tensors, of its shapes and types."""
     wanted = {k: (v.shape, v.dtype) for k, v in network.state_dict().items()}
     found = {k: (v.shape, v.dtype) for k, v in state.items()}

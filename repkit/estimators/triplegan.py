@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor, nn
@@ -233,14 +233,15 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
             Floats, or uint8 images. Arrays, memory maps, tensors, data frames.
         y : array-like of shape (n,)
-            Labels of any kind; -1 (or "-1" among strings) where there is none. With every row
-            labelled, all rows also serve as unlabelled ones.
+            Labels of any kind; -1 (or "-1" among strings) where there is none. Labelled rows also
+            serve as unlabelled ones, so that every row may be labelled. Where the values are -1 and
+            1 and no others, both are classes: one labelled class would teach nothing.
 
         Raises
         ------
         ValueError
-            Among others: no label at all, NaN in X, a parameter out of its range, a network that
-            does not fit the data.
+            Among others: no label at all, or labels of one class only; NaN in X, a parameter out of
+            its range, a network that does not fit the data.
 
         Warns
         -----
@@ -287,14 +288,25 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
     def _learn_classes(self, X: np.ndarray, y: Any) -> np.ndarray:
         """Set ``classes_``; the place of each row's label among them, -1 where there is none."""
         if y is None:
-            raise ValueError("y is None; TripleGAN needs labels, with -1 where there is none")
+            raise ValueError(
+                "TripleGAN requires y to be passed, but the target y is None: give labels, and -1 "
+                "where there is none"
+            )
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         known = y.astype(str) != "-1" if y.dtype.kind in "OUS" else y != -1
+        if y.dtype.kind in "iuf" and set(np.unique(y)) == {-1, 1}:
+            known[:] = True
         if not known.any():
             raise ValueError("y has no label at all: every value is -1")
         check_classification_targets(y[known])
         self.classes_, found = np.unique(y[known], return_inverse=True)
+        if len(self.classes_) == 1 and not known.all():
+            raise ValueError(
+                f"the labels in y are all {self.classes_[0]!r}: unlabelled rows can only be told "
+                "apart with labels of at least two classes"
+            )
         place = np.full(len(y), -1, dtype=np.int64)
         place[known] = found
         return place
@@ -360,7 +372,8 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each row."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        likeliest = self.predict_proba(X).argmax(1)
+        return self.classes_[likeliest]
 
     def transform(self, X: Any) -> np.ndarray:
         """C's last hidden layer, ``(n, width)``."""

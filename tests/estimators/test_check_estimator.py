@@ -22,7 +22,7 @@ ESTIMATORS = [
     InfoGAN(**SMALL),
     VAE(8, **SMALL),
     VAEGAN(8, **SMALL),
-    TripleGAN(8, **SMALL),
+    TripleGAN(8, n_features=32, max_epochs=20),
 ]
 
 # check name -> why it cannot pass, as scikit-learn declares its own; none so far.
