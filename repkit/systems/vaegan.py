@@ -22,10 +22,10 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 
 from repkit.data import Batch, to_float
 from repkit.losses import ADVERSARIAL, LIKELIHOODS, draw, gradient_penalty, kl_from_standard
-from repkit.nets.modes import norms
 from repkit.system import Noise, Phase, System
 from repkit.systems.vae import rising
 
@@ -147,11 +147,13 @@ def vaegan(
 
 
 def judged(D: nn.Module, *parts: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """(hidden, logits) of each batch: in one pass, unless batch norm would mix the kinds."""
-    if norms(D):
+    """(hidden, logits) of each batch, in a pass of its own.
+
+    Batch norm keeps the kinds apart so, and a gradient runs through the rows alone that it is of;
+    the weights' spectral norms are taken once.
+    """
+    with cached():
         return [D(part) for part in parts]
-    hidden, logits = D(torch.cat(parts))
-    return list(zip(hidden.chunk(len(parts)), logits.chunk(len(parts)), strict=True))
 
 
 def similarity(found: Tensor, wanted: Tensor) -> Tensor:
