@@ -25,6 +25,16 @@ from .selection import (
     soft_neighbourhood_density,
 )
 from .source_scorers import DEVScorer, IWVScorer, ReverseValidationScorer
+from .speaker import (
+    abx_error,
+    disentanglement_report,
+    mean_std,
+    probe_report,
+    resampled_pca,
+    same_different,
+    speaker_eer,
+    swap_test,
+)
 from .transfer import domain_accuracy, proxy_a_distance
 
 __all__ = [
@@ -35,11 +45,13 @@ __all__ = [
     "InfoMaxScorer",
     "ReverseValidationScorer",
     "SNDScorer",
+    "abx_error",
     "beta_vae_score",
     "control_variate_risk",
     "dci",
     "deep_embedded_validation",
     "disentanglement",
+    "disentanglement_report",
     "domain_accuracy",
     "factor_vae_score",
     "importance_weighted_validation",
@@ -48,11 +60,17 @@ __all__ = [
     "knn_predict",
     "knn_probe",
     "linear_probe",
+    "mean_std",
     "mig",
     "modularity_explicitness",
     "nearest_neighbors",
     "prediction_entropy",
+    "probe_report",
     "proxy_a_distance",
+    "resampled_pca",
+    "same_different",
     "sap",
     "soft_neighbourhood_density",
+    "speaker_eer",
+    "swap_test",
 ]
