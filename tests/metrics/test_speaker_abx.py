@@ -97,7 +97,7 @@ def test_sequences_give_brute_force(mode):
 @pytest.mark.parametrize("mode", ["within", "across"])
 def test_ties_count_half(mode):
     rng = np.random.default_rng(0)
-    X = [*rng.integers(-1, 2, size=(40, 2)), 3, 0]
+    X = rng.integers(-1, 2, size=(40, 2)) + np.array([3, 0])
     scaled = X * rng.uniform(0.1, 9, size=(40, 1))
     category, speaker = rng.integers(3, size=40), rng.integers(2, size=40)
     error = brute_force(X, category, speaker, mode, angle)[0]

@@ -61,15 +61,13 @@ def test_eer_is_where_the_curves_of_scikit_learn_cross(seed):
 
 
 def test_eer_of_a_case_worked_out_by_hand():
-    # cosines of the angles: same 10 and 60 degrees, different 20, 40, 50, 80 ... from 0 down
     angle = np.deg2rad([0.0, 10.0, 30.0, 90.0])
     X = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    # same: 10, 60; different: 30, 90, 20, 80. At 20 degrees and 30, half of the same are missed
-    # and 1/4, then 1/2 of the different accepted.
-    assert speaker_eer(X, ["a", "a", "b", "b"]) == pytest.approx(0.5)
-    # same: 30, 80; different: 10, 90, 20, 60: after 30 degrees 2 of 4 and 1 of 2
-    assert speaker_eer(X, ["a", "b", "a", "b"]) == pytest.approx(0.5)
-    # one pair of each kind of cosine: between two thresholds the line is halved
+    # by angle 10 same, 20 and 30 different: half of both accepted
+    assert speaker_eer(X, ["a", "a", "b", "b"]) == pytest.approx(1 / 2)
+    # 10 different, 20 same, 30 different: 2 of 3 accepted, and 60 and 80 missed of the same
+    assert speaker_eer(X, ["a", "b", "b", "b"]) == pytest.approx(2 / 3)
+    # one cosine alone: half way along the line from nothing to everything
     assert speaker_eer([[1.0, 0], [1, 0], [1, 0]], ["a", "a", "b"]) == pytest.approx(0.5)
 
 
@@ -112,15 +110,15 @@ def test_ties_are_one_threshold():
 
 
 def test_a_histogram_where_the_pairs_do_not_fit():
-    X, words, speakers = voices(n=700)
-    budget = 2**20  # all pairs in double precision would take 2e6 bytes, and 1.2e7 sorted
+    X, words, speakers = voices(n=400)
+    budget = 2**18  # all pairs in double precision would take 6e5 bytes, and 4e6 sorted
     exact = speaker_eer(X, speakers), same_different(X, words, speakers)
     with Largest() as seen:
         found = speaker_eer(X, speakers, device="cpu", batch_bytes=budget)
         found = found, same_different(X, words, speakers, device="cpu", batch_bytes=budget)
     assert budget / 4 < seen.bytes <= budget
-    assert found[0] == pytest.approx(exact[0], abs=1e-4)
-    assert found[1] == pytest.approx(exact[1], abs=1e-4)
+    assert found[0] == pytest.approx(exact[0], abs=5e-4)
+    assert found[1] == pytest.approx(exact[1], abs=5e-4)
     assert found != exact  # so that both ways are seen
 
 

@@ -177,11 +177,8 @@ def _cells(
     mode: str,
     batch_bytes: int,
 ) -> Iterator[_Cells]:
-    pairs = (
-        permutations(range(len(groups)), 2)
-        if mode == "across"
-        else zip(*[range(len(groups))] * 2, strict=False)
-    )
+    people = range(len(groups))
+    pairs = permutations(people, 2) if mode == "across" else ((s, s) for s in people)
     for s, t in pairs:
         same = s == t
         local, code = np.unique(category[groups[s]], return_inverse=True)
