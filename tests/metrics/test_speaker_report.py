@@ -80,7 +80,7 @@ def test_a_network_is_the_same_alone_and_with_others():
 def test_probes_do_not_hang_on_the_scale_and_survive_constant_columns():
     X = vectors(words=2)
     scores = probe_report(X[~TEST], WORDS[~TEST], X[TEST], WORDS[TEST])
-    far = np.concatenate([1e4 * X + 1e6, np.full((360, 2), 7.0)], axis=1)
+    far = np.concatenate([10.0 ** np.arange(-3, 3) * X + 1e3, np.full((360, 2), 7.0)], axis=1)
     again = probe_report(far[~TEST], WORDS[~TEST], far[TEST], WORDS[TEST])
     assert again["mlp"] == pytest.approx(scores["mlp"], abs=0.05)
     with torch.no_grad():
@@ -130,18 +130,11 @@ def test_resampled_pca():
     rng = np.random.default_rng(0)
     slope, start = rng.normal(size=(2, 30, 2))
     lengths = rng.integers(2, 12, size=30)
-    frames = [
-        s + np.linspace(0, 1, t)[:, None] * v
-        for s, v, t in zip(start, slope, lengths, strict=False)
-    ]
+    line = lambda i, t: start[i] + np.linspace(0, 1, t)[:, None] * slope[i]
+    frames = [line(i, t) for i, t in enumerate(lengths)]
     test = np.arange(30) < 10
     found = resampled_pca(frames, test, n_steps=4, n_components=3)
-    even = np.stack(
-        [
-            (s + np.linspace(0, 1, 4)[:, None] * v).ravel()
-            for s, v in zip(start, slope, strict=False)
-        ]
-    )
+    even = np.stack([line(i, 4).ravel() for i in range(30)])
     np.testing.assert_allclose(found, PCA(3).fit(even[~test]).transform(even), atol=1e-10)
     everything = resampled_pca(frames, n_steps=4, n_components=3)
     np.testing.assert_allclose(everything, PCA(3).fit_transform(even), atol=1e-10)

@@ -107,7 +107,7 @@ def disentanglement_report(
     rows["random labels"] = _row(
         matrices["phonetic"], word[order], speaker[order], mask, seed, settings
     )
-    return pd.DataFrame.from_dict(rows, orient="index", columns=[*_COLUMNS])
+    return pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
 
 
 def _row(
