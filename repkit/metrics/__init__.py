@@ -28,6 +28,16 @@ from .selection import (
     soft_neighbourhood_density,
 )
 from .source_scorers import DEVScorer, IWVScorer, ReverseValidationScorer
+from .speaker import (
+    abx_error,
+    disentanglement_report,
+    mean_std,
+    probe_report,
+    resampled_pca,
+    same_different,
+    speaker_eer,
+    swap_test,
+)
 from .transfer import domain_accuracy, proxy_a_distance
 
 __all__ = [
@@ -38,10 +48,12 @@ __all__ = [
     "InfoMaxScorer",
     "ReverseValidationScorer",
     "SNDScorer",
+    "abx_error",
     "beta_vae_score",
     "control_variate_risk",
     "dci",
     "deep_embedded_validation",
+    "disentanglement_report",
     "disentanglement_scores",
     "domain_accuracy",
     "factor_vae_score",
@@ -53,14 +65,20 @@ __all__ = [
     "knn_probe",
     "linear_probe",
     "match_clusters",
+    "mean_std",
     "mig",
     "modularity_explicitness",
     "nearest_neighbor_distance",
     "nearest_neighbors",
     "precision_recall",
     "prediction_entropy",
+    "probe_report",
     "proxy_a_distance",
     "reconstruction_ratio",
+    "resampled_pca",
+    "same_different",
     "sap",
     "soft_neighbourhood_density",
+    "speaker_eer",
+    "swap_test",
 ]

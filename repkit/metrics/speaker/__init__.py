@@ -1,0 +1,23 @@
+"""Speech: what the vectors of an utterance say of the word and of the speaker.
+
+Verification, discrimination and probes by the conventions of their fields, one table of them all,
+and the vectors without training that a model must beat. Arrays in, numbers out.
+"""
+
+from ._abx import abx_error
+from ._pooling import mean_std, resampled_pca
+from ._probes import probe_report, swap_test
+from ._report import disentanglement_report
+from ._same_different import same_different
+from ._verification import speaker_eer
+
+__all__ = [
+    "abx_error",
+    "disentanglement_report",
+    "mean_std",
+    "probe_report",
+    "resampled_pca",
+    "same_different",
+    "speaker_eer",
+    "swap_test",
+]

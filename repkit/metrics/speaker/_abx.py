@@ -1,0 +1,259 @@
+"""ABX discrimination: is X closer to A, of its own category, than to B, of another?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._arrays import as_numpy, label_vector, resolve_device
+from ..disentanglement._checks import generator
+from ._dtw import Sequences
+from ._pairs import unit_rows
+
+if TYPE_CHECKING:
+    import torch
+
+
+def abx_error(
+    items: Any,
+    categories: Any,
+    speakers: Any = None,
+    *,
+    mode: str = "within",
+    max_items: int | None = None,
+    random_state: Any = 0,
+    return_cells: bool = False,
+    device: Any = "auto",
+    batch_bytes: int = 2**28,
+) -> dict[str, Any]:
+    r"""Give the ABX error over all triplets, averaged as in the ZeroSpeech challenges.
+
+    A and X are of category a, B of category b. A triplet counts 1 when X is further from A than
+    from B, and 1/2 when it is as far (Schatz et al., Interspeech 2013). In a cell all triplets
+    share a, b and the speaker of A and B, and that of X. Cells are averaged over speakers for each
+    ordered (a, b), and then over those. 0 is perfect, 0.5 is chance.
+
+    Parameters
+    ----------
+    items : array of shape (n, d), or sequence of n arrays of shape (T_i, d)
+        One vector for each item, compared by cosine; or its frames, compared by the mean angular
+        distance along the path of dynamic time warping.
+    categories : array of shape (n,)
+        The word or phone of each item.
+    speakers : array of shape (n,), optional
+        Who said it; None takes all items as one speaker's.
+    mode : {"within", "across"}, default="within"
+        Within: A, B and X are of one speaker. Across: A and B of one, X of another, so that the
+        error is low where the word outweighs the voice.
+    max_items : int, optional
+        Draw at most so many items of each speaker and category; ZeroSpeech draws 10, for each cell
+        anew. None takes all.
+    random_state : int, RandomState, Generator or None, default=0
+        For `max_items`.
+    return_cells : bool, default=False
+        Whether to give the cells too.
+    device : str or torch.device, default="auto"
+        Where distances are computed and compared; "auto" takes cuda, mps or cpu, the first there
+        is.
+    batch_bytes : int, default=2**28
+        Memory besides a copy of the items.
+
+    Returns
+    -------
+    scores : dict of str to number
+        ``error``, ``n_triplets`` and ``n_cells``; with `return_cells` also ``cells``, a DataFrame
+        of one row for each cell: ``category_a``, ``category_b``, ``speaker`` (of A and B),
+        ``speaker_x``, ``error`` and ``n_triplets``.
+
+    Raises
+    ------
+    ValueError
+        On NaN, shapes that do not match, an unknown mode, no speakers across, or when there is no
+        triplet at all.
+
+    Notes
+    -----
+    Distances closer than 1e-12 (1e-6 in single precision) are equal.
+    """
+    if mode not in ("within", "across"):
+        raise ValueError(f"mode={mode!r} is unknown; choose 'within' or 'across'.")
+    if max_items is not None and max_items < 1:
+        raise ValueError(f"max_items={max_items!r}; wanted a positive number, or None for all.")
+    source = _source(items, resolve_device(device), int(batch_bytes) // 2)
+    n = len(source)
+    names, category = np.unique(label_vector(categories, "categories", n), return_inverse=True)
+    if speakers is None and mode == "across":
+        raise ValueError("speakers is None; mode='across' needs the speaker of each item.")
+    given = np.zeros(n, dtype=int) if speakers is None else speakers
+    people, speaker = np.unique(label_vector(given, "speakers", n), return_inverse=True)
+    rows = _draw(category, speaker, max_items, random_state)
+    groups = [rows[speaker[rows] == s] for s in range(len(people))]
+
+    total, count = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)), int)
+    n_triplets, tables = 0, []
+    for cells in _cells(source, category, groups, mode, int(batch_bytes) // 2):
+        total[cells.a, cells.b] += cells.error
+        count[cells.a, cells.b] += 1
+        n_triplets += int(cells.n_triplets.sum())
+        if return_cells:
+            tables.append(cells)
+    if n_triplets == 0:
+        wanted = (
+            "two items of one category and one of another, all of one speaker"
+            if mode == "within"
+            else "items of two categories by one speaker, and of one of these by another"
+        )
+        raise ValueError(f"there is no triplet with mode={mode!r}: pass {wanted}.")
+    some = count > 0
+    scores: dict[str, Any] = {
+        "error": float(np.mean(total[some] / count[some])),
+        "n_triplets": n_triplets,
+        "n_cells": int(count.sum()),
+    }
+    if return_cells:
+        scores["cells"] = _table(tables, names, people)
+    return scores
+
+
+class _Cells(NamedTuple):
+    """Cells of one speaker of A and B and one of X: category codes, errors and triplets (m,)."""
+
+    a: np.ndarray
+    b: np.ndarray
+    speaker: int
+    speaker_x: int
+    error: np.ndarray
+    n_triplets: np.ndarray
+
+
+class _Vectors:
+    """Pooled vectors; as far apart as their cosine is small."""
+
+    def __init__(self, items: Any, device: torch.device) -> None:
+        self.unit = unit_rows(items, "items", device)
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    def distances(self, rows: np.ndarray, columns: np.ndarray) -> torch.Tensor:
+        import torch
+
+        r, c = (torch.from_numpy(v).to(self.unit.device) for v in (rows, columns))
+        rounding = 2.0**-20 if self.unit.dtype == torch.float32 else 2.0**-40
+        return (self.unit[r] @ self.unit[c].T).div_(-rounding).round_()
+
+
+def _source(items: Any, device: torch.device, batch_bytes: int) -> _Vectors | Sequences:
+    if len(items) == 0:
+        raise ValueError("items is empty: check the split that made it.")
+    shape = as_numpy(items[0]).shape if isinstance(items, (list, tuple)) else items.shape[1:]
+    if len(shape) == 2:
+        return Sequences(items, "items", device, batch_bytes)
+    return _Vectors(items, device)
+
+
+def _draw(
+    category: np.ndarray, speaker: np.ndarray, max_items: int | None, random_state: Any
+) -> np.ndarray:
+    """Give the items (m,) that take part: at most `max_items` of a speaker and category."""
+    n = len(category)
+    if max_items is None:
+        return np.arange(n)
+    order = generator(random_state).permutation(n)
+    order = order[np.lexsort((category[order], speaker[order]))]
+    new = np.diff(speaker[order], prepend=-1).astype(bool)
+    new |= np.diff(category[order], prepend=-1).astype(bool)
+    start = np.maximum.accumulate(np.where(new, np.arange(n), 0))
+    return np.sort(order[np.arange(n) - start < max_items])
+
+
+def _cells(
+    source: _Vectors | Sequences,
+    category: np.ndarray,
+    groups: list[np.ndarray],
+    mode: str,
+    batch_bytes: int,
+) -> Iterator[_Cells]:
+    people = range(len(groups))
+    pairs = permutations(people, 2) if mode == "across" else ((s, s) for s in people)
+    for s, t in pairs:
+        same = s == t
+        local, code = np.unique(category[groups[s]], return_inverse=True)
+        n_a = np.bincount(code) - same
+        # items of X that have an A
+        X = groups[t][np.isin(category[groups[t]], local[n_a > 0])]
+        if len(X) == 0 or len(local) < 2:
+            continue
+        code_x = np.searchsorted(local, category[X])
+        errors = _errors(source, groups[s], code, X, code_x, same, batch_bytes)
+        n_x = np.bincount(code_x, minlength=len(local))
+        triplets = (n_x * n_a)[:, None] * np.bincount(code)
+        a, b = np.nonzero((triplets > 0) & ~np.eye(len(local), dtype=bool))
+        yield _Cells(local[a], local[b], s, t, errors[a, b] / triplets[a, b], triplets[a, b])
+
+
+def _errors(
+    source: _Vectors | Sequences,
+    pool: np.ndarray,
+    code: np.ndarray,
+    X: np.ndarray,
+    code_x: np.ndarray,
+    same: bool,
+    batch_bytes: int,
+) -> np.ndarray:
+    """Count the wrong triplets (k, k) of categories a and b, ties as halves.
+
+    `pool` (n,) are the items A and B are taken from, `X` (m,) the others; `code` and `code_x`
+    their categories from 0 to k - 1.
+    """
+    import torch
+
+    k, sizes = code.max() + 1, np.bincount(code)
+    # where in the pool the items of each category are, and nowhere (-1) after the last of them
+    place = np.full((k, sizes.max()), -1)
+    by_code = np.argsort(code, kind="stable")
+    first = np.cumsum(sizes) - sizes
+    place[code[by_code], np.arange(len(pool)) - first[code[by_code]]] = by_code
+    # distances, two counts of 8 bytes and their mean; the candidates for A and their order
+    row_bytes = 40 * len(pool) + 32 * (place.shape[1] + k)
+    step = max(1, batch_bytes // row_bytes)
+    errors = np.zeros((k, k))
+    for start in range(0, len(X), step):
+        rows = slice(start, start + step)
+        D = source.distances(X[rows], pool)
+        where = place[code_x[rows]]
+        gone = where < 0
+        if same:
+            gone |= pool[where] == X[rows, None]
+        near = D.gather(1, torch.from_numpy(np.maximum(where, 0)).to(D.device))
+        # what is no A is never further than a B
+        near = near.masked_fill_(torch.from_numpy(gone).to(D.device), -torch.inf).sort(dim=1)[0]
+        not_further = torch.searchsorted(near, D, right=True)
+        not_further += torch.searchsorted(near, D)
+        wrong = near.shape[1] - not_further.to(D.dtype) / 2
+        columns = torch.from_numpy(code).to(D.device)
+        by_b = wrong.new_zeros(len(wrong), k).index_add_(1, columns, wrong).cpu().double().numpy()
+        np.add.at(errors, code_x[rows], by_b)
+    return errors
+
+
+def _table(tables: list[_Cells], names: np.ndarray, people: np.ndarray) -> Any:
+    import pandas as pd
+
+    parts = [
+        pd.DataFrame(
+            {
+                "category_a": names[cells.a],
+                "category_b": names[cells.b],
+                "speaker": people[cells.speaker],
+                "speaker_x": people[cells.speaker_x],
+                "error": cells.error,
+                "n_triplets": cells.n_triplets,
+            }
+        )
+        for cells in tables
+    ]
+    return pd.concat(parts, ignore_index=True)

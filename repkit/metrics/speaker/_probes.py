@@ -1,0 +1,210 @@
+"""Probes for words and speakers: what simple classifiers read in frozen vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._arrays import as_numpy, feature_matrix, label_vector, resolve_device, same_width
+from .._logistic import SoftmaxRegression
+from ..disentanglement._checks import generator
+from ..probes import _classes
+from ._mlp import MLPs
+from ._pooling import mean_std
+
+
+def probe_report(
+    X_train: Any,
+    y_train: Any,
+    X_test: Any,
+    y_test: Any,
+    *,
+    C: float = 1.0,
+    n_hidden: int = 128,
+    n_epochs: int = 60,
+    random_state: Any = 0,
+    device: Any = "auto",
+) -> dict[str, float]:
+    """Score a linear and an MLP probe, beside chance and the same probes on random labels.
+
+    The MLP is the honest one: an adversary or an erasure often hides a label from linear probes
+    alone.
+
+    Parameters
+    ----------
+    X_train, X_test : array of shape (n_samples, ...)
+        Frozen vectors; both probes standardise them by the training rows.
+    y_train, y_test : array of shape (n_samples,)
+        Words or speakers; every class of `y_test` must be in `y_train`.
+    C : float, default=1.0
+        Inverse strength of the linear probe's penalty, as in :func:`linear_probe`.
+    n_hidden, n_epochs : int, default=128, 60
+        Hidden units and passes over the training rows (at least 500 steps) of the MLP.
+    random_state : int, RandomState, Generator or None, default=0
+        First weights, the order of the rows, and the random labels.
+    device : str or torch.device, default="auto"
+        Where the probes are fitted; "auto" takes cuda, mps or cpu, the first there is.
+
+    Returns
+    -------
+    scores : dict of str to float
+        ``linear`` and ``mlp``, accuracies on the test rows; ``chance``, the share of the most
+        frequent test label, which is what the best constant answer gets; ``linear_random`` and
+        ``mlp_random``, accuracies after the training labels were shuffled: near chance, or the
+        test is not a fair one.
+
+    Raises
+    ------
+    ValueError
+        On NaN, shapes that do not match, one class, or test classes unseen in training.
+    """
+    X_train, X_test = _vectors(X_train, X_test, ("X_train", "X_test"))
+    y_train = label_vector(y_train, "y_train", len(X_train))
+    y_test = label_vector(y_test, "y_test", len(X_test))
+    _classes(y_train, y_test)
+    rng = generator(random_state)
+    labels = [y_train, rng.permutation(y_train)]
+    probes = Probes(C, n_hidden, n_epochs, rng, device).fit(X_train, labels)
+    true, shuffled = (
+        {k: float(np.mean(p == y_test)) for k, p in found.items()}
+        for found in probes.predict(X_test)
+    )
+    scores = {**true, "chance": majority_share(y_test)}
+    return scores | {f"{kind}_random": value for kind, value in shuffled.items()}
+
+
+def swap_test(
+    converted: Any,
+    target_speakers: Any,
+    words: Any,
+    real: Any,
+    real_speakers: Any,
+    real_words: Any,
+    *,
+    source_speakers: Any = None,
+    C: float = 1.0,
+    n_hidden: int = 128,
+    n_epochs: int = 60,
+    random_state: Any = 0,
+    device: Any = "auto",
+) -> dict[str, float]:
+    """Ask probes that know real utterances alone who speaks in converted ones, and which word.
+
+    Words of one utterance were decoded with the speaker of another. A good conversion is heard as
+    the target speaker and still as the word; one that ignores the speaker as the source.
+
+    Parameters
+    ----------
+    converted : array of shape (n, d), or sequence of n arrays of shape (T_i, d)
+        Vectors of the converted utterances, or their frames, of which :func:`mean_std` is taken.
+    target_speakers, words : array of shape (n,)
+        Whose voice was asked for, and what is said.
+    real : array of shape (m, d), or sequence of m arrays of shape (T_i, d)
+        Real utterances to train the probes on, vectors or frames as `converted`. They must not be
+        those that were converted.
+    real_speakers, real_words : array of shape (m,)
+        Their labels.
+    source_speakers : array of shape (n,), optional
+        Who said the utterances that were converted.
+    C, n_hidden, n_epochs, random_state, device
+        As in :func:`probe_report`.
+
+    Returns
+    -------
+    scores : dict of str to float
+        ``speaker_linear``, ``speaker_mlp``: share heard as the target speaker; ``word_linear``,
+        ``word_mlp``: share heard as the word; ``speaker_chance``, ``word_chance`` as in
+        :func:`probe_report`; with `source_speakers` also ``source_linear`` and ``source_mlp``,
+        share heard as the source speaker.
+
+    Raises
+    ------
+    ValueError
+        On NaN, shapes that do not match, or labels unknown to the real utterances.
+    """
+    X, X_real = _pooled(converted, "converted"), _pooled(real, "real")
+    X_real, X = _vectors(X_real, X, ("real", "converted"))
+    asked = {"speaker": (target_speakers, "target_speakers"), "word": (words, "words")}
+    if source_speakers is not None:
+        asked["source"] = (source_speakers, "source_speakers")
+    answers = {kind: label_vector(y, name, len(X)) for kind, (y, name) in asked.items()}
+    labels = [
+        label_vector(real_speakers, "real_speakers", len(X_real)),
+        label_vector(real_words, "real_words", len(X_real)),
+    ]
+    for kind, y in answers.items():
+        _known(y, asked[kind][1], labels[kind == "word"])
+    probes = Probes(C, n_hidden, n_epochs, generator(random_state), device).fit(X_real, labels)
+    heard = probes.predict(X)
+    scores = {}
+    for kind, y in answers.items():
+        for probe, predicted in heard[kind == "word"].items():
+            scores[f"{kind}_{probe}"] = float(np.mean(predicted == y))
+    for kind in ("speaker", "word"):
+        scores[f"{kind}_chance"] = majority_share(answers[kind])
+    return scores
+
+
+class Probes:
+    """A linear and an MLP probe for each of several label vectors of the same rows."""
+
+    def __init__(
+        self, C: float, n_hidden: int, n_epochs: int, rng: np.random.Generator, device: Any
+    ) -> None:
+        if not C > 0:
+            raise ValueError(f"C={C!r}; wanted a positive number, such as 1.0.")
+        if n_hidden < 1 or n_epochs < 1:
+            raise ValueError(f"n_hidden={n_hidden} and n_epochs={n_epochs} must be at least 1.")
+        self.C, self.device = C, resolve_device(device)
+        self.mlp = MLPs(n_hidden, n_epochs, rng, self.device)
+
+    def fit(self, X: np.ndarray, labels: Sequence[np.ndarray]) -> Probes:
+        """Fit rows (n, d) and label vectors (n,)."""
+        pairs = [np.unique(y, return_inverse=True) for y in labels]
+        self.classes_, codes = zip(*pairs, strict=True)
+        self.linear_ = [
+            SoftmaxRegression(self.C, 1000, device=self.device).fit(X, y, len(classes), "X_train")
+            for classes, y in pairs
+        ]
+        self.mlp.fit(X, codes)
+        return self
+
+    def predict(self, X: np.ndarray) -> list[dict[str, np.ndarray]]:
+        """Give for each label vector the labels (m,) that both probes predict."""
+        found = []
+        for classes, linear, mlp in zip(
+            self.classes_, self.linear_, self.mlp.predict(X), strict=True
+        ):
+            nothing = np.zeros(len(X), dtype=int)
+            code = linear.scores(X, nothing, "X_test")[0]
+            found.append({"linear": classes[code], "mlp": classes[mlp]})
+        return found
+
+
+def majority_share(y: np.ndarray) -> float:
+    """Give the share of the most frequent label, which the best constant answer gets right."""
+    return float(np.unique(y, return_counts=True)[1].max() / len(y))
+
+
+def _vectors(X_train: Any, X_test: Any, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    train, test = feature_matrix(X_train, names[0]), feature_matrix(X_test, names[1])
+    same_width(train, test, names)
+    return train, test
+
+
+def _pooled(X: Any, name: str) -> Any:
+    if len(X) and isinstance(X, (list, tuple)) and as_numpy(X[0]).ndim == 2:
+        return mean_std(X)
+    return X
+
+
+def _known(y: np.ndarray, name: str, real: np.ndarray) -> None:
+    classes = np.unique(real)
+    unknown = np.setdiff1d(y, classes)
+    if len(classes) < 2 or len(unknown):
+        raise ValueError(
+            f"{name} holds labels that no real utterance has: {unknown[:5].tolist()}; the real "
+            f"ones have {len(classes)}, and at least 2 are needed: add real utterances."
+        )

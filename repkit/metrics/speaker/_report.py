@@ -1,0 +1,179 @@
+"""One table of what two vectors of an utterance say of the word and of the speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._arrays import feature_matrix, label_vector
+from ..disentanglement._checks import generator
+from ._abx import abx_error
+from ._pooling import check_mask
+from ._probes import Probes, majority_share
+from ._same_different import same_different
+from ._verification import speaker_eer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = [
+    "word_linear",
+    "word_mlp",
+    "speaker_linear",
+    "speaker_mlp",
+    "eer",
+    "abx_within",
+    "abx_across",
+    "ap",
+    "ap_across",
+]
+
+
+def disentanglement_report(
+    phonetic: Any,
+    speaker_vectors: Any,
+    words: Any,
+    speakers: Any,
+    test: Any,
+    *,
+    baselines: Mapping[str, Any] | None = None,
+    random_state: Any = 0,
+    device: Any = "auto",
+    batch_bytes: int = 2**28,
+) -> pd.DataFrame:
+    """Measure how well the word and the speaker of utterances are told apart, in one table.
+
+    Probes learn from the training utterances; every number is of the test utterances.
+
+    Parameters
+    ----------
+    phonetic, speaker_vectors : array of shape (n, p) and (n, s)
+        Vectors of all utterances, training and test.
+    words, speakers : array of shape (n,)
+        What is said, and by whom.
+    test : bool array of shape (n,)
+        True for the test utterances.
+    baselines : mapping of str to array of shape (n, d), optional
+        Further vectors of the same utterances, such as those of :func:`mean_std` and
+        :func:`resampled_pca`.
+    random_state : int, RandomState, Generator or None, default=0
+        For the probes and the random labels.
+    device, batch_bytes
+        As in :func:`speaker_eer`.
+
+    Returns
+    -------
+    report : DataFrame
+        Rows ``phonetic``, ``speaker`` and the baselines; ``chance``; and ``random labels``, the
+        phonetic vectors with words and speakers shuffled, which must be near chance.
+        Columns: accuracy of the probes ``word_linear``, ``word_mlp``, ``speaker_linear``,
+        ``speaker_mlp`` (:func:`probe_report`); ``eer`` (:func:`speaker_eer`); ``abx_within``,
+        ``abx_across`` (:func:`abx_error` of words, pooled vectors); ``ap``, ``ap_across``
+        (:func:`same_different` of words). NaN where the utterances do not define it: probes of
+        speakers unseen in training, anything across speakers with one speaker.
+
+    Raises
+    ------
+    ValueError
+        On NaN, shapes that do not match, a bad mask, or a baseline named as another row.
+    """
+    import pandas as pd
+
+    vectors = {"phonetic": phonetic, "speaker": speaker_vectors}
+    taken = {*vectors, "chance", "random labels"} & set(baselines or {})
+    if taken:
+        raise ValueError(f"baselines has the names of other rows: {sorted(taken)}; rename them.")
+    matrices = {
+        name: feature_matrix(X, name, min_rows=2)
+        for name, X in {**vectors, **(baselines or {})}.items()
+    }
+    n = len(matrices["phonetic"])
+    for name, X in matrices.items():
+        if len(X) != n:
+            raise ValueError(f"{name} has {len(X)} rows but phonetic {n}: pass one an utterance.")
+    mask = check_mask(test, n)
+    word, speaker = label_vector(words, "words", n), label_vector(speakers, "speakers", n)
+    rng = generator(random_state)
+    seed = int(rng.integers(2**31))
+    order = np.arange(n)
+    for part in (mask, ~mask):
+        order[part] = rng.permutation(order[part])
+
+    settings = {"device": device, "batch_bytes": batch_bytes}
+    rows = {name: _row(X, word, speaker, mask, seed, settings) for name, X in matrices.items()}
+    rows["chance"] = _chance(rows["phonetic"], word[mask], speaker[mask])
+    rows["random labels"] = _row(
+        matrices["phonetic"], word[order], speaker[order], mask, seed, settings
+    )
+    return pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
+
+
+def _row(
+    X: np.ndarray,
+    word: np.ndarray,
+    speaker: np.ndarray,
+    test: np.ndarray,
+    seed: int,
+    settings: dict[str, Any],
+) -> dict[str, float]:
+    row = dict.fromkeys(_COLUMNS, np.nan)
+    labels = {
+        kind: y
+        for kind, y in (("word", word), ("speaker", speaker))
+        if len(np.unique(y[~test])) > 1 and np.isin(y[test], y[~test]).all()
+    }
+    if labels:
+        probes = Probes(1.0, 128, 60, np.random.default_rng(seed), settings["device"])
+        probes.fit(X[~test], [y[~test] for y in labels.values()])
+        for (kind, y), found in zip(labels.items(), probes.predict(X[test]), strict=True):
+            row |= {f"{kind}_{probe}": float(np.mean(p == y[test])) for probe, p in found.items()}
+
+    X, word, speaker = X[test], word[test], speaker[test]
+    counts = _table(speaker, word)
+    some = counts > 0
+    several = some.sum(axis=1, keepdims=True) > 1  # speakers with a word and another
+    if len(counts) > 1 and counts.sum(axis=1).max() > 1:
+        row["eer"] = speaker_eer(X, speaker, **settings)
+    if (several & (counts > 1)).any():
+        row["abx_within"] = abx_error(X, word, speaker, **settings)["error"]
+    if (several & some & (some.sum(axis=0) > 1)).any():
+        row["abx_across"] = abx_error(X, word, speaker, mode="across", **settings)["error"]
+    if counts.sum(axis=0).max() > 1:
+        across = (some.sum(axis=0) > 1).any()
+        scores = same_different(X, word, speaker if across else None, **settings)
+        row |= {name: scores[name] for name in ("ap", "ap_across") if name in scores}
+    return row
+
+
+def _chance(row: dict[str, float], word: np.ndarray, speaker: np.ndarray) -> dict[str, float]:
+    """Give what vectors without any information get where the others have a number."""
+    counts = _table(speaker, word)
+    share_word, share_speaker = majority_share(word), majority_share(speaker)
+    n_all, n_same = _pairs(counts.sum()), _pairs(counts.sum(axis=0)).sum()
+    across = n_all - _pairs(counts.sum(axis=1)).sum()
+    chance = {
+        "word_linear": share_word,
+        "word_mlp": share_word,
+        "speaker_linear": share_speaker,
+        "speaker_mlp": share_speaker,
+        "eer": 0.5,
+        "abx_within": 0.5,
+        "abx_across": 0.5,
+        "ap": n_same / n_all,
+        "ap_across": (n_same - _pairs(counts).sum()) / max(across, 1),
+    }
+    return {name: np.nan if np.isnan(row[name]) else value for name, value in chance.items()}
+
+
+def _table(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Count how often each pair of labels occurs, (n_rows, n_columns)."""
+    r, c = (np.unique(y, return_inverse=True)[1] for y in (rows, columns))
+    counts = np.zeros((r.max() + 1, c.max() + 1), dtype=np.int64)
+    np.add.at(counts, (r, c), 1)
+    return counts
+
+
+def _pairs(n: Any) -> Any:
+    return n * (n - 1) // 2

@@ -1,0 +1,82 @@
+"""The same-different task: are two utterances of one word closer than those of two?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._arrays import label_vector, resolve_device
+from ._pairs import rank_pairs, unit_rows
+
+
+def same_different(
+    vectors: Any,
+    categories: Any,
+    speakers: Any = None,
+    *,
+    device: Any = "auto",
+    batch_bytes: int = 2**28,
+) -> dict[str, float]:
+    """Give the average precision of "same category" over all pairs sorted by cosine.
+
+    The same-different task of Carlin et al. (Interspeech 2011): every pair of utterances is a
+    query, and those of one word should come first. Pairs of two speakers alone tell whether the
+    word or the voice brings vectors together. Chance is the share of same pairs.
+
+    Parameters
+    ----------
+    vectors : array of shape (n, d)
+        One vector for each utterance.
+    categories : array of shape (n,)
+        The word (or phone) of each.
+    speakers : array of shape (n,), optional
+        Who said it; needed for the numbers across speakers.
+    device, batch_bytes
+        As in :func:`speaker_eer`.
+
+    Returns
+    -------
+    scores : dict of str to float
+        ``ap`` over all pairs and ``chance``; with `speakers` also ``ap_across`` over the pairs of
+        two speakers and its ``chance_across``. Pairs of equal cosine share one threshold, as in
+        scikit-learn's ``average_precision_score``.
+
+    Raises
+    ------
+    ValueError
+        On NaN, shapes that do not match, or when no pair (of two speakers) has one category.
+    """
+    unit = unit_rows(vectors, "vectors", resolve_device(device))
+    labels = [label_vector(categories, "categories", len(unit))]
+    if speakers is not None:
+        labels.append(label_vector(speakers, "speakers", len(unit)))
+    counts = rank_pairs(unit, labels, batch_bytes)
+    # bit 0: same category; bit 1: same speaker
+    different, same = counts.reshape(-1, 2, counts.shape[1]).sum(axis=0)
+    if not same.any():
+        raise ValueError(
+            "categories holds no two utterances of one category: pass at least 2 of some category."
+        )
+    scores = {"ap": average_precision(same, different), "chance": _share(same, different)}
+    if speakers is not None:
+        if not counts[1].any():
+            raise ValueError(
+                "speakers holds no pair of two speakers in one category: pass utterances of one "
+                "category by at least 2 speakers, or speakers=None."
+            )
+        scores["ap_across"] = average_precision(counts[1], counts[0])
+        scores["chance_across"] = _share(counts[1], counts[0])
+    return scores
+
+
+def average_precision(same: np.ndarray, different: np.ndarray) -> float:
+    """Give the average precision of counts (m,) of both kinds of pairs, greatest score first."""
+    hits = np.cumsum(same)
+    # where nothing has come yet there is no precision, and no weight either
+    precision = hits / np.maximum(hits + np.cumsum(different), 1)
+    return float(precision @ (same / hits[-1]))
+
+
+def _share(same: np.ndarray, different: np.ndarray) -> float:
+    return float(same.sum() / (same.sum() + different.sum()))
