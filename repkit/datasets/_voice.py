@@ -14,7 +14,10 @@ CONTROL = 0.005  # seconds from one set of formants to the next
 
 
 def glottal_pulses(f0: Array, open_quotient: Array, sample_rate: int) -> Array:
-    """Airflow (n, T): half waves of sin², open for a share of each period.
+    """Airflow (n, T), open for a share of each period: the pulses of KLGLOTT88.
+
+    ``t² (1 - t)`` opens slowly and closes at once (Klatt and Klatt, JASA 1990), which leaves the
+    higher formants something to filter.
 
     Parameters
     ----------
@@ -23,12 +26,13 @@ def glottal_pulses(f0: Array, open_quotient: Array, sample_rate: int) -> Array:
     open_quotient : ndarray of shape (n, 1)
     """
     phase = np.cumsum(f0, axis=1) / sample_rate % 1.0
-    return np.where(phase < open_quotient, np.sin(np.pi * phase / open_quotient) ** 2, 0.0)
+    t = np.minimum(phase / open_quotient, 1.0)
+    return 27 / 4 * t**2 * (1 - t)
 
 
 def one_pole(x: Array, pole: Array) -> Array:
     """Lowpass ``y[t] = (1 - pole) x[t] + pole y[t - 1]``, `pole` of shape (n, 1)."""
-    rows, state = np.ascontiguousarray(x.T), np.zeros(len(x))
+    rows, state = np.array(x.T, order="C"), np.zeros(len(x))
     a = pole[:, 0]
     for row in rows:
         state *= a
@@ -49,7 +53,7 @@ def resonate(x: Array, frequencies: Array, bandwidths: Array, sample_rate: int) 
         In Hz.
     """
     a, b, c = _coefficients(frequencies, bandwidths, sample_rate)
-    rows = np.ascontiguousarray(x.T)
+    rows = np.array(x.T, order="C")
     last, before = np.zeros((2, *frequencies.shape[1:]))
     new, scratch = np.empty_like(last), np.empty_like(last)
     hop = round(CONTROL * sample_rate)

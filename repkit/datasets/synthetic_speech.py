@@ -162,7 +162,7 @@ def _speakers(rng: np.random.Generator, n: int, spread: float) -> dict[str, Arra
         "vtl": np.exp(
             size.mean() + spread * (size[female] - size.mean() + 0.035 * rng.standard_normal(n))
         ),
-        "tilt": between(0.80, 0.97),
+        "tilt": between(0.20, 0.80),
         "open_quotient": between(0.45, 0.75),
         "jitter": between(0.003, 0.015),
         "breathiness": between(0.01, 0.08),

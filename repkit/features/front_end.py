@@ -126,8 +126,10 @@ class FrontEnd:
             return_complex=True,
         )
         power = spectrum.real.square() + spectrum.imag.square()
-        frames = torch.log(power.transpose(1, 2) @ tools.filters + FLOOR)
-        return frames if self.kind == "logmel" else frames @ tools.dct
+        # Sums in float64: in float32 the order of the terms, which depends on the shape of the
+        # batch, would show in the last digits, and in more of them after normalisation.
+        frames = torch.log(power.transpose(1, 2).to(tools.filters.dtype) @ tools.filters + FLOOR)
+        return (frames if self.kind == "logmel" else frames @ tools.dct).float()
 
 
 class _Tools(NamedTuple):
@@ -140,10 +142,13 @@ class _Tools(NamedTuple):
 def _tools(front_end: FrontEnd, device: torch.device) -> _Tools:
     from torchaudio.functional import create_dct
 
+    exact = torch.float32 if device.type == "mps" else torch.float64
+    filters = mel_filters(front_end.sample_rate, front_end.n_fft, front_end.n_mels)
+    dct = create_dct(min(front_end.n_mfcc, front_end.n_mels), front_end.n_mels, "ortho")
     return _Tools(
         torch.hann_window(front_end.win_length, device=device),
-        mel_filters(front_end.sample_rate, front_end.n_fft, front_end.n_mels).to(device),
-        create_dct(min(front_end.n_mfcc, front_end.n_mels), front_end.n_mels, "ortho").to(device),
+        filters.to(device, exact),
+        dct.to(device, exact),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import audio
 
-# A peak-normalised recording has one sample at full scale, a clipped one has many.
+# A peak-normalised recording touches full scale, a clipped one stays there.
 FULL_SCALE, CLIPPED_SHARE = 0.999, 0.01
 
 
@@ -84,10 +84,10 @@ class Utterances:
 
     @property
     def clipped(self) -> dict[int, float]:
-        """Utterances read so far that look clipped: index to the share of samples at full scale.
+        """Utterances read so far that look clipped: index to their share of clipped samples.
 
         They are used as they are. Listed are those within [-1, 1] of which at least 1 % of the
-        samples, and at least 3, reach 0.999.
+        samples, and at least 3, reach 0.999 and equal the sample before.
         """
         return dict(sorted(self._clipped.items()))
 
@@ -136,7 +136,8 @@ class Utterances:
             if not np.isfinite(top):
                 bad = total + int(np.argmin(np.isfinite(block)))
                 raise AudioError(i, self.name(i), f"it contains NaN or inf (first at sample {bad})")
-            full += int((high >= FULL_SCALE).sum()) if top >= FULL_SCALE else 0
+            if FULL_SCALE <= top <= 1:
+                full += int(((high[1:] >= FULL_SCALE) & (block[1:] == block[:-1])).sum())
             total, peak = total + len(block), max(peak, top)
             yield block
         if total == 0:
