@@ -15,9 +15,9 @@ from .front_end import FrontEnd
 from .resampling import resample, resample_blocks, resampled_length, windows
 from .utterances import AudioError, Skipped, Utterances
 
-# Samples in a batch, padding included, and in a block of a longer recording: at 16 kHz a minute,
-# some 40 MB with its spectrum.
-BLOCK = 2**20
+# Samples in a batch, padding included, and in a block of a longer recording: half a minute at
+# 16 kHz.
+BLOCK = 2**19
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def stream(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield ``(index, frames)`` of the usable utterances, as `extract`, in the order of length.
 
-    Waveforms of about a minute are in memory at a time, whatever the corpus or the length of a
-    recording; and the frames of one batch.
+    Half a minute of sound (at 16 kHz) is in memory at a time, whatever the size of the corpus or
+    the length of a recording, and the frames of one batch: below 150 MB beside them.
     """
     device, any_usable = torch.device(device), False
     for batch in _batches(utterances, front_end):
@@ -197,13 +197,18 @@ def _long(utterances: Utterances, i: int, front_end: FrontEnd, device: torch.dev
     rate, hop = utterances.length(i)[1], front_end.hop_length
     blocks = (torch.from_numpy(np.array(b)).to(device) for b in utterances.blocks(i, BLOCK))
     signal = resample_blocks(blocks, rate, front_end.sample_rate, BLOCK)
-    parts: list[Tensor] = []
+    expected = 1 + resampled_length(utterances.length(i)[0], rate, front_end.sample_rate) // hop
+    # Written in place: many small results between large blocks would keep the heap from shrinking.
+    frames = torch.empty(expected, front_end.n_static, device=device)
+    first = 0
     for window, fresh in windows(signal, max(1, BLOCK // hop) * hop, front_end.n_fft // 2):
-        # The frame centred just behind the piece is the next one's first; the last has no next.
-        if parts:
-            parts[-1] = parts[-1][:-1]
-        parts.append(front_end.static(window[None])[0][: 1 + fresh // hop])
-    return torch.cat(parts)
+        # The last frame, centred just behind the piece, is overwritten by the next one's first.
+        new = front_end.static(window[None])[0][: 1 + fresh // hop]
+        if first + len(new) > len(frames):  # the header's number was an estimate
+            frames = torch.cat([frames, frames.new_empty(len(frames) + len(new), frames.shape[1])])
+        frames[first : first + len(new)] = new
+        first, end = first + fresh // hop, first + len(new)
+    return frames[:end]
 
 
 def _finished(

@@ -55,6 +55,14 @@ def test_number_of_frames(waves):
             assert shape == (-(-(1 + len(x) // 160) // stack), 40 * stack)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int32, np.int64, np.uint8])
+def test_tables_are_very_short_waveforms(dtype):
+    X = np.random.default_rng(0).uniform(1, 20, size=(20, 3)).astype(dtype)
+    got = extract(as_utterances(X), FrontEnd(deltas=True)).frames
+    assert [x.shape for x in got] == [(1, 120)] * 20
+    assert all(np.isfinite(x).all() for x in got)
+
+
 def test_deltas_are_slopes():
     from repkit.features.frames import with_deltas
 
