@@ -282,6 +282,7 @@ def test_fsdd_from_the_public_archive(folders, monkeypatch, serve):
 
 def test_fsdd_archive_gives_the_types_of_the_packed_form(real_data, tmp_path):
     packed = speech._parse_fsdd(real_data / "fsdd" / "fsdd.npz")
+    assert _fetch.digest(packed) == CONTENT["fsdd"]
     chosen = np.flatnonzero(packed["index"] == 0)
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for file in (real_data / "fsdd" / "wav").glob("*.wav"):
