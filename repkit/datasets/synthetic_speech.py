@@ -150,7 +150,8 @@ def _speakers(rng: np.random.Generator, n: int, spread: float) -> dict[str, Arra
 
     def between(low: float, high: float) -> Array:
         values = spread * (high - low) * (rng.random(n) - 0.5) + (low + high) / 2
-        return np.clip(values, 0.5 * low, min(2 * high, (1 + high) / 2))
+        # A spread above 1 leaves the range, but not what is possible: poles and quotients below 1.
+        return np.clip(values, low / 2, 2 * high if high > 1 else min(2 * high, 0.95))
 
     # Means and deviations of the logarithm; both sexes meet in between.
     pitch = np.log([118.0, 205.0])

@@ -141,6 +141,26 @@ def test_speaker_is_in_the_spread():
     assert accuracy[2] > 0.9
 
 
+def test_factors_fill_their_ranges():
+    for spread in (1, 5):
+        factors = make_speech(200, 1, 1, speaker_spread=spread, random_state=0).factors
+        for name, low, high in (
+            ("tilt", 0.2, 0.8),
+            ("open_quotient", 0.45, 0.75),
+            ("jitter", 0.003, 0.015),
+            ("breathiness", 0.01, 0.08),
+            ("bandwidth", 0.8, 1.3),
+        ):
+            if spread == 1:
+                edge = 0.05 * (high - low)
+                assert low <= factors[name].min() < low + edge, name
+                assert high - edge < factors[name].max() <= high, name
+            else:
+                assert 0 < factors[name].min() < low, name
+                assert high < factors[name].max(), name
+        assert (factors[["tilt", "open_quotient"]] < 1).all(axis=None)
+
+
 def test_one_voice_without_spread():
     made = make_speech(4, 2, 2, speaker_spread=0, token_noise=0, random_state=0)
     assert (made.factors.nunique() == 1).drop("duration").all()
