@@ -9,7 +9,9 @@ from .amazon import AMAZON_DOMAINS, load_amazon_reviews
 from .digits import load_mnist, load_mnist_m, load_usps, make_mnist_m
 from .domains import load_digits_domains, make_domains
 from .office import OFFICE_DOMAINS, load_office_caltech
+from .speech import load_fsdd, load_speech_folder
 from .sprites import Sprites, make_sprites
+from .synthetic_speech import make_speech
 
 __all__ = [
     "AMAZON_DOMAINS",
@@ -19,11 +21,14 @@ __all__ = [
     "Sprites",
     "load_amazon_reviews",
     "load_digits_domains",
+    "load_fsdd",
     "load_mnist",
     "load_mnist_m",
     "load_office_caltech",
+    "load_speech_folder",
     "load_usps",
     "make_domains",
     "make_mnist_m",
+    "make_speech",
     "make_sprites",
 ]

@@ -121,6 +121,11 @@ def _office(file: str) -> tuple[Source, ...]:
     )
 
 
+_FSDD = (
+    "https://github.com/Jakobovski/free-spoken-digit-dataset/archive"
+    "/26eb9aaf76e81b692f806f9140c2d2777410d7a1.zip"
+)
+
 SOURCES: dict[str, tuple[Source, ...]] = {
     "mnist": (
         Source(
@@ -154,6 +159,14 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     ),
     **{f"amazon_reviews/{part}": _amazon(part, packed) for part, (packed, _) in _AMAZON.items()},
     **{f"office_caltech/{domain}": _office(file) for domain, (file, _) in _OFFICE.items()},
+    "fsdd": (
+        Source(
+            "fsdd/fsdd.npz",
+            ("sha256:5994afbf8aaade8e50fd425e3acb8bd5ed375acfa760fb17e7294f75a94103de",),
+        ),
+        # An archive made on demand: its content is checked, not its bytes.
+        Source("fsdd/free-spoken-digit-dataset.zip", (), _FSDD),
+    ),
 }
 
 # What a user can do about data that nobody publishes.
@@ -170,4 +183,5 @@ NOTES: dict[str, str] = {
 CONTENT: dict[str, str] = {
     **{f"amazon_reviews/{part}": content for part, (_, content) in _AMAZON.items()},
     **{f"office_caltech/{domain}": content for domain, (_, content) in _OFFICE.items()},
+    "fsdd": "ef76e95cad0b7bd08ce79016ed7c2c2582edcd555a0c1c3ebd8d726fee76c43e",
 }

@@ -1,0 +1,171 @@
+"""Spoken words: made by a small synthesiser, the Free Spoken Digit Dataset, and one's own files."""
+
+from __future__ import annotations
+
+import io
+import re
+import wave
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from ._fetch import Arrays, read
+
+_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"}
+
+
+def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
+    """Load the Free Spoken Digit Dataset (Jackson et al.): 6 men, 10 digits, 50 takes of each.
+
+    Parameters
+    ----------
+    subset : {"all", "train", "test"}, default="all"
+        The test part is the first takes of every speaker and digit.
+    test_takes : int, default=10
+        How many: 10 leaves 2400 recordings for training and 600 for the test. The authors' own
+        split takes 5.
+
+    Returns
+    -------
+    Bunch
+        ``data``, a list of float32 waveforms (T,) in [-1, 1), 0.14 to 2.28 s long;
+        ``digit``, ``speaker`` and ``take``, int64 (n,), take 0 to 49; ``speaker_names``, a tuple
+        of 6; ``sample_rate``, 8000 Hz. Ordered by speaker, digit and take.
+
+    Raises
+    ------
+    ValueError
+        An unknown `subset`, or `test_takes` not between 1 and 49.
+    FileNotFoundError
+        Neither found below ``REPKIT_DATA`` or in the cache, nor to be downloaded.
+    OSError
+        A file was found that is not the expected one.
+
+    Notes
+    -----
+    Downloaded, where needed, from its repository on GitHub, at one commit (CC BY-SA 4.0).
+    """
+    if subset not in ("all", "train", "test"):
+        raise ValueError(f"subset={subset!r}: wanted 'all', 'train' or 'test'")
+    if not 1 <= test_takes <= 49:
+        raise ValueError(f"test_takes={test_takes!r}: wanted 1 to 49 of the 50 takes")
+    data = read("fsdd", _parse_fsdd)
+    take = data["index"].astype(np.int64)
+    rows = np.flatnonzero((subset == "all") | ((take < test_takes) == (subset == "test")))
+    start, end = data["offsets"][:-1], data["offsets"][1:]
+    scaled = data["samples"].astype(np.float32) / np.float32(2**15)
+    return Bunch(
+        data=[scaled[start[i] : end[i]].copy() for i in rows],
+        digit=data["digit"][rows].astype(np.int64),
+        speaker=data["speaker"][rows].astype(np.int64),
+        take=take[rows],
+        speaker_names=tuple(data["speaker_names"].tolist()),
+        sample_rate=8000,
+    )
+
+
+def _parse_fsdd(path: Path) -> Arrays:
+    names = ("samples", "offsets", "digit", "speaker", "index", "speaker_names")
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as packed:
+            return {name: packed[name] for name in names}
+    found = []
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            match = re.search(r"/recordings/(\d)_([a-z]+)_(\d+)\.wav$", member)
+            if match:
+                digit, speaker, take = match.groups()
+                found.append(((speaker, int(digit), int(take)), archive.read(member)))
+    found.sort(key=lambda item: item[0])
+    samples = [_pcm16(raw) for _, raw in found]
+    speakers, digits, takes = zip(*(key for key, _ in found), strict=True)
+    speaker_names, speaker = np.unique(speakers, return_inverse=True)
+    return {
+        "samples": np.concatenate(samples),
+        "offsets": np.cumsum([0, *map(len, samples)], dtype=np.int64),
+        "digit": np.array(digits, np.uint8),
+        "speaker": speaker.astype(np.uint8),
+        "index": np.array(takes, np.uint8),
+        "speaker_names": speaker_names,
+    }
+
+
+def _pcm16(raw: bytes) -> np.ndarray:
+    with wave.open(io.BytesIO(raw)) as file:
+        form = (file.getnchannels(), file.getsampwidth(), file.getframerate())
+        if form != (1, 2, 8000):
+            raise ValueError(f"a recording has (channels, bytes, Hz) = {form}, not (1, 2, 8000)")
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
+
+
+def load_speech_folder(
+    path: str | Path, speaker: str | re.Pattern[str] | Callable[[Path], Any] = "parent"
+) -> Bunch:
+    """List the audio files below a folder and who speaks in them; no sound is read.
+
+    Parameters
+    ----------
+    path : str or Path
+        Hidden files and folders are left out.
+    speaker : "parent", str, re.Pattern or callable, default="parent"
+        ``"parent"``: the name of the folder a file lies in. Another string or a pattern: a regular
+        expression, searched for in the path below `path` (with forward slashes); the group named
+        ``speaker``, else the first group, else the whole match names the speaker. A callable: is
+        given the full path and returns the name.
+
+    Returns
+    -------
+    Bunch
+        ``data``, a list of paths (str), in the order of their names, as the estimators take it;
+        ``speaker`` int64 (n,), places in ``speaker_names``, a sorted tuple.
+
+    Raises
+    ------
+    NotADirectoryError
+        `path` is no folder.
+    ValueError
+        It holds no audio file; or no speaker can be told for one, which is named.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise NotADirectoryError(f"path={str(path)!r} is not a folder")
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in _SUFFIXES
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.is_file()
+    )
+    if not files:
+        raise ValueError(f"{folder} has no audio file ({', '.join(sorted(_SUFFIXES))})")
+    named = [_speaker_of(file, folder, speaker) for file in files]
+    names, index = np.unique(named, return_inverse=True)
+    return Bunch(
+        data=[str(file) for file in files],
+        speaker=index.astype(np.int64),
+        speaker_names=tuple(names.tolist()),
+    )
+
+
+def _speaker_of(
+    file: Path, folder: Path, speaker: str | re.Pattern[str] | Callable[[Path], Any]
+) -> str:
+    if callable(speaker):
+        name = speaker(file)
+        if name is None or name == "":
+            raise ValueError(f"speaker={speaker!r} gave {name!r} for {file}")
+        return str(name)
+    if speaker == "parent":
+        return file.resolve().parent.name
+    match = re.search(speaker, file.relative_to(folder).as_posix())
+    if match is None:
+        raise ValueError(f"speaker={speaker!r} is not found in the path of {file}")
+    groups = match.groupdict()
+    name = groups.get("speaker") or (match.group(1) if match.re.groups else match.group())
+    if not name:
+        raise ValueError(f"speaker={speaker!r} names nobody in the path of {file}")
+    return name
