@@ -20,6 +20,8 @@ NAMES = (
     "bigan_mnist",
     "infogan_mnist",
     "sprites",
+    "vaegan_mnist",
+    "triplegan_mnist",
     "speed",
 )
 
@@ -47,6 +49,8 @@ def main(names, preset, seeds, device, out, only, redo, threads) -> None:
     bigan_mnist       features and reconstructions of MNIST and of small digits
     infogan_mnist     categories and continuous codes of the same
     sprites           disentanglement of shape, scale, orientation and position
+    vaegan_mnist      samples and reconstructions of VAE-GAN beside those of a VAE
+    triplegan_mnist   digits from 20 to 200 labels
     speed             paired step and fit times; import time
     readme            write the tables of README.md anew from benchmarks/results
     """

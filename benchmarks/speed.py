@@ -12,16 +12,18 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import nn
 
 from benchmarks import loops, peers
 from benchmarks.recipes import digit_net
 from benchmarks.runner import Case
-from repkit import DANN, BiGAN, InfoGAN
+from repkit import DANN, VAEGAN, BiGAN, InfoGAN
 
 ROUNDS = 7
 
@@ -47,7 +49,7 @@ def images(n: int = 1024) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def step_ratio(model: Any, fit: Callable[[Any], Any], loop: loops.Loop, device: str) -> float:
     """Median of ours over theirs: an epoch of the model and as many steps of the loop, in turn."""
     steps = model.steps_per_epoch
-    loop(5)
+    loop(steps)
     ours: list[float] = []
     theirs: list[float] = []
     mark = 0.0
@@ -94,6 +96,31 @@ def gan_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
         model = InfoGAN(**common, recalibrate=False, steps_per_epoch=10)
         loop = loops.infogan(X, 512, device, fused)
     return step_ratio(model, lambda m: m.fit(X), loop, device)
+
+
+def pythae_ratio(kind: str, device: str, precision: str) -> float:
+    """How many times quicker a step of the VAE-GAN is than pythae's on the same networks."""
+    from benchmarks import pythae_loop
+
+    X = images()[0]
+    model = VAEGAN(
+        encoder=kind,
+        generator=kind,
+        discriminator_body=kind,
+        discriminator_norm="batch",
+        precision=precision,
+        device=device,
+        validation_fraction=0.0,
+        max_epochs=1,
+        steps_per_epoch=1,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        networks = clone(model).fit(X).networks_
+    loop = pythae_loop.vaegan(networks, X, model.latent_dim, device)
+    model.set_params(steps_per_epoch=len(X) // 64)
+    return 1.0 / step_ratio(model, lambda m: m.fit(X), loop, device)
 
 
 def synchronize(device: str) -> None:
@@ -175,6 +202,20 @@ def cases(preset: str, device: str) -> list[Case]:
                 lambda seed, f=train: {"times quicker": fit_ratio(f, device, seed)},
             )
         )
+    if find_spec("pythae"):
+        listed += [
+            Case(
+                f"step, {what}, 28 px, batch 64",
+                "VAEGAN",
+                f"{precision}, against pythae's fp32",
+                lambda seed, k=kind, p=precision: {"times quicker": pythae_ratio(k, device, p)},
+            )
+            for kind, what, precision in (
+                ("mlp", "MLP", "fp32"),
+                ("conv", "convolutions", "fp32"),
+                ("conv", "convolutions", "bf16"),
+            )
+        ]
     for statement in ("import repkit", "from repkit import DANN"):
         listed.append(
             Case(
