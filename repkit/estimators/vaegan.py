@@ -62,8 +62,8 @@ class VAEGAN(Autoencoding):
     n_features : int, default=512
         Width of the named networks.
     discriminator_norm : {"spectral", "batch"}, default="spectral"
-        Spectral normalisation of D, or batch norm in its named body: over real, generated and
-        reconstructed samples apart.
+        Spectral normalisation of D, or batch norm in its body: over real and over fake samples
+        apart. A body of your own is left as it is.
     loss : {"logistic", "hinge"}, default="logistic"
         Of the two-way discriminator.
     balance : bool, default=False
@@ -258,7 +258,9 @@ class VAEGAN(Autoencoding):
         spectral = self.discriminator_norm == "spectral"
         body, width = self._body(self.discriminator_body, "discriminator_body", norm=not spectral)
         D = FeatureDiscriminator(body, width, self.n_features, KINDS[self.discriminator])
-        networks["D"] = spectral_norms(D) if named and spectral else D
+        if spectral:
+            spectral_norms(D if named else D.judge)
+        networks["D"] = D
         return networks
 
     def _system(

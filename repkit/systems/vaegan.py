@@ -103,15 +103,17 @@ def vaegan(
         posterior = n.E(x)
         kl = kl_from_standard(posterior)
         z = draw(posterior, b.noise)
-        # One pass of G over both kinds, so that its batch norm knows one population.
-        back, sample = n.G(torch.cat([z, b.z])).chunk(2)
-        (hidden, real), (hidden_back, fake_back), (_, fake) = judged(n.D, x, back, sample)
-        like = similarity(hidden_back, hidden)
+        # One pass of G and of D over both kinds of fakes: batch norm keeps real and fake apart.
+        fakes = n.G(torch.cat([z, b.z]))
+        with cached():  # the spectral norms of weights
+            (hidden, real), (hidden_fakes, judged) = n.D(x), n.D(fakes)
+        fake_back, fake = judged.chunk(2)
+        like = similarity(hidden_fakes[: len(x)], hidden)
         d_real, d_fake, g = costs(real, fake, fake_back)
         gamma = o.gamma / hidden[0].numel()
         e_loss, g_loss = o.beta * b.kl_weight * kl + like, gamma * like + g
         if o.pixel:
-            error = LIKELIHOODS["gaussian"](back, x)
+            error = LIKELIHOODS["gaussian"](fakes[: len(x)], x)
             e_loss = e_loss + o.pixel * error
             g_loss = g_loss + o.pixel / x[0].numel() * error
         d_loss = d_real + d_fake
@@ -146,16 +148,6 @@ def vaegan(
     )
 
 
-def judged(D: nn.Module, *parts: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """(hidden, logits) of each batch, in a pass of its own.
-
-    Batch norm keeps the kinds apart so, and a gradient runs through the rows alone that it is of;
-    the weights' spectral norms are taken once.
-    """
-    with cached():
-        return [D(part) for part in parts]
-
-
 def similarity(found: Tensor, wanted: Tensor) -> Tensor:
     """L_like: half the squared distance of features, a sum over them and a mean over rows.
 
@@ -164,7 +156,8 @@ def similarity(found: Tensor, wanted: Tensor) -> Tensor:
     on average: what the likelihood of the paper assumes.
     """
     found, wanted = found.flatten(1).float(), wanted.flatten(1).float()
-    variance = wanted.detach().var(0).mean().clamp_min(1e-8)
+    fixed = wanted.detach()
+    variance = (fixed - fixed.mean(0)).square().mean().clamp_min(1e-8)
     return 0.5 * (found - wanted).square().sum(1).mean() / variance
 
 
