@@ -283,7 +283,9 @@ def first_gradients(change=lambda nets: None, **options):
 
 @kinds
 @pytest.mark.parametrize(
-    ("term", "moved"), [({"beta": 5.0}, "E"), ({"gamma": 5.0}, "G"), ({"pixel": 5.0}, "EG")], ids=str
+    ("term", "moved"),
+    [({"beta": 5.0}, "E"), ({"gamma": 5.0}, "G"), ({"pixel": 5.0}, "EG")],
+    ids=str,
 )
 def test_a_term_has_a_gradient_in_its_own_networks_alone(options, term, moved):
     without, found = first_gradients(**options), first_gradients(**options, **term)
