@@ -400,7 +400,7 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         latents = self._draw(n, random_state)
         if labels is not None:
             unknown = [label for label in np.unique(labels) if label not in self.classes_]
-            if unknown or len(labels) not in (1, n):
+            if unknown or labels.shape not in ((1,), (n,)):
                 raise ValueError(
                     f"y must be a class or n={n} classes of {self.classes_.tolist()}, not {y!r}"
                 )

@@ -63,12 +63,13 @@ class VAEGAN(Autoencoding):
         Width of the named networks.
     discriminator_norm : {"spectral", "batch"}, default="spectral"
         Spectral normalisation of D, or batch norm in its named body: over real, generated and
-        reconstructed samples apart.
+        reconstructed samples apart. "mlp", of one layer, has none.
     loss : {"logistic", "hinge"}, default="logistic"
         Of the two-way discriminator.
     balance : bool, default=False
         The rule of the authors' code: D stands still while one of its two costs is below .33 nats,
-        G while one is above 1.03. (A loss of 0, so that Adam coasts.)
+        G while one is above 1.03. (A loss of 0, so that Adam coasts.) Of the two-way discriminator:
+        a guess among three costs 1.10, and G would never move.
     r1 : float, default=0.0
         Weight of the gradient penalty of D on data, at every 16th step and 16 times as much.
     augment : callable, optional
@@ -247,6 +248,11 @@ class VAEGAN(Autoencoding):
             raise ValueError("discriminator='three_way' is a softmax: it needs loss='logistic'")
         if self.balance and self.loss != "logistic":
             raise ValueError("balance=True compares costs in nats: it needs loss='logistic'")
+        if self.balance and self.discriminator != "two_way":
+            raise ValueError(
+                "balance=True has the bounds of a two-way discriminator, of which a guess costs "
+                "ln 2: it needs discriminator='two_way'"
+            )
 
     def _networks(self) -> dict[str, nn.Module]:
         features, width = self._features(self.encoder, "encoder")

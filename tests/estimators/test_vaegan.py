@@ -153,6 +153,7 @@ def test_networks_of_the_users_own(digits, tmp_path):
         ({"balance": "yes"}, "balance must be one of"),
         ({"discriminator": "three_way", "loss": "hinge"}, "discriminator='three_way' is a softmax"),
         ({"balance": True, "loss": "hinge"}, "balance=True compares costs in nats"),
+        ({"balance": True, "discriminator": "three_way"}, "it needs discriminator='two_way'"),
     ],
 )
 def test_bad_parameters(digits, options, message):
