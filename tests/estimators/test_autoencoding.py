@@ -62,6 +62,14 @@ def test_the_ratio_is_of_rows_that_were_held_back(short, digits):
     assert short.reconstruction_ratio_ != pytest.approx(of_seen, rel=1e-2)
 
 
+def test_the_ratio_of_an_epoch_is_that_of_the_averaged_weights(short, digits):
+    short.set_params(ema=0.9, steps_per_epoch=20, learning_rate=1e-2).fit(digits[:300])
+    last = short.history_["reconstruction_ratio"].iloc[-1]
+    assert last == pytest.approx(short.reconstruction_ratio_, rel=1e-6)
+    plain = clone(short).set_params(ema=0.0).fit(digits[:300])
+    assert plain.reconstruction_ratio_ != pytest.approx(last, rel=1e-3)
+
+
 def test_transform_gives_the_mean_and_never_a_draw(fitted, digits):
     x = digits[:64]
     codes = fitted.transform(x)

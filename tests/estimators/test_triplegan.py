@@ -312,8 +312,8 @@ def test_classes_that_cannot_be_sampled(fitted, digits):
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_options_train(digits, few, options):
-    X = digits[0]
+def test_options_train(digits, options):
+    X, few = digits[0][:60], PART
     model = TripleGAN(**FAST, **options).fit(X, few)
     assert np.isfinite(model.history_.to_numpy(dtype=float)).all()
     name = next(iter(options))
@@ -322,15 +322,16 @@ def test_options_train(digits, few, options):
 
 
 def test_the_classifier_alone(digits, few, tmp_path):
-    X = digits[0]
-    model = TripleGAN(**FAST, generator=None).fit(X, few)
+    X, fast = digits[0][:300], {**FAST, "max_epochs": 4}
+    few = few[:300]
+    model = TripleGAN(**fast, generator=None).fit(X, few)
     assert list(model.networks_) == ["C"]
     assert not {"loss_G", "loss_D", "adversarial_loss", "d_real", "heed"} & set(model.history_)
     assert {"loss_C", "label_loss", "entropy"} <= set(model.history_)
     model.save(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(load(tmp_path / "m.safetensors").predict(X), model.predict(X))
     # G and D leave it alone in pre-training.
-    beside = TripleGAN(**FAST, pretraining=1.0).fit(X, few)
+    beside = TripleGAN(**fast, pretraining=1.0).fit(X, few)
     np.testing.assert_allclose(beside.predict_proba(X), model.predict_proba(X), atol=1e-5)
 
 
@@ -339,7 +340,7 @@ def test_the_running_statistics_of_c_are_of_data(digits, few):
         return nn.Sequential(nn.Linear(64, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU())
 
     X = digits[0]
-    model = TripleGAN(**{**FAST, "steps_per_epoch": 40}, classifier=body, gate=0.0, pseudo=1.0)
+    model = TripleGAN(**{**FAST, "steps_per_epoch": 25}, classifier=body, gate=0.0, pseudo=1.0)
     model.fit(X, few)
     (norm,) = norms(model.networks_["C"])
     with torch.no_grad():
