@@ -5,20 +5,23 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.distributions import Categorical, Normal
+from torch.distributions import Bernoulli, Categorical, Normal, kl_divergence
 
 from repkit.losses import (
     ADVERSARIAL,
     HINGE,
+    LIKELIHOODS,
     LOGISTIC,
     GradientReversal,
     code_loss,
     dann_decay,
     dann_ramp,
+    draw,
     entropy,
     gradient_penalty,
     half_decay,
     information,
+    kl_from_standard,
     multilinear,
     paired_information,
     reverse,
@@ -369,3 +372,52 @@ def test_code_loss_of_certainty():
     wrong = code_loss([1000 * codes.flip(0)], [codes], torch.ones(3, 1), torch.zeros(3, 1))
     assert wrong.tolist() == pytest.approx([2000 / 3, 0.5 + 0.5 * math.log(2 * math.pi)])
     assert code_loss([codes.bfloat16()], [codes], codes.bfloat16(), codes).dtype == torch.float32
+
+
+# -------------------------------------------------------------------- variational
+
+
+def test_the_divergence_of_a_posterior_from_the_prior():
+    torch.manual_seed(0)
+    posterior = torch.randn(7, 6, requires_grad=True)
+    mean, log_variance = posterior[:, :3], posterior[:, 3:]
+    wanted = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(1).mean()
+    found = kl_from_standard(posterior)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(*(torch.autograd.grad(v, posterior)[0] for v in (found, wanted)))
+    assert kl_from_standard(torch.zeros(2, 8)) == 0
+    # By hand: (m^2 + s^2 - 1 - ln s^2) / 2 of m = 2, s = 1 and of m = 0, s^2 = e.
+    row = torch.tensor([[2.0, 0.0, 0.0, 1.0]])
+    assert kl_from_standard(row).item() == pytest.approx(2 + (math.e - 2) / 2)
+    assert kl_from_standard(row.repeat(5, 1)).item() == pytest.approx(2 + (math.e - 2) / 2)
+    assert kl_from_standard(row.bfloat16()).dtype == torch.float32
+
+
+def test_log_variances_beyond_ten_are_taken_for_ten():
+    row = torch.tensor([[0.0, 0.0, 99.0, -99.0]], requires_grad=True)
+    value = kl_from_standard(row)
+    assert value.item() == pytest.approx(0.5 * (math.exp(10) - 11 + math.exp(-10) + 9), rel=1e-5)
+    z = draw(row, torch.ones(1, 2))
+    assert z.tolist()[0] == pytest.approx([math.exp(5), math.exp(-5)])
+    (slope,) = torch.autograd.grad(value + z.sum(), row)
+    assert slope.tolist() == [[1.0, 1.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_likelihoods(name):
+    torch.manual_seed(0)
+    made, x = torch.rand(6, 2, 3, requires_grad=True), torch.rand(6, 2, 3)
+    law = Bernoulli(made, validate_args=False) if name == "bernoulli" else Normal(made, 1.0)
+    constant = 0.0 if name == "bernoulli" else 3 * math.log(2 * math.pi)  # of 6 pixels
+    wanted = -law.log_prob(x).flatten(1).sum(1).mean() - constant
+    found = LIKELIHOODS[name](made, x)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(*(torch.autograd.grad(v, made)[0] for v in (found, wanted)))
+    assert LIKELIHOODS[name](made.bfloat16(), x).dtype == torch.float32
+
+
+def test_a_certain_pixel_costs_no_infinity():
+    p = torch.tensor([[0.0, 1.0, 1.0]], requires_grad=True)
+    found = LIKELIHOODS["bernoulli"](p, torch.tensor([[1.0, 0.0, 1.0]]))
+    assert 30 < found.item() < 34  # 2 ln 1e-7
+    assert torch.autograd.grad(found, p)[0].isfinite().all()

@@ -279,7 +279,6 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
             )
             self.device_ = device
             self._train(engine, checkpoints=checkpoints, evaluate=dict)
-            self.networks_ = engine.averaged
             self.use("last")
         if self.generator is not None:
             judge_discriminator(self.history_)
@@ -295,7 +294,7 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
-        known = y.astype(str) != "-1" if y.dtype.kind in "OUS" else y != -1
+        known = y.astype(str) != "-1" if y.dtype.kind in "OU" else y != -1
         if y.dtype.kind in "iuf" and set(np.unique(y)) == {-1, 1}:
             known[:] = True
         if not known.any():
@@ -400,7 +399,7 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         latents = self._draw(n, random_state)
         if labels is not None:
             unknown = [label for label in np.unique(labels) if label not in self.classes_]
-            if unknown or len(labels) not in (1, n):
+            if unknown or labels.shape not in ((1,), (n,)):
                 raise ValueError(
                     f"y must be a class or n={n} classes of {self.classes_.tolist()}, not {y!r}"
                 )

@@ -62,13 +62,15 @@ class VAEGAN(Autoencoding):
     n_features : int, default=512
         Width of the named networks.
     discriminator_norm : {"spectral", "batch"}, default="spectral"
-        Spectral normalisation of D, or batch norm in its body: over real and over fake samples
-        apart. A body of your own is left as it is.
+        Spectral normalisation of D but for its last layer, or batch norm in its body, over real and
+    over fake samples apart ("mlp", of one layer, has none). A body of your own is left as it
+    is.
     loss : {"logistic", "hinge"}, default="logistic"
         Of the two-way discriminator.
     balance : bool, default=False
         The rule of the authors' code: D stands still while one of its two costs is below .33 nats,
-        G while one is above 1.03. (A loss of 0, so that Adam coasts.)
+        G while one is above 1.03. (A loss of 0, so that Adam coasts.) Of the two-way discriminator:
+        a guess among three costs 1.10, and G would never move.
     r1 : float, default=0.0
         Weight of the gradient penalty of D on data, at every 16th step and 16 times as much.
     augment : callable, optional
@@ -247,6 +249,11 @@ class VAEGAN(Autoencoding):
             raise ValueError("discriminator='three_way' is a softmax: it needs loss='logistic'")
         if self.balance and self.loss != "logistic":
             raise ValueError("balance=True compares costs in nats: it needs loss='logistic'")
+        if self.balance and self.discriminator != "two_way":
+            raise ValueError(
+                "balance=True has the bounds of a two-way discriminator, of which a guess costs "
+                "ln 2: it needs discriminator='two_way'"
+            )
 
     def _networks(self) -> dict[str, nn.Module]:
         features, width = self._features(self.encoder, "encoder")
@@ -259,7 +266,8 @@ class VAEGAN(Autoencoding):
         body, width = self._body(self.discriminator_body, "discriminator_body", norm=not spectral)
         D = FeatureDiscriminator(body, width, self.n_features, KINDS[self.discriminator])
         if spectral:
-            spectral_norms(D if named else D.judge)
+            # The last layer sets how sure D can be, and so how strong what it teaches is.
+            spectral_norms(nn.Sequential(D.body, D.judge[:-1]) if named else D.judge[:-1])
         networks["D"] = D
         return networks
 

@@ -27,6 +27,7 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 
 from repkit.data import Batch, to_float
 from repkit.losses import entropy
@@ -137,8 +138,8 @@ def triplegan(
 
         fake = n.G(torch.cat([b.z, b.code], 1))
         wanted = b.code.argmax(1)
-        pairs = n.D(torch.cat([x, fake])).float()
-        real, generated = pairs[: len(x)], of_class(pairs[len(x) :], wanted)
+        with cached():  # the spectral norms of weights
+            real, generated = n.D(x).float(), of_class(n.D(fake).float(), wanted)
         unlabelled = real[n_labelled:]
         drawn = F.one_hot(label, n_classes) if argmax else guess
         true = torch.cat([of_class(real[:n_labelled], y), of_class(unlabelled, label)])

@@ -8,9 +8,12 @@ from repkit.nets.gan import (
     GENERATORS,
     TRUNKS,
     Encoder,
+    FeatureDiscriminator,
     PairDiscriminator,
     PairFeatures,
+    ProjectionDiscriminator,
     Reshape,
+    UnitInterval,
     as_image,
     code_head,
     features_of,
@@ -207,6 +210,43 @@ def test_pair_features(shape):
     assert not torch.allclose(network(other, x), out)
     for moved in (network(x, other.roll(1, 0)), network(x.roll(1, 0), other)):
         assert not torch.allclose(moved, out)
+
+
+def test_the_feature_discriminator():
+    body = TRUNKS["mlp"]((4,), 8)
+    judge, x = FeatureDiscriminator(body, 8, 6, 3), torch.randn(5, 4)
+    hidden, logits = judge(x)
+    assert torch.equal(hidden, body(x))
+    assert logits.shape == (5, 3)
+    assert reached(logits, judge)
+    assert torch.equal(logits, judge.judge(hidden))
+    assert torch.autograd.functional.jacobian(judge.judge, hidden).abs().max() > 0
+
+
+def test_the_projection_discriminator_gives_the_logits_of_all_pairs_at_once():
+    """Those of one pair after the other: ``v_k . h + psi(h)``."""
+    body = TRUNKS["mlp"]((4,), 8)
+    judge, x = ProjectionDiscriminator(body, 8, 3), torch.randn(5, 4)
+    calls = []
+    body.register_forward_hook(lambda *_: calls.append(1))
+    out = judge(x)
+    assert out.shape == (5, 3)
+    assert len(calls) == 1
+    assert reached(out, judge)
+    for i in range(5):
+        h = body(x[i : i + 1])[0]
+        for k in range(3):
+            one = sum(judge.v.weight[k, j] * h[j] for j in range(8))
+            one = one + sum(judge.psi.weight[0, j] * h[j] for j in range(8)) + judge.psi.bias[0]
+            torch.testing.assert_close(out[i, k], one)
+    assert judge.v.bias is None  # psi and v share no constant
+
+
+def test_the_unit_interval():
+    x = torch.tensor([-200.0, -1.0, 0.0, 7.0], dtype=torch.bfloat16)
+    out = UnitInterval()(x)
+    assert out.dtype == torch.float32
+    assert out.tolist() == pytest.approx([0, 0.268941, 0.5, 0.999089], abs=1e-6)
 
 
 # -------------------------------------------------------------------- weights
