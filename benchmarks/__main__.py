@@ -42,7 +42,7 @@ NAMES = (
 def main(names, preset, seeds, device, out, only, redo, threads) -> None:
     """Run benchmarks by name (default: quick), each row written as it is finished.
 
-    quick             all systems on embedded data, with figures, in under three minutes
+    quick             all systems on embedded data, with figures, in under four minutes
     digits_domains    MNIST to MNIST-M, MNIST to USPS, USPS to MNIST
     amazon            Amazon reviews, twelve pairs of domains
     office_caltech    Office-Caltech SURF, twelve pairs of domains

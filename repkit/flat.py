@@ -73,7 +73,8 @@ class Group:
         ]
         if len(reached) < len(gradients) and self.vector.grad is not None:
             self.vector.grad.zero_()
-        torch._foreach_copy_([place for place, _ in reached], [g for _, g in reached])
+        if reached:
+            torch._foreach_copy_([place for place, _ in reached], [g for _, g in reached])
 
     def release(self) -> None:
         """Give each parameter memory of its own again."""

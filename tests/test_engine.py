@@ -1,6 +1,7 @@
 """The engine against gradients taken by hand and loops written out."""
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -335,6 +336,21 @@ def test_frozen_parameters_stay():
     engine = make(system)
     engine.step()  # a group without anything to train
     assert list(engine.optimizers) == ["G"]
+
+
+def test_a_loss_that_reaches_none_of_its_parameters():
+    """That of G, say, against a D that does not look at what it judges."""
+    system = autoencoder()
+    before = [p.clone() for p in system.networks["E"].parameters()]
+
+    def step(n, b):
+        loss = sum(p.square().sum() for p in n.G.parameters())
+        return {"E": loss, "G": loss}
+
+    engine = make(replace(system, phases=(Phase(step),)))
+    engine.step()
+    for old, new in zip(before, system.networks["E"].parameters(), strict=True):
+        assert_same(new, old)
 
 
 # -------------------------------------------------------------------- terms

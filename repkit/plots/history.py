@@ -66,13 +66,20 @@ class HistoryDisplay:
     ax_: list[Axes]
     figure_: Figure
     panels: ClassVar[tuple[Panel, ...]] = (
-        Panel("losses", ("loss_*", "*_loss", "r1"), "loss"),
+        Panel("losses", ("loss_*", "*_loss", "kl", "r1"), "loss"),
         Panel("adversary", ("domain_accuracy", "domain_chance", "lam")),
-        Panel("share that D calls real", ("d_real", "d_fake"), "linear", (0.0, 1.0), 0.5),
+        Panel(
+            "share that D calls real",
+            ("d_real", "d_fake", "d_reconstructed"),
+            "linear",
+            (0.0, 1.0),
+            0.5,
+        ),
         Panel("reconstruction ratio", ("reconstruction_ratio",), "linear", (0.0, 1.0), 1.0),
         Panel("information of codes, nats", ("information_*",)),
         Panel("accuracy of codes", ("accuracy_*",)),
         Panel("usage of categories", ("usage_*",), "linear", (0.0, 1.0)),
+        Panel("shares", ("certain", "generator_accuracy"), "linear", (0.0, 1.0)),
         Panel("label-free scores", ("entropy", "infomax", "snd", "score"), "unit"),
     )
 
