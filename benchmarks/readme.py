@@ -11,9 +11,9 @@ import pandas as pd
 from benchmarks.runner import RESULTS, read
 
 README = Path(__file__).parent.parent / "README.md"
-# <!-- table: BENCHMARK task=T metrics=A;B --> ... <!-- end -->
+# <!-- table: BENCHMARK task=T;U metrics=A;B --> ... <!-- end -->
 MARK = re.compile(
-    r"(<!-- table: (?P<name>\w+)(?: task=(?P<task>[\w, ]+?))?(?: metrics=(?P<metrics>[^>]+?))?"
+    r"(<!-- table: (?P<name>\w+)(?: task=(?P<task>[\w,; ]+?))?(?: metrics=(?P<metrics>[^>]+?))?"
     r" -->\n).*?(<!-- end -->)",
     re.S,
 )
@@ -34,7 +34,8 @@ def tables(name: str, metrics: str | None, task: str | None = None) -> str:
             wanted = metrics.split(";") if metrics else list(dict.fromkeys(rows.metric))
             rows = rows[rows.metric.isin(wanted)]
             if task:
-                rows = rows[rows.task == task]
+                # In the order in which they are asked for.
+                rows = pd.concat([rows[rows.task == t] for t in task.split(";")])
             if rows.task.nunique() > 4:  # the pairs of domains have rows of their own: the means
                 rows = rows[~rows.task.str.contains("->")]
             if len(rows):

@@ -1,5 +1,6 @@
 """The benchmark runner: rows as they are finished, none twice; and every case is runnable."""
 
+import io
 from importlib import import_module
 
 import numpy as np
@@ -8,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from benchmarks import readme, strokes
+from benchmarks import readme, runner, strokes
 from benchmarks.__main__ import NAMES, main
 from benchmarks.autoencoders import Autoencoder
 from benchmarks.runner import COLUMNS, RESULTS, Case, read, run_cases
-from repkit import BiGAN, InfoGAN
+from repkit import BiGAN, InfoGAN, TripleGAN
 from repkit.datasets import make_sprites
 
 
@@ -123,6 +124,26 @@ def test_the_paper_presets_of_the_encoders_train():
     assert InfoGAN(**sprites).fit(images).sample(2).shape == (2, 64, 64)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_paper_presets_of_the_generators_train():
+    images = np.random.default_rng(0).integers(0, 256, (16, 1, 28, 28)).astype(np.uint8)
+    settings = import_module("benchmarks.vaegan_mnist")
+    for system, recipe in settings.SETTINGS["MNIST"].items():
+        model = settings.SYSTEMS[system](**{**recipe, **settings.PAPER, **FEW})
+        assert model.fit(images).n_features == 1024
+    settings = import_module("benchmarks.triplegan_mnist")
+    model = TripleGAN(**{**settings.MNIST, **settings.PAPER, **FEW})
+    assert model.fit(images, np.arange(16) % 3 - 1).n_features == 512
+
+
+def test_few_labels_are_drawn_evenly_and_anew():
+    few_labels = import_module("benchmarks.triplegan_mnist").few_labels
+    _, y = few_labels("digits", 50, 0)
+    assert np.bincount(y[y >= 0]).tolist() == [5] * 10
+    assert (few_labels("digits", 50, 0)[1] == y).all()
+    assert (few_labels("digits", 50, 1)[1] != y).any()
+
+
 def test_auto_encoders_learn():
     digits = import_module("benchmarks.bigan_mnist").load("digits")[0]
     for beta in (None, 1.0):
@@ -158,3 +179,42 @@ def test_the_readmes_tables_are_those_of_the_results(tmp_path):
     copy.write_text(readme.README.read_text(encoding="utf-8"), encoding="utf-8")
     readme.update(copy)
     assert copy.read_text(encoding="utf-8") == readme.README.read_text(encoding="utf-8")
+
+
+def rows_of(*cases):
+    """Rows as the runner writes them: (task, system, variant, metric, mean, std, published)."""
+    names = ("task", "system", "variant", "metric", "mean", "std", "published")
+    common = {"seconds": 2.0, "device": "cpu", "preset": "cpu", "seeds": 3, "source": ""}
+    table = pd.DataFrame([{**common, **dict(zip(names, case, strict=True))} for case in cases])
+    return table.reindex(columns=COLUMNS, fill_value="")
+
+
+def test_a_table_has_the_tasks_and_metrics_asked_for_in_that_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    rows_of(
+        ("ten", "A", "x", "error", 0.1, 0.01, 0.2),
+        ("ten", "A", "x", "other", 0.5, "", ""),
+        ("two", "A", "x", "error", 0.3, "", ""),
+        ("six", "A", "x", "error", 0.9, "", ""),
+    ).to_csv(tmp_path / "toy-cpu.csv", index=False)
+    lines = readme.tables("toy", "error", "two;ten").splitlines()
+    assert lines[0] == "| cpu, preset cpu | two | ten | seconds a run |"
+    assert lines[2] == "| A, x | 0.300 | 0.100 ± 0.010 (0.200) | 2 |"
+    lines = readme.tables("toy", "other;error", "ten").splitlines()
+    assert lines[0] == "| cpu, preset cpu | other | error | seconds a run |"
+
+
+def test_systems_that_share_metrics_share_a_table():
+    console = Console(record=True, width=120, file=io.StringIO())
+    rows = rows_of(
+        ("t", "A", "", "error", 0.1, "", ""),
+        ("t", "B", "", "error", 0.2, "", ""),
+        ("t", "B", "", "r", 0.3, "", ""),
+        ("t", "C", "", "speed", 0.4, "", ""),
+    )
+    runner.show("toy", rows, console)
+    text = console.export_text()
+    assert text.count("toy") == 2
+    first, second = text.split("toy")[1:]
+    assert all(("0.2000" in first, "0.3000" in first, "0.4000" not in first))
+    assert "0.4000" in second
