@@ -22,6 +22,8 @@ NAMES = (
     "sprites",
     "vaegan_mnist",
     "triplegan_mnist",
+    "speech_fsdd",
+    "speech_synthetic",
     "speed",
 )
 
@@ -51,6 +53,8 @@ def main(names, preset, seeds, device, out, only, redo, threads) -> None:
     sprites           disentanglement of shape, scale, orientation and position
     vaegan_mnist      samples and reconstructions of VAE-GAN beside those of a VAE
     triplegan_mnist   digits from 20 to 200 labels
+    speech_fsdd       spoken digits: what was said, and who said it
+    speech_synthetic  the same of made words
     speed             paired step and fit times; import time
     readme            write the tables of README.md anew from benchmarks/results
     """

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         InterpolationDisplay,
         ReconstructionDisplay,
         SampleGridDisplay,
+        SpectrogramDisplay,
+        SpeechVectorsDisplay,
         TraversalDisplay,
     )
 
@@ -41,6 +43,8 @@ _HOMES = {
     "InterpolationDisplay": "plots",
     "ReconstructionDisplay": "plots",
     "SampleGridDisplay": "plots",
+    "SpectrogramDisplay": "plots",
+    "SpeechVectorsDisplay": "plots",
     "TraversalDisplay": "plots",
 }
 __all__ = [
@@ -56,6 +60,8 @@ __all__ = [
     "NoTargetWarning",
     "ReconstructionDisplay",
     "SampleGridDisplay",
+    "SpectrogramDisplay",
+    "SpeechVectorsDisplay",
     "TraversalDisplay",
     "TripleGAN",
     "load",

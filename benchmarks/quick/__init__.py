@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.quick import domains, encoders, generators
+from benchmarks.quick import domains, encoders, generators, speech
 from benchmarks.runner import Case
+
+PARTS = (domains, encoders, generators, speech)
 
 
 def cases(preset: str, device: str) -> list[Case]:
     """The systems one after the other."""
-    return [*domains.cases(device), *encoders.cases(device), *generators.cases(device)]
+    return [case for part in PARTS for case in part.cases(device)]
 
 
 def figures(out: Path, device: str) -> list[Path]:
     """Pictures of what they learnt."""
-    return [path for part in (domains, encoders, generators) for path in part.figures(out, device)]
+    return [path for part in PARTS for path in part.figures(out, device)]

@@ -7,6 +7,7 @@ from .history import HistoryDisplay
 from .interpolation import InterpolationDisplay
 from .reconstruction import ReconstructionDisplay
 from .samples import SampleGridDisplay
+from .speech import SpectrogramDisplay, SpeechVectorsDisplay
 from .traversal import TraversalDisplay
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "InterpolationDisplay",
     "ReconstructionDisplay",
     "SampleGridDisplay",
+    "SpectrogramDisplay",
+    "SpeechVectorsDisplay",
     "TraversalDisplay",
     "to_plane",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -128,29 +129,27 @@ class EmbeddingDisplay:
             axes.scatter(x, y, s=5, c="#CCCCCC", label="unlabelled", linewidths=0)
         if title == "domain":  # sources first
             kinds.sort(key=lambda kind: (kind < 0, abs(kind)))
-        for k, kind in enumerate(kinds):
-            rows = values == kind
-            name = str(kind)
-            if title == "domain":
-                name = f"source {kind}" if kind >= 0 else f"target {kind}"
-            x, y = self.points[rows].T
-            axes.scatter(
-                x,
-                y,
-                s=6,
-                c=COLOURS[k % len(COLOURS)],
-                label=name,
-                linewidths=0,
-                alpha=0.7,
-            )
-        axes.set(title=f"by {title}", xticks=[], yticks=[])
-        axes.legend(
-            markerscale=2.5,
-            fontsize="small",
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-            frameon=False,
-        )
+        names = {kind: str(kind) for kind in kinds}
+        if title == "domain":
+            names = {k: f"source {k}" if k >= 0 else f"target {k}" for k in kinds}
+        scatter(axes, self.points, values, names)
+        axes.set_title(f"by {title}")
+
+
+def scatter(axes: Axes, points: np.ndarray, values: np.ndarray, names: Mapping[Any, str]) -> None:
+    """Points ``(n, 2)`` coloured by their values, those that have a name, with a legend."""
+    for k, (kind, name) in enumerate(names.items()):
+        x, y = points[values == kind].T
+        colour = COLOURS[k % len(COLOURS)]
+        axes.scatter(x, y, s=6, c=colour, label=name, linewidths=0, alpha=0.7)
+    axes.set(xticks=[], yticks=[])
+    axes.legend(
+        markerscale=2.5,
+        fontsize="small",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+    )
 
 
 def to_plane(features: np.ndarray, *, seed: int) -> np.ndarray:

@@ -1,0 +1,213 @@
+"""Corpora of spoken words, and how what is learnt of them is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from repkit import DANN, SpeechAutoencoder
+from repkit.datasets import load_fsdd, make_speech
+from repkit.erasure import erased, leace
+from repkit.features import FrontEnd, as_utterances, extract
+from repkit.metrics import (
+    disentanglement_report,
+    linear_probe,
+    mean_std,
+    resampled_pca,
+    swap_test,
+)
+
+RATE = 8000
+STEPS = 20  # to which utterances are resampled for a network on pictures
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Waveforms of words, and log-mel frames of them for those who need frames.
+
+    Parameters
+    ----------
+    waves : list of ndarray
+    word, speaker : ndarray of shape (n,)
+    test : bool ndarray of shape (n,)
+        Utterances of speakers that are in the training too.
+    frames : list of ndarray of shape (T, 40)
+    """
+
+    waves: list[np.ndarray]
+    word: np.ndarray
+    speaker: np.ndarray
+    test: np.ndarray
+    frames: list[np.ndarray]
+
+    def pick(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [self.waves[k] for k in np.flatnonzero(rows)]
+
+
+def framed(waves: list[np.ndarray]) -> list[np.ndarray]:
+    """Log-mel frames of waveforms that are brought to one level."""
+    even = [w / max(float(np.sqrt(np.mean(np.square(w)))), 1e-8) * 0.05 for w in waves]
+    return extract(as_utterances(even, sample_rate=RATE), FrontEnd(sample_rate=RATE)).frames
+
+
+@cache
+def corpus(name: str) -> Corpus:
+    """Spoken digits, or made words; the first ten takes, or two, are to test on."""
+    if name == "FSDD":
+        data = load_fsdd("all")
+        word, test = data.digit, data.take < 10
+    else:
+        data = make_speech(8, 12, 10, token_noise=2.0, random_state=0)
+        word, test = data.word, data.take < 2
+    waves = list(data.data)
+    return Corpus(waves, np.asarray(word), np.asarray(data.speaker), test, framed(waves))
+
+
+# ---------------------------------------------------------------- speakers that are known
+
+
+def fit(c: Corpus, rows: np.ndarray, settings: Mapping[str, Any], device: str, seed: int):
+    """A `SpeechAutoencoder` of some of the utterances; no word is shown to it."""
+    model = SpeechAutoencoder(
+        **{"sample_rate": RATE, **settings, "device": device, "random_state": seed}
+    )
+    return model.fit(c.pick(rows), c.speaker[rows])
+
+
+def judge(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
+    """Its figures on the test utterances; "erased" are those of p after LEACE.
+
+    That is what ``erase="leace"`` gives: the map is of the training utterances.
+    """
+    p, s = model.transform_phonetic(c.waves), model.transform_speaker(c.waves)
+    without = erased(p, *leace(p[~c.test], c.speaker[~c.test]))
+    report = disentanglement_report(
+        p, s, c.word, c.speaker, c.test, baselines={"erased": without}, device=device
+    )
+    of_s = report.loc["speaker"]
+    return {
+        **phonetic_figures(report.loc["phonetic"]),
+        **{f"{k}, erased": v for k, v in phonetic_figures(report.loc["erased"]).items()},
+        "speaker of s": of_s.speaker_linear,
+        "EER of s": of_s.eer,
+        "word of s": of_s.word_linear,
+        **converted(c, model, device),
+    }
+
+
+def phonetic_figures(row: Any) -> dict[str, float]:
+    return {
+        "word": row.word_linear,
+        "speaker": row.speaker_linear,
+        "speaker, MLP": row.speaker_mlp,
+        "EER": row.eer,
+        "ABX across": row.abx_across,
+        "AP across": row.ap_across,
+    }
+
+
+def converted(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
+    """Test words in the voice of another test utterance, drawn at random from all speakers."""
+    rows = np.flatnonzero(c.test)
+    voices = np.random.default_rng(0).permutation(rows)
+    frames = model.convert([c.waves[k] for k in rows], [c.waves[k] for k in voices])
+    real = np.flatnonzero(~c.test)
+    found = swap_test(
+        level(frames),
+        c.speaker[voices],
+        c.word[rows],
+        level([c.frames[k] for k in real]),
+        c.speaker[real],
+        c.word[real],
+        device=device,
+    )
+    return {"converted: speaker": found["speaker_linear"], "converted: word": found["word_linear"]}
+
+
+def level(frames: list[np.ndarray]) -> np.ndarray:
+    """Mean and deviation over time, the mean over all bands taken out: loudness is not judged."""
+    return mean_std([x - x.mean() for x in frames])
+
+
+def baseline(c: Corpus, name: str, device: str) -> dict[str, float]:
+    """Vectors that need no training in the place of p."""
+    vectors = fixed_vectors(c, name, ~c.test)
+    report = disentanglement_report(vectors, vectors, c.word, c.speaker, c.test, device=device)
+    return phonetic_figures(report.loc["phonetic"])
+
+
+def fixed_vectors(c: Corpus, name: str, train: np.ndarray) -> np.ndarray:
+    """Principal components of resampled frames, or their mean and deviation, standardised."""
+    if name == "PCA":
+        return resampled_pca(c.frames, ~train)
+    vectors = mean_std(c.frames)
+    return (vectors - vectors[train].mean(0)) / vectors[train].std(0)
+
+
+# ---------------------------------------------------------------- speakers that are not
+
+
+def unseen(
+    c: Corpus, settings: Mapping[str, Any], device: str, seed: int, speakers: Any = None
+) -> dict[str, float]:
+    """Word accuracy of a linear probe on p of a speaker left out, mean over speakers."""
+    accuracies = []
+    for speaker in np.unique(c.speaker) if speakers is None else speakers:
+        known = c.speaker != speaker
+        p = fit(c, known, settings, device, seed).transform_phonetic(c.waves)
+        accuracies.append(word_probe(c, p, known, device))
+    return {"word": float(np.mean(accuracies)), "word, worst speaker": float(min(accuracies))}
+
+
+def unseen_baseline(c: Corpus, name: str, device: str) -> dict[str, float]:
+    """The same of vectors that need no training."""
+    accuracies = []
+    for speaker in np.unique(c.speaker):
+        known = c.speaker != speaker
+        accuracies.append(word_probe(c, fixed_vectors(c, name, known), known, device))
+    return {"word": float(np.mean(accuracies)), "word, worst speaker": float(min(accuracies))}
+
+
+def word_probe(c: Corpus, vectors: np.ndarray, known: np.ndarray, device: str) -> float:
+    found = linear_probe(
+        vectors[known], c.word[known], vectors[~known], c.word[~known], device=device
+    )
+    return found["accuracy"]
+
+
+def adapted(
+    c: Corpus, settings: Mapping[str, Any], device: str, seed: int, target: bool
+) -> dict[str, float]:
+    """A `DANN` on resampled frames: speakers are domains, the one left out is the target.
+
+    It sees the words of the known speakers, and with ``target`` the other's frames, not his words.
+    """
+    pictures = resampled(c.frames)
+    accuracies = []
+    for speaker in np.unique(c.speaker):
+        known = c.speaker != speaker
+        domain = np.where(known, 1 + np.unique(c.speaker, return_inverse=True)[1], -1)
+        model = DANN("conv", **settings, device=device, random_state=seed)
+        if target:
+            model.fit(pictures, c.word, sample_domain=domain)
+        else:
+            model.fit(pictures[known], c.word[known])
+        accuracies.append(float(np.mean(model.predict(pictures[~known]) == c.word[~known])))
+    return {"word": float(np.mean(accuracies)), "word, worst speaker": float(min(accuracies))}
+
+
+def resampled(frames: list[np.ndarray]) -> np.ndarray:
+    """Standardised pictures (n, 1, 20, 40)."""
+    flat = []
+    for x in frames:
+        at = np.linspace(0, len(x) - 1, STEPS)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, len(x) - 1)
+        share = (at - low)[:, None]
+        flat.append(x[low] * (1 - share) + x[high] * share)
+    pictures = np.stack(flat).astype(np.float32)
+    return ((pictures - pictures.mean(0)) / pictures.std(0))[:, None]

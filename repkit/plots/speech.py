@@ -1,0 +1,132 @@
+"""Displays of speech: both vectors of utterances in the plane, and frames over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils import check_consistent_length, check_random_state
+
+from .embedding import scatter, to_plane
+from .figure import take_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class SpeechVectorsDisplay:
+    """Phonetic and speaker vectors in the plane, each coloured by word and by speaker.
+
+    Parameters
+    ----------
+    points : mapping of str to ndarray of shape (n, 2)
+        By the name of the vectors.
+    colourings : mapping of str to ndarray of shape (n,)
+        What each is coloured by.
+
+    Attributes
+    ----------
+    ax_ : list of Axes
+    figure_ : Figure
+    """
+
+    ax_: list[Axes]
+    figure_: Figure
+
+    def __init__(self, points: Mapping[str, Any], colourings: Mapping[str, Any]) -> None:
+        self.points = {name: np.asarray(value) for name, value in points.items()}
+        self.colourings = {name: np.asarray(value) for name, value in colourings.items()}
+        check_consistent_length(*self.points.values(), *self.colourings.values())
+        for name, value in self.points.items():
+            if value.ndim != 2 or value.shape[1] != 2:
+                raise ValueError(
+                    f"points of {name!r} must have the shape (n, 2), not {value.shape}"
+                )
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        words: Any,
+        speakers: Any,
+        *,
+        max_points: int = 2000,
+        random_state: Any = None,
+        ax: Any = None,
+    ) -> Self:
+        """Reduce both vectors of a fitted `SpeechAutoencoder` to the plane by UMAP.
+
+        Parameters
+        ----------
+        estimator : SpeechAutoencoder
+        X : list, array, str or Path
+            Utterances.
+        words, speakers : array-like of shape (n,)
+        max_points : int
+            Utterances drawn at random when there are more.
+        random_state : int, RandomState or None
+        ax : sequence of four Axes, optional
+        """
+        vectors = {
+            "phonetic vectors": estimator.transform_phonetic(X),
+            "speaker vectors": estimator.transform_speaker(X),
+        }
+        rng = check_random_state(random_state)
+        n = len(next(iter(vectors.values())))
+        rows = np.sort(rng.permutation(n)[:max_points])
+        seed = int(rng.randint(2**31 - 1))
+        display = cls(
+            {name: to_plane(value[rows], seed=seed) for name, value in vectors.items()},
+            {"word": np.asarray(words)[rows], "speaker": np.asarray(speakers)[rows]},
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw; ``ax`` is one Axes for each kind of vectors and colouring."""
+        panels = [(v, c) for v in self.points for c in self.colourings]
+        self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(panels), each="panel")
+        for axes, (vectors, colouring) in zip(self.ax_, panels, strict=True):
+            values = self.colourings[colouring]
+            names = {kind: str(kind) for kind in np.unique(values)}
+            scatter(axes, self.points[vectors], values, names)
+            axes.set_title(f"{vectors} by {colouring}")
+        return self
+
+
+class SpectrogramDisplay:
+    """Frames over time, side by side in one scale of colours.
+
+    Parameters
+    ----------
+    frames : mapping of str to array of shape (T, D)
+        Log-mel frames by their titles: an input, its reconstruction, a conversion.
+
+    Attributes
+    ----------
+    ax_ : list of Axes
+    figure_ : Figure
+    """
+
+    ax_: list[Axes]
+    figure_: Figure
+
+    def __init__(self, frames: Mapping[str, Any]) -> None:
+        self.frames = {name: np.asarray(value) for name, value in frames.items()}
+        if not self.frames:
+            raise ValueError("frames is empty: there is nothing to draw")
+        for name, value in self.frames.items():
+            if value.ndim != 2 or not value.size:
+                raise ValueError(f"frames[{name!r}] must have the shape (T, D), not {value.shape}")
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw; ``ax`` is one Axes for each."""
+        self.ax_, self.figure_ = take_axes(ax, [(3.4, 2.6)] * len(self.frames), each="spectrogram")
+        low = min(value.min() for value in self.frames.values())
+        high = max(value.max() for value in self.frames.values())
+        for axes, (name, value) in zip(self.ax_, self.frames.items(), strict=True):
+            axes.imshow(value.T, origin="lower", aspect="auto", vmin=low, vmax=high)
+            axes.set(title=name, xlabel="frame", ylabel="band")
+        return self

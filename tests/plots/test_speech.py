@@ -1,0 +1,59 @@
+"""Displays of speech."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from repkit import SpectrogramDisplay, SpeechVectorsDisplay
+
+
+class Fake:
+    """Vectors of two dimensions, which are drawn as they are."""
+
+    def transform_phonetic(self, X):
+        return np.stack([np.arange(len(X)), np.zeros(len(X))], 1)
+
+    def transform_speaker(self, X):
+        return np.stack([np.zeros(len(X)), np.arange(len(X))], 1)
+
+
+def test_both_vectors_by_word_and_by_speaker():
+    words, speakers = np.array(list("aabbcc")), np.arange(6) % 2
+    display = SpeechVectorsDisplay.from_estimator(Fake(), [None] * 6, words, speakers)
+    titles = [axes.get_title() for axes in display.ax_]
+    assert titles == [
+        "phonetic vectors by word",
+        "phonetic vectors by speaker",
+        "speaker vectors by word",
+        "speaker vectors by speaker",
+    ]
+    legends = [[t.get_text() for t in axes.get_legend().get_texts()] for axes in display.ax_]
+    assert legends == [["a", "b", "c"], ["0", "1"]] * 2
+    drawn = display.ax_[1].collections[1].get_offsets()
+    np.testing.assert_array_equal(drawn[:, 0], [1, 3, 5])
+    fewer = SpeechVectorsDisplay.from_estimator(Fake(), [None] * 6, words, speakers, max_points=4)
+    assert len(fewer.points["speaker vectors"]) == len(fewer.colourings["word"]) == 4
+
+
+def test_points_that_do_not_go_together():
+    with pytest.raises(ValueError, match=r"points of 'p' must have the shape \(n, 2\)"):
+        SpeechVectorsDisplay({"p": np.zeros((3, 3))}, {"word": [1, 2, 3]})
+    with pytest.raises(ValueError, match="inconsistent"):
+        SpeechVectorsDisplay({"p": np.zeros((3, 2))}, {"word": [1, 2]})
+
+
+def test_spectrograms_share_their_colours():
+    frames = {"input": np.arange(12.0).reshape(4, 3), "conversion": np.full((5, 3), 20.0)}
+    display = SpectrogramDisplay(frames).plot()
+    images = [axes.images[0] for axes in display.ax_]
+    assert [image.get_clim() for image in images] == [(0.0, 20.0)] * 2
+    np.testing.assert_array_equal(images[0].get_array(), frames["input"].T)
+    assert [axes.get_title() for axes in display.ax_] == list(frames)
+    figure, axes = plt.subplots(1, 2)
+    assert SpectrogramDisplay(frames).plot(axes).figure_ is figure
+
+
+@pytest.mark.parametrize("frames", [{}, {"input": np.zeros(3)}, {"input": np.zeros((0, 3))}])
+def test_no_frames(frames):
+    with pytest.raises(ValueError, match="frames"):
+        SpectrogramDisplay(frames)
