@@ -24,7 +24,16 @@ from repkit.estimators.speakers import speaker_labels
 from repkit.estimators.spoken import Speech, Spoken
 from repkit.features import statistics, to_waveform
 from repkit.nets.modes import evaluating
-from repkit.nets.speech import Decoder, Encoder, Prototypes, Unit, build_body, critic, inside
+from repkit.nets.speech import (
+    Decoder,
+    Encoder,
+    Prototypes,
+    Unit,
+    build_body,
+    critic,
+    inside,
+    slices,
+)
 from repkit.optim import Adam
 from repkit.perturb import Chain, RandomSpeed, RandomVoice
 from repkit.segments import Frames, Segments
@@ -32,7 +41,6 @@ from repkit.systems.prototypes import Assignments
 from repkit.systems.speech import Objective, Perturb, speech
 from repkit.training import Callback
 
-PARTS = 4  # of an utterance, over which the phonetic encoder pools
 SPEAKER_SHARE = 2 / 3  # width of the speaker encoder, of ``n_features``
 
 
@@ -74,6 +82,9 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         it gives beyond an end is not read. A callable gets ``(D, n_features)``.
     n_features : int, default=96
         Width of the named networks, a multiple of 12; the speaker encoder has two thirds of it.
+    n_segments : int, default=3
+        Parts of equal share of an utterance's time, each of which has its own slice of the phonetic
+        vector, in order.
     swap : bool, default=True
         Decode with the speaker vector of another utterance of the speaker, not the own one.
     speaker_weight : float, default=1.0
@@ -87,11 +98,15 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         The last :math:`\lambda`.
     n_discriminator_steps : int, default=2
         Of the adversary in each step.
+    adversary_start : float, default=0.0
+        Share of the training before :math:`\lambda` rises.
     adversary_warmup : float, default=0.3
         Share of the training over which :math:`\lambda` rises.
     prototypes : tuple of int or None, default=(20, 40)
         Numbers of clusters, balanced within each speaker, that phonetic vectors are pulled to; None
         or (): none.
+    segment_prototypes : int, default=16
+        The same for the slice of each segment; 0: none.
     prototype_weight : float, default=1.0
     prototype_start : float, default=0.15
         Share of the training before clusters are made.
@@ -201,14 +216,17 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         content_norm: str | None = None,
         encoder: nets.Spec = "conv",
         n_features: int = 96,
+        n_segments: int = 3,
         swap: bool = True,
         speaker_weight: float = 1.0,
         margin: float = 1.0,
         adversary: str | None = "classifier",
         adversary_weight: float = 0.3,
         n_discriminator_steps: int = 2,
+        adversary_start: float = 0.0,
         adversary_warmup: float = 0.3,
         prototypes: tuple[int, ...] | None = (20, 40),
+        segment_prototypes: int = 16,
         prototype_weight: float = 1.0,
         prototype_start: float = 0.15,
         perturb: bool | Perturb = True,
@@ -244,14 +262,17 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         self.content_norm = content_norm
         self.encoder = encoder
         self.n_features = n_features
+        self.n_segments = n_segments
         self.swap = swap
         self.speaker_weight = speaker_weight
         self.margin = margin
         self.adversary = adversary
         self.adversary_weight = adversary_weight
         self.n_discriminator_steps = n_discriminator_steps
+        self.adversary_start = adversary_start
         self.adversary_warmup = adversary_warmup
         self.prototypes = prototypes
+        self.segment_prototypes = segment_prototypes
         self.prototype_weight = prototype_weight
         self.prototype_start = prototype_start
         self.perturb = perturb
@@ -356,6 +377,8 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
             n_mels=1,
             stack=1,
             n_features=12,
+            n_segments=1,
+            segment_prototypes=0,
             n_discriminator_steps=1,
             batch_speakers=2,
             batch_segments=2,
@@ -369,6 +392,7 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
             speaker_weight=(0, np.inf),
             margin=(0, 2),
             adversary_weight=(0, np.inf),
+            adversary_start=(0, 1),
             adversary_warmup=(0, 1),
             prototype_weight=(0, np.inf),
             prototype_start=(0, 1),
@@ -413,7 +437,7 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         body, wide = build_body(self.encoder, self.stack * columns, width)
         other, narrow = build_body(self.encoder, self.stack * columns, round(SPEAKER_SHARE * width))
         networks: dict[str, nn.Module] = {
-            "Ep": Encoder(body, wide, self.phonetic_dim, self.stack, PARTS, normed, instance),
+            "Ep": Encoder(body, wide, self.phonetic_dim, self.stack, self._parts, normed, instance),
             "Es": Encoder(other, narrow, self.speaker_dim, self.stack, 0, Unit()),
             "R": Decoder(self.phonetic_dim, self.speaker_dim, columns, width, self.stack),
         }
@@ -421,9 +445,24 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
             networks["D"] = critic(self.phonetic_dim, len(self.speakers_))
         elif self._told_apart and self.adversary is not None:
             networks["D"] = critic(3 * self.phonetic_dim, 1)
-        if self._told_apart and self.prototypes:
-            networks["K"] = Prototypes(self.phonetic_dim, tuple(self.prototypes))
+        if heads := self._heads():
+            networks["K"] = Prototypes(heads)
         return networks
+
+    @property
+    def _parts(self) -> int:
+        """Slices of the phonetic vector, none of them empty."""
+        return min(self.n_segments, self.phonetic_dim)
+
+    def _heads(self) -> list[tuple[slice, int]]:
+        """Slices of the phonetic vector, and the number of clusters of each."""
+        if not self._told_apart:
+            return []
+        heads = [(slice(0, self.phonetic_dim), int(k)) for k in self.prototypes or ()]
+        if self.segment_prototypes:
+            own = slices(self.phonetic_dim, self._parts)
+            heads += [(part, self.segment_prototypes) for part in own]
+        return heads
 
     def _resolve_precision(self, device: torch.device, networks: dict[str, nn.Module]) -> str:
         if self.precision == "auto" and device.type == "cpu":
@@ -475,8 +514,7 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         if "K" in networks:
             late = min(round(self.prototype_start * self.max_epochs), self.max_epochs - 1)
             start = late * batches.steps_per_epoch
-            sizes = tuple(self.prototypes or ())
-            assignments = Assignments(place, sizes, embed, start=start, seed=seed)
+            assignments = Assignments(place, self._heads(), embed, start=start, seed=seed)
         system = speech(
             networks,
             objective=Objective(
@@ -485,6 +523,7 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
                 self.margin,
                 self.adversary if "D" in networks else None,
                 self.adversary_weight,
+                self.adversary_start,
                 self.adversary_warmup,
                 self.n_discriminator_steps,
                 self.prototype_weight,
@@ -660,7 +699,7 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         width = self.input_shape_[0]
         if not self.mean_.shape == self.std_.shape == (width,):
             raise ValueError(f"mean_ and std_ must have shape ({width},)")
-        store = Frames([np.zeros((2 * PARTS, width), dtype=np.float32)], torch.device("cpu"))
+        store = Frames([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
         self._vectors_of(store, erase=True)
 
     @property

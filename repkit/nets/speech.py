@@ -8,7 +8,8 @@ not read.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def near(place: Tensor, n: int) -> Tensor:
 
 
 def parts(h: Tensor, mask: Tensor, n: int) -> Tensor:
-    """Means over n overlapping parts of equal share of the time: ``(rows, T, C) -> (rows, n C)``.
+    """Means over n overlapping parts of equal share of the time: ``(rows, T, C) -> (rows, n, C)``.
 
     A frame counts for the two parts whose middles it lies between, by its nearness.
     """
@@ -48,7 +49,7 @@ def parts(h: Tensor, mask: Tensor, n: int) -> Tensor:
     place = ((steps + 0.5) / length * n - 0.5).clamp(0.0, n - 1.0)
     weight = near(place, n) * mask
     weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-4)
-    return torch.einsum("btn,btc->bnc", weight, h.float()).flatten(1)
+    return torch.einsum("btn,btc->bnc", weight, h.float())
 
 
 def mean_deviation(h: Tensor, mask: Tensor) -> Tensor:
@@ -57,6 +58,12 @@ def mean_deviation(h: Tensor, mask: Tensor) -> Tensor:
     mean = (h * mask).sum(1) / count
     variance = ((h - mean[:, None]).square() * mask).sum(1) / count
     return torch.cat([mean, (variance + 1e-5).sqrt()], 1)
+
+
+def slices(dim: int, n: int) -> list[slice]:
+    """A row of dim numbers cut into n slices, as equal as can be."""
+    edges = [dim * k // n for k in range(n + 1)] if n else []
+    return [slice(low, high) for low, high in pairwise(edges)]
 
 
 def centred(x: Tensor, mask: Tensor) -> Tensor:
@@ -70,7 +77,7 @@ def centred(x: Tensor, mask: Tensor) -> Tensor:
 class Block(nn.Module):
     """Convolution over time, layer norm and GELU, added to the input where the widths agree."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: int = 5) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
         super().__init__()
         self.convolution = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
         self.norm = nn.LayerNorm(n_out)
@@ -86,10 +93,10 @@ class Block(nn.Module):
 class Convolutions(nn.Module):
     """A stack of `Block`."""
 
-    def __init__(self, n_in: int, width: int, layers: int = 3) -> None:
+    def __init__(self, n_in: int, width: int, layers: int = 3, kernel: int = 3) -> None:
         super().__init__()
         widths = [n_in] + [width] * layers
-        self.blocks = nn.ModuleList(map(Block, widths[:-1], widths[1:]))
+        self.blocks = nn.ModuleList(Block(a, b, kernel) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         for block in self.blocks:
@@ -208,7 +215,8 @@ class Encoder(nn.Module):
     stack : int
         Frames joined to one.
     segments : int
-        Pooling over so many `parts`, whose order is kept; 0: `mean_deviation`.
+        Pooling over so many `parts`, each of which has its own slice of the row (`slices`); 0:
+        `mean_deviation` of the whole.
     last : nn.Module
         What the rows go through at the end.
     instance_norm : bool
@@ -228,7 +236,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.body, self.stack, self.segments = body, stack, segments
         self.instance_norm = instance_norm
-        self.linear = nn.Linear(width * (segments or 2), dim_out)
+        sizes = [(width, part.stop - part.start) for part in slices(dim_out, segments)]
+        self.linear = nn.ModuleList(nn.Linear(*s) for s in sizes or [(2 * width, dim_out)])
         self.last = last
 
     def forward(self, x: Tensor, length: Tensor) -> Tensor:
@@ -239,8 +248,11 @@ class Encoder(nn.Module):
         h = self.body(x, mask)
         # Beyond an end there may be anything: zero, lest a NaN of a body outlive its weight of 0.
         h = torch.where(mask > 0, h, 0.0)
-        pooled = parts(h, mask, self.segments) if self.segments else mean_deviation(h, mask)
-        out: Tensor = self.last(self.linear(pooled))
+        pooled = (
+            parts(h, mask, self.segments) if self.segments else mean_deviation(h, mask)[:, None]
+        )
+        rows = [linear(pooled[:, k]) for k, linear in enumerate(self.linear)]
+        out: Tensor = self.last(torch.cat(rows, 1))
         return out
 
 
@@ -295,15 +307,24 @@ class Decoder(nn.Module):
 
 
 class Prototypes(nn.Module):
-    """Cosines of rows with learnt directions, for several numbers of them."""
+    """Cosines of slices of rows with learnt directions.
 
-    def __init__(self, dim: int, sizes: tuple[int, ...]) -> None:
+    Parameters
+    ----------
+    heads : sequence of (slice, int)
+        Each a slice and the number of its directions.
+    """
+
+    def __init__(self, heads: Sequence[tuple[slice, int]]) -> None:
         super().__init__()
-        self.directions = nn.ParameterList(torch.randn(k, dim) for k in sizes)
+        self.slices = [part for part, _ in heads]
+        self.directions = nn.ParameterList(torch.randn(k, s.stop - s.start) for s, k in heads)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = F.normalize(x.float(), dim=1)
-        return [x @ F.normalize(d, dim=1).T for d in self.directions]
+        units = [F.normalize(x[:, part].float(), dim=1) for part in self.slices]
+        return [
+            unit @ F.normalize(d, dim=1).T for unit, d in zip(units, self.directions, strict=True)
+        ]
 
 
 def critic(n_in: int, n_out: int, width: int = 128) -> nn.Module:

@@ -28,8 +28,8 @@ class Assignments:
     ----------
     y : int64 ndarray of shape (n,)
         Speakers; utterances with -1 are left out.
-    sizes : tuple of int
-        Numbers of prototypes: a clustering for each.
+    heads : sequence of (slice, int)
+        Clusterings: the slice of the vectors, and the number of prototypes.
     embed : callable
         ``networks -> (n, d)``, the phonetic vectors of all utterances.
     start : int
@@ -46,7 +46,7 @@ class Assignments:
     def __init__(
         self,
         y: np.ndarray,
-        sizes: tuple[int, ...],
+        heads: Sequence[tuple[slice, int]],
         embed: Callable[[SimpleNamespace], Tensor],
         *,
         start: int,
@@ -56,7 +56,8 @@ class Assignments:
         balance: float = 0.5,
     ) -> None:
         self.known = torch.from_numpy(y >= 0)
-        self.groups = [balanced_groups(y, size) for size in sizes]
+        self.slices = [part for part, _ in heads]
+        self.groups = [balanced_groups(y, size) for _, size in heads]
         self.embed, self.start, self.seed = embed, start, seed
         self.temperature, self.sharpness, self.balance = temperature, sharpness, balance
         self.shares: list[Tensor] = []  # (n, k) for each clustering; none before the start
@@ -69,8 +70,9 @@ class Assignments:
             return
         rows = self.embed(n)
         self.known = self.known.to(rows.device)
-        for k, (directions, groups) in enumerate(zip(n.K.directions, self.groups, strict=True)):
-            x = F.normalize(by_group(rows, groups), dim=1)
+        heads = zip(n.K.directions, self.slices, self.groups, strict=True)
+        for k, (directions, part, groups) in enumerate(heads):
+            x = F.normalize(by_group(rows[:, part], groups), dim=1)
             if step == self.start:
                 directions.copy_(self._placed(x, groups, len(directions), mix(self.seed, 5, k)))
             self.shares.append(self._assigned(x, groups, directions))

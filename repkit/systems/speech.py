@@ -52,8 +52,8 @@ class Objective:
     adversary : {"classifier", "pair", "wasserstein", None}
     adversary_weight : float
         The last lambda.
-    warmup : float
-        Share of the training over which lambda rises.
+    start, warmup : float
+        Shares of the training: before lambda rises, and over which it does.
     discriminator_steps : int
         Of D, for each step of A.
     prototypes : float
@@ -65,6 +65,7 @@ class Objective:
     margin: float = 1.0
     adversary: str | None = "classifier"
     adversary_weight: float = 0.3
+    start: float = 0.0
     warmup: float = 0.3
     discriminator_steps: int = 2
     prototypes: float = 1.0
@@ -149,7 +150,7 @@ def speech(
         groups["D"] = ("D",)
         if o.discriminator_steps > 1:
             phases = (Phase(discriminate, ("D",), times=o.discriminator_steps - 1), *phases)
-        schedules["lam"] = lambda progress: o.adversary_weight * rising(progress, o.warmup)
+        schedules["lam"] = lambda progress: o.adversary_weight * rising(progress, o.start, o.warmup)
     return System(
         networks,
         groups,
@@ -160,9 +161,11 @@ def speech(
     )
 
 
-def rising(progress: float, warmup: float) -> float:
-    """The ramp of Ganin et al. 2016 at half its slope, over the first share of the training."""
-    return dann_ramp(0.5 * min(progress / warmup, 1.0)) if warmup else 1.0
+def rising(progress: float, start: float, warmup: float) -> float:
+    """The ramp of Ganin et al. 2016 at half its slope: 0 until the start, .85 after the warm-up."""
+    if progress < start:
+        return 0.0
+    return dann_ramp(0.5 * min((progress - start) / warmup, 1.0)) if warmup else 1.0
 
 
 def frame_error(rebuilt: Tensor, frames: Tensor, length: Tensor) -> Tensor:
