@@ -360,7 +360,7 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         self.speakers_, found = np.unique(labels[known], return_inverse=True)
         if len(self.speakers_) == 1:
             warnings.warn(
-                f"all utterances of known speaker are of one, {self.speakers_[0]!r}: the speaker "
+                f"all utterances of known speaker are of one, {self.speakers_[0]}: the speaker "
                 "losses and the adversary need two, and are left out",
                 stacklevel=3,
             )
