@@ -110,6 +110,16 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
     prototype_weight : float, default=1.0
     prototype_start : float, default=0.15
         Share of the training before clusters are made.
+    reconstruction_share : float, default=1.0
+        Share of the reconstruction's gradient that reaches the phonetic encoder.
+    quantise : float, optional
+        Replace phonetic vectors softly by the prototypes next to them, with this temperature (.1,
+        say): in training for decoder and adversary, and in what comes out. It takes most of the
+        speaker away from nonlinear probes too, and some of what is said.
+    quantise_start : float, default=0.3
+        Share of the training before that.
+    cycle : float, default=0.0
+        Weight in the decoder of a loss by which converted utterances keep their prototypes.
     perturb : bool or callable, default=True
         Let the phonetic encoder read other voices and speeds (of MFCC and of ready frames: speeds).
         A callable maps ``(x, length, y)``, frames ``(n, T, D)`` before standardisation, lengths and
@@ -229,6 +239,10 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         segment_prototypes: int = 16,
         prototype_weight: float = 1.0,
         prototype_start: float = 0.15,
+        reconstruction_share: float = 1.0,
+        quantise: float | None = None,
+        quantise_start: float = 0.3,
+        cycle: float = 0.0,
         perturb: bool | Perturb = True,
         erase: str | None = None,
         batch_speakers: int = 6,
@@ -275,6 +289,10 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
         self.segment_prototypes = segment_prototypes
         self.prototype_weight = prototype_weight
         self.prototype_start = prototype_start
+        self.reconstruction_share = reconstruction_share
+        self.quantise = quantise
+        self.quantise_start = quantise_start
+        self.cycle = cycle
         self.perturb = perturb
         self.erase = erase
         self.batch_speakers = batch_speakers
@@ -396,6 +414,9 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
             adversary_warmup=(0, 1),
             prototype_weight=(0, np.inf),
             prototype_start=(0, 1),
+            reconstruction_share=(0, 1),
+            quantise_start=(0, 1),
+            cycle=(0, np.inf),
             learning_rate=(0, np.inf),
             adversary_learning_rate=(0, np.inf),
             beta1=(0, 0.999),
@@ -422,6 +443,10 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
             raise ValueError(
                 f"prototypes must be numbers of clusters of at least 2, not {self.prototypes!r}"
             )
+        if self.quantise is not None:
+            check_number(self, quantise=(1e-3, np.inf))
+            if not sizes:
+                raise ValueError(f"quantise={self.quantise!r} needs prototypes; there are none")
 
     # ---------------------------------------------------------------- networks
 
@@ -527,12 +552,17 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
                 self.adversary_warmup,
                 self.n_discriminator_steps,
                 self.prototype_weight,
+                self.reconstruction_share,
+                self.quantise if "K" in networks else None,
+                self.quantise_start,
+                self.cycle,
             ),
             prepare=prepare,
             perturb=self._perturbation(frames, place),
             assignments=assignments,
         )
-        rates = {"A": (self.learning_rate, self.beta1), "D": (self.adversary_learning_rate, 0.5)}
+        rates = dict.fromkeys(("A", "R"), (self.learning_rate, self.beta1))
+        rates["D"] = self.adversary_learning_rate, 0.5
         return Engine(
             system,
             batches,
@@ -563,17 +593,22 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
     def _vectors_of(self, store: Frames, *, erase: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Phonetic and speaker vector of each utterance: means over its pieces."""
         pieces, prepare = self._pieces(store), self._prepare(store.device)
-        n = self.networks_
         p = np.empty((len(pieces[0]), self.phonetic_dim), dtype=np.float32)
         s = np.empty((len(pieces[0]), self.speaker_dim), dtype=np.float32)
         for wanted, _, x, length in self._padded(store, pieces):
             x = prepare(x, length)
-            p[wanted] = n["Ep"](x, length).float().cpu().numpy()[: len(wanted)]
-            s[wanted] = n["Es"](x, length).float().cpu().numpy()[: len(wanted)]
+            p[wanted] = self._phonetic(x, length).cpu().numpy()[: len(wanted)]
+            s[wanted] = self.networks_["Es"](x, length).float().cpu().numpy()[: len(wanted)]
         p, s = (mean_of_pieces(v, pieces[0], pieces[2]) for v in (p, s))
         if erase and hasattr(self, "erasure_matrix_"):
             p = erased(p, self.erasure_mean_, self.erasure_matrix_)
         return p, s / np.maximum(np.linalg.norm(s, axis=1, keepdims=True), 1e-12)
+
+    def _phonetic(self, x: Tensor, length: Tensor) -> Tensor:
+        p: Tensor = self.networks_["Ep"](x, length).float()
+        if self.quantise is not None and "K" in self.networks_:
+            p = self.networks_["K"].quantised(p, self.quantise)  # type: ignore[operator]
+        return p
 
     def _vectors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         read = self._read(X)
@@ -649,16 +684,16 @@ class SpeechAutoencoder(TransformerMixin, Spoken):
     @torch.no_grad()
     def _decoded(self, read: Speech, s: np.ndarray | None) -> list[np.ndarray]:
         """Frames of every utterance, in its own voice or in those given for each."""
-        device, n = self._where(), self.networks_
+        device, R = self._where(), self.networks_["R"]
         store = Frames(read.frames, device)
         pieces, prepare = self._pieces(store), self._prepare(device)
         voices = torch.from_numpy(self._vectors_of(store)[1] if s is None else s).to(device)
         parts: list[list[np.ndarray]] = [[] for _ in range(read.n)]
         found: dict[int, np.ndarray] = {}
         for wanted, index, x, length in self._padded(store, pieces):
-            p = n["Ep"](prepare(x, length), length).float()
+            p = self._phonetic(prepare(x, length), length)
             rows = torch.from_numpy(pieces[0][index]).to(device)
-            out = n["R"](p, voices[rows], length, x.shape[1]).float().cpu().numpy()
+            out = R(p, voices[rows], length, x.shape[1]).float().cpu().numpy()
             for k, piece in enumerate(wanted):
                 found[int(piece)] = out[k, : pieces[2][piece]]
         for piece, row in enumerate(pieces[0]):

@@ -326,6 +326,18 @@ class Prototypes(nn.Module):
             unit @ F.normalize(d, dim=1).T for unit, d in zip(units, self.directions, strict=True)
         ]
 
+    def quantised(self, x: Tensor, temperature: float) -> Tensor:
+        """Rows softly replaced by the directions next to them, a mean over heads of whole rows.
+
+        The squares of what comes out add up to the row's width, or less, as after batch norm.
+        """
+        whole = [d for d in self.directions if d.shape[1] == x.shape[1]]
+        unit, out = F.normalize(x.float(), dim=1), torch.zeros_like(x, dtype=torch.float32)
+        for directions in whole:
+            directions = F.normalize(directions, dim=1)
+            out = out + F.softmax(unit @ directions.T / temperature, 1) @ directions
+        return out * (math.sqrt(x.shape[1]) / len(whole))
+
 
 def critic(n_in: int, n_out: int, width: int = 128) -> nn.Module:
     """The adversary: two hidden layers."""

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from repkit.data import Batch
 from repkit.losses import dann_ramp
+from repkit.nets.modes import norms, still
 from repkit.nets.speech import inside
 from repkit.system import Phase, System
 from repkit.systems.prototypes import Assignments
@@ -58,6 +59,15 @@ class Objective:
         Of D, for each step of A.
     prototypes : float
         Weight of the loss of `Assignments`.
+    reconstruction_share : float
+        Share of the gradient of rec that reaches E_p.
+    quantise : float, optional
+        Temperature at which R and D get p softly replaced by prototypes.
+    quantise_start : float
+        Share of the training before they do.
+    cycle : float
+        Weight in R of the loss of `Assignments` for E_p(R(p_i, s_k)), s_k of any utterance of the
+        batch: a converted utterance says the same. R then has a group of its own.
     """
 
     swap: bool = True
@@ -69,6 +79,10 @@ class Objective:
     warmup: float = 0.3
     discriminator_steps: int = 2
     prototypes: float = 1.0
+    reconstruction_share: float = 1.0
+    quantise: float | None = None
+    quantise_start: float = 0.3
+    cycle: float = 0.0
 
 
 def speech(
@@ -108,6 +122,9 @@ def speech(
         if perturb is not None:
             x, length = perturb(x, length, y)
         b.p = n.Ep(prepare(x, length), length).float()
+        b.given = b.p  # to R and D
+        if o.quantise is not None:
+            b.given = torch.lerp(b.p, n.K.quantised(b.p, o.quantise), b.quantised)
 
     def judge(n: SimpleNamespace, b: Batch, p: Tensor) -> Verdict:
         if o.adversary == "classifier":
@@ -116,12 +133,14 @@ def speech(
         return judged(n.D, p[: len(b.y)], b.y)
 
     def discriminate(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        verdict = judge(n, b, b.p.detach())
+        verdict = judge(n, b, b.given.detach())
         return {"D": verdict.loss + verdict.penalty}
 
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         voices = b.s[b.partner] if o.swap else b.s
-        rebuilt = n.R(b.p[: len(b.y)], voices, b.length, b.x.shape[1])
+        p = b.given[: len(b.y)]
+        p = torch.lerp(p.detach(), p, o.reconstruction_share)
+        rebuilt = n.R(p, voices, b.length, b.x.shape[1])
         terms = {"reconstruction_loss": frame_error(rebuilt, b.frames, b.length)}
         loss = terms["reconstruction_loss"]
         if o.speaker:
@@ -133,19 +152,28 @@ def speech(
                 cosines = n.K(b.p)
                 terms["prototype_loss"] = assignments.loss(cosines, b.row.repeat(b.views))
             loss = loss + o.prototypes * terms["prototype_loss"]
-        if o.adversary is None:
-            return {"A": loss, **terms}
-        verdict = judge(n, b, b.p)
-        return {
-            "A": loss - b.lam * verdict.loss,
-            "D": verdict.loss + verdict.penalty,
-            **terms,
-            "d_accuracy": verdict.accuracy,
-        }
+        losses = {"A": loss}
+        if o.cycle and assignments is not None:
+            terms["cycle_loss"] = torch.zeros_like(loss)
+            if assignments.shares:
+                terms["cycle_loss"] = assignments.loss(n.K(reread(n, b)), b.row)
+            losses["R"] = terms["reconstruction_loss"] + o.cycle * terms["cycle_loss"]
+        if o.adversary is not None:
+            verdict = judge(n, b, b.given)
+            losses |= {
+                "A": loss - b.lam * verdict.loss,
+                "D": verdict.loss + verdict.penalty,
+            }
+            terms["d_accuracy"] = verdict.accuracy
+        return {**losses, **terms}
 
     groups = {"A": tuple(name for name in ("Ep", "Es", "R", "K") if name in networks)}
+    if o.cycle and assignments is not None:
+        groups = {"A": ("Ep", "Es", "K"), "R": ("R",)}
     phases: tuple[Phase, ...] = (Phase(step),)
     schedules = {}
+    if o.quantise is not None:
+        schedules["quantised"] = lambda progress: float(progress >= o.quantise_start)
     if o.adversary is not None:
         groups["D"] = ("D",)
         if o.discriminator_steps > 1:
@@ -166,6 +194,17 @@ def rising(progress: float, start: float, warmup: float) -> float:
     if progress < start:
         return 0.0
     return dann_ramp(0.5 * min((progress - start) / warmup, 1.0)) if warmup else 1.0
+
+
+def reread(n: SimpleNamespace, b: Batch) -> Tensor:
+    """The phonetic vectors that E_p finds in utterances in the voice of any other of the batch."""
+    p = b.given[: len(b.y)].detach()
+    voices = b.s[torch.randperm(len(b.y), device=p.device)].detach()
+    converted = n.R(p, voices, b.length, b.x.shape[1]) * inside(b.length, b.x.shape[1])
+    # The running statistics of E_p are those of speech.
+    with still(norms(n.Ep)):
+        found: Tensor = n.Ep(converted, b.length)
+    return found.float()
 
 
 def frame_error(rebuilt: Tensor, frames: Tensor, length: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ OPTIONS = {
     "pair": {"adversary": "pair", "content_norm": "instance", "swap": False},
     "wasserstein": {"adversary": "wasserstein", "erase": "leace"},
     "mfcc": {"features": "mfcc", "deltas": True, "stack": 3},
+    "quantised": {"quantise": 0.1, "cycle": 0.3, "reconstruction_share": 0.3, "erase": "leace"},
     "short": {"max_frames": 7, "n_segments": 1},
 }
 
@@ -298,6 +299,8 @@ def test_bad_audio(data):
     with pytest.warns(UserWarning, match="skipped"):
         assert [len(x) for x in model.reconstruct(X[11:14])][1:] == [0, 0]
     with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match="no voice"):
+        model.convert(X[:3], X[11:14])
+    with pytest.raises(ValueError, match="all 1 utterances were skipped"):
         model.convert(X[:1], X[12:13])
     with pytest.raises(ValueError, match="1 utterance is left of 2"):
         model.fit(X[11:13], y[11:13])
@@ -321,6 +324,7 @@ def test_silent_rows_of_an_array_are_silence(data):
         ({"batch_segments": 1}, "batch_segments must be an integer of at least 2"),
         ({"margin": 3.0}, "margin must be between 0 and 2"),
         ({"prototypes": (1,)}, "prototypes must be"),
+        ({"prototypes": None, "quantise": 0.1}, "quantise=0.1 needs prototypes"),
         ({"adversary": "wgan"}, "adversary must be one of"),
         ({"encoder": "lstm"}, "encoder='lstm' is not known"),
         ({"erase": True}, "erase must be one of"),
@@ -375,7 +379,9 @@ def test_a_perturbation_of_ones_own(data):
     assert calls
 
 
-@pytest.mark.parametrize("options", [{}, {"adversary": "wasserstein", "max_frames": 9}])
+@pytest.mark.parametrize(
+    "options", [{}, {"adversary": "wasserstein", "max_frames": 9, "quantise": 0.1, "cycle": 0.2}]
+)
 def test_a_run_goes_on_as_if_it_had_not_stopped(data, tmp_path, options):
     """Across the start of prototypes and beyond."""
     options = {"max_epochs": 6, "prototype_start": 0.34, **options}
@@ -383,11 +389,11 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(data, tmp_path, options):
     assert (whole.history_["prototype_loss"] > 0).tolist() == [False] * 2 + [True] * 4
     for stop in (1, 2, 3):
         folder = tmp_path / str(stop)
-        stopper = lambda row, stop=stop: (
-            (_ for _ in ()).throw(KeyboardInterrupt) * (row["epoch"] > stop)
-            if row["epoch"] > stop
-            else None
-        )
+
+        def stopper(row, stop=stop):
+            if row["epoch"] > stop:
+                raise KeyboardInterrupt
+
         with pytest.raises(KeyboardInterrupt):
             small(checkpoint=folder, callbacks=[stopper], **options).fit(data.data, data.speaker)
         model = small(checkpoint=folder, **options).fit(data.data, data.speaker)
