@@ -288,7 +288,7 @@ class Decoder(nn.Module):
         self.course = nn.Linear(phonetic_dim + speaker_dim + 1, points * width)
         self.voice = nn.Linear(speaker_dim, width)
         self.place = nn.Linear(1 + 2 * harmonics, width)
-        self.blocks = Convolutions(width, width, layers)
+        self.blocks = Convolutions(width, width, layers, kernel=5)
         self.out = nn.Linear(width, stack * n_features)
 
     def forward(self, p: Tensor, s: Tensor, length: Tensor, time: int) -> Tensor:

@@ -233,6 +233,79 @@ def test_perturbed_views_are_read_and_not_rebuilt():
     assert [y.tolist() for y in seen] == [b.y.tolist()]
 
 
+HEADS = [(slice(0, P), 3), (slice(0, P), 5), (slice(0, 2), 2)]
+
+
+def test_a_share_of_the_reconstruction_reaches_the_phonetic_encoder():
+    plain, less = (make(adversary=None, reconstruction_share=share) for share in (1.0, 0.3))
+    less.system.networks["Ep"].load_state_dict(plain.system.networks["Ep"].state_dict())
+    for name in ("Es", "R"):
+        less.system.networks[name].load_state_dict(plain.system.networks[name].state_dict())
+    for engine in (plain, less):
+        engine.step()
+    for name, share in (("Ep", 0.3), ("Es", 1.0), ("R", 1.0)):
+        wanted = tuple(share * g for g in found_grads(plain, [name]))
+        torch.testing.assert_close(found_grads(less, [name]), wanted, rtol=1e-4, atol=1e-7)
+
+
+def quantised(n, p):
+    """By hand, over the two heads of whole vectors."""
+    total = 0
+    for directions in n.K.directions[:2]:
+        unit = directions / directions.norm(dim=1, keepdim=True)
+        cosines = p @ unit.T / p.norm(dim=1, keepdim=True)
+        total = total + (cosines / 0.1).softmax(1) @ unit
+    return total / 2 * P**0.5
+
+
+def test_quantised_vectors_are_what_decoder_and_adversary_get():
+    engine = make(heads=HEADS, quantise=0.1, quantise_start=0.0, speaker=0.0, prototypes=0.0)
+    n, b = twins(engine), engine.batches.at(0)
+    p, s = quantised(n, n.Ep(b.x, b.length)), n.Es(b.x, b.length)
+    back = n.R(p, s[b.partner], b.length, b.x.shape[1])
+    error = (back - b.x)[inside(b.length, b.x.shape[1])[..., 0] > 0].square().mean()
+    d = adversary_loss(n, p, b.y, "classifier")
+    engine.step()
+    wanted = grads(error - 0.7 * d, (n.Ep, n.Es, n.R, n.K))
+    found = found_grads(engine, ("Ep", "Es", "R", "K"))
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=3e-6)
+    torch.testing.assert_close(found_grads(engine, ("D",)), grads(d, [n.D]), rtol=1e-3, atol=3e-6)
+    late = make(heads=HEADS, quantise=0.1, quantise_start=0.5, total=2)
+    late.step()
+    assert late.scheduled()["quantised"] == 0
+    late.step()
+    assert late.scheduled()["quantised"] == 1
+
+
+def test_conversions_keep_their_prototypes_by_the_decoder_alone():
+    engine = make(heads=HEADS, cycle=0.6, adversary=None, speaker=0.0, prototypes=0.0)
+    shares = [x.clone() for x in engine.system.refresh.__self__.shares]
+    n, b = twins(engine), engine.batches.at(0)
+    torch.manual_seed(5)
+    order = torch.randperm(len(b.y))
+    p, s = n.Ep(b.x, b.length), n.Es(b.x, b.length)
+    time = b.x.shape[1]
+    error = ((n.R(p, s[b.partner], b.length, time) - b.x) * inside(b.length, time)).square()
+    error = error.sum() / (b.length.sum() * D)
+    running = copy.deepcopy(engine.system.networks["Ep"].last.state_dict())
+    converted = n.R(p.detach(), s[order].detach(), b.length, time) * inside(b.length, time)
+    cycle = 0.0
+    for cosine, share in zip(n.K(n.Ep(converted, b.length)), shares, strict=True):
+        costs = -(share[b.row] * (cosine / 0.1).log_softmax(1)).sum(1)
+        cycle = cycle + costs[b.y >= 0].mean() / len(shares)
+    torch.manual_seed(5)
+    engine.step()
+    torch.testing.assert_close(
+        found_grads(engine, ("R",)), grads(error + 0.6 * cycle, [n.R]), rtol=1e-3, atol=3e-6
+    )
+    torch.testing.assert_close(
+        found_grads(engine, ("Ep", "Es")), grads(error, [n.Ep, n.Es]), rtol=1e-3, atol=3e-6
+    )
+    assert max(g.abs().max() for g in grads(cycle, [n.Ep])) > 1e-3  # which is not in theirs
+    moved = engine.system.networks["Ep"].last.state_dict()
+    assert moved["num_batches_tracked"] == running["num_batches_tracked"] + 1
+
+
 def test_every_network_moves():
     heads = [(slice(0, P), 3), (slice(0, 2), 2)]
     engine = make(heads=heads, perturb=lambda x, length, y: (x, length), total=3)
