@@ -300,6 +300,10 @@ def test_bad_audio(data):
         assert [len(x) for x in model.reconstruct(X[11:14])][1:] == [0, 0]
     with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match="no voice"):
         model.convert(X[:3], X[11:14])
+    with pytest.warns(UserWarning, match="skipped"):
+        moved = model.convert(X[12:15], data.data[15:48:16])
+    assert [len(x) for x in moved[:2]] == [0, 0]
+    np.testing.assert_allclose(moved[2], model.convert(X[14:15], data.data[47:])[0], atol=1e-4)
     with pytest.raises(ValueError, match="all 1 utterances were skipped"):
         model.convert(X[:1], X[12:13])
     with pytest.raises(ValueError, match="1 utterance is left of 2"):

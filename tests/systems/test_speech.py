@@ -368,12 +368,13 @@ def test_assignments_find_what_speakers_share():
     table = np.zeros((3, 3), int)
     np.add.at(table, (chosen, word), 1)
     assert sorted(table.max(1)) == [20, 20, 20]  # words, and not speakers
-    placed = copy.deepcopy(n.K.state_dict())
     again = found.shares[0].clone()
     found.refresh(n, 4)  # a replay of the epoch
     assert torch.equal(found.shares[0], again)
+    with torch.no_grad():
+        n.K.directions[0].copy_(n.K.directions[0][[1, 2, 0]])
     found.refresh(n, 8)  # later they are the network's
-    torch.testing.assert_close(n.K.state_dict(), placed, rtol=0, atol=0)
+    torch.testing.assert_close(found.shares[0], again[:, [1, 2, 0]])
 
 
 def test_the_loss_of_assignments():
