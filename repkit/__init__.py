@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from repkit.estimators.dann import DANN, NoTargetWarning
     from repkit.estimators.infogan import InfoGAN
     from repkit.estimators.loading import load
+    from repkit.estimators.speech import SpeechAutoencoder
     from repkit.estimators.triplegan import TripleGAN
     from repkit.estimators.vae import VAE
     from repkit.estimators.vaegan import VAEGAN
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 # Where each public name lives; it is imported on first use.
 _HOMES = {
     "InfoGAN": "estimators.infogan",
+    "SpeechAutoencoder": "estimators.speech",
     "TripleGAN": "estimators.triplegan",
     "VAE": "estimators.vae",
     "VAEGAN": "estimators.vaegan",
@@ -61,6 +63,7 @@ __all__ = [
     "ReconstructionDisplay",
     "SampleGridDisplay",
     "SpectrogramDisplay",
+    "SpeechAutoencoder",
     "SpeechVectorsDisplay",
     "TraversalDisplay",
     "TripleGAN",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -45,6 +46,17 @@ def take(store: Store, rows: Tensor, device: torch.device) -> Tensor:
         return store.index_select(0, rows)
     # As an array in memory would be: the same types and the same layout.
     return torch.as_tensor(to_device(np.array(store[rows.cpu().numpy()]), device))
+
+
+class BatchSource(Protocol):
+    """What the engine asks of batches: `Batches`, or others that depend on the step alone."""
+
+    device: torch.device
+    size: int  # rows of a batch, at most
+    steps_per_epoch: int
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
 
 
 class Batches:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repkit.data import Batch, Batches, mix
+from repkit.data import Batch, BatchSource, mix
 from repkit.flat import Group, flatten
 from repkit.nets.modes import norms, still
 from repkit.optim import Adam
@@ -28,7 +28,7 @@ class Engine:
     Parameters
     ----------
     system : System
-    batches : Batches
+    batches : BatchSource
     optimizer : callable or mapping of str to callable
         ``parameters -> torch.optim.Optimizer``, called once a group; or one for each group.
     total_steps : int
@@ -49,7 +49,7 @@ class Engine:
     def __init__(
         self,
         system: System,
-        batches: Batches,
+        batches: BatchSource,
         *,
         optimizer: OptimizerFactory | Mapping[str, OptimizerFactory],
         total_steps: int,
@@ -108,7 +108,7 @@ class Engine:
         if ema:
             self._pair_averages()
         self._records: list[list[tuple[int, tuple[str, ...], Tensor]]] = []
-        self.begin_epoch()
+        self._reset()
 
     @staticmethod
     def _parameters(
@@ -161,10 +161,15 @@ class Engine:
             yield
 
     def begin_epoch(self) -> None:
-        """Reset every source of randomness to a function of (seed, step).
+        """Reset every source of randomness to a function of (seed, step), and refresh the system.
 
         So a run that is resumed, or replayed, at the start of an epoch needs no random state.
         """
+        self._reset()
+        if self.system.refresh is not None:
+            self.system.refresh(self.networks, self.position)
+
+    def _reset(self) -> None:
         self._records = [[] for _ in self.system.phases]
         self._generator.manual_seed(mix(self.seed, 1, self.position))
         seed_everything(mix(self.seed, 2, self.position))

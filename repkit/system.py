@@ -84,6 +84,9 @@ class System:
         Appears on the batch under the same name.
     schedules : mapping of str to callable
         ``progress in [0, 1] -> value``, on the batch as a tensor of shape ().
+    refresh : callable, optional
+        ``refresh(networks, step)``, run at the start of every epoch: what the epoch's steps take as
+        given. It must depend on the weights and the step alone, for a run may be resumed there.
     """
 
     networks: Mapping[str, nn.Module]
@@ -92,6 +95,7 @@ class System:
     forward: Callable[[SimpleNamespace, Batch], None] | None = None
     noise: Mapping[str, Noise] = field(default_factory=dict)
     schedules: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
+    refresh: Callable[[SimpleNamespace, int], None] | None = None
 
     def __post_init__(self) -> None:
         members = [name for names in self.groups.values() for name in names]

@@ -385,6 +385,25 @@ def test_an_epoch_begins_with_empty_records():
     assert engine.read() == ({}, None)
 
 
+def test_a_system_is_refreshed_at_the_start_of_every_epoch():
+    """With the weights and the step of that moment, before any step, and not when it is made."""
+    seen = []
+
+    def refresh(n, step):
+        seen.append((step, n.net[0].weight.detach().clone()))
+
+    net = small(4, 1)
+    phase = Phase(lambda n, b: {"net": n.net(b.x).square().mean()})
+    engine = make(System({"net": net}, {"net": ("net",)}, (phase,), refresh=refresh))
+    assert seen == []
+    for _ in range(2):
+        engine.begin_epoch()
+        assert_same(seen[-1][1], net[0].weight.detach())
+        engine.step()
+    assert [step for step, _ in seen] == [0, 1]
+    assert not torch.equal(seen[0][1], seen[1][1])
+
+
 def test_read_names_the_first_bad_step_and_term():
     def loss(n, b):
         value = n.net(b.x).mean()

@@ -13,8 +13,9 @@ PACKAGE = Path(repkit.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Each part may import from parts further up, and from itself if it is a folder.
 ORDER = [
-    {"files", "nets", "losses", "data", "rng", "flat", "optim", "metrics", "augment", "features"},
-    {"persist", "checkpoint"},
+    {"files", "nets", "losses", "data", "rng", "flat", "optim", "metrics", "augment", "features"}
+    | {"erasure", "perturb"},
+    {"persist", "checkpoint", "segments"},
     {"system"},
     {"engine"},
     {"training"},

@@ -11,6 +11,7 @@ from repkit.estimators.base import Estimator
 from repkit.estimators.bigan import BiGAN
 from repkit.estimators.dann import DANN
 from repkit.estimators.infogan import InfoGAN
+from repkit.estimators.speech import SpeechAutoencoder
 from repkit.estimators.triplegan import TripleGAN
 from repkit.estimators.vae import VAE
 from repkit.estimators.vaegan import VAEGAN
@@ -18,7 +19,7 @@ from repkit.persist import ModelFileError
 from repkit.persist import load as read
 
 CLASSES: dict[str, type[Estimator]] = {
-    cls.__name__: cls for cls in (BiGAN, DANN, InfoGAN, TripleGAN, VAE, VAEGAN)
+    cls.__name__: cls for cls in (BiGAN, DANN, InfoGAN, SpeechAutoencoder, TripleGAN, VAE, VAEGAN)
 }
 
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import repkit
-from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, TripleGAN
+from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN
 
 # A few steps link no encoder and fill no code, and the estimators say so.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -23,6 +23,7 @@ ESTIMATORS = [
     VAE(8, **SMALL),
     VAEGAN(8, **SMALL),
     TripleGAN(8, n_features=32, max_epochs=20),
+    SpeechAutoencoder(8, 4, n_mels=20, n_features=24, max_epochs=3),
 ]
 
 # check name -> why it cannot pass, as scikit-learn declares its own; none so far.

@@ -1,0 +1,69 @@
+"""Who speaks: labels, or pairs known to be of one speaker, as numbers from 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.utils import check_array
+from sklearn.utils.validation import column_or_1d
+
+
+def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of n utterances, and which of them are known.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or None
+        Of any kind that can be sorted; -1 (or "-1" among strings) where unknown.
+    pairs : array-like of shape (m, 2) or None
+        Numbers of utterances known to be of the same speaker. What is connected is one speaker; an
+        utterance in no pair is unknown.
+    n : int
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+    known : bool ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If both are given, or one of another shape, or a pair with a number of no utterance.
+    """
+    if y is not None and pairs is not None:
+        raise ValueError("give y or pairs, not both: both say who speaks")
+    if pairs is not None:
+        return _connected(pairs, n)
+    if y is None:
+        return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+    y = column_or_1d(y, warn=True)
+    if len(y) != n:
+        raise ValueError(
+            f"y has {len(y)} labels for {n} utterances: Found input variables with inconsistent "
+            f"numbers of samples: [{n}, {len(y)}]"
+        )
+    if y.dtype.kind == "O":
+        y = y.astype(str)
+    return y, y != "-1" if y.dtype.kind in "US" else y != -1
+
+
+def _connected(pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    found = np.asarray(pairs)
+    if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu" or not len(found):
+        raise ValueError(
+            "pairs must be whole numbers of shape (m, 2), the places of two utterances of one "
+            f"speaker in each row; given: shape {found.shape}, {found.dtype}"
+        )
+    if found.min() < 0 or found.max() >= n:
+        raise ValueError(
+            f"pairs has numbers from {found.min()} to {found.max()} for utterances 0 to {n - 1}"
+        )
+    edges = coo_array((np.ones(len(found)), (found[:, 0], found[:, 1])), shape=(n, n))
+    _, labels = connected_components(edges, directed=False)
+    known = np.zeros(n, dtype=bool)
+    known[found.ravel()] = True
+    return labels.astype(np.int64), known

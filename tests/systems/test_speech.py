@@ -1,0 +1,395 @@
+"""Every gradient of the algorithm against the losses written out, differentiated by hand."""
+
+import copy
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from repkit.engine import Engine
+from repkit.nets.speech import Decoder, Encoder, Prototypes, Unit, build_body, critic, inside
+from repkit.rng import isolated_rng
+from repkit.segments import Frames, Segments
+from repkit.systems.prototypes import Assignments, balanced_groups, by_group, sinkhorn
+from repkit.systems.speech import Objective, rising, speech, wasserstein
+
+CPU = torch.device("cpu")
+D, P, S, RATE = 3, 4, 2, 0.1
+Y = np.array([0] * 5 + [1] * 4 + [2] + [-1] * 3)
+OPTIONS = {
+    "classifier": {},
+    "pair": {"adversary": "pair"},
+    "none": {"adversary": None},
+    "no swap": {"swap": False},
+    "no speaker loss": {"speaker": 0.0},
+    "margin": {"speaker": 0.6, "margin": 1.7},
+}
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with isolated_rng(CPU):
+        torch.manual_seed(0)
+        yield
+
+
+def frames():
+    rng = np.random.default_rng(0)
+    found = [rng.standard_normal((t, D)).astype(np.float32) for t in rng.integers(3, 9, len(Y))]
+    return Frames(found, CPU)
+
+
+def networks(adversary="classifier", heads=()):
+    n = {}
+    for name, dim, last in (("Ep", P, nn.BatchNorm1d(P, affine=False)), ("Es", S, Unit())):
+        body, width = build_body("conv", 2 * D, 12)
+        n[name] = Encoder(body, width, dim, 2, 2 if name == "Ep" else 0, last)
+    n["R"] = Decoder(P, S, D, 12, 2)
+    if adversary is not None:
+        n["D"] = critic(P, 3, 12) if adversary == "classifier" else critic(3 * P, 1, 12)
+    if heads:
+        n["K"] = Prototypes(heads)
+    return n
+
+
+def make(total=1, y=Y, perturb=None, heads=(), **options):
+    options = {"adversary_weight": 0.7, "warmup": 0.0, "discriminator_steps": 1} | options
+    objective = Objective(**options)
+    store = frames()
+    batches = Segments(store, y, speakers=4, segments=5, max_frames=100, seed=0)
+    nets = networks(objective.adversary, heads)
+    assignments = None
+    if heads:
+        generator = torch.Generator().manual_seed(1)
+        rows = torch.randn(len(y), P, generator=generator)
+        assignments = Assignments(y, heads, lambda n: rows, start=0, seed=0)
+    system = speech(nets, objective=objective, perturb=perturb, assignments=assignments)
+    engine = Engine(
+        system,
+        batches,
+        optimizer=lambda p: torch.optim.SGD(p, RATE),
+        total_steps=total,
+        seed=0,
+    )
+    engine.train_mode()
+    engine.begin_epoch()
+    return engine
+
+
+def twins(engine):
+    return SimpleNamespace(**copy.deepcopy(dict(engine.system.networks)))
+
+
+def grads(loss, modules):
+    parameters = [p for m in modules for p in m.parameters()]
+    return torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+
+
+def found_grads(engine, names):
+    return tuple(p.grad for k in names for p in engine.system.networks[k].parameters())
+
+
+def adversary_loss(n, p, y, kind):
+    known = [i for i in range(len(y)) if y[i] >= 0]
+    if kind == "classifier":
+        probabilities = n.D(p).softmax(1)
+        return -sum(probabilities[i, y[i]].log() for i in known) / len(known)
+    costs = {True: [], False: []}
+    for i in known:
+        for j in known:
+            if i < j:
+                pair = torch.cat([p[i] + p[j], (p[i] - p[j]).abs(), p[i] * p[j]])[None]
+                same = bool(y[i] == y[j])
+                probability = n.D(pair)[0, 0].sigmoid()
+                costs[same].append(-(probability if same else 1 - probability).log())
+    return sum(sum(c) / len(c) for c in costs.values()) / 2
+
+
+def written_out(n, b, adversary="classifier", swap=True, speaker=1.0, margin=1.0):
+    p, s = n.Ep(b.x, b.length), n.Es(b.x, b.length)
+    back = n.R(p, s[b.partner] if swap else s, b.length, b.x.shape[1])
+    cells = [((back[i, :t] - b.x[i, :t]) ** 2).flatten() for i, t in enumerate(b.length)]
+    a = torch.cat(cells).mean()
+    known = [i for i in range(len(b.y)) if b.y[i] >= 0]
+    pairs = [(i, j) for i in known for j in known if i != j]
+    near = [((s[i] - s[j]) ** 2).sum() for i, j in pairs if b.y[i] == b.y[j]]
+    far = [(margin - (s[i] - s[j]).norm()).clamp(min=0) ** 2 for i, j in pairs if b.y[i] != b.y[j]]
+    a = a + speaker * (sum(near) / len(near) + sum(far) / len(far))
+    if adversary is None:
+        return a, None
+    d = adversary_loss(n, p, b.y, adversary)
+    return a - 0.7 * d, d
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_gradients_are_those_of_the_losses(options):
+    """A goes against the adversary, which descends its own; neither moves the other."""
+    engine = make(**options)
+    n, b = twins(engine), engine.batches.at(0)
+    assert set(b.y.tolist()) == {0, 1, 2, -1}
+    a, d = written_out(n, b, **options)
+    engine.step()
+    wanted = grads(a, (n.Ep, n.Es, n.R))
+    torch.testing.assert_close(found_grads(engine, ("Ep", "Es", "R")), wanted, rtol=1e-3, atol=3e-6)
+    assert min(max(g.abs().max() for g in grads(a, [m])) for m in (n.Ep, n.Es, n.R)) > 1e-3
+    means, _ = engine.read()
+    assert means["loss_A"] == pytest.approx(a.item(), rel=1e-4)
+    if d is not None:
+        torch.testing.assert_close(
+            found_grads(engine, ("D",)), grads(d, [n.D]), rtol=1e-3, atol=3e-6
+        )
+        assert means["loss_D"] == pytest.approx(d.item(), rel=1e-4)
+
+
+def test_the_adversary_is_fooled():
+    """A step of A alone makes D's loss greater, a step of D smaller."""
+    for group, sign in (("A", 1), ("D", -1)):
+        engine = make(speaker=0.0, adversary_weight=50.0)
+        n, b = twins(engine), engine.batches.at(0)
+        before = adversary_loss(n, n.Ep(b.x, b.length), b.y, "classifier")
+        engine.optimizers = {k: o for k, o in engine.optimizers.items() if k == group} | {
+            k: SimpleNamespace(step=lambda: None, param_groups=[])
+            for k in engine.optimizers
+            if k != group
+        }
+        engine.optimizers[group].param_groups[0]["lr"] = 1e-3
+        engine.step()
+        n = engine.networks
+        after = adversary_loss(n, n.Ep(b.x, b.length), b.y, "classifier")
+        assert sign * (after - before) > 1e-5
+
+
+def test_more_steps_of_the_adversary_move_it_alone():
+    engine = make(discriminator_steps=3)
+    system = engine.system
+    assert [p.times for p in system.phases] == [2, 1]
+    engine.system = dataclasses.replace(system, phases=system.phases[:1])
+    n, b = twins(engine), engine.batches.at(0)
+    p = n.Ep(b.x, b.length).detach()
+    engine.step()
+    for _ in range(2):
+        gradients = grads(adversary_loss(n, p, b.y, "classifier"), [n.D])
+        with torch.no_grad():
+            for parameter, g in zip(n.D.parameters(), gradients, strict=True):
+                parameter -= RATE * g
+    now = engine.system.networks
+    torch.testing.assert_close(tuple(now["D"].parameters()), tuple(n.D.parameters()))
+    for name in ("Ep", "Es", "R"):
+        pairs = zip(now[name].parameters(), getattr(n, name).parameters(), strict=True)
+        assert all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_wasserstein():
+    """The paper's form: D pulls the two kinds of pairs apart, whatever the sign; A together."""
+    engine = make(adversary="wasserstein")
+    for optimizer in engine.optimizers.values():
+        optimizer.param_groups[0]["lr"] = 1e-3
+    before = twins(engine)
+    for _ in range(5):
+        engine.step()
+    assert engine.read()[1] is None
+    b, n = engine.batches.at(0), engine.networks
+    for name in ("Ep", "D"):
+        pairs = zip(getattr(n, name).parameters(), getattr(before, name).parameters(), strict=True)
+        assert any(not torch.equal(x, y) for x, y in pairs)
+    p = torch.randn(13, P)
+    verdict = wasserstein(n.D, p, b.y)
+    assert verdict.loss <= 0 <= verdict.penalty
+    # The penalty is at unit slope: a linear D of slope 1 pays nothing, one of slope 3 pays 10 * 4.
+    direction = torch.nn.functional.normalize(torch.randn(3 * P, 1), dim=0)
+    assert wasserstein(lambda x: x @ direction, p, b.y).penalty == pytest.approx(0, abs=1e-4)
+    assert wasserstein(lambda x: 3 * x @ direction, p, b.y).penalty == pytest.approx(40, rel=1e-3)
+
+
+def test_unlabelled_rows_only_count_in_the_reconstruction():
+    for adversary in ("classifier", "pair", "wasserstein"):
+        engine = make(y=np.full(len(Y), -1), adversary=adversary)
+        engine.step()
+        means, bad = engine.read()
+        assert bad is None
+        assert means["speaker_loss"] == means["d_accuracy"] == 0
+        assert means["loss_A"] == pytest.approx(means["reconstruction_loss"])
+
+
+def test_perturbed_views_are_read_and_not_rebuilt():
+    seen = []
+
+    def perturb(x, length, y):
+        seen.append(y)
+        return x + 1.0, length - 1
+
+    engine = make(perturb=perturb, adversary=None, speaker=0.0)
+    n, b = twins(engine), engine.batches.at(0)
+    shorter = (b.x + 1.0) * inside(b.length - 1, b.x.shape[1])
+    p, s = n.Ep(shorter, b.length - 1), n.Es(b.x, b.length)
+    back = n.R(p, s[b.partner], b.length, b.x.shape[1])
+    mask = inside(b.length, b.x.shape[1])
+    error = ((back - b.x).square() * mask).sum() / (mask.sum() * D)
+    engine.step()
+    assert engine.read()[0]["loss_A"] == pytest.approx(error.item(), rel=1e-5)
+    assert [y.tolist() for y in seen] == [b.y.tolist()]
+
+
+HEADS = [(slice(0, P), 3), (slice(0, P), 5), (slice(0, 2), 2)]
+
+
+def test_a_share_of_the_reconstruction_reaches_the_phonetic_encoder():
+    plain, less = (make(adversary=None, reconstruction_share=share) for share in (1.0, 0.3))
+    less.system.networks["Ep"].load_state_dict(plain.system.networks["Ep"].state_dict())
+    for name in ("Es", "R"):
+        less.system.networks[name].load_state_dict(plain.system.networks[name].state_dict())
+    for engine in (plain, less):
+        engine.step()
+    for name, share in (("Ep", 0.3), ("Es", 1.0), ("R", 1.0)):
+        wanted = tuple(share * g for g in found_grads(plain, [name]))
+        torch.testing.assert_close(found_grads(less, [name]), wanted, rtol=1e-4, atol=1e-7)
+
+
+def quantised(n, p):
+    """By hand, over the two heads of whole vectors."""
+    total = 0
+    for directions in n.K.directions[:2]:
+        unit = directions / directions.norm(dim=1, keepdim=True)
+        cosines = p @ unit.T / p.norm(dim=1, keepdim=True)
+        total = total + (cosines / 0.1).softmax(1) @ unit
+    return total / 2 * P**0.5
+
+
+def test_quantised_vectors_are_what_decoder_and_adversary_get():
+    engine = make(heads=HEADS, quantise=0.1, quantise_start=0.0, speaker=0.0, prototypes=0.0)
+    n, b = twins(engine), engine.batches.at(0)
+    p, s = quantised(n, n.Ep(b.x, b.length)), n.Es(b.x, b.length)
+    back = n.R(p, s[b.partner], b.length, b.x.shape[1])
+    error = (back - b.x)[inside(b.length, b.x.shape[1])[..., 0] > 0].square().mean()
+    d = adversary_loss(n, p, b.y, "classifier")
+    engine.step()
+    wanted = grads(error - 0.7 * d, (n.Ep, n.Es, n.R, n.K))
+    found = found_grads(engine, ("Ep", "Es", "R", "K"))
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=3e-6)
+    torch.testing.assert_close(found_grads(engine, ("D",)), grads(d, [n.D]), rtol=1e-3, atol=3e-6)
+    late = make(heads=HEADS, quantise=0.1, quantise_start=0.5, total=2)
+    late.step()
+    assert late.scheduled()["quantised"] == 0
+    late.step()
+    assert late.scheduled()["quantised"] == 1
+
+
+def test_conversions_keep_their_prototypes_by_the_decoder_alone():
+    engine = make(heads=HEADS, cycle=0.6, adversary=None, speaker=0.0, prototypes=0.0)
+    shares = [x.clone() for x in engine.system.refresh.__self__.shares]
+    n, b = twins(engine), engine.batches.at(0)
+    torch.manual_seed(5)
+    order = torch.randperm(len(b.y))
+    p, s = n.Ep(b.x, b.length), n.Es(b.x, b.length)
+    time = b.x.shape[1]
+    error = ((n.R(p, s[b.partner], b.length, time) - b.x) * inside(b.length, time)).square()
+    error = error.sum() / (b.length.sum() * D)
+    running = copy.deepcopy(engine.system.networks["Ep"].last.state_dict())
+    converted = n.R(p.detach(), s[order].detach(), b.length, time) * inside(b.length, time)
+    cycle = 0.0
+    for cosine, share in zip(n.K(n.Ep(converted, b.length)), shares, strict=True):
+        costs = -(share[b.row] * (cosine / 0.1).log_softmax(1)).sum(1)
+        cycle = cycle + costs[b.y >= 0].mean() / len(shares)
+    torch.manual_seed(5)
+    engine.step()
+    torch.testing.assert_close(
+        found_grads(engine, ("R",)), grads(error + 0.6 * cycle, [n.R]), rtol=1e-3, atol=3e-6
+    )
+    torch.testing.assert_close(
+        found_grads(engine, ("Ep", "Es")), grads(error, [n.Ep, n.Es]), rtol=1e-3, atol=3e-6
+    )
+    assert max(g.abs().max() for g in grads(cycle, [n.Ep])) > 1e-3  # which is not in theirs
+    moved = engine.system.networks["Ep"].last.state_dict()
+    assert moved["num_batches_tracked"] == running["num_batches_tracked"] + 1
+
+
+def test_every_network_moves():
+    heads = [(slice(0, P), 3), (slice(0, 2), 2)]
+    engine = make(heads=heads, perturb=lambda x, length, y: (x, length), total=3)
+    before = {k: m.state_dict() for k, m in twins(engine).__dict__.items()}
+    for _ in range(3):
+        engine.step()
+    for name, network in engine.system.networks.items():
+        for key, value in network.state_dict().items():
+            assert not torch.equal(value, before[name][key]), (name, key)
+    assert engine.read()[0]["prototype_loss"] > 0
+
+
+def test_rising():
+    assert rising(0.1, 0.2, 0.5) == rising(0.2, 0.2, 0.5) == 0
+    assert rising(0.7, 0.2, 0.5) == rising(1.0, 0.2, 0.5) == pytest.approx(2 / (1 + np.exp(-5)) - 1)
+    assert rising(0.45, 0.2, 0.5) == pytest.approx(2 / (1 + np.exp(-2.5)) - 1)
+    assert rising(0.0, 0.0, 0.0) == 1
+
+
+# -------------------------------------------------------------------- prototypes
+
+
+def test_sinkhorn():
+    scores = 3 * torch.randn(40, 5)
+    shares = sinkhorn(scores, rounds=200)
+    torch.testing.assert_close(shares.sum(1), torch.ones(40))
+    torch.testing.assert_close(shares.sum(0), torch.full((5,), 8.0), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(sinkhorn(scores, balance=0.0), scores.softmax(1))
+
+
+def test_groups():
+    y = np.array([0, 0, 0, 1, 2, 2, -1, 0])
+    assert [g.tolist() for g in balanced_groups(y, 3)] == [[0, 1, 2, 7], [3, 4, 5]]
+    assert [g.tolist() for g in balanced_groups(y, 9)] == [[0, 1, 2, 3, 4, 5, 7]]
+    x = torch.randn(8, 2) * 50 + 7
+    found = by_group(x, balanced_groups(y, 3))
+    assert found[6].tolist() == [0, 0]
+    torch.testing.assert_close(found[3:6].mean(0), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[3:6].std(0, correction=0), torch.ones(2), atol=0.01, rtol=0)
+
+
+def clusters():
+    """Three words by two speakers, who are far apart."""
+    rng = np.random.default_rng(0)
+    word, speaker = np.tile(np.arange(3), 20), np.repeat([0, 1], 30)
+    centres = 3 * np.eye(3, P)
+    rows = centres[word] + 20.0 * speaker[:, None] + 0.3 * rng.standard_normal((60, P))
+    return torch.from_numpy(rows).float(), word, speaker
+
+
+def test_assignments_find_what_speakers_share():
+    rows, word, speaker = clusters()
+    heads = [(slice(0, P), 3)]
+    found = Assignments(speaker, heads, lambda n: rows, start=4, seed=0, balance=1.0)
+    n = SimpleNamespace(K=Prototypes(heads))
+    found.refresh(n, 0)
+    assert found.shares == []
+    found.refresh(n, 4)
+    chosen = found.shares[0].argmax(1).numpy()
+    table = np.zeros((3, 3), int)
+    np.add.at(table, (chosen, word), 1)
+    assert sorted(table.max(1)) == [20, 20, 20]  # words, and not speakers
+    again = found.shares[0].clone()
+    found.refresh(n, 4)  # a replay of the epoch
+    assert torch.equal(found.shares[0], again)
+    with torch.no_grad():
+        n.K.directions[0].copy_(n.K.directions[0][[1, 2, 0]])
+    found.refresh(n, 8)  # later they are the network's
+    torch.testing.assert_close(found.shares[0], again[:, [1, 2, 0]])
+
+
+def test_the_loss_of_assignments():
+    rows, _, speaker = clusters()
+    y = np.where(np.arange(60) < 5, -1, speaker)
+    heads = [(slice(0, P), 3), (slice(1, 3), 2)]
+    found = Assignments(y, heads, lambda n: rows, start=0, seed=0)
+    n = SimpleNamespace(K=Prototypes(heads))
+    found.refresh(n, 0)
+    chosen = torch.tensor([0, 7, 30, 59])
+    cosines = [c.detach() for c in n.K(rows[chosen])]
+    expected = 0.0
+    for cosine, shares in zip(cosines, found.shares, strict=True):
+        for k in (1, 2, 3):  # the first is of unknown speaker
+            p = (cosine[k] / 0.1).softmax(0)
+            expected -= (shares[chosen[k]] * p.log()).sum() / 3 / 2
+    assert found.loss(cosines, chosen).item() == pytest.approx(float(expected), rel=1e-5)
+    assert found.loss(cosines, torch.tensor([0, 0, 1, 2])).item() == 0
