@@ -45,6 +45,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "swap, margin, adversary of pairs": {**PARTS, "adversary": "pair", "adversary_weight": 1.0},
     "swap, margin, perturbation": {"prototypes": None},
     "swap, margin, prototypes": {"perturb": False},
+    "plain, quantised in the end": {"quantise": 0.1},
     "quantised, no adversary": {**QUANTISED, "adversary": None},
     "plain with GRU": {"encoder": "gru"},
     "plain with transformer": {"encoder": "transformer"},
