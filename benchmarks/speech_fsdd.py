@@ -35,7 +35,8 @@ QUANTISED: dict[str, Any] = {
     "steps_per_epoch": 50,
     "max_epochs": 20,
 }
-PARTS: dict[str, Any] = {"prototypes": None, "perturb": False}
+NO_CLUSTERS: dict[str, Any] = {"prototypes": None, "segment_prototypes": 0}
+PARTS: dict[str, Any] = {**NO_CLUSTERS, "perturb": False}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "reconstruction alone": {**PARTS, "swap": False, "speaker_weight": 0.0},
     "swap alone": {**PARTS, "speaker_weight": 0.0},
@@ -43,7 +44,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "swap and margin": PARTS,
     "swap, margin, adversary": {**PARTS, "adversary": "classifier", "adversary_weight": 1.0},
     "swap, margin, adversary of pairs": {**PARTS, "adversary": "pair", "adversary_weight": 1.0},
-    "swap, margin, perturbation": {"prototypes": None},
+    "swap, margin, perturbation": NO_CLUSTERS,
     "swap, margin, prototypes": {"perturb": False},
     "plain, quantised in the end": {"quantise": 0.1},
     "quantised, no adversary": {**QUANTISED, "adversary": None},

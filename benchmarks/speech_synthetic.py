@@ -30,7 +30,7 @@ def cases(preset: str, device: str) -> list[Case]:
     """With and without prototypes, and what needs no training."""
     variants: dict[str, dict[str, Any]] = {
         "plain": {},
-        "no prototypes": {"prototypes": None},
+        "no prototypes": {"prototypes": None, "segment_prototypes": 0},
     }
     listed = [
         Case(
