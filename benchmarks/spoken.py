@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from repkit import DANN, SpeechAutoencoder
 from repkit.datasets import load_fsdd, make_speech
@@ -190,7 +192,8 @@ def adapted(
     accuracies = []
     for speaker in np.unique(c.speaker):
         known = c.speaker != speaker
-        domain = np.where(known, 1 + np.unique(c.speaker, return_inverse=True)[1], -1)
+        ids = 1 + np.unique(c.speaker, return_inverse=True)[1]
+        domain = np.where(known, ids, -ids)
         model = DANN("conv", **settings, device=device, random_state=seed)
         if target:
             model.fit(pictures, c.word, sample_domain=domain)
@@ -202,12 +205,12 @@ def adapted(
 
 def resampled(frames: list[np.ndarray]) -> np.ndarray:
     """Standardised pictures (n, 1, 20, 40)."""
-    flat = []
-    for x in frames:
-        at = np.linspace(0, len(x) - 1, STEPS)
-        low = np.floor(at).astype(int)
-        high = np.minimum(low + 1, len(x) - 1)
-        share = (at - low)[:, None]
-        flat.append(x[low] * (1 - share) + x[high] * share)
-    pictures = np.stack(flat).astype(np.float32)
+    pictures = np.stack(
+        [
+            F.interpolate(torch.from_numpy(x.T[None]), STEPS, mode="linear", align_corners=True)[0]
+            .numpy()
+            .T
+            for x in frames
+        ]
+    )
     return ((pictures - pictures.mean(0)) / pictures.std(0))[:, None]

@@ -273,6 +273,7 @@ def _statistics(posterior: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _bernoulli(p: Tensor, x: Tensor) -> Tensor:
+    # torch's binary_cross_entropy refuses to run under autocast.
     p = p.float().clamp(1e-7, 1.0 - 1e-7)
     return -(x * p.log() + (1.0 - x) * torch.log1p(-p)).flatten(1).sum(1).mean()
 

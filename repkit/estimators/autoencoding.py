@@ -12,10 +12,9 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from repkit.data import mix, to_device
+from repkit.data import to_device
 from repkit.estimators.choices import check_integer
 from repkit.estimators.generative import Generative
-from repkit.estimators.saved import take_weights
 from repkit.metrics import reconstruction_ratio
 from repkit.system import System
 
@@ -35,10 +34,7 @@ class Autoencoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative
         X = self._check_X(X, reset=True)
         self._learn_range(X)
         with self._training((X,)) as (device, seed, checkpoints):
-            torch.manual_seed(mix(seed, 0))
-            networks = self._networks()
-            if self.warm_start:
-                take_weights(networks, getattr(self, "networks_", {}))
+            networks = self._start(seed)
             rows, held_back = self._split(len(X), seed)
             system = self._system(networks, self._scaler(device))
             engine = self._engine(system, X, self._stream(rows), device, seed)
@@ -54,6 +50,7 @@ class Autoencoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative
 
     def _check_parameters(self) -> None:
         self._check_common()
+        self._check_held_back()
         check_integer(self, latent_dim=1)
 
     def _system(

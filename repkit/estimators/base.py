@@ -19,7 +19,7 @@ from repkit.checkpoint import Checkpoints
 from repkit.data import mix, to_device, to_float
 from repkit.engine import Engine
 from repkit.estimators.choices import check_choice
-from repkit.estimators.saved import Saved
+from repkit.estimators.saved import Saved, take_weights
 from repkit.rng import isolated_rng
 from repkit.training import Training, train, weights
 
@@ -155,6 +155,14 @@ class Estimator(Saved):
             checkpoints.extra["seed"] = seed
         with isolated_rng(device):
             yield device, seed, checkpoints
+
+    def _start(self, seed: int) -> dict[str, nn.Module]:
+        """New networks from the seed; with ``warm_start``, the weights of the fit before."""
+        torch.manual_seed(mix(seed, 0))
+        networks = self._networks()
+        if self.warm_start:
+            take_weights(networks, getattr(self, "networks_", {}))
+        return networks
 
     def _fingerprint(self, data: Any) -> str:
         params = {

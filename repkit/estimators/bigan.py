@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
@@ -319,7 +318,6 @@ class BiGAN(Autoencoding):
         ValueError
             With ``features="hidden"``: from the hidden layer there is no way back.
         """
-        check_is_fitted(self)
         if self.features == "hidden":
             raise ValueError(
                 "features='hidden' cannot be inverted; set_params(features='latent') first"

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
-from repkit.data import Batches, mix, to_device
+from repkit.data import Batches, to_device
 from repkit.engine import Engine
 from repkit.estimators.base import Estimator
 from repkit.estimators.choices import (
@@ -34,7 +34,6 @@ from repkit.estimators.domains import (
 )
 from repkit.estimators.heads import build_networks
 from repkit.estimators.monitor import SCORES, Monitor, judge_adversary
-from repkit.estimators.saved import take_weights
 from repkit.losses import dann_ramp, multilinear
 from repkit.systems.dann import Objective, dann
 from repkit.training import Callback
@@ -327,10 +326,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
                 steps_per_epoch=self.steps_per_epoch,
                 constants={"domain": torch.tensor([k for n, k in layout for _ in range(n)])},
             )
-            torch.manual_seed(mix(seed, 0))
-            networks = self._networks()
-            if self.warm_start:
-                take_weights(networks, getattr(self, "networks_", {}))
+            networks = self._start(seed)
             system = dann(
                 networks,
                 layout=layout if self.domain_norm == "separate" else None,

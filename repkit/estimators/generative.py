@@ -153,13 +153,12 @@ class Generative(Estimator):
             check_integer(self, steps_per_epoch=1)
         check_number(
             self,
-            validation_fraction=(0, 0.9),
             ema=(0, 1),
             beta1=(0, 0.999),
             learning_rate=(0, np.inf),
             weight_decay=(0, np.inf),
         )
-        check_choice(self, compile=(False, True), recalibrate=(False, True))
+        check_choice(self, compile=(False, True))
         if self.data_range is not None:
             try:
                 low, high = (float(v) for v in self.data_range)
@@ -169,6 +168,11 @@ class Generative(Estimator):
                 ) from None
             if not low < high:
                 raise ValueError(f"data_range must have low < high, not {self.data_range!r}")
+
+    def _check_held_back(self) -> None:
+        """What those have that hold rows back and recalibrate in the end."""
+        check_number(self, validation_fraction=(0, 0.9))
+        check_choice(self, recalibrate=(False, True))
 
     def _split(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on, and the held-back slice; all rows are both where there are few."""

@@ -329,6 +329,7 @@ class InfoGAN(TransformerMixin, Generative):
 
     def _check_parameters(self) -> None:
         self._check_common()
+        self._check_held_back()
         check_choice(
             self,
             variance=("fixed", "learnt"),

@@ -15,10 +15,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor, nn
 
 from repkit import nets
-from repkit.data import mix
 from repkit.estimators.choices import check_choice, check_integer, check_number
 from repkit.estimators.generative import Generative, judge_discriminator
-from repkit.estimators.saved import take_weights
 from repkit.nets.gan import Encoder, ProjectionDiscriminator, spectral_norms
 from repkit.systems.triplegan import Objective, triplegan
 from repkit.training import Callback
@@ -143,9 +141,6 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
     _fitted: ClassVar = (*Generative._fitted, "classes_")
     _code: ClassVar = ("classifier", "generator", "discriminator")
 
-    validation_fraction = 0.0
-    recalibrate = False
-
     classes_: np.ndarray
 
     def __init__(
@@ -253,10 +248,7 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         place = self._learn_classes(X, y)
         self._learn_range(X)
         with self._training((X, place)) as (device, seed, checkpoints):
-            torch.manual_seed(mix(seed, 0))
-            networks = self._networks()
-            if self.warm_start:
-                take_weights(networks, getattr(self, "networks_", {}))
+            networks = self._start(seed)
             labelled = np.flatnonzero(place >= 0)
             n_labelled = min(self.labelled_batch_size, len(labelled))
             system = triplegan(

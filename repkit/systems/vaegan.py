@@ -133,7 +133,7 @@ def vaegan(
         }
 
     def penalty(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        r1 = gradient_penalty(lambda x: n.D(x)[1][:, :1], data(b))
+        r1 = gradient_penalty(lambda x: reality(n.D(x)[1]), data(b))
         return {"D": o.r1 * o.r1_every * r1, "r1": r1}
 
     phases = [Phase(step)]
@@ -183,11 +183,16 @@ def three_way_costs(real: Tensor, fake: Tensor, fake_back: Tensor) -> tuple[Tens
     return cost(real, REAL), d_fake, 0.5 * (cost(fake, REAL) + cost(fake_back, REAL))
 
 
+def reality(logits: Tensor) -> Tensor:
+    """The logit of "real" against all else, two-way or three-way: ``(n, 1 or 3) -> (n, 1)``."""
+    if logits.shape[1] == 1:
+        return logits
+    return logits[:, :1] - logits[:, 1:].logsumexp(1, keepdim=True)
+
+
 def called_real(logits: Tensor) -> Tensor:
     """The share of rows that D calls real."""
-    if logits.shape[1] == 1:
-        return (logits[:, 0] > 0).float().mean()
-    return (logits.argmax(1) == REAL).float().mean()
+    return (reality(logits) > 0).float().mean()
 
 
 def who_steps(d_real: Tensor, d_fake: Tensor) -> tuple[Tensor, Tensor]:
