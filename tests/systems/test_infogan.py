@@ -1,8 +1,6 @@
 """Every gradient of the algorithm against the formula of the paper, differentiated by hand."""
 
-import copy
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,19 +8,33 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Normal
 
-from repkit.data import Batch, Batches, mix
-from repkit.engine import Engine
+from repkit.data import Batch
 from repkit.rng import isolated_rng
 from repkit.systems.infogan import Codes, Objective, infogan
 
-CPU = torch.device("cpu")
-ROWS, BATCH, WIDTH, RATE = 40, 8, 4, 0.1
-
-
-def bend(x):
-    """Batch norm would take a linear map away."""
-    return x + 0.5 * x.sin()
-
+from .updates import (
+    BATCH,
+    CPU,
+    ROWS,
+    WIDTH,
+    assert_close,
+    assert_counted,
+    assert_modes,
+    assert_resumes,
+    assert_same,
+    bend,
+    data,
+    descend,
+    drawn,
+    draws,
+    engine_of,
+    gradients,
+    net,
+    seen_by,
+    table,
+    twins,
+    weights,
+)
 
 OPTIONS = {
     "logistic": {},
@@ -59,12 +71,6 @@ def _seeded():
         yield
 
 
-def net(inputs, outputs):
-    return nn.Sequential(
-        nn.Linear(inputs, 6, bias=False), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, outputs)
-    )
-
-
 class Pairs(nn.Module):
     """H, of two samples."""
 
@@ -86,45 +92,13 @@ def networks(codes, contrastive=0.0):
     return nets | ({"H": Pairs(codes.continuous)} if contrastive else {})
 
 
-def data(rows=ROWS, batch=BATCH):
-    x = np.random.default_rng(0).normal(size=(rows, WIDTH)) * [1, 2, 0.5, 1] + [0, 1, 2, 3]
-    return Batches(
-        {"x": torch.tensor(x, dtype=torch.float32)}, [(np.arange(rows), batch)], seed=0, device=CPU
-    )
-
-
 CODES = Codes((3,), 2, 4)
 
 
-def make(codes=CODES, nets=None, batches=None, rate=RATE, precision="fp32", **objective):
+def make(codes=CODES, nets=None, batches=None, rate=0.1, precision="fp32", **objective):
     nets = nets or networks(codes, objective.get("contrastive", 0.0))
-    engine = Engine(
-        infogan(nets, codes=codes, objective=Objective(**objective)),
-        batches or data(),
-        optimizer=lambda p: torch.optim.SGD(p, rate),
-        total_steps=100,
-        seed=0,
-        precision=precision,
-    )
-    engine.train_mode()
-    return engine
-
-
-def twins(engine):
-    return SimpleNamespace(**copy.deepcopy(dict(engine.system.networks)))
-
-
-def drawn(engine, times=1):
-    """The noise of the first draws."""
-    generator = torch.Generator().manual_seed(mix(0, 1, 0))
-    batches = []
-    for _ in range(times):
-        batches.append(Batch())
-        for name, noise in engine.system.noise.items():
-            buffer = torch.empty(BATCH, *noise.shape)
-            noise.fill(buffer, generator)
-            setattr(batches[-1], name, buffer)
-    return batches
+    system = infogan(nets, codes=codes, objective=Objective(**objective))
+    return engine_of(system, batches, rate, precision)
 
 
 def latent_of(codes, b, suffix=""):
@@ -132,38 +106,6 @@ def latent_of(codes, b, suffix=""):
     names += [f"c{k}" for k in range(len(codes.categorical))]
     names += ["u"] * (codes.continuous > 0)
     return torch.cat([vars(b)[name + suffix] for name in names], 1)
-
-
-def gradients(networks):
-    return {k: [p.grad for p in m.parameters()] for k, m in networks.items()}
-
-
-def grad(loss, network):
-    """With zeros for what the loss does not reach."""
-    parameters = list(network.parameters())
-    return list(torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True))
-
-
-def descend(n, losses):
-    """The gradients of each network's own loss, and a step along all of them."""
-    found = {name: grad(loss, getattr(n, name)) for name, loss in losses.items()}
-    with torch.no_grad():
-        for name, gradient in found.items():
-            for p, g in zip(getattr(n, name).parameters(), gradient, strict=True):
-                p -= RATE * g
-    return found
-
-
-def weights(networks):
-    return {k: [p.detach().clone() for p in m.parameters()] for k, m in networks.items()}
-
-
-def assert_close(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-6)
-
-
-def assert_same(found, expected):
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 # -------------------------------------------------------------------- the losses, written out
@@ -245,9 +187,9 @@ def test_gradients_are_those_of_the_paper(options, alternating):
     """Alternating: G's turn comes after D's step, on noise of its own."""
     engine = make(**options, alternating=alternating)
     n, x = twins(engine), engine.batches.at(0).x
-    b, fresh = drawn(engine, 2)
+    b, fresh = draws(engine, 2)
     engine.step()
-    names = set(vars(n))
+    names = set(engine.system.networks)
     if alternating:
         expected, logs = losses(n, x, b, **options)
         wanted = descend(n, {name: expected[name] for name in "BDQ"})
@@ -261,9 +203,9 @@ def test_gradients_are_those_of_the_paper(options, alternating):
         wanted = descend(n, {name: expected[name] for name in names})
     for name in names:
         assert max(g.abs().max() for g in wanted[name]) > 1e-3
-    found = gradients(engine.system.networks)
+    found = gradients(engine)
     assert_close(found, wanted)
-    assert_close(weights(engine.system.networks), weights(vars(n)))
+    assert_close(weights(engine.system.networks), weights(n))
     means, _ = engine.read()
     assert means["loss_D"] == pytest.approx(expected["B"].item(), rel=1e-4)
     assert means["loss_G"] == pytest.approx(expected["G"].item(), rel=1e-4)
@@ -280,8 +222,7 @@ def test_gradients_are_those_of_the_paper(options, alternating):
 def test_the_gradient_penalty(options, alternating):
     """Of B and D at the real samples as they are after D's step, times the steps between two."""
     engine = make(r1=0.7, r1_every=3, alternating=alternating, **options)
-    n, x = twins(engine), engine.batches.at(0).x
-    (b,) = drawn(engine)
+    n, x, b = twins(engine), engine.batches.at(0).x, drawn(engine)
     engine.step()
     expected, _ = losses(n, x, b, **options)
     descend(n, {name: expected[name] for name in "BDQ"})
@@ -293,12 +234,12 @@ def test_the_gradient_penalty(options, alternating):
     wanted = descend(n, dict.fromkeys("BDQ", 0.7 * 3 * r1))
     assert max(g.abs().max() for g in wanted["B"]) > 1e-3
     assert not any(g.any() for g in wanted["Q"])
-    found = gradients(engine.system.networks)
+    found = gradients(engine)
     assert_close({name: found[name] for name in "BDQ"}, wanted)
     assert engine.read()[0]["r1"] == pytest.approx(r1.item(), rel=1e-4)
     found = weights(engine.system.networks)
     for name in "BDQ":
-        assert_close(found[name], weights(vars(n))[name])
+        assert_close(found[name], weights(n)[name])
 
 
 @both_updates
@@ -314,8 +255,7 @@ def test_the_gradient_penalty_comes_at_every_so_many_steps(alternating):
 def test_the_shares_that_are_called_real(alternating):
     torch.manual_seed(1)
     engine = make(alternating=alternating)
-    n, x = twins(engine), engine.batches.at(0).x
-    (b,) = drawn(engine)
+    n, x, b = twins(engine), engine.batches.at(0).x, drawn(engine)
     engine.step()
     real, fake = n.D(n.B(x)), n.D(n.B(n.G(latent_of(CODES, b))))
     means, _ = engine.read()
@@ -337,7 +277,7 @@ def test_which_way_a_step_of_each_player_pushes_the_logits(loss, name, alternati
         nets[other].requires_grad_(False)
     engine = make(nets=nets, loss=loss, rate=1e-2, alternating=alternating)
     n, x = twins(engine), engine.batches.at(0).x
-    b = drawn(engine, 2)[alternating and name == "G"]
+    b = draws(engine, 2)[alternating and name == "G"]
 
     def logits(n):
         return n.D(n.B(x)).mean().item(), n.D(n.B(n.G(latent_of(CODES, b)))).mean().item()
@@ -394,7 +334,7 @@ def first_gradients(**options):
     torch.manual_seed(7)
     engine = make(alternating=False, **options)
     engine.step()
-    return copy.deepcopy(gradients(engine.system.networks))
+    return gradients(engine)
 
 
 @pytest.mark.parametrize(
@@ -424,28 +364,17 @@ def test_running_statistics(options, alternating):
     nets, n = engine.system.networks, twins(engine)
     x = engine.batches.at(0).x
     x = options["augment"](x) if "augment" in options else x
-    batches = drawn(engine, 2)
+    batches = draws(engine, 2)
     engine.step()
-    assert_running(nets["B"][1], [n.B[0](x)])
-    assert_running(nets["Q"][1], [n.Q[0](n.B(x))])
+    assert_counted(nets["B"][1], [n.B[0](x)])
+    assert_counted(nets["Q"][1], [n.Q[0](n.B(x))])
     b = batches[alternating]  # G's are those of its own turn
     latents = [latent_of(CODES, b)]
     if "contrastive" in options:
         b.u_other = torch.where(b.common > 0, b.u, b.u_other)
         latents.append(latent_of(CODES, b, "_other"))
-    assert_running(nets["G"][1], [n.G[0](latent) for latent in latents])
-    for network in nets.values():
-        assert all(m.training for m in network.modules())
-        assert all(getattr(m, "track_running_stats", True) for m in network.modules())
-
-
-def assert_running(norm, batches):
-    mean, variance = torch.zeros(()), torch.ones(())
-    for hidden in batches:
-        mean, variance = 0.9 * mean + 0.1 * hidden.mean(0), 0.9 * variance + 0.1 * hidden.var(0)
-    assert_close(norm.running_mean, mean)
-    assert_close(norm.running_var, variance)
-    assert norm.num_batches_tracked == len(batches)
+    assert_counted(nets["G"][1], [n.G[0](latent) for latent in latents])
+    assert_modes(nets)
 
 
 @both_updates
@@ -486,21 +415,12 @@ def test_running_statistics_know_nothing_of_the_other_kind_of_sample(alternating
 # -------------------------------------------------------------------- codes
 
 
-def seen_by(network):
-    """The inputs of the network from now on."""
-    inputs = []
-    network.register_forward_pre_hook(
-        lambda _, given: inputs.append([t.detach().clone() for t in given])
-    )
-    return inputs
-
-
 def test_the_codes_are_the_prior_s():
-    engine = make(Codes((3, 2), 2, 2), batches=data(600, 600))
+    engine = make(Codes((3, 2), 2, 2), batches=data(table(600), 600))
     seen = seen_by(engine.system.networks["G"])
     for _ in range(2):
         engine.step()
-    latents = torch.cat([z for (z,) in seen])
+    latents = torch.cat(seen)
     assert latents.shape == (2400, 9)
     noise, first, second, numbers = latents.split([2, 3, 2, 2], 1)
     for onehot in (first, second):
@@ -521,11 +441,10 @@ def test_the_codes_are_the_prior_s():
 
 def test_the_players_have_noise_of_their_own_when_they_take_turns():
     engine = make()
+    wanted = [latent_of(CODES, b) for b in draws(engine, 2)]
     seen = seen_by(engine.system.networks["G"])
     engine.step()
-    (first,), (second,) = seen
-    assert_same(first, latent_of(CODES, drawn(engine)[0]))
-    assert (first != second).any(1).all()
+    assert_same(seen, wanted)
     engine = make(alternating=False)
     seen = seen_by(engine.system.networks["G"])
     engine.step()
@@ -535,14 +454,14 @@ def test_the_players_have_noise_of_their_own_when_they_take_turns():
 @both_updates
 def test_two_samples_of_a_pair_share_one_number_and_nothing_else(alternating):
     engine = make(
-        Codes((3,), 4, 2), batches=data(600, 600), contrastive=1.0, alternating=alternating
+        Codes((3,), 4, 2), batches=data(table(600), 600), contrastive=1.0, alternating=alternating
     )
     nets = engine.system.networks
-    latents, pairs = seen_by(nets["G"]), seen_by(nets["H"])
-    samples = copy.deepcopy(nets["G"])
+    latents, pairs = seen_by(nets["G"]), seen_by(nets["H"].net)
+    samples = twins(engine).G
     engine.step()
-    (z,), (other,) = latents[-2:]
-    assert_close(pairs, [[samples(z), samples(other)]])
+    z, other = latents[-2:]
+    assert_close(pairs, [torch.cat([samples(z), samples(other)], 1)])
     common = z == other
     assert (common[:, 5:].sum(1) == 1).all()
     assert (common[:, 5:].float().mean(0) - 0.25).abs().max() < 0.06
@@ -611,13 +530,11 @@ def test_images_of_bytes_are_scaled():
     nets = networks(CODES)
     nets["G"] = nn.Sequential(nn.Linear(CODES.latent_dim, 12), nn.Unflatten(1, (3, 2, 2)))
     nets["B"] = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
-    batches = data()
     images = torch.randint(0, 256, (ROWS, 3, 2, 2), dtype=torch.uint8)
-    batches.stores["x"] = images.to(memory_format=torch.channels_last)
-    engine = make(nets=nets, batches=batches)
+    engine = make(nets=nets, batches=data(images.to(memory_format=torch.channels_last)))
     seen = seen_by(nets["B"])
     engine.step()
-    assert_same(seen[1][0], batches.at(0).x.float() / 255)
+    assert_same(seen[1], engine.batches.at(0).x.float() / 255)
 
 
 @both_updates
@@ -628,23 +545,7 @@ def test_a_run_goes_on_from_an_epoch_s_end_bit_by_bit(alternating):
         "r1_every": 4,
         "alternating": alternating,
     }
-
-    def train(engine, epochs):
-        for _ in range(epochs):
-            engine.begin_epoch()
-            for _ in range(engine.batches.steps_per_epoch):
-                engine.step()
-
-    whole = make(**options)
-    train(whole, 2)
-    state = whole.state_dict()
-    train(whole, 2)
-    torch.manual_seed(99)
-    resumed = make(**options)
-    resumed.load_state_dict(state)
-    train(resumed, 2)
-    assert resumed.position == 4 * -(-ROWS // BATCH)
-    assert_same(resumed.state_dict(), whole.state_dict())
+    assert_resumes(lambda: make(**options))
 
 
 @both_updates

@@ -25,14 +25,14 @@ def net(inputs, outputs):
     )
 
 
-def table():
-    x = np.random.default_rng(0).normal(size=(ROWS, WIDTH)) * [1, 2, 0.5, 1] + [0, 1, 2, 3]
+def table(rows=ROWS):
+    x = np.random.default_rng(0).normal(size=(rows, WIDTH)) * [1, 2, 0.5, 1] + [0, 1, 2, 3]
     return torch.tensor(x, dtype=torch.float32)
 
 
-def data(x=None):
+def data(x=None, batch=BATCH):
     x = table() if x is None else x
-    return Batches({"x": x}, [(np.arange(len(x)), BATCH)], seed=0, device=CPU)
+    return Batches({"x": x}, [(np.arange(len(x)), batch)], seed=0, device=CPU)
 
 
 def engine_of(system, batches=None, rate=RATE, precision="fp32", ema=0.0, position=0):
@@ -59,15 +59,21 @@ def twins(engine):
     return found
 
 
-def drawn(engine):
-    """The noise of the step that comes next, if it is the first of an epoch."""
+def draws(engine, times):
+    """The noise of the step that comes next, if it is the first of an epoch: of each draw."""
     generator = torch.Generator().manual_seed(mix(engine.seed, 1, engine.position))
-    batch = Batch()
-    for name, noise in engine.system.noise.items():
-        buffer = torch.empty(engine.batches.size, *noise.shape)
-        noise.fill(buffer, generator)
-        setattr(batch, name, buffer)
-    return batch
+    batches = [Batch() for _ in range(times)]
+    for batch in batches:
+        for name, noise in engine.system.noise.items():
+            buffer = torch.empty(engine.batches.size, *noise.shape)
+            noise.fill(buffer, generator)
+            setattr(batch, name, buffer)
+    return batches
+
+
+def drawn(engine):
+    """The first of them."""
+    return draws(engine, 1)[0]
 
 
 def seen_by(network):
