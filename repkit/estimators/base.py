@@ -211,8 +211,7 @@ class Estimator(Saved):
         self, function: Callable[[Tensor, np.ndarray], Tensor], X: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:
         """``function`` over the rows of X, and a value for each, in bounded memory."""
-        network = next(iter(self.networks_.values()))
-        device = next(network.parameters(), torch.empty(0)).device
+        device = self._where()
         parts = []
         for start in range(0, len(X), ROWS):
             # Whole multiples of BLOCK rows: matrix kernels for odd sizes round differently, and a
@@ -225,6 +224,10 @@ class Estimator(Saved):
             out = function(x, rows[part])[: stop - start]
             parts.append(out.float().cpu().numpy())
         return np.concatenate(parts)
+
+    def _where(self) -> torch.device:
+        """Where the networks are: a user may move them after the fit."""
+        return next(next(iter(self.networks_.values())).parameters(), torch.empty(0)).device
 
     @staticmethod
     def _like(out: np.ndarray, X: np.ndarray) -> np.ndarray:

@@ -271,9 +271,6 @@ class Generative(Estimator):
             raise ValueError(f"n must be an integer of at least 1, not {n!r}")
         return self._latents(int(n), self._generator(random_state))
 
-    def _where(self) -> torch.device:
-        return next(next(iter(self.networks_.values())).parameters(), torch.empty(0)).device
-
     @staticmethod
     def _generator(random_state: Any) -> np.random.Generator:
         """Numpy's generator for scikit-learn's kind of ``random_state``."""

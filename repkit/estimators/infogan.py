@@ -8,30 +8,22 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
-from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor, nn
 
 from repkit import nets
 from repkit.data import mix
 from repkit.estimators.choices import check_choice, check_integer, check_number
-from repkit.estimators.codes import (
-    CodeMonitor,
-    columns_of,
-    judge_codes,
-    set_code,
-)
-from repkit.estimators.generative import Generative, judge_discriminator
+from repkit.estimators.code_monitor import CodeMonitor, judge_codes
+from repkit.estimators.codes import Coded, check_categorical
+from repkit.estimators.generative import judge_discriminator
 from repkit.estimators.saved import take_weights
 from repkit.losses import ADVERSARIAL
-from repkit.metrics import match_clusters
 from repkit.nets.gan import PairFeatures, code_head, small_weights, spectral_norms
-from repkit.systems.infogan import Codes, Objective, infogan
+from repkit.systems.infogan import Objective, infogan
 from repkit.training import Callback
 
 
-class InfoGAN(TransformerMixin, Generative):
+class InfoGAN(Coded):
     r"""Information-maximising GAN: a generator with codes, and a network that reads them.
 
     The generator makes a sample of noise z and codes c, some of them categories, some numbers on
@@ -157,10 +149,8 @@ class InfoGAN(TransformerMixin, Generative):
     ((1797, 12), (4, 3, 8, 8))
     """
 
-    _fitted: ClassVar = Generative._fitted
     _code: ClassVar = ("generator", "discriminator")
 
-    labels_: np.ndarray
     scores_: np.ndarray
 
     def __init__(
@@ -299,11 +289,11 @@ class InfoGAN(TransformerMixin, Generative):
                 networks,
                 codes=self._codes(),
                 objective=Objective(
-                    self.loss,
-                    self.lam_categorical,
-                    self.lam_continuous,
-                    self.updates == "alternating",
-                    self.r1,
+                    loss=self.loss,
+                    lam_categorical=self.lam_categorical,
+                    lam_continuous=self.lam_continuous,
+                    alternating=self.updates == "alternating",
+                    r1=self.r1,
                     contrastive=self.contrastive,
                     invariance=self.invariance,
                     augment=self.augment,
@@ -363,11 +353,6 @@ class InfoGAN(TransformerMixin, Generative):
         if self.contrastive and self.continuous < 2:
             raise ValueError("contrastive > 0 tells continuous codes apart: it needs two or more")
 
-    def _codes(self) -> Codes:
-        return Codes(
-            tuple(self.categorical), self.continuous, self.noise_dim, self.variance == "learnt"
-        )
-
     def _networks(self) -> dict[str, nn.Module]:
         codes, spectral = self._codes(), self.discriminator_norm == "spectral"
         body, width = self._features(self.discriminator, "discriminator", norm=not spectral)
@@ -386,139 +371,3 @@ class InfoGAN(TransformerMixin, Generative):
             spectral_norms(body)
             spectral_norms(networks["D"])
         return networks
-
-    def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        parts = [rng.uniform(-1, 1, (n, self.noise_dim))]
-        parts += [np.eye(k)[rng.integers(k, size=n)] for k in self.categorical]
-        parts += [rng.uniform(-1, 1, (n, self.continuous))]
-        return np.concatenate(parts, 1).astype(np.float32)
-
-    def _probe(self, X: np.ndarray) -> None:
-        self.transform(X)
-        self.sample(1, random_state=0)
-
-    # ---------------------------------------------------------------- reading codes
-
-    def _read(self, x: Tensor) -> Tensor:
-        """Probabilities of every category, and means of the continuous codes."""
-        logits, means, _ = self._codes().split(self.networks_["Q"](self.networks_["B"](x)))
-        return torch.cat([*(torch.softmax(q.float(), 1) for q in logits), means.float()], 1)
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Probabilities of the categories and means of the continuous codes, ``(n, codes)``."""
-        X = self._check_X(X, reset=False)
-        return self._like(self._map(X, self._read), X)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable category of the first categorical code, ``(n,)``.
-
-        Raises
-        ------
-        ValueError
-            If there is no categorical code.
-        """
-        check_is_fitted(self)
-        check_categorical(self)
-        return self._categories(self._check_X(X, reset=False))
-
-    def _categories(self, X: np.ndarray) -> np.ndarray:
-        return self._map(X, self._read)[:, : self.categorical[0]].argmax(1)
-
-    def match_labels(self, y: Any, X: Any = None) -> np.ndarray:
-        """The label of each category of the first code, by the most agreement (Hungarian).
-
-        ``model.match_labels(y)[model.predict(X)]`` are then labels. With as many labels as
-        categories each is used once; categories beyond the labels get their commonest one.
-
-        Parameters
-        ----------
-        y : array-like of shape (n,)
-            Labels of the rows of X.
-        X : array-like, optional
-            None: the data of `fit`.
-
-        Returns
-        -------
-        labels : ndarray of shape (categories,)
-
-        Raises
-        ------
-        ValueError
-            If there is no categorical code, or y does not have a label for each row.
-        """
-        check_is_fitted(self)
-        check_categorical(self)
-        if X is None and not hasattr(self, "labels_"):
-            raise ValueError("match_labels needs X: a loaded model does not hold its data's labels")
-        found = self.labels_ if X is None else self.predict(X)
-        y = column_or_1d(y)
-        check_consistent_length(y, found)
-        return match_clusters(found, y, self.categorical[0])
-
-    # ---------------------------------------------------------------- generating
-
-    def sample(
-        self, n: int = 1, codes: Mapping[str, Any] | None = None, random_state: Any = None
-    ) -> np.ndarray:
-        """``n`` generated samples, in the shape, range and type of the data.
-
-        Parameters
-        ----------
-        n : int
-        codes : mapping of str to number or array of shape (n,), optional
-            Values of some codes, ``{"category0": 3, "continuous1": 0.5}``; the others are drawn
-            from the prior.
-        random_state : int, RandomState or None
-        """
-        return self._generate(self._latents_with(n, codes or {}, random_state))
-
-    def _latents_with(self, n: int, codes: Mapping[str, Any], random_state: Any) -> np.ndarray:
-        latents = self._draw(n, random_state)
-        for name, value in codes.items():
-            set_code(latents, self._codes(), name, value)
-        return latents
-
-    def traverse(
-        self, code: str, values: Any = None, n_rows: int = 10, random_state: Any = None
-    ) -> np.ndarray:
-        """Samples that differ in one code along a row, and in all else from row to row.
-
-        Parameters
-        ----------
-        code : str
-            A name as in `get_feature_names_out`, without the category: "category0", "continuous1".
-        values : array-like of shape (m,), optional
-            Default: every category; ten values from -2 to 2, as in the paper.
-        n_rows : int
-        random_state : int, RandomState or None
-
-        Returns
-        -------
-        samples : ndarray of shape (n_rows, m, ...)
-        """
-        check_is_fitted(self)
-        if values is None:
-            columns = columns_of(self._codes(), code)
-            size = columns.stop - columns.start
-            categorical = code.startswith("category")
-            values = np.arange(size) if categorical else np.linspace(-2.0, 2.0, 10)
-        values = np.asarray(values).ravel()
-        rows = self._latents_with(n_rows, {}, random_state)
-        latents = np.repeat(rows, len(values), 0)
-        set_code(latents, self._codes(), code, np.tile(values, n_rows))
-        return self._generate(latents).reshape(n_rows, len(values), *self.input_shape_)
-
-    # ---------------------------------------------------------------- scikit-learn
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """``category<code>_<value>`` and ``continuous<code>``."""
-        check_is_fitted(self)
-        names = [f"category{k}_{v}" for k, n in enumerate(self.categorical) for v in range(n)]
-        names += [f"continuous{k}" for k in range(self.continuous)]
-        return np.array(names, dtype=object)
-
-
-def check_categorical(model: InfoGAN) -> None:
-    """Raise a ValueError unless there is a categorical code."""
-    if not len(model.categorical):
-        raise ValueError("categories need a categorical code: categorical=(10,), say")

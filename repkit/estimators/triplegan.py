@@ -9,14 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
 from repkit.estimators.choices import check_choice, check_integer, check_number
 from repkit.estimators.generative import Generative, judge_discriminator
+from repkit.estimators.labels import partial_labels
 from repkit.nets.gan import Encoder, ProjectionDiscriminator, spectral_norms
 from repkit.systems.triplegan import Objective, triplegan
 from repkit.training import Callback
@@ -245,7 +244,7 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         """
         self._check_parameters()
         X = self._check_X(X, reset=True)
-        place = self._learn_classes(X, y)
+        self.classes_, place = partial_labels(self, X, y)
         self._learn_range(X)
         with self._training((X, place)) as (device, seed, checkpoints):
             networks = self._start(seed)
@@ -276,45 +275,19 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
             judge_discriminator(self.history_)
         return self
 
-    def _learn_classes(self, X: np.ndarray, y: Any) -> np.ndarray:
-        """Set ``classes_``; the place of each row's label among them, -1 where there is none."""
-        if y is None:
-            raise ValueError(
-                "TripleGAN requires y to be passed, but the target y is None: give labels, and -1 "
-                "where there is none"
-            )
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(X, y)
-        known = y.astype(str) != "-1" if y.dtype.kind in "OU" else y != -1
-        if y.dtype.kind in "iuf" and set(np.unique(y)) == {-1, 1}:
-            known[:] = True
-        if not known.any():
-            raise ValueError("y has no label at all: every value is -1")
-        check_classification_targets(y[known])
-        self.classes_, found = np.unique(y[known], return_inverse=True)
-        if len(self.classes_) == 1 and not known.all():
-            raise ValueError(
-                f"the labels in y are all {self.classes_[0]!r}: unlabelled rows can only be told "
-                "apart with labels of at least two classes"
-            )
-        place = np.full(len(y), -1, dtype=np.int64)
-        place[known] = found
-        return place
-
     def _objective(self) -> Objective:
         return Objective(
-            self.alpha,
-            self.adversarial,
-            self.entropy,
-            self.balance,
-            self.consistency,
-            self.threshold,
-            self.pseudo,
-            self.gate,
-            self.augment,
-            self.view_augment,
-            self.pretraining,
+            alpha=self.alpha,
+            adversarial=self.adversarial,
+            entropy=self.entropy,
+            balance=self.balance,
+            consistency=self.consistency,
+            threshold=self.threshold,
+            pseudo=self.pseudo,
+            gate=self.gate,
+            augment=self.augment,
+            view_augment=self.view_augment,
+            pretraining=self.pretraining,
         )
 
     def _check_parameters(self) -> None:

@@ -63,8 +63,8 @@ class VAEGAN(Autoencoding):
         Width of the named networks.
     discriminator_norm : {"spectral", "batch"}, default="spectral"
         Spectral normalisation of D but for its last layer, or batch norm in its body, over real and
-    over fake samples apart ("mlp", of one layer, has none). A body of your own is left as it
-    is.
+        over fake samples apart ("mlp", of one layer, has none). A body of your own is left as it
+        is.
     loss : {"logistic", "hinge"}, default="logistic"
         Of the two-way discriminator.
     balance : bool, default=False
@@ -278,12 +278,12 @@ class VAEGAN(Autoencoding):
             networks,
             latent_dim=self.latent_dim,
             objective=Objective(
-                self.discriminator,
-                self.loss,
-                self.beta,
-                self.gamma,
-                self.pixel,
-                self.r1,
+                discriminator=self.discriminator,
+                loss=self.loss,
+                beta=self.beta,
+                gamma=self.gamma,
+                pixel=self.pixel,
+                r1=self.r1,
                 balance=self.balance,
                 augment=self.augment,
             ),

@@ -1,26 +1,28 @@
 """Codes and the way back, for the estimators with an encoder and a decoder of the same codes."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from repkit import VAE, VAEGAN
+from repkit import VAE, VAEGAN, BiGAN
 from repkit.metrics import reconstruction_ratio
 from repkit.nets.modes import norms
 
+# A few steps link no encoder, and the estimators say so.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 COMMON = {"latent_dim": 16, "n_features": 128, "steps_per_epoch": 60, "random_state": 0}
-# With the share of the pixels' variance that reconstructions may miss.
 MODELS = {
-    "VAE": (VAE(max_epochs=10, **COMMON), 0.6),
-    "VAEGAN": (VAEGAN(max_epochs=6, **COMMON), 0.6),
+    "BiGAN": BiGAN(max_epochs=8, learning_rate=1e-3, ema=0.98, data_cycle=1.0, **COMMON),
+    "VAE": VAE(max_epochs=10, **COMMON),
+    "VAEGAN": VAEGAN(max_epochs=6, **COMMON),
 }
+PRIORS = {"BiGAN": 1 / 3}  # its variance; else 1
 SHORT = {"max_epochs": 2, "steps_per_epoch": 4, "batch_size": 16, "n_features": 32}
 
 
@@ -31,9 +33,7 @@ def digits():
 
 @pytest.fixture(scope="module", params=MODELS)
 def fitted(request, digits):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return clone(MODELS[request.param][0]).fit(digits)
+    return clone(MODELS[request.param]).fit(digits)
 
 
 @pytest.fixture
@@ -47,8 +47,7 @@ def test_learns_to_reconstruct_digits(fitted, digits):
         fitted.reconstruction_ratio_
     )
     own = np.square(fitted.reconstruct(digits) - digits).mean()
-    share = MODELS[type(fitted).__name__][1]
-    assert own < share * np.square(digits.mean(0) - digits).mean()
+    assert own < 0.6 * np.square(digits.mean(0) - digits).mean()
 
 
 def test_the_ratio_is_of_rows_that_were_held_back(short, digits):
@@ -75,21 +74,22 @@ def test_transform_gives_the_mean_and_never_a_draw(fitted, digits):
     codes = fitted.transform(x)
     np.testing.assert_array_equal(codes, fitted.transform(x))
     with torch.no_grad():
-        posterior = fitted.networks_["E"](torch.from_numpy(x))
-    assert posterior.shape == (64, 32)
-    np.testing.assert_allclose(codes, posterior[:, :16], atol=1e-6)
+        given = fitted.networks_["E"](torch.from_numpy(x))
+    np.testing.assert_allclose(codes, given[:, :16], atol=1e-6)
     assert list(fitted.get_feature_names_out())[1] == f"{type(fitted).__name__.lower()}1"
 
 
 def test_codes_are_of_the_prior_s_size(fitted, digits):
-    """The posterior's moments, over the data: means that spread, variances that fill the rest."""
+    """Over the data: means that spread, and variances, if E gives any, that fill the rest."""
     with torch.no_grad():
-        mean, log_variance = fitted.networks_["E"](torch.from_numpy(digits)).chunk(2, 1)
-    assert 0.3 < (mean.var(0) + log_variance.exp().mean(0)).mean() < 3
+        mean, log_variance = fitted.networks_["E"](torch.from_numpy(digits)).tensor_split([16], 1)
+    variance = mean.var(0).mean() + log_variance.exp().mean(0).sum() / 16
+    wanted = PRIORS.get(type(fitted).__name__, 1)
+    assert 0.3 * wanted < variance < 3 * wanted
     latents = fitted._latents(4000, np.random.default_rng(0))
     assert latents.shape == (4000, 16)
     assert np.abs(latents.mean(0)).max() < 0.1
-    assert latents.std() == pytest.approx(1, abs=0.02)
+    assert latents.var() == pytest.approx(wanted, rel=0.04)
 
 
 def test_reconstruction_is_the_way_there_and_back(fitted, digits):
@@ -190,6 +190,7 @@ def test_attributes_that_are_none(fitted, digits):
 
 @pytest.mark.parametrize("kind", ["uint8", "table", "frame"])
 def test_what_comes_back_is_in_the_range_and_type_of_the_data(short, digits, kind):
+    short.set_params(learning_rate=1e-2, steps_per_epoch=20)
     X = {
         "uint8": np.rint(digits[:100] * 255).astype(np.uint8),
         "table": digits[:100].reshape(100, 64).astype(np.float64) * 50 - 20,
@@ -220,9 +221,7 @@ def test_recalibration_takes_the_statistics_of_the_data(short, digits):
 
 
 def test_few_rows_are_all_trained_on(short, digits):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        short.fit(digits[:3])
+    short.fit(digits[:3])
     assert short.transform(digits[:3]).shape == (3, 16)
 
 
@@ -245,9 +244,6 @@ def test_before_the_fit(short, digits):
     [
         ({"latent_dim": 0}, "latent_dim must be an integer of at least 1"),
         ({"latent_dim": 2.0}, "latent_dim must be an integer of at least 1"),
-        ({"beta": -1}, "beta must be between"),
-        ({"beta": "much"}, "beta must be a number"),
-        ({"beta": float("nan")}, "beta must be between"),
     ],
 )
 def test_bad_parameters(short, digits, options, message):

@@ -1,6 +1,4 @@
-"""BiGAN: codes, reconstructions, and a warning when the encoder is linked to nothing."""
-
-import warnings
+"""BiGAN: what is its own beside codes and reconstructions."""
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from repkit import BiGAN
-from repkit.nets.modes import norms
 
 FAST = {
     "latent_dim": 6,
@@ -21,7 +18,8 @@ FAST = {
     "batch_size": 16,
     "random_state": 0,
 }
-quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+# A few steps link no encoder, and the estimator says so.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +29,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def fitted(digits):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return BiGAN(**FAST).fit(digits[:300])
-
-
-def test_learns_to_reconstruct_digits(digits):
-    options = {"n_features": 128, "latent_dim": 16, "steps_per_epoch": 100, "random_state": 0}
-    model = BiGAN(**options, max_epochs=5, learning_rate=1e-3, ema=0.98, data_cycle=1.0)
-    model.fit(digits)
-    assert model.reconstruction_ratio_ < 0.75
-    own = np.square(model.reconstruct(digits) - digits).mean()
-    assert own < 0.8 * np.square(digits.mean(0) - digits).mean()
+    return BiGAN(**FAST).fit(digits[:300])
 
 
 def test_the_columns_of_the_history(fitted):
@@ -76,28 +63,16 @@ def test_transform_gives_the_code_or_the_hidden_layer(fitted, digits):
         hidden.inverse_transform(np.zeros((1, 32)))
 
 
-def test_reconstruction_is_the_way_there_and_back(fitted, digits):
-    back = fitted.inverse_transform(fitted.transform(digits[:64]))
-    np.testing.assert_allclose(fitted.reconstruct(digits[:64]), back, atol=1e-5)
-    with pytest.raises(ValueError, match="wanted latent_dim=6"):
-        fitted.inverse_transform(np.zeros((1, 5)))
-    with pytest.raises(ValueError, match="NaN"):
-        fitted.inverse_transform(np.full((1, 6), np.nan))
-
-
-@quiet
-def test_codes_lie_where_the_prior_does(digits):
-    uniform = BiGAN(**FAST).fit(digits[:300])
-    assert np.abs(uniform.transform(digits)).max() <= 1
+def test_codes_lie_where_the_prior_does(fitted, digits):
+    assert np.abs(fitted.transform(digits)).max() <= 1
+    assert np.abs(fitted._latents(4000, np.random.default_rng(0))).max() <= 1
     normal = BiGAN(**FAST, prior="normal").fit(digits[:300])
-    assert isinstance(normal.networks_["E"](torch.zeros(2, 8, 8)), torch.Tensor)
-    spread = uniform._latents(4000, np.random.default_rng(0))
-    assert np.abs(spread).max() <= 1
-    assert spread.std() == pytest.approx(3**-0.5, rel=0.02)
-    assert normal._latents(4000, np.random.default_rng(0)).std() == pytest.approx(1, rel=0.02)
+    assert not normal.networks_["E"].bounded
+    latents = normal._latents(4000, np.random.default_rng(0))
+    assert latents.std() == pytest.approx(1, rel=0.02)
+    assert latents.mean() == pytest.approx(0, abs=0.02)
 
 
-@quiet
 @pytest.mark.parametrize(
     "options",
     [
@@ -119,9 +94,7 @@ def test_options_train(digits, options):
 
 
 def test_a_stochastic_encoder_gives_its_mean(digits):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = BiGAN(**FAST, stochastic=True, prior="normal").fit(digits[:300])
+    model = BiGAN(**FAST, stochastic=True, prior="normal").fit(digits[:300])
     np.testing.assert_array_equal(model.transform(digits), model.transform(digits))
     with torch.no_grad():
         statistics = model.networks_["E"](torch.from_numpy(digits[:64]))
@@ -146,34 +119,9 @@ def test_an_encoder_linked_to_nothing_is_told(digits):
     assert model.reconstruction_ratio_ == pytest.approx(1, abs=0.1)
 
 
-@quiet
-def test_recalibration_takes_the_statistics_of_the_data(digits):
-    plain = BiGAN(**{**FAST, "batch_size": 100}, validation_fraction=0.0).fit(digits[:200])
-    model = clone(plain).set_params(recalibrate=True).fit(digits[:200])
-    (norm,) = norms(model.networks_["E"])
-    (old,) = norms(plain.networks_["E"])
-    seen = []
-    for linear in (m for m in model.networks_["E"].modules() if isinstance(m, nn.Linear)):
-        if linear.bias is None:
-            linear.register_forward_hook(lambda m, inputs, out: seen.append(out))
-    with torch.no_grad():
-        model.networks_["E"](torch.from_numpy(digits[:200]))
-    torch.testing.assert_close(norm.running_mean, seen[0].mean(0), atol=1e-5, rtol=1e-4)
-    assert not torch.allclose(old.running_mean, norm.running_mean, atol=1e-4)
-    # What is kept is what is used.
-    assert torch.equal(model.weights_["last"]["E"]["features.2.running_mean"], norm.running_mean)
-
-
-@quiet
-def test_few_rows_are_all_trained_on(digits):
-    model = BiGAN(**FAST).fit(digits[:3])
-    assert model.transform(digits[:3]).shape == (3, 6)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"latent_dim": 0}, "latent_dim must be an integer of at least 1"),
         ({"features": "both"}, "features must be one of"),
         ({"prior": "cauchy"}, "prior must be one of"),
         ({"stochastic": True}, "stochastic=True needs prior='normal'"),

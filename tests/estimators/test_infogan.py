@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from torch import nn
 
 from repkit import InfoGAN, load
+from repkit.estimators.code_monitor import judge_codes
 from repkit.nets.modes import norms
 
 FAST = {
@@ -195,8 +196,6 @@ def test_ignored_codes_are_named(digits):
 def test_codes_that_work_are_not(on_blobs):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        from repkit.estimators.codes import judge_codes
-
         judge_codes(on_blobs.history_, on_blobs._codes())
 
 

@@ -54,6 +54,15 @@ def test_a_greater_beta_says_less_in_the_codes(digits):
     assert much.reconstruction_ratio_ > little.reconstruction_ratio_
 
 
-def test_bad_parameters(digits):
-    with pytest.raises(ValueError, match="likelihood must be one of"):
-        VAE(**FAST, likelihood="laplace").fit(digits)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"likelihood": "laplace"}, "likelihood must be one of"),
+        ({"beta": -1}, "beta must be between"),
+        ({"beta": "much"}, "beta must be a number"),
+        ({"beta": float("nan")}, "beta must be between"),
+    ],
+)
+def test_bad_parameters(digits, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        VAE(**FAST, **options).fit(digits)

@@ -149,6 +149,7 @@ def test_networks_of_the_users_own(digits, tmp_path):
     [
         ({"discriminator": "four_way"}, "discriminator must be one of"),
         ({"discriminator_norm": "layer"}, "discriminator_norm must be one of"),
+        ({"beta": -1}, "beta must be between"),
         ({"gamma": -1}, "gamma must be between"),
         ({"pixel": "much"}, "pixel must be a number"),
         ({"balance": "yes"}, "balance must be one of"),
