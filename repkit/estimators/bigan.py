@@ -275,11 +275,9 @@ class BiGAN(Autoencoding):
             networks["D"] = PairDiscriminator(trunk, width, latent_dim, self.n_features, self.unary)
         else:
             networks["D"] = nets.build(self.discriminator, shape, latent_dim, name="discriminator")
-        for name, spec in (("G", self.generator), ("D", self.discriminator)):
+        for name, spec in (("G", self.generator), ("D", self.discriminator), ("E", self.encoder)):
             if isinstance(spec, str):
                 small_weights(networks[name])
-        if isinstance(self.encoder, str):
-            small_weights(networks["E"])
         return networks
 
     def _system(

@@ -22,11 +22,7 @@ def build_networks(model: DANN) -> dict[str, nn.Module]:
         logit for each class or domain.
     """
     shape = model.input_shape_
-    features = nets.build(model.backbone, shape, model.n_features, name="backbone")
-    features = nn.Sequential(
-        features, nn.ReLU() if isinstance(model.backbone, str) else nn.Flatten()
-    )
-    width = nets.width_out(features, shape, name="backbone")
+    features, width = nets.build_features(model.backbone, shape, model.n_features, name="backbone")
     n_classes, n_domains = len(model.classes_), len(model.domains_)
     label_head = linear if model.label_head is None else model.label_head
     networks: dict[str, nn.Module] = {

@@ -120,7 +120,7 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
     history_ : DataFrame
         For each epoch: loss_C, loss_G, loss_D, the terms of C, d_real and d_fake (share of true and
         of generated pairs called true), generator_accuracy (share of generated samples with which C
-        agrees), seconds.
+        agrees), heed (whether C heeds G and D), seconds.
     n_iter_ : int
     input_shape_ : tuple of int
     device_ : torch.device
@@ -305,13 +305,9 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
 
     def _networks(self) -> dict[str, nn.Module]:
         n_classes = len(self.classes_)
-        body = nets.build(
+        features, width = nets.build_features(
             self._kind(self.classifier), self.input_shape_, self.n_features, name="classifier"
         )
-        features = nn.Sequential(
-            body, nn.ReLU() if isinstance(self.classifier, str) else nn.Flatten()
-        )
-        width = nets.width_out(features, self.input_shape_, name="classifier")
         networks: dict[str, nn.Module] = {"C": Encoder(features, width, n_classes, bounded=False)}
         if self.generator is not None:
             networks["G"] = self._generator_network(self.generator, self.latent_dim + n_classes)

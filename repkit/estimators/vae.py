@@ -92,7 +92,8 @@ class VAE(Autoencoding):
     networks_ : dict
         ``E`` and ``G``.
     history_ : DataFrame
-        For each epoch: loss_EG, reconstruction_loss and kl in nats, reconstruction_ratio, seconds.
+        For each epoch: loss_EG, reconstruction_loss and kl in nats, kl_weight (of kl beside beta),
+        reconstruction_ratio, seconds.
     reconstruction_ratio_ : float
         ``|x - G(E(x))| / |x' - G(E(x))|`` over held-back samples x, x' another of them.
     n_iter_ : int

@@ -119,9 +119,9 @@ class VAEGAN(Autoencoding):
     networks_ : dict
         ``E``, ``G`` and ``D``.
     history_ : DataFrame
-        For each epoch: loss_E, loss_G, loss_D, kl, similarity_loss, adversarial_loss, d_real,
-        d_fake and d_reconstructed (share of real, generated and reconstructed samples called real),
-        reconstruction_ratio, seconds.
+        For each epoch: loss_E, loss_G, loss_D, kl, kl_weight (of kl beside beta), similarity_loss,
+        adversarial_loss, d_real, d_fake and d_reconstructed (share of real, generated and
+        reconstructed samples called real), reconstruction_ratio, seconds.
     reconstruction_ratio_ : float
         ``|x - G(E(x))| / |x' - G(E(x))|`` over held-back samples x, x' another of them.
     n_iter_ : int

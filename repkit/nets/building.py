@@ -64,6 +64,18 @@ def build(
     return network
 
 
+def build_features(
+    spec: Spec, shape_in: tuple[int, ...], n_features: int, *, name: str
+) -> tuple[nn.Module, int]:
+    """The hidden part of a classifier, ``x -> (n, width)``, and its width.
+
+    A named network ends in a ReLU; the outputs of any other are flattened. See `build`.
+    """
+    body = build(spec, shape_in, n_features, name=name)
+    features = nn.Sequential(body, nn.ReLU() if isinstance(spec, str) else nn.Flatten())
+    return features, width_out(features, shape_in, name=name)
+
+
 def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> int:
     """Number of outputs a row, found by passing two rows of zeros through.
 

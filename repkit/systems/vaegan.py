@@ -156,8 +156,7 @@ def similarity(found: Tensor, wanted: Tensor) -> Tensor:
     on average: what the likelihood of the paper assumes.
     """
     found, wanted = found.flatten(1).float(), wanted.flatten(1).float()
-    fixed = wanted.detach()
-    variance = (fixed - fixed.mean(0)).square().mean().clamp_min(1e-8)
+    variance = (wanted - wanted.mean(0)).square().mean().clamp_min(1e-8)
     return 0.5 * (found - wanted).square().sum(1).mean() / variance
 
 
