@@ -8,6 +8,7 @@ from repkit.nets import (
     DomainNorm,
     Standardize,
     build,
+    build_features,
     conv,
     mlp,
     separate_domains,
@@ -224,3 +225,17 @@ def test_width_out_errors(network, words):
         return
     with pytest.raises(ValueError, match=words):
         width_out(network, (4,), name="backbone")
+
+
+def test_features_of_a_classifier():
+    network, width = build_features("mlp", (4,), 6, name="backbone")
+    features = network(torch.randn(5, 4))
+    assert features.shape == (5, width) == (5, 6)
+    assert features.min() == 0  # they end in a ReLU
+    own = nn.Unflatten(1, (2, 2))
+    network, width = build_features(own, (4,), 6, name="backbone")
+    x = torch.randn(5, 4)
+    assert width == 4
+    assert torch.equal(network(x), x)  # those of one's own are flattened, no more
+    with pytest.raises(ValueError, match="backbone does not take samples"):
+        build_features(nn.Linear(3, 2), (4,), 6, name="backbone")

@@ -7,6 +7,7 @@ from torch import nn
 from torch.distributions import Categorical
 
 from repkit.data import Batches
+from repkit.nets.gan import spectral_norms
 from repkit.rng import isolated_rng
 from repkit.systems.triplegan import Objective, triplegan
 
@@ -479,6 +480,15 @@ def test_d_sees_real_and_generated_samples_apart():
     seen = seen_by(engine.system.networks["D"])
     engine.step()
     assert_close(seen, [x, n.G(torch.cat([b.z, b.code], 1))])
+
+
+def test_real_and_generated_samples_meet_the_same_spectral_norm():
+    """In training mode every use of the weight is a step of its power iteration."""
+    nets = networks()
+    spectral_norms(nets["D"])
+    used = seen_by(nets["D"][0].parametrizations.weight[0])
+    make(nets=nets).step()
+    assert len(used) == 1
 
 
 # -------------------------------------------------------------------- data and state

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
+from repkit.nets.gan import spectral_norms
 from repkit.rng import isolated_rng
 from repkit.systems.vaegan import Objective, vaegan, who_steps
 
@@ -392,6 +393,15 @@ def test_d_sees_real_and_fake_samples_apart():
     latents = torch.cat([mean + (log_variance / 2).exp() * b.noise, b.z])
     assert_close(seen["G"], [latents])
     assert_close(seen["D"], [x, n.G(latents)])
+
+
+def test_real_and_fake_samples_meet_the_same_spectral_norm():
+    """In training mode every use of the weight is a step of its power iteration."""
+    nets = networks()
+    spectral_norms(nets["D"])
+    used = seen_by(nets["D"].body[0].parametrizations.weight[0])
+    make(nets=nets).step()
+    assert len(used) == 1
 
 
 @pytest.mark.parametrize("options", [{}, {"normed": True, "r1": 0.5, "r1_every": 5}], ids=str)
