@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from repkit.checkpoint import Checkpoints
-from repkit.data import mix, to_device, to_float
-from repkit.engine import Engine
-from repkit.estimators.choices import check_choice
+from repkit.data import BatchSource, mix, to_device, to_float
+from repkit.engine import Engine, OptimizerFactory
+from repkit.estimators.choices import check_choice, rate_of
 from repkit.estimators.saved import Saved, take_weights
 from repkit.rng import isolated_rng
+from repkit.system import System
 from repkit.training import Training, train, weights
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Estimator(Saved):
     checkpoint: str | os.PathLike[str] | None
     warm_start: bool
     max_epochs: int
+    compile: bool
     callbacks: Any
     verbose: int
 
@@ -164,6 +166,27 @@ class Estimator(Saved):
             take_weights(networks, getattr(self, "networks_", {}))
         return networks
 
+    def _engine_of(
+        self,
+        system: System,
+        batches: BatchSource,
+        seed: int,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory],
+        ema: float = 0.0,
+    ) -> Engine:
+        """An engine of the length, precision and schedule that the parameters say."""
+        return Engine(
+            system,
+            batches,
+            optimizer=optimizer,
+            total_steps=self.max_epochs * batches.steps_per_epoch,
+            seed=seed,
+            precision=self._resolve_precision(batches.device, dict(system.networks)),
+            ema=ema,
+            learning_rate_schedule=rate_of(self),
+            compile=self.compile,
+        )
+
     def _fingerprint(self, data: Any) -> str:
         params = {
             k: describe(v) for k, v in self.get_params(deep=False).items() if k not in NEUTRAL
@@ -205,6 +228,11 @@ class Estimator(Saved):
         return result
 
     # ---------------------------------------------------------------- use
+
+    def _where(self) -> torch.device:
+        """Where the networks are now."""
+        network = next(iter(self.networks_.values()))
+        return next(network.parameters(), torch.empty(0)).device
 
     @torch.no_grad()
     def _apply(

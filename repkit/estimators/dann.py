@@ -16,14 +16,12 @@ from torch import Tensor, nn
 
 from repkit import nets
 from repkit.data import Batches, to_device
-from repkit.engine import Engine
 from repkit.estimators.base import Estimator
 from repkit.estimators.choices import (
     check_choice,
     check_integer,
     check_number,
     optimizer_of,
-    rate_of,
 )
 from repkit.estimators.domains import (
     as_domain_ids,
@@ -345,17 +343,7 @@ class DANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, E
                     self.teacher_augment,
                 ),
             )
-            engine = Engine(
-                system,
-                batches,
-                optimizer=optimizer_of(self),
-                total_steps=self.max_epochs * batches.steps_per_epoch,
-                seed=seed,
-                precision=self._resolve_precision(device, networks),
-                ema=self.ema,
-                learning_rate_schedule=rate_of(self),
-                compile=self.compile,
-            )
+            engine = self._engine_of(system, batches, seed, optimizer_of(self), self.ema)
             self.device_ = device
             self.networks_ = engine.averaged or dict(networks)
             monitor = Monitor(self, X, codes, domains, held_back, seed) if adapting else dict

@@ -19,7 +19,7 @@ from repkit import nets
 from repkit.data import Batches, mix, to_device, to_float
 from repkit.engine import Engine, copy_state
 from repkit.estimators.base import Estimator
-from repkit.estimators.choices import check_choice, check_integer, check_number, rate_of
+from repkit.estimators.choices import check_choice, check_integer, check_number
 from repkit.nets.gan import GENERATORS, TRUNKS, Reshape, UnitInterval, features_of
 from repkit.optim import Adam
 from repkit.system import System
@@ -65,7 +65,6 @@ class Generative(Estimator):
     ema: float
     beta1: float
     weight_decay: float
-    compile: bool
     n_features: int
     data_range: tuple[float, float] | None
     recalibrate: bool
@@ -204,22 +203,11 @@ class Generative(Estimator):
             steps_per_epoch=self.steps_per_epoch,
         )
         rates = dict.fromkeys(system.groups, self.learning_rate) | dict(rates or {})
-        return Engine(
-            system,
-            batches,
-            optimizer={
-                group: lambda p, rate=rate: Adam(  # type: ignore[misc]
-                    p, rate, beta1=self.beta1, weight_decay=self.weight_decay
-                )
-                for group, rate in rates.items()
-            },
-            total_steps=self.max_epochs * batches.steps_per_epoch,
-            seed=seed,
-            precision=self._resolve_precision(device, dict(system.networks)),
-            ema=self.ema,
-            learning_rate_schedule=rate_of(self),
-            compile=self.compile,
-        )
+        optimizer = {
+            group: partial(Adam, lr=rate, beta1=self.beta1, weight_decay=self.weight_decay)
+            for group, rate in rates.items()
+        }
+        return self._engine_of(system, batches, seed, optimizer, self.ema)
 
     def _stream(self, rows: np.ndarray) -> list[tuple[np.ndarray, int]]:
         """Batches of ``batch_size`` of these rows."""

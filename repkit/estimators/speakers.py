@@ -51,6 +51,14 @@ def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     return y, y != "-1" if y.dtype.kind in "US" else y != -1
 
 
+def numbered(labels: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The known speakers ``(k,)``; the place among them of each utterance's, or -1 ``(n,)``."""
+    speakers, found = np.unique(labels[known], return_inverse=True)
+    place = np.full(len(labels), -1, dtype=np.int64)
+    place[known] = found
+    return speakers, place
+
+
 def _connected(pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     found = np.asarray(pairs)
     if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu" or not len(found):

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from types import SimpleNamespace
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from repkit import nets
-from repkit.data import mix
-from repkit.engine import Engine
 from repkit.erasure import leace
-from repkit.estimators.choices import check_choice, check_integer, check_number, rate_of
-from repkit.estimators.saved import take_weights
-from repkit.estimators.speakers import speaker_labels
+from repkit.estimators.speakers import numbered, speaker_labels
+from repkit.estimators.speech_training import (
+    check_parameters,
+    engine_of,
+    has_speakers,
+    networks_of,
+)
 from repkit.estimators.two_vectors import TwoVectors
 from repkit.features import statistics
-from repkit.nets.modes import evaluating
-from repkit.nets.speech import (
-    Decoder,
-    Encoder,
-    Prototypes,
-    Unit,
-    build_body,
-    critic,
-    slices,
-)
-from repkit.optim import Adam
-from repkit.perturb import Chain, RandomSpeed, RandomVoice
-from repkit.segments import Frames, Segments
-from repkit.systems.prototypes import Assignments
-from repkit.systems.speech import Objective, Perturb, speech
+from repkit.segments import Frames
+from repkit.systems.speech import Perturb
 from repkit.training import Callback
-
-SPEAKER_SHARE = 2 / 3  # width of the speaker encoder, of ``n_features``
 
 
 class SpeechAutoencoder(TwoVectors):
@@ -100,23 +86,27 @@ class SpeechAutoencoder(TwoVectors):
     adversary_warmup : float, default=0.3
         Share of the training over which :math:`\lambda` rises.
     prototypes : tuple of int or None, default=(20, 40)
-        Numbers of clusters, balanced within each speaker, that phonetic vectors are pulled to; None
-        or (): none.
+        Numbers of clusters, balanced within each speaker, that whole phonetic vectors are pulled
+        to; None or (): none. The clusters of slices stay: without any, set both this and
+        ``segment_prototypes`` off.
     segment_prototypes : int, default=16
         The same for the slice of each segment; 0: none.
     prototype_weight : float, default=1.0
+        Of both.
     prototype_start : float, default=0.15
-        Share of the training before clusters are made.
+        Share of the training before clusters are made, rounded to whole epochs.
     reconstruction_share : float, default=1.0
-        Share of the reconstruction's gradient that reaches the phonetic encoder.
+        Share of the reconstruction's gradient that reaches the phonetic encoder, from 0 to 1.
     quantise : float, optional
         Replace phonetic vectors softly by the prototypes next to them, with this temperature (.1,
         say): in training for decoder and adversary, and in what comes out. It takes most of the
-        speaker away from nonlinear probes too, and some of what is said.
+        speaker away from nonlinear probes too, and some of what is said. It needs ``prototypes``,
+        those of whole vectors; of unknown speakers, or of one, nothing is quantised.
     quantise_start : float, default=0.3
-        Share of the training before that.
+        Share of the training before that; it never begins before clusters are made.
     cycle : float, default=0.0
-        Weight in the decoder of a loss by which converted utterances keep their prototypes.
+        Weight in the decoder of a loss by which converted utterances keep their prototypes, of
+        whole vectors or of segments: above 0 it needs some.
     perturb : bool or callable, default=True
         Let the phonetic encoder read other voices and speeds (of MFCC and of ready frames: speeds).
         A callable maps ``(x, length, y)``, frames ``(n, T, D)`` before standardisation, lengths and
@@ -173,7 +163,8 @@ class SpeechAutoencoder(TwoVectors):
         ``Ep``, ``Es``, ``R``; ``D`` and ``K`` (prototypes) where they were used.
     history_ : DataFrame
         For each epoch: loss_A, reconstruction_loss (per frame and column, of standardised frames),
-        speaker_loss, prototype_loss, and of the adversary loss_D, d_accuracy and lam; seconds.
+        speaker_loss, prototype_loss, and of the adversary loss_D, d_accuracy and lam; with
+        ``cycle`` loss_R and cycle_loss, with ``quantise`` quantised, 1 once it has begun; seconds.
     n_iter_ : int
     input_shape_ : tuple of int
         ``(D,)``, columns of a frame.
@@ -335,8 +326,8 @@ class SpeechAutoencoder(TwoVectors):
         repkit.features.AudioError
             (a ``ValueError``) An utterance cannot be used, and ``on_error="raise"``.
         ValueError
-            Among others: a parameter out of its range, y of another length, an encoder that does
-            not fit the frames.
+            Among others: a parameter out of its range, ``quantise`` or ``cycle`` without the
+            clusters that they need, y of another length, an encoder that does not fit the frames.
 
         Warns
         -----
@@ -346,7 +337,7 @@ class SpeechAutoencoder(TwoVectors):
         ConvergenceWarning
             If a loss is not finite.
         """
-        self._check_parameters()
+        check_parameters(self)
         utterances, dtype = self._utterances(X, reset=True)
         labels, known = speaker_labels(y, pairs, len(utterances))
         read = self._speech(utterances, dtype, self._resolve_device())
@@ -355,238 +346,34 @@ class SpeechAutoencoder(TwoVectors):
         self.skipped_, self.kind_ = read.skipped, read.kind
         self.input_shape_ = read.frames[0].shape[1:]
         self.mean_, self.std_ = statistics(read.frames)
-        place = self._learn_speakers(labels[read.kept], known[read.kept])
+        self.speakers_, place = numbered(labels[read.kept], known[read.kept])
+        if len(self.speakers_) == 1:
+            warnings.warn(
+                f"all utterances of known speaker are of one, {self.speakers_[0]}: the speaker "
+                "losses and the adversary need two, and are left out",
+                stacklevel=2,
+            )
         with self._training((read.frames, place)) as (device, seed, checkpoints):
-            torch.manual_seed(mix(seed, 0))
-            networks = self._networks()
-            if self.warm_start:
-                take_weights(networks, getattr(self, "networks_", {}))
+            networks = self._start(seed)
             frames = Frames(read.frames, device)
-            engine = self._engine(networks, frames, place, device, seed)
+            engine = engine_of(self, networks, frames, place, seed)
             self.device_ = device
             self._train(engine, checkpoints=checkpoints, evaluate=dict)
             self._learn_erasure(frames, place)
         return self
 
-    def _learn_speakers(self, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Set ``speakers_``; the place of each utterance's among them, -1 where it is unknown."""
-        self.speakers_, found = np.unique(labels[known], return_inverse=True)
-        if len(self.speakers_) == 1:
-            warnings.warn(
-                f"all utterances of known speaker are of one, {self.speakers_[0]}: the speaker "
-                "losses and the adversary need two, and are left out",
-                stacklevel=3,
-            )
-        place = np.full(len(labels), -1, dtype=np.int64)
-        place[known] = found
-        return place
-
-    def _check_parameters(self) -> None:
-        check_integer(
-            self,
-            phonetic_dim=1,
-            speaker_dim=1,
-            sample_rate=1,
-            n_mels=1,
-            stack=1,
-            n_features=12,
-            n_segments=1,
-            segment_prototypes=0,
-            n_discriminator_steps=1,
-            batch_speakers=2,
-            batch_segments=2,
-            max_frames=1,
-            max_epochs=1,
-        )
-        if self.steps_per_epoch is not None:
-            check_integer(self, steps_per_epoch=1)
-        check_number(
-            self,
-            speaker_weight=(0, np.inf),
-            margin=(0, 2),
-            adversary_weight=(0, np.inf),
-            adversary_start=(0, 1),
-            adversary_warmup=(0, 1),
-            prototype_weight=(0, np.inf),
-            prototype_start=(0, 1),
-            reconstruction_share=(0, 1),
-            quantise_start=(0, 1),
-            cycle=(0, np.inf),
-            learning_rate=(0, np.inf),
-            adversary_learning_rate=(0, np.inf),
-            beta1=(0, 0.999),
-            weight_decay=(0, np.inf),
-        )
-        check_choice(
-            self,
-            output=("both", "phonetic", "speaker"),
-            features=("logmel", "mfcc"),
-            deltas=(False, True),
-            content_norm=(None, "instance"),
-            swap=(False, True),
-            adversary=(None, "classifier", "pair", "wasserstein"),
-            erase=(None, "leace"),
-            on_error=("raise", "skip"),
-            compile=(False, True),
-        )
-        if not callable(self.perturb):
-            check_choice(self, perturb=(False, True))
-        if self.n_features % 12:
-            raise ValueError(f"n_features must be a multiple of 12, not {self.n_features!r}")
-        sizes = self.prototypes or ()
-        if not all(isinstance(k, int | np.integer) and k > 1 for k in sizes):
-            raise ValueError(
-                f"prototypes must be numbers of clusters of at least 2, not {self.prototypes!r}"
-            )
-        if self.quantise is not None:
-            check_number(self, quantise=(1e-3, np.inf))
-            if not sizes:
-                raise ValueError(f"quantise={self.quantise!r} needs prototypes; there are none")
-
-    # ---------------------------------------------------------------- networks
-
-    @property
-    def _told_apart(self) -> bool:
-        """Whether there are two speakers."""
-        return len(self.speakers_) > 1
-
     def _networks(self) -> dict[str, nn.Module]:
-        columns, width = self.input_shape_[0], self.n_features
-        normed = nn.BatchNorm1d(self.phonetic_dim, affine=False)
-        instance = self.content_norm == "instance"
-        body, wide = build_body(self.encoder, self.stack * columns, width)
-        other, narrow = build_body(self.encoder, self.stack * columns, round(SPEAKER_SHARE * width))
-        networks: dict[str, nn.Module] = {
-            "Ep": Encoder(body, wide, self.phonetic_dim, self.stack, self._parts, normed, instance),
-            "Es": Encoder(other, narrow, self.speaker_dim, self.stack, 0, Unit()),
-            "R": Decoder(self.phonetic_dim, self.speaker_dim, columns, width, self.stack),
-        }
-        if self._told_apart and self.adversary == "classifier":
-            networks["D"] = critic(self.phonetic_dim, len(self.speakers_))
-        elif self._told_apart and self.adversary is not None:
-            networks["D"] = critic(3 * self.phonetic_dim, 1)
-        if heads := self._heads():
-            networks["K"] = Prototypes(heads)
-        return networks
-
-    @property
-    def _parts(self) -> int:
-        """Slices of the phonetic vector, none of them empty."""
-        return min(self.n_segments, self.phonetic_dim)
-
-    def _heads(self) -> list[tuple[slice, int]]:
-        """Slices of the phonetic vector, and the number of clusters of each."""
-        if not self._told_apart:
-            return []
-        heads = [(slice(0, self.phonetic_dim), int(k)) for k in self.prototypes or ()]
-        if self.segment_prototypes:
-            own = slices(self.phonetic_dim, self._parts)
-            heads += [(part, self.segment_prototypes) for part in own]
-        return heads
+        return networks_of(self)
 
     def _resolve_precision(self, device: torch.device, networks: dict[str, nn.Module]) -> str:
         if self.precision == "auto" and device.type == "cpu":
             return "fp32"
         return super()._resolve_precision(device, networks)
 
-    def _perturbation(self, frames: Frames, place: np.ndarray) -> Perturb | None:
-        if self.perturb is False or callable(self.perturb):
-            return self.perturb or None
-        speed = RandomSpeed()
-        if self.kind_ != "audio" or self.features != "logmel" or self.deltas:
-            return speed
-        owner = torch.from_numpy(np.repeat(place, frames.lengths)).to(frames.device)
-        means = [frames.all[owner == k].mean(0) for k in range(len(self.speakers_))]
-        table = torch.stack(means) if means else frames.all.new_zeros(0, self.n_mels)
-        mean = torch.from_numpy(self.mean_).to(frames.device)
-        voice = RandomVoice(self.sample_rate, mean.cpu(), table.cpu()).to(frames.device)
-        return Chain(speed, voice)
-
-    def _engine(
-        self,
-        networks: Mapping[str, nn.Module],
-        frames: Frames,
-        place: np.ndarray,
-        device: torch.device,
-        seed: int,
-    ) -> Engine:
-        batches = Segments(
-            frames,
-            place,
-            speakers=self.batch_speakers,
-            segments=self.batch_segments,
-            max_frames=self.max_frames,
-            seed=seed,
-            steps_per_epoch=self.steps_per_epoch,
-        )
-        prepare = self._prepare(device)
-
-        def embed(n: SimpleNamespace) -> Tensor:
-            return phonetic_vectors(n.Ep, frames, prepare, self.max_frames, self.phonetic_dim)
-
-        assignments = None
-        if "K" in networks:
-            late = min(round(self.prototype_start * self.max_epochs), self.max_epochs - 1)
-            start = late * batches.steps_per_epoch
-            assignments = Assignments(place, self._heads(), embed, start=start, seed=seed)
-        system = speech(
-            networks,
-            objective=Objective(
-                self.swap,
-                self.speaker_weight if self._told_apart else 0.0,
-                self.margin,
-                self.adversary if "D" in networks else None,
-                self.adversary_weight,
-                self.adversary_start,
-                self.adversary_warmup,
-                self.n_discriminator_steps,
-                self.prototype_weight,
-                self.reconstruction_share,
-                self.quantise if "K" in networks else None,
-                self.quantise_start,
-                self.cycle,
-            ),
-            prepare=prepare,
-            perturb=self._perturbation(frames, place),
-            assignments=assignments,
-        )
-        rates = dict.fromkeys(("A", "R"), (self.learning_rate, self.beta1))
-        rates["D"] = self.adversary_learning_rate, 0.5
-        return Engine(
-            system,
-            batches,
-            optimizer={
-                group: lambda p, rate=rate, beta1=beta1: Adam(  # type: ignore[misc]
-                    p, rate, beta1=beta1, weight_decay=self.weight_decay
-                )
-                for group, (rate, beta1) in rates.items()
-            },
-            total_steps=self.max_epochs * batches.steps_per_epoch,
-            seed=seed,
-            precision=self._resolve_precision(device, dict(networks)),
-            learning_rate_schedule=rate_of(self),
-            compile=self.compile,
-        )
-
     def _learn_erasure(self, frames: Frames, place: np.ndarray) -> None:
         for name in ("erasure_mean_", "erasure_matrix_"):
             self.__dict__.pop(name, None)
-        if self.erase is None or not self._told_apart:
+        if self.erase is None or not has_speakers(self):
             return
         p = self._vectors_of(frames)[0]
         self.erasure_mean_, self.erasure_matrix_ = leace(p[place >= 0], place[place >= 0])
-
-
-def phonetic_vectors(
-    Ep: nn.Module,
-    frames: Frames,
-    prepare: Callable[[Tensor, Tensor], Tensor],
-    max_frames: int,
-    dim: int,
-) -> Tensor:
-    """Of all utterances as they are, in evaluation mode: ``(n, dim)``."""
-    out = torch.empty(len(frames.lengths), dim, device=frames.device)
-    with torch.no_grad(), evaluating(Ep):
-        for rows, x, length in frames.in_order(max_frames):
-            out[torch.from_numpy(rows).to(frames.device)] = Ep(prepare(x, length), length).float()
-    return out

@@ -110,12 +110,13 @@ class Spoken(Estimator):
         if isinstance(X, Tensor):
             X = X.detach().cpu().numpy()
         dtype: type = np.float32
-        if is_table(X):
+        table = is_table(X)
+        if table:
             # Waveforms of one length: scikit-learn's own kind of input, with its checks.
             X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
             dtype = np.float64 if X.dtype == np.float64 else np.float32
         utterances = as_utterances(X, sample_rate=self.sample_rate, on_error=self.on_error)
-        if is_table(X):
+        if table:
             utterances = Rows(utterances.items, "audio", utterances.sample_rate, self.on_error)
         if reset and len(utterances) < 2:
             raise ValueError(
@@ -167,9 +168,6 @@ class Spoken(Estimator):
         return x.astype(np.float32, copy=False)
 
     # ---------------------------------------------------------------- use
-
-    def _where(self) -> torch.device:
-        return next(next(iter(self.networks_.values())).parameters()).device
 
     def _pieces(self, store: Frames) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row, first frame and length of equal pieces of at most ``max_frames``."""

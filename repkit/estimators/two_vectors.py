@@ -184,11 +184,6 @@ class TwoVectors(TransformerMixin, Spoken):
         store = Frames([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
         self._vectors_of(store, erase=True)
 
-    @property
-    def _n_features_out(self) -> int:
-        sizes = {"phonetic": self.phonetic_dim, "speaker": self.speaker_dim}
-        return sizes.get(self.output, self.phonetic_dim + self.speaker_dim)
-
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """``phonetic<k>`` and ``speaker<k>``."""
         check_is_fitted(self)

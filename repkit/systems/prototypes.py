@@ -19,6 +19,9 @@ from torch import Tensor
 from repkit.data import mix
 
 ROUNDS = 10  # of assignment and mean when prototypes are first placed
+TEMPERATURE = 0.1  # of the softmax over cosines that learns to tell the assignment
+SHARPNESS = 0.05  # the same of the assignment: a smaller one is harder
+DAMPING = 0.5  # share of the columns' correction that a round of `sinkhorn` makes
 
 
 class Assignments:
@@ -35,12 +38,6 @@ class Assignments:
     start : int
         The step, the first of an epoch, at which prototypes are placed.
     seed : int
-    temperature : float
-        Of the softmax over cosines that learns to tell the assignment.
-    sharpness : float
-        The same of the assignment: a smaller one is harder.
-    balance : float
-        1: equal shares within a speaker; 0: none enforced; in between, some.
     """
 
     def __init__(
@@ -51,15 +48,11 @@ class Assignments:
         *,
         start: int,
         seed: int,
-        temperature: float = 0.1,
-        sharpness: float = 0.05,
-        balance: float = 0.5,
     ) -> None:
         self.known = torch.from_numpy(y >= 0)
         self.slices = [part for part, _ in heads]
         self.groups = [balanced_groups(y, size) for _, size in heads]
         self.embed, self.start, self.seed = embed, start, seed
-        self.temperature, self.sharpness, self.balance = temperature, sharpness, balance
         self.shares: list[Tensor] = []  # (n, k) for each clustering; none before the start
 
     @torch.no_grad()
@@ -81,7 +74,7 @@ class Assignments:
         cosines = x @ F.normalize(directions, dim=1).T
         shares = torch.zeros_like(cosines)
         for rows in groups:
-            shares[rows] = sinkhorn(cosines[rows] / self.sharpness, self.balance)
+            shares[rows] = sinkhorn(cosines[rows] / SHARPNESS)
         return shares
 
     def _placed(self, x: Tensor, groups: Sequence[Tensor], k: int, seed: int) -> Tensor:
@@ -104,7 +97,7 @@ class Assignments:
         known = self.known[rows].float()
         total = torch.zeros((), device=rows.device)
         for cosine, shares in zip(cosines, self.shares, strict=True):
-            costs = -(shares[rows] * F.log_softmax(cosine / self.temperature, 1)).sum(1)
+            costs = -(shares[rows] * F.log_softmax(cosine / TEMPERATURE, 1)).sum(1)
             total = total + (costs * known).sum() / known.sum().clamp_min(1.0)
         return total / max(len(self.shares), 1)
 
@@ -127,13 +120,13 @@ def by_group(x: Tensor, groups: Sequence[Tensor]) -> Tensor:
     return out
 
 
-def sinkhorn(scores: Tensor, balance: float = 1.0, rounds: int = 20) -> Tensor:
+def sinkhorn(scores: Tensor, rounds: int = 20) -> Tensor:
     """Rows that sum to 1 with columns of about equal sums (Cuturi 2013): ``(n, k) -> (n, k)``.
 
-    With ``balance`` below 1 columns are corrected by that power only.
+    Few and damped rounds: columns that were far from equal still differ by some hundredths.
     """
     equal = math.log(len(scores) / scores.shape[1])
     for _ in range(rounds):
-        scores = scores - balance * (scores.logsumexp(0, keepdim=True) - equal)
+        scores = scores - DAMPING * (scores.logsumexp(0, keepdim=True) - equal)
         scores = scores - scores.logsumexp(1, keepdim=True)
     return scores.exp()

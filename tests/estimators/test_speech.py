@@ -14,7 +14,7 @@ from repkit import SpeechAutoencoder, load
 from repkit.checkpoint import CheckpointError
 from repkit.datasets import make_speech
 from repkit.estimators.speakers import speaker_labels
-from repkit.features import AudioError
+from repkit.features import AudioError, as_utterances, extract
 from repkit.metrics import speaker_eer
 
 SMALL = {
@@ -61,7 +61,7 @@ def trained():
     """Long enough to have learnt who speaks."""
     data = make_speech(4, 4, 6, token_noise=0.5, random_state=1)
     model = small(
-        batch_speakers=4, batch_segments=6, n_features=48, max_epochs=50, learning_rate=4e-3
+        batch_speakers=4, batch_segments=6, n_features=48, max_epochs=30, learning_rate=6e-3
     )
     return model.fit(data.data, data.speaker), data
 
@@ -75,6 +75,7 @@ def equal(one, other):
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_every_option_fits_and_keeps_its_promises(data, options, tmp_path):
+    options = {"max_epochs": 2, **options}
     model = small(**options).fit(data.data, data.speaker)
     Z = model.transform(data.data)
     assert Z.shape == (48, 12)
@@ -131,7 +132,8 @@ def test_erasure(fitted, data):
     p = fitted.transform_phonetic(data.data)
     means = np.stack([p[data.speaker == k].mean(0) for k in range(3)])
     np.testing.assert_allclose(means, means[:1].repeat(3, 0), atol=1e-4)
-    plain = small().fit(data.data, data.speaker).transform_phonetic(data.data)
+    model = pickle.loads(pickle.dumps(fitted)).set_params(erase=None).fit(data.data, data.speaker)
+    plain = model.transform_phonetic(data.data)
     means = np.stack([plain[data.speaker == k].mean(0) for k in range(3)])
     assert np.abs(means - means.mean(0)).max() > 0.05
 
@@ -148,10 +150,8 @@ def test_reconstruction_is_at_the_level_of_the_input(trained):
     model, data = trained
     quiet, loud = model.reconstruct([0.1 * data.data[0], data.data[0]])
     assert (loud - quiet).mean() == pytest.approx(2 * np.log(10), abs=0.5)
-    given = model._front_end()
-    from repkit.features import as_utterances, extract
-
-    (frames,) = extract(as_utterances(data.data[:1], sample_rate=8000), given).frames
+    given = as_utterances(data.data[:1], sample_rate=8000)
+    (frames,) = extract(given, model._front_end()).frames
     assert ((loud - frames) ** 2).mean() < 0.6 * frames.var()
 
 
@@ -327,8 +327,14 @@ def test_silent_rows_of_an_array_are_silence(data):
         ({"n_features": 25}, "multiple of 12"),
         ({"batch_segments": 1}, "batch_segments must be an integer of at least 2"),
         ({"margin": 3.0}, "margin must be between 0 and 2"),
-        ({"prototypes": (1,)}, "prototypes must be"),
-        ({"prototypes": None, "quantise": 0.1}, "quantise=0.1 needs prototypes"),
+        ({"prototypes": (1,)}, "prototypes must be a tuple"),
+        ({"prototypes": 20}, "prototypes must be a tuple"),
+        ({"segment_prototypes": 1}, "segment_prototypes must be 0, for none, or at least 2"),
+        ({"prototypes": None, "quantise": 0.1}, "quantise=0.1 needs prototypes, which are None"),
+        ({"quantise": 0.0}, "quantise must be between 0.001"),
+        ({"prototypes": (), "segment_prototypes": 0, "cycle": 0.3}, "cycle=0.3 needs prototypes"),
+        ({"reconstruction_share": 1.2}, "reconstruction_share must be between 0 and 1"),
+        ({"reconstruction_share": -0.1}, "reconstruction_share must be between 0 and 1"),
         ({"adversary": "wgan"}, "adversary must be one of"),
         ({"encoder": "lstm"}, "encoder='lstm' is not known"),
         ({"erase": True}, "erase must be one of"),
@@ -338,6 +344,24 @@ def test_silent_rows_of_an_array_are_silence(data):
 def test_parameters_are_checked(data, options, message):
     with pytest.raises(ValueError, match=message):
         small(**options).fit(data.data, data.speaker)
+
+
+def test_nothing_is_quantised_before_there_are_clusters(data):
+    model = small(quantise=0.1, quantise_start=0.0, prototype_start=0.5, max_epochs=2)
+    assert model.fit(data.data, data.speaker).history_["quantised"].tolist() == [0, 1]
+
+
+def test_the_clusters_are_switched_off_separately(data):
+    """Half of them serve the cycle, and none leaves no network for them."""
+    for options, heads in (
+        ({"prototypes": None, "cycle": 0.3}, [(3, 3), (3, 3), (3, 2)]),
+        ({"segment_prototypes": 0}, [(4, 8)]),
+    ):
+        model = small(**options, max_epochs=1).fit(data.data, data.speaker)
+        found = [tuple(d.shape) for d in model.networks_["K"].directions]
+        assert sorted(found) == sorted(heads)
+    model = small(prototypes=None, segment_prototypes=0, max_epochs=1)
+    assert "K" not in model.fit(data.data, data.speaker).networks_
 
 
 def test_other_errors(data, fitted):
@@ -384,14 +408,18 @@ def test_a_perturbation_of_ones_own(data):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"adversary": "wasserstein", "max_frames": 9, "quantise": 0.1, "cycle": 0.2}]
+    ("options", "stops"),
+    [
+        ({}, (1, 2, 3)),
+        ({"adversary": "wasserstein", "max_frames": 9, "quantise": 0.1, "cycle": 0.2}, (2,)),
+    ],
 )
-def test_a_run_goes_on_as_if_it_had_not_stopped(data, tmp_path, options):
+def test_a_run_goes_on_as_if_it_had_not_stopped(data, tmp_path, options, stops):
     """Across the start of prototypes and beyond."""
-    options = {"max_epochs": 6, "prototype_start": 0.34, **options}
+    options = {"max_epochs": 4, "prototype_start": 0.5, **options}
     whole = small(**options).fit(data.data, data.speaker)
-    assert (whole.history_["prototype_loss"] > 0).tolist() == [False] * 2 + [True] * 4
-    for stop in (1, 2, 3):
+    assert (whole.history_["prototype_loss"] > 0).tolist() == [False] * 2 + [True] * 2
+    for stop in stops:
         folder = tmp_path / str(stop)
 
         def stopper(row, stop=stop):

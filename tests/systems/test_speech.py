@@ -22,6 +22,7 @@ Y = np.array([0] * 5 + [1] * 4 + [2] + [-1] * 3)
 OPTIONS = {
     "classifier": {},
     "pair": {"adversary": "pair"},
+    "wasserstein": {"adversary": "wasserstein"},
     "none": {"adversary": None},
     "no swap": {"swap": False},
     "no speaker loss": {"speaker": 0.0},
@@ -92,20 +93,59 @@ def found_grads(engine, names):
     return tuple(p.grad for k in names for p in engine.system.networks[k].parameters())
 
 
-def adversary_loss(n, p, y, kind):
-    known = [i for i in range(len(y)) if y[i] >= 0]
+def features(p, q):
+    return torch.cat([p + q, (p - q).abs(), p * q])
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def judged(n, p, y, kind):
+    """L_D, what D adds to it, and its accuracy, with the draws that come next."""
     if kind == "classifier":
-        probabilities = n.D(p).softmax(1)
-        return -sum(probabilities[i, y[i]].log() for i in known) / len(known)
-    costs = {True: [], False: []}
+        return named(n, p, y)
+    return judged_pairs(n, p, y) if kind == "pair" else set_apart(n, p, y)
+
+
+def named(n, p, y):
+    known = [i for i in range(len(y)) if y[i] >= 0]
+    probabilities = n.D(p).softmax(1)
+    right = [float(probabilities[i].argmax() == y[i]) for i in known]
+    return -mean([probabilities[i, y[i]].log() for i in known]), 0.0, mean(right)
+
+
+def judged_pairs(n, p, y):
+    known = [i for i in range(len(y)) if y[i] >= 0]
+    costs, right = {True: [], False: []}, {True: [], False: []}
     for i in known:
         for j in known:
             if i < j:
-                pair = torch.cat([p[i] + p[j], (p[i] - p[j]).abs(), p[i] * p[j]])[None]
                 same = bool(y[i] == y[j])
-                probability = n.D(pair)[0, 0].sigmoid()
+                probability = n.D(features(p[i], p[j])[None])[0, 0].sigmoid()
                 costs[same].append(-(probability if same else 1 - probability).log())
-    return sum(sum(c) / len(c) for c in costs.values()) / 2
+                right[same].append(float((probability > 0.5) == same))
+    loss, accuracy = (0.5 * (mean(v[True]) + mean(v[False])) for v in (costs, right))
+    return loss, 0.0, accuracy
+
+
+def set_apart(n, p, y):
+    """The Wasserstein form, for every row with a pair of either kind, with a penalty at 10."""
+    draw, share = torch.rand(len(y), len(y)), torch.rand(len(y), 1)
+    gaps, extra = [], []
+    for i in range(len(y)):
+        known = [j for j in range(len(y)) if j != i and y[i] >= 0 and y[j] >= 0]
+        same, other = ([j for j in known if (y[i] == y[j]) == kind] for kind in (True, False))
+        if not same or not other:
+            continue
+        one, two = (
+            features(p[i], p[max(kind, key=lambda j: draw[i, j])]) for kind in (same, other)
+        )
+        gaps.append(n.D(one[None])[0, 0] - n.D(two[None])[0, 0])
+        point = (share[i] * one + (1 - share[i]) * two).detach().requires_grad_()
+        (slope,) = torch.autograd.grad(n.D(point[None]).sum(), point, create_graph=True)
+        extra.append(10.0 * (slope.norm() - 1.0) ** 2)
+    return -mean([g**2 for g in gaps]), mean(extra), mean([float(g > 0) for g in gaps])
 
 
 def written_out(n, b, adversary="classifier", swap=True, speaker=1.0, margin=1.0):
@@ -119,9 +159,9 @@ def written_out(n, b, adversary="classifier", swap=True, speaker=1.0, margin=1.0
     far = [(margin - (s[i] - s[j]).norm()).clamp(min=0) ** 2 for i, j in pairs if b.y[i] != b.y[j]]
     a = a + speaker * (sum(near) / len(near) + sum(far) / len(far))
     if adversary is None:
-        return a, None
-    d = adversary_loss(n, p, b.y, adversary)
-    return a - 0.7 * d, d
+        return a, None, None
+    loss, extra, accuracy = judged(n, p, b.y, adversary)
+    return a - 0.7 * loss, loss + extra, accuracy
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -130,7 +170,9 @@ def test_gradients_are_those_of_the_losses(options):
     engine = make(**options)
     n, b = twins(engine), engine.batches.at(0)
     assert set(b.y.tolist()) == {0, 1, 2, -1}
-    a, d = written_out(n, b, **options)
+    torch.manual_seed(5)
+    a, d, accuracy = written_out(n, b, **options)
+    torch.manual_seed(5)
     engine.step()
     wanted = grads(a, (n.Ep, n.Es, n.R))
     torch.testing.assert_close(found_grads(engine, ("Ep", "Es", "R")), wanted, rtol=1e-3, atol=3e-6)
@@ -141,7 +183,9 @@ def test_gradients_are_those_of_the_losses(options):
         torch.testing.assert_close(
             found_grads(engine, ("D",)), grads(d, [n.D]), rtol=1e-3, atol=3e-6
         )
+        assert max(g.abs().max() for g in grads(d, [n.Ep])) > 1e-4  # so that a sign shows
         assert means["loss_D"] == pytest.approx(d.item(), rel=1e-4)
+        assert means["d_accuracy"] == pytest.approx(accuracy)
 
 
 def test_the_adversary_is_fooled():
@@ -149,7 +193,7 @@ def test_the_adversary_is_fooled():
     for group, sign in (("A", 1), ("D", -1)):
         engine = make(speaker=0.0, adversary_weight=50.0)
         n, b = twins(engine), engine.batches.at(0)
-        before = adversary_loss(n, n.Ep(b.x, b.length), b.y, "classifier")
+        before, *_ = named(n, n.Ep(b.x, b.length), b.y)
         engine.optimizers = {k: o for k, o in engine.optimizers.items() if k == group} | {
             k: SimpleNamespace(step=lambda: None, param_groups=[])
             for k in engine.optimizers
@@ -158,50 +202,45 @@ def test_the_adversary_is_fooled():
         engine.optimizers[group].param_groups[0]["lr"] = 1e-3
         engine.step()
         n = engine.networks
-        after = adversary_loss(n, n.Ep(b.x, b.length), b.y, "classifier")
+        after, *_ = named(n, n.Ep(b.x, b.length), b.y)
         assert sign * (after - before) > 1e-5
 
 
-def test_more_steps_of_the_adversary_move_it_alone():
-    engine = make(discriminator_steps=3)
+@pytest.mark.parametrize("kind", ["classifier", "wasserstein"])
+def test_more_steps_of_the_adversary_move_it_alone(kind):
+    """On the vectors that the decoder gets."""
+    engine = make(
+        discriminator_steps=3, adversary=kind, heads=HEADS, quantise=0.1, quantise_start=0.0
+    )
     system = engine.system
     assert [p.times for p in system.phases] == [2, 1]
     engine.system = dataclasses.replace(system, phases=system.phases[:1])
     n, b = twins(engine), engine.batches.at(0)
-    p = n.Ep(b.x, b.length).detach()
+    p = quantised(n, n.Ep(b.x, b.length)).detach()
+    torch.manual_seed(5)
     engine.step()
+    torch.manual_seed(5)
     for _ in range(2):
-        gradients = grads(adversary_loss(n, p, b.y, "classifier"), [n.D])
+        loss, extra, _ = judged(n, p, b.y, kind)
+        gradients = grads(loss + extra, [n.D])
         with torch.no_grad():
             for parameter, g in zip(n.D.parameters(), gradients, strict=True):
                 parameter -= RATE * g
     now = engine.system.networks
-    torch.testing.assert_close(tuple(now["D"].parameters()), tuple(n.D.parameters()))
-    for name in ("Ep", "Es", "R"):
+    torch.testing.assert_close(
+        tuple(now["D"].parameters()), tuple(n.D.parameters()), rtol=1e-4, atol=1e-6
+    )
+    for name in ("Ep", "Es", "R", "K"):
         pairs = zip(now[name].parameters(), getattr(n, name).parameters(), strict=True)
         assert all(torch.equal(x, y) for x, y in pairs)
 
 
-def test_wasserstein():
-    """The paper's form: D pulls the two kinds of pairs apart, whatever the sign; A together."""
-    engine = make(adversary="wasserstein")
-    for optimizer in engine.optimizers.values():
-        optimizer.param_groups[0]["lr"] = 1e-3
-    before = twins(engine)
-    for _ in range(5):
-        engine.step()
-    assert engine.read()[1] is None
-    b, n = engine.batches.at(0), engine.networks
-    for name in ("Ep", "D"):
-        pairs = zip(getattr(n, name).parameters(), getattr(before, name).parameters(), strict=True)
-        assert any(not torch.equal(x, y) for x, y in pairs)
-    p = torch.randn(13, P)
-    verdict = wasserstein(n.D, p, b.y)
-    assert verdict.loss <= 0 <= verdict.penalty
-    # The penalty is at unit slope: a linear D of slope 1 pays nothing, one of slope 3 pays 10 * 4.
+def test_the_penalty_is_for_slopes_that_are_not_1():
+    """A linear D of slope 1 pays nothing, one of slope 3 pays 10 * (3 - 1)^2."""
+    p, y = torch.randn(13, P), torch.from_numpy(Y)
     direction = torch.nn.functional.normalize(torch.randn(3 * P, 1), dim=0)
-    assert wasserstein(lambda x: x @ direction, p, b.y).penalty == pytest.approx(0, abs=1e-4)
-    assert wasserstein(lambda x: 3 * x @ direction, p, b.y).penalty == pytest.approx(40, rel=1e-3)
+    assert wasserstein(lambda x: x @ direction, p, y).penalty == pytest.approx(0, abs=1e-4)
+    assert wasserstein(lambda x: 3 * x @ direction, p, y).penalty == pytest.approx(40, rel=1e-3)
 
 
 def test_unlabelled_rows_only_count_in_the_reconstruction():
@@ -264,7 +303,7 @@ def test_quantised_vectors_are_what_decoder_and_adversary_get():
     p, s = quantised(n, n.Ep(b.x, b.length)), n.Es(b.x, b.length)
     back = n.R(p, s[b.partner], b.length, b.x.shape[1])
     error = (back - b.x)[inside(b.length, b.x.shape[1])[..., 0] > 0].square().mean()
-    d = adversary_loss(n, p, b.y, "classifier")
+    d, *_ = named(n, p, b.y)
     engine.step()
     wanted = grads(error - 0.7 * d, (n.Ep, n.Es, n.R, n.K))
     found = found_grads(engine, ("Ep", "Es", "R", "K"))
@@ -277,13 +316,16 @@ def test_quantised_vectors_are_what_decoder_and_adversary_get():
     assert late.scheduled()["quantised"] == 1
 
 
-def test_conversions_keep_their_prototypes_by_the_decoder_alone():
-    engine = make(heads=HEADS, cycle=0.6, adversary=None, speaker=0.0, prototypes=0.0)
+@pytest.mark.parametrize("temperature", [None, 0.1])
+def test_conversions_keep_their_prototypes_by_the_decoder_alone(temperature):
+    options = {"quantise": temperature, "quantise_start": 0.0, "prototypes": 0.0}
+    engine = make(heads=HEADS, cycle=0.6, adversary=None, speaker=0.0, **options)
     shares = [x.clone() for x in engine.system.refresh.__self__.shares]
     n, b = twins(engine), engine.batches.at(0)
     torch.manual_seed(5)
     order = torch.randperm(len(b.y))
     p, s = n.Ep(b.x, b.length), n.Es(b.x, b.length)
+    p = quantised(n, p) if temperature else p
     time = b.x.shape[1]
     error = ((n.R(p, s[b.partner], b.length, time) - b.x) * inside(b.length, time)).square()
     error = error.sum() / (b.length.sum() * D)
@@ -299,11 +341,43 @@ def test_conversions_keep_their_prototypes_by_the_decoder_alone():
         found_grads(engine, ("R",)), grads(error + 0.6 * cycle, [n.R]), rtol=1e-3, atol=3e-6
     )
     torch.testing.assert_close(
-        found_grads(engine, ("Ep", "Es")), grads(error, [n.Ep, n.Es]), rtol=1e-3, atol=3e-6
+        found_grads(engine, ("Ep", "Es", "K")),
+        grads(error, [n.Ep, n.Es, n.K]),
+        rtol=1e-3,
+        atol=3e-6,
     )
-    assert max(g.abs().max() for g in grads(cycle, [n.Ep])) > 1e-3  # which is not in theirs
+    for network in (n.Ep, n.K):  # which is not in theirs
+        assert max(g.abs().max() for g in grads(cycle, [network])) > 1e-3
     moved = engine.system.networks["Ep"].last.state_dict()
     assert moved["num_batches_tracked"] == running["num_batches_tracked"] + 1
+
+
+def test_both_views_learn_the_assignment():
+    """They count for prototypes and adversary; the first is decoded."""
+
+    def perturb(x, length, y):
+        return x + torch.linspace(0, 1, len(y))[:, None, None], length
+
+    engine = make(heads=HEADS, perturb=perturb, speaker=0.0, prototypes=0.8)
+    shares = [x.clone() for x in engine.system.refresh.__self__.shares]
+    n, b = twins(engine), engine.batches.at(0)
+    time, count = b.x.shape[1], len(b.y)
+    length, y, row = b.length.repeat(2), b.y.repeat(2), b.row.repeat(2)
+    x, _ = perturb(b.x.repeat(2, 1, 1), length, y)
+    p, s = n.Ep(x * inside(length, time), length), n.Es(b.x, b.length)
+    back = n.R(p[:count], s[b.partner], b.length, time)
+    error = (back - b.x)[inside(b.length, time)[..., 0] > 0].square().mean()
+    told = 0.0
+    for cosine, share in zip(n.K(p), shares, strict=True):
+        costs = -(share[row] * (cosine / 0.1).log_softmax(1)).sum(1)
+        told = told + costs[y >= 0].mean() / len(shares)
+    d, *_ = named(n, p, y)
+    engine.step()
+    wanted = grads(error + 0.8 * told - 0.7 * d, (n.Ep, n.Es, n.R, n.K))
+    found = found_grads(engine, ("Ep", "Es", "R", "K"))
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=3e-6)
+    torch.testing.assert_close(found_grads(engine, ("D",)), grads(d, [n.D]), rtol=1e-3, atol=3e-6)
+    assert engine.read()[0]["prototype_loss"] == pytest.approx(told.item(), rel=1e-4)
 
 
 def test_every_network_moves():
@@ -333,7 +407,9 @@ def test_sinkhorn():
     shares = sinkhorn(scores, rounds=200)
     torch.testing.assert_close(shares.sum(1), torch.ones(40))
     torch.testing.assert_close(shares.sum(0), torch.full((5,), 8.0), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(sinkhorn(scores, balance=0.0), scores.softmax(1))
+    few = sinkhorn(scores)
+    torch.testing.assert_close(few.sum(1), torch.ones(40))
+    torch.testing.assert_close(few.sum(0), torch.full((5,), 8.0), rtol=0.05, atol=0)
 
 
 def test_groups():
@@ -359,7 +435,7 @@ def clusters():
 def test_assignments_find_what_speakers_share():
     rows, word, speaker = clusters()
     heads = [(slice(0, P), 3)]
-    found = Assignments(speaker, heads, lambda n: rows, start=4, seed=0, balance=1.0)
+    found = Assignments(speaker, heads, lambda n: rows, start=4, seed=0)
     n = SimpleNamespace(K=Prototypes(heads))
     found.refresh(n, 0)
     assert found.shares == []
@@ -368,6 +444,9 @@ def test_assignments_find_what_speakers_share():
     table = np.zeros((3, 3), int)
     np.add.at(table, (chosen, word), 1)
     assert sorted(table.max(1)) == [20, 20, 20]  # words, and not speakers
+    units = torch.nn.functional.normalize(by_group(rows, balanced_groups(speaker, 3)), dim=1)
+    cosines = units @ n.K.directions[0].detach().T
+    torch.testing.assert_close(found.shares[0][:30], sinkhorn(cosines[:30] / 0.05))
     again = found.shares[0].clone()
     found.refresh(n, 4)  # a replay of the epoch
     assert torch.equal(found.shares[0], again)
