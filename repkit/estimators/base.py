@@ -230,7 +230,7 @@ class Estimator(Saved):
     # ---------------------------------------------------------------- use
 
     def _where(self) -> torch.device:
-        """Where the networks are now."""
+        """Where the networks are: a user may move them after the fit."""
         network = next(iter(self.networks_.values()))
         return next(network.parameters(), torch.empty(0)).device
 
@@ -252,10 +252,6 @@ class Estimator(Saved):
             out = function(x, rows[part])[: stop - start]
             parts.append(out.float().cpu().numpy())
         return np.concatenate(parts)
-
-    def _where(self) -> torch.device:
-        """Where the networks are: a user may move them after the fit."""
-        return next(next(iter(self.networks_.values())).parameters(), torch.empty(0)).device
 
     @staticmethod
     def _like(out: np.ndarray, X: np.ndarray) -> np.ndarray:
