@@ -347,6 +347,15 @@ def test_speech_folder(recordings):
     assert load_speech_folder(recordings, lambda p: int(p.stem[0])).speaker_names == ("1", "2")
 
 
+def test_the_folder_names_whom_it_lists(recordings, tmp_path, monkeypatch):
+    """Whatever a link points to, and however the folder is called."""
+    (recordings / "bob" / "2_z.wav").symlink_to(recordings / "ann" / "1_x.wav")
+    assert load_speech_folder(recordings).speaker.tolist() == [0, 0, 1, 1]
+    monkeypatch.chdir(recordings / "ann")
+    for path in (".", "../ann", recordings / "ann"):
+        assert load_speech_folder(path).speaker_names == ("ann",)
+
+
 def test_speech_folder_refuses(recordings, tmp_path):
     with pytest.raises(ValueError, match=r"not found in the path of .*2_y\.ogg"):
         load_speech_folder(recordings, r"1_(\w)")
