@@ -43,9 +43,8 @@ def test_turns_differ_and_steps_do_not():
         one.at(step)
     for name, value in vars(one.at(11)).items():
         torch.testing.assert_close(value, getattr(late, name), rtol=0, atol=0)
-    assert one.rows(0).tolist() != one.rows(one.turn).tolist()
-    assert make(Y, seed=1).rows(0).tolist() != make(Y).rows(0).tolist()
-    assert torch.equal(one.rows(4), one.at(4).row)
+    assert one.at(0).row.tolist() != one.at(one.turn).row.tolist()
+    assert make(Y, seed=1).at(0).row.tolist() != make(Y).at(0).row.tolist()
 
 
 def test_frames_are_those_of_the_row_and_zero_beyond():

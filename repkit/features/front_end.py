@@ -159,9 +159,7 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # empty filters: looked for by the caller
-        filters: Any = melscale_fbanks(
-            n_fft // 2 + 1, LOWEST, sample_rate / 2, n_mels, sample_rate
-        )
+        filters: Any = melscale_fbanks(n_fft // 2 + 1, LOWEST, sample_rate / 2, n_mels, sample_rate)
     return filters
 
 
