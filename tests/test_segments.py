@@ -32,8 +32,17 @@ def test_every_utterance_comes_once_a_turn():
         steps = range(turn * batches.turn, (turn + 1) * batches.turn)
         rows = torch.cat([batches.at(step).row for step in steps])
         assert sorted(rows.tolist()) == list(range(40))
+        assert all(
+            len(chunk) > 1 or Y[chunk] == 3 for step in steps for chunk in batches.chunks(step)
+        )
     assert batches.steps_per_epoch == batches.turn == sum(batches.cuts) // 3
     assert make(Y, steps_per_epoch=7).steps_per_epoch == 7
+
+
+def test_no_speaker_of_a_few_is_cut_to_one():
+    batches = make(np.repeat([0, 1, 2], [3, 5, 9]), speakers=2, segments=2)
+    sizes = [len(chunk) for step in range(batches.turn) for chunk in batches.chunks(step)]
+    assert min(sizes) == 2
 
 
 def test_turns_differ_and_steps_do_not():
