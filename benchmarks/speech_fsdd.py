@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.runner import Case
-from benchmarks.spoken import adapted, baseline, corpus, fit, judge, unseen, unseen_baseline
+from benchmarks.spoken import adapted, baseline, corpus, seen, unseen, unseen_baseline
 
 # Chosen on takes 40 to 49 of the training, with one seed. "plain" keeps all that is said, to be
 # erased where the speaker must go; "quantised" takes him from probes that are not linear as well.
@@ -55,16 +55,13 @@ DOMAINS: dict[str, Any] = {"steps_per_epoch": 100, "max_epochs": 8}
 SEEN, UNSEEN = "FSDD, seen speakers", "FSDD, unseen speaker"
 
 
-def run(settings: dict[str, Any], device: str, seed: int) -> dict[str, float]:
-    c = corpus("FSDD")
-    return judge(c, fit(c, ~c.test, settings, device, seed), device)
-
-
 def cases(preset: str, device: str) -> list[Case]:
     """Both recipes, ablations of the plain one, what needs no training, and DANN."""
     recipes = {"plain": PLAIN, "quantised": QUANTISED}
     listed = [
-        Case(SEEN, "SpeechAutoencoder", name, lambda seed, s=settings: run(s, device, seed))
+        Case(
+            SEEN, "SpeechAutoencoder", name, lambda seed, s=settings: seen("FSDD", s, device, seed)
+        )
         for name, settings in recipes.items()
     ]
     listed += [
@@ -81,7 +78,7 @@ def cases(preset: str, device: str) -> list[Case]:
             SEEN,
             "SpeechAutoencoder",
             name,
-            lambda seed, s={**PLAIN, **change}: run(s, device, seed),
+            lambda seed, s={**PLAIN, **change}: seen("FSDD", s, device, seed),
             seeds=1,
         )
         for name, change in ABLATIONS.items()

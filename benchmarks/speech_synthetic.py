@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.runner import Case
-from benchmarks.spoken import baseline, corpus, fit, judge
+from benchmarks.spoken import baseline, corpus, seen
 
 MADE: dict[str, Any] = {
     "adversary": None,
@@ -19,11 +19,6 @@ MADE: dict[str, Any] = {
     "max_epochs": 8,
 }
 TASK = "made speech"
-
-
-def run(settings: dict[str, Any], device: str, seed: int) -> dict[str, float]:
-    c = corpus("made")
-    return judge(c, fit(c, ~c.test, settings, device, seed), device)
 
 
 def cases(preset: str, device: str) -> list[Case]:
@@ -37,7 +32,7 @@ def cases(preset: str, device: str) -> list[Case]:
             TASK,
             "SpeechAutoencoder",
             name,
-            lambda seed, s={**MADE, **change}: run(s, device, seed),
+            lambda seed, s={**MADE, **change}: seen("made", s, device, seed),
         )
         for name, change in variants.items()
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -80,6 +80,12 @@ def fit(c: Corpus, rows: np.ndarray, settings: Mapping[str, Any], device: str, s
     return model.fit(c.pick(rows), c.speaker[rows])
 
 
+def seen(name: str, settings: Mapping[str, Any], device: str, seed: int) -> dict[str, float]:
+    """The figures of a model that is fitted here to a corpus."""
+    c = corpus(name)
+    return judge(c, fit(c, ~c.test, settings, device, seed), device)
+
+
 def judge(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
     """Its figures on the test utterances; "erased" are those of p after LEACE.
 
@@ -153,25 +159,25 @@ def fixed_vectors(c: Corpus, name: str, train: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- speakers that are not
 
 
-def unseen(
-    c: Corpus, settings: Mapping[str, Any], device: str, seed: int, speakers: Any = None
-) -> dict[str, float]:
-    """Word accuracy of a linear probe on p of a speaker left out, mean over speakers."""
-    accuracies = []
-    for speaker in np.unique(c.speaker) if speakers is None else speakers:
-        known = c.speaker != speaker
-        p = fit(c, known, settings, device, seed).transform_phonetic(c.waves)
-        accuracies.append(word_probe(c, p, known, device))
+def left_out(c: Corpus, accuracy: Callable[[np.ndarray], float]) -> dict[str, float]:
+    """Accuracy on the words of a speaker left out, given the rows of the others: all in turn."""
+    accuracies = [accuracy(c.speaker != speaker) for speaker in np.unique(c.speaker)]
     return {"word": float(np.mean(accuracies)), "word, worst speaker": float(min(accuracies))}
+
+
+def unseen(c: Corpus, settings: Mapping[str, Any], device: str, seed: int) -> dict[str, float]:
+    """Word accuracy of a linear probe on p of a speaker left out."""
+
+    def accuracy(known: np.ndarray) -> float:
+        p = fit(c, known, settings, device, seed).transform_phonetic(c.waves)
+        return word_probe(c, p, known, device)
+
+    return left_out(c, accuracy)
 
 
 def unseen_baseline(c: Corpus, name: str, device: str) -> dict[str, float]:
     """The same of vectors that need no training."""
-    accuracies = []
-    for speaker in np.unique(c.speaker):
-        known = c.speaker != speaker
-        accuracies.append(word_probe(c, fixed_vectors(c, name, known), known, device))
-    return {"word": float(np.mean(accuracies)), "word, worst speaker": float(min(accuracies))}
+    return left_out(c, lambda known: word_probe(c, fixed_vectors(c, name, known), known, device))
 
 
 def word_probe(c: Corpus, vectors: np.ndarray, known: np.ndarray, device: str) -> float:
@@ -189,18 +195,17 @@ def adapted(
     It sees the words of the known speakers, and with ``target`` the other's frames, not his words.
     """
     pictures = resampled(c.frames)
-    accuracies = []
-    for speaker in np.unique(c.speaker):
-        known = c.speaker != speaker
-        ids = 1 + np.unique(c.speaker, return_inverse=True)[1]
-        domain = np.where(known, ids, -ids)
+
+    def accuracy(known: np.ndarray) -> float:
+        domain = np.where(known, 1 + c.speaker, -1 - c.speaker)
         model = DANN("conv", **settings, device=device, random_state=seed)
         if target:
             model.fit(pictures, c.word, sample_domain=domain)
         else:
             model.fit(pictures[known], c.word[known])
-        accuracies.append(float(np.mean(model.predict(pictures[~known]) == c.word[~known])))
-    return {"word": float(np.mean(accuracies)), "word, worst speaker": float(min(accuracies))}
+        return float(np.mean(model.predict(pictures[~known]) == c.word[~known]))
+
+    return left_out(c, accuracy)
 
 
 def resampled(frames: list[np.ndarray]) -> np.ndarray:

@@ -12,7 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-LOWEST = 20.0  # Hz, of the lowest filter
+from repkit.features.front_end import LOWEST
+
 WARPS = 81  # kept ready, evenly spread
 
 

@@ -139,10 +139,6 @@ class Segments:
         batches = np.array_split(order, self.turn)
         return [[chunks[k] for k in batches[b]] for b in rng.permutation(self.turn)]
 
-    def rows(self, step: int) -> Tensor:
-        """Indices of the utterances of a step, on the device."""
-        return torch.from_numpy(np.concatenate(self.chunks(step))).to(self.device)
-
     def at(self, step: int) -> Batch:
         """The batch of a step."""
         chunks = self.chunks(step)

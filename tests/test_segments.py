@@ -32,8 +32,17 @@ def test_every_utterance_comes_once_a_turn():
         steps = range(turn * batches.turn, (turn + 1) * batches.turn)
         rows = torch.cat([batches.at(step).row for step in steps])
         assert sorted(rows.tolist()) == list(range(40))
+        assert all(
+            len(chunk) > 1 or Y[chunk] == 3 for step in steps for chunk in batches.chunks(step)
+        )
     assert batches.steps_per_epoch == batches.turn == sum(batches.cuts) // 3
     assert make(Y, steps_per_epoch=7).steps_per_epoch == 7
+
+
+def test_no_speaker_of_a_few_is_cut_to_one():
+    batches = make(np.repeat([0, 1, 2], [3, 5, 9]), speakers=2, segments=2)
+    sizes = [len(chunk) for step in range(batches.turn) for chunk in batches.chunks(step)]
+    assert min(sizes) == 2
 
 
 def test_turns_differ_and_steps_do_not():
@@ -43,9 +52,8 @@ def test_turns_differ_and_steps_do_not():
         one.at(step)
     for name, value in vars(one.at(11)).items():
         torch.testing.assert_close(value, getattr(late, name), rtol=0, atol=0)
-    assert one.rows(0).tolist() != one.rows(one.turn).tolist()
-    assert make(Y, seed=1).rows(0).tolist() != make(Y).rows(0).tolist()
-    assert torch.equal(one.rows(4), one.at(4).row)
+    assert one.at(0).row.tolist() != one.at(one.turn).row.tolist()
+    assert make(Y, seed=1).at(0).row.tolist() != make(Y).at(0).row.tolist()
 
 
 def test_frames_are_those_of_the_row_and_zero_beyond():

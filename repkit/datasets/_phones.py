@@ -22,15 +22,15 @@ VOWELS: dict[str, tuple[float, float, float]] = {
 }
 
 
-class Consonant(NamedTuple):
-    """How a consonant is made.
+class Phone(NamedTuple):
+    """How a phone is made.
 
     Parameters
     ----------
     formants : tuple of float
         Where the formants are, or point to (the loci of a stop), in Hz.
     voice : float
-        Level of the voiced sound, where a vowel has 1.
+        Level of the voiced sound.
     noise : float
         Level of the noise.
     centre, width : float
@@ -40,32 +40,33 @@ class Consonant(NamedTuple):
     """
 
     formants: tuple[float, float, float]
-    voice: float
+    voice: float = 1.0
     noise: float = 0.0
     centre: float = 1000.0
     width: float = 1000.0
     stop: bool = False
 
 
-CONSONANTS: dict[str, Consonant] = {
-    "b": Consonant((250, 800, 2200), 0.15, 0.3, 900, 900, stop=True),
-    "d": Consonant((250, 1750, 2600), 0.15, 0.3, 3300, 1000, stop=True),
-    "g": Consonant((250, 2100, 2400), 0.15, 0.3, 1900, 700, stop=True),
-    "p": Consonant((250, 800, 2200), 0.0, 0.5, 900, 900, stop=True),
-    "t": Consonant((250, 1750, 2600), 0.0, 0.5, 3300, 1000, stop=True),
-    "k": Consonant((250, 2100, 2400), 0.0, 0.5, 1900, 700, stop=True),
-    "s": Consonant((300, 1700, 2600), 0.0, 0.35, 3300, 900),
-    "f": Consonant((300, 1000, 2300), 0.0, 0.12, 2200, 3500),
-    "m": Consonant((280, 1000, 2200), 0.5),
-    "n": Consonant((280, 1600, 2600), 0.5),
-    "l": Consonant((360, 1100, 2700), 0.6),
-    "r": Consonant((350, 1150, 1500), 0.6),
-    "w": Consonant((300, 650, 2200), 0.6),
-    "v": Consonant((300, 1000, 2300), 0.4, 0.06, 2200, 3500),
-    "z": Consonant((300, 1700, 2600), 0.35, 0.2, 3300, 900),
-    "sh": Consonant((300, 1800, 2500), 0.0, 0.35, 2400, 700),
-    "th": Consonant((300, 1400, 2500), 0.0, 0.10, 2800, 3500),
+CONSONANTS: dict[str, Phone] = {
+    "b": Phone((250, 800, 2200), 0.15, 0.3, 900, 900, stop=True),
+    "d": Phone((250, 1750, 2600), 0.15, 0.3, 3300, 1000, stop=True),
+    "g": Phone((250, 2100, 2400), 0.15, 0.3, 1900, 700, stop=True),
+    "p": Phone((250, 800, 2200), 0.0, 0.5, 900, 900, stop=True),
+    "t": Phone((250, 1750, 2600), 0.0, 0.5, 3300, 1000, stop=True),
+    "k": Phone((250, 2100, 2400), 0.0, 0.5, 1900, 700, stop=True),
+    "s": Phone((300, 1700, 2600), 0.0, 0.35, 3300, 900),
+    "f": Phone((300, 1000, 2300), 0.0, 0.12, 2200, 3500),
+    "m": Phone((280, 1000, 2200), 0.5),
+    "n": Phone((280, 1600, 2600), 0.5),
+    "l": Phone((360, 1100, 2700), 0.6),
+    "r": Phone((350, 1150, 1500), 0.6),
+    "w": Phone((300, 650, 2200), 0.6),
+    "v": Phone((300, 1000, 2300), 0.4, 0.06, 2200, 3500),
+    "z": Phone((300, 1700, 2600), 0.35, 0.2, 3300, 900),
+    "sh": Phone((300, 1800, 2500), 0.0, 0.35, 2400, 700),
+    "th": Phone((300, 1400, 2500), 0.0, 0.10, 2800, 3500),
 }
+PHONES = {name: Phone(formants) for name, formants in VOWELS.items()} | CONSONANTS
 
 _DIGITS = {
     "zero": "z ih r ao uh",

@@ -1,13 +1,14 @@
 """A source-filter synthesiser: glottal pulses and noise through moving resonances.
 
-Many utterances are made side by side, so that the recursive filters run over samples in Python
-and over utterances in numpy.
+Many utterances are made side by side, so that the resonators, whose coefficients change all the
+time, run over samples in Python and over utterances in numpy.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 Array = NDArray[np.float64]
 CONTROL = 0.005  # seconds from one set of formants to the next
@@ -32,13 +33,7 @@ def glottal_pulses(f0: Array, open_quotient: Array, sample_rate: int) -> Array:
 
 def one_pole(x: Array, pole: Array) -> Array:
     """Lowpass ``y[t] = (1 - pole) x[t] + pole y[t - 1]``, `pole` of shape (n, 1)."""
-    rows, state = np.array(x.T, order="C"), np.zeros(len(x))
-    a = pole[:, 0]
-    for row in rows:
-        state *= a
-        state += (1 - a) * row
-        row[:] = state
-    return rows.T
+    return np.stack([lfilter([1 - a], [1, -a], row) for row, a in zip(x, pole[:, 0], strict=True)])
 
 
 def resonate(x: Array, frequencies: Array, bandwidths: Array, sample_rate: int) -> Array:

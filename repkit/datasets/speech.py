@@ -1,21 +1,21 @@
-"""Spoken words: made by a small synthesiser, the Free Spoken Digit Dataset, and one's own files."""
+"""Recorded speech: the Free Spoken Digit Dataset, and one's own files."""
 
 from __future__ import annotations
 
 import io
 import re
-import wave
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.io import wavfile
 from sklearn.utils import Bunch
 
-from ._fetch import Arrays, read
+from repkit import audio
 
-_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"}
+from ._fetch import Arrays, read
 
 
 def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
@@ -57,7 +57,7 @@ def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
     take = data["index"].astype(np.int64)
     rows = np.flatnonzero((subset == "all") | ((take < test_takes) == (subset == "test")))
     start, end = data["offsets"][:-1], data["offsets"][1:]
-    scaled = data["samples"].astype(np.float32) / np.float32(2**15)
+    scaled = audio.scaled(data["samples"])
     return Bunch(
         data=[scaled[start[i] : end[i]].copy() for i in rows],
         digit=data["digit"][rows].astype(np.int64),
@@ -81,7 +81,7 @@ def _parse_fsdd(path: Path) -> Arrays:
                 digit, speaker, take = match.groups()
                 found.append(((speaker, int(digit), int(take)), archive.read(member)))
     found.sort(key=lambda item: item[0])
-    samples = [_pcm16(raw) for _, raw in found]
+    samples = [wavfile.read(io.BytesIO(raw))[1] for _, raw in found]
     speakers, digits, takes = zip(*(key for key, _ in found), strict=True)
     speaker_names, speaker = np.unique(speakers, return_inverse=True)
     return {
@@ -94,14 +94,6 @@ def _parse_fsdd(path: Path) -> Arrays:
     }
 
 
-def _pcm16(raw: bytes) -> np.ndarray:
-    with wave.open(io.BytesIO(raw)) as file:
-        form = (file.getnchannels(), file.getsampwidth(), file.getframerate())
-        if form != (1, 2, 8000):
-            raise ValueError(f"a recording has (channels, bytes, Hz) = {form}, not (1, 2, 8000)")
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
-
-
 def load_speech_folder(
     path: str | Path, speaker: str | re.Pattern[str] | Callable[[Path], Any] = "parent"
 ) -> Bunch:
@@ -112,10 +104,10 @@ def load_speech_folder(
     path : str or Path
         Hidden files and folders are left out.
     speaker : "parent", str, re.Pattern or callable, default="parent"
-        ``"parent"``: the name of the folder a file lies in. Another string or a pattern: a regular
-        expression, searched for in the path below `path` (with forward slashes); the group named
-        ``speaker``, else the first group, else the whole match names the speaker. A callable: is
-        given the full path and returns the name.
+        ``"parent"``: the name of the folder a file is listed in. Another string or a pattern: a
+        regular expression, searched for in the path below `path` (with forward slashes); the group
+        named ``speaker``, else the first group, else the whole match names the speaker. A callable:
+        is given the full path and returns the name.
 
     Returns
     -------
@@ -133,15 +125,7 @@ def load_speech_folder(
     folder = Path(path)
     if not folder.is_dir():
         raise NotADirectoryError(f"path={str(path)!r} is not a folder")
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in _SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        and file.is_file()
-    )
-    if not files:
-        raise ValueError(f"{folder} has no audio file ({', '.join(sorted(_SUFFIXES))})")
+    files = audio.find(folder)
     named = [_speaker_of(file, folder, speaker) for file in files]
     names, index = np.unique(named, return_inverse=True)
     return Bunch(
@@ -160,7 +144,7 @@ def _speaker_of(
             raise ValueError(f"speaker={speaker!r} gave {name!r} for {file}")
         return str(name)
     if speaker == "parent":
-        return file.resolve().parent.name
+        return file.relative_to(folder).parent.name or folder.resolve().name
     match = re.search(speaker, file.relative_to(folder).as_posix())
     if match is None:
         raise ValueError(f"speaker={speaker!r} is not found in the path of {file}")

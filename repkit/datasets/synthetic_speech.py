@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.ndimage import convolve1d
 from sklearn.utils import Bunch
 
-from ._phones import CONSONANTS, VOWELS, lexicon
+from ._phones import PHONES, VOWELS, lexicon
 from ._random import Seed, generator
 from ._voice import CONTROL, Array, glottal_pulses, noise_level, one_pole, resonate
 
@@ -178,11 +179,10 @@ def _plan(
     """Plan an utterance: phones, their durations in seconds (P,), formant targets in Hz (P, 3)."""
     seconds, targets = [], []
     for phone in phones:
-        vowel = phone in VOWELS
-        mean, deviation = (0.110, 0.015) if vowel else (0.070, 0.010)
+        mean, deviation = (0.110, 0.015) if phone in VOWELS else (0.070, 0.010)
         seconds.append(max(mean + noise * deviation * rng.standard_normal(), 0.03) / rate)
-        centre = VOWELS[phone] if vowel else CONSONANTS[phone].formants
-        targets.append(np.array(centre) * vtl * _log_normal(rng, 0.03 * noise, 3))
+        formants = np.array(PHONES[phone].formants)
+        targets.append(formants * vtl * _log_normal(rng, 0.03 * noise, 3))
     return _Plan(phones, np.array(seconds), np.array(targets))
 
 
@@ -225,30 +225,26 @@ def _spoken(
 def _controls(plans: list[_Plan], n: int) -> tuple[Array, Array, tuple[Array, Array]]:
     """Formants (n, 3, m); voice and noise levels (2, m, n); centre and width (n, 1, m) each."""
     m = len(plans)
-    formants, levels = np.empty((n, 3, m)), np.zeros((2, m, n))
+    formants, levels = np.empty((n, 3, m)), np.empty((2, m, n))
     centre, width = np.empty((2, n, 1, m))
     time = (np.arange(n) + 0.5) * CONTROL
     wide, narrow = np.hanning(9)[1:-1], np.hanning(5)[1:-1]
     for j, plan in enumerate(plans):
         ends = np.cumsum(plan.seconds)
         middles = ends - plan.seconds / 2
-        for k in range(3):
-            formants[:, k, j] = _smooth(np.interp(time, middles, plan.formants[:, k]), wide)
+        glide = [np.interp(time, middles, target) for target in plan.formants.T]
+        formants[:, :, j] = _smooth(np.array(glide), wide).T
         phone = np.minimum(np.searchsorted(ends, time, side="right"), len(ends) - 1)
-        made = [CONSONANTS.get(name) for name in plan.phones]
-        levels[0, j] = np.array([1.0 if c is None else c.voice for c in made])[phone]
-        levels[1, j] = np.array([0.0 if c is None else c.noise for c in made])[phone]
-        centre[:, 0, j] = np.array([1000.0 if c is None else c.centre for c in made])[phone]
-        width[:, 0, j] = np.array([1000.0 if c is None else c.width for c in made])[phone]
-        closed = np.array([c is not None and c.stop for c in made])[phone]
-        levels[1, j, closed & (time < ends[phone] - _BURST)] = 0
-        levels[:, j] = [_smooth(level, narrow) for level in levels[:, j]]
+        made = np.array([PHONES[name][1:] for name in plan.phones]).T
+        voice, noise, centre[:, 0, j], width[:, 0, j], stop = made[:, phone]
+        burst = time >= ends[phone] - _BURST
+        levels[:, j] = _smooth(np.stack([voice, np.where((stop == 0) | burst, noise, 0)]), narrow)
     return formants, levels, (centre, width)
 
 
 def _smooth(x: Array, window: Array) -> Array:
-    half = len(window) // 2
-    return np.convolve(np.pad(x, half, mode="edge"), window / window.sum(), mode="valid")
+    """Weighted mean over neighbours in the last axis, the ends held."""
+    return convolve1d(x, window / window.sum(), mode="nearest")
 
 
 def _recorded(rng: np.random.Generator, x: Array, taps: Array, snr_db: float) -> np.ndarray:

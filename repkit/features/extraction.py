@@ -105,19 +105,15 @@ def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     ValueError
         There are no frames.
     """
-    count, mean, square = 0, np.zeros(0), np.zeros(0)
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
     for x in frames:
-        x = np.asarray(x, np.float64)
-        if count == 0:
-            mean, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-        # Chan, Golub and LeVeque (1983): sums of squares about the running mean.
-        own, total = x.mean(axis=0), count + len(x)
-        square += ((x - own) ** 2).sum(axis=0) + (own - mean) ** 2 * (count * len(x) / total)
-        mean += (own - mean) * (len(x) / total)
-        count = total
-    if count == 0:
+        scaler.partial_fit(np.asarray(x, np.float64))
+    if not hasattr(scaler, "n_samples_seen_"):
         raise ValueError("frames is empty: there is nothing to take the mean of")
-    std = np.sqrt(square / count)
+    mean, std = scaler.mean_, np.sqrt(scaler.var_)
+    # Rounding leaves a column that does not vary a deviation; scikit-learn's bound is of float64.
     std[std <= 1e-6 * (1 + np.abs(mean))] = 1.0
     return mean.astype(np.float32), std.astype(np.float32)
 

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .frames import exact
+
 # Added to mel energies before the logarithm: about 100 dB below a sine at full scale.
 FLOOR = 1e-6
-_LOWEST = 20.0  # Hz; below it there is hum and offset, no speech
+LOWEST = 20.0  # Hz; below it there is hum and offset, no speech
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class FrontEnd:
                 f"window={self.window!r}, hop={self.hop!r}: wanted seconds, a hop of at least one "
                 "sample and no longer than the window"
             )
-        if self.sample_rate <= 2 * _LOWEST:
+        if self.sample_rate <= 2 * LOWEST:
             raise ValueError(f"sample_rate={self.sample_rate!r}: wanted more than 40 Hz")
         self.n_fft  # noqa: B018  (too many filters are told of here)
 
@@ -142,13 +144,12 @@ class _Tools(NamedTuple):
 def _tools(front_end: FrontEnd, device: torch.device) -> _Tools:
     from torchaudio.functional import create_dct
 
-    exact = torch.float32 if device.type == "mps" else torch.float64
     filters = mel_filters(front_end.sample_rate, front_end.n_fft, front_end.n_mels)
     dct = create_dct(min(front_end.n_mfcc, front_end.n_mels), front_end.n_mels, "ortho")
     return _Tools(
         torch.hann_window(front_end.win_length, device=device),
-        filters.to(device, exact),
-        dct.to(device, exact),
+        filters.to(device, exact(device)),
+        dct.to(device, exact(device)),
     )
 
 
@@ -158,9 +159,7 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # empty filters: looked for by the caller
-        filters: Any = melscale_fbanks(
-            n_fft // 2 + 1, _LOWEST, sample_rate / 2, n_mels, sample_rate
-        )
+        filters: Any = melscale_fbanks(n_fft // 2 + 1, LOWEST, sample_rate / 2, n_mels, sample_rate)
     return filters
 
 

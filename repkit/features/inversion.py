@@ -67,8 +67,9 @@ def to_waveform(
 def _spectrum(mel: Tensor, front_end: FrontEnd, n_iter: int = 50) -> Tensor:
     """Non-negative power ``(T, bins)`` with these mel energies ``(T, n_mels)``.
 
-    Lee and Seung's multiplicative updates (2001) from an even spread. Clipping the pseudo-inverse
-    at zero would be faster, but does not give the energies back.
+    Lee and Seung's multiplicative updates (2001) from an even spread. torchaudio's
+    ``InverseMelScale`` clips a least-squares solution at zero: on made words at 8 kHz the rebuilt
+    frames are .19 from the given ones instead of .12, and 80 filters, not independent, it refuses.
     """
     filters = mel_filters(front_end.sample_rate, front_end.n_fft, front_end.n_mels).to(mel.device)
     power = mel @ (filters / filters.sum(0)).T

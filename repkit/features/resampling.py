@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .frames import exact
+
 # The polyphase kernel has numerator x denominator entries. A ratio of larger terms, as of 15 999
 # to 16 000 Hz, is rounded, by less than 3 parts in 10 000: half a cent of pitch.
 _LARGEST_TERM = 2000
@@ -38,8 +40,7 @@ def resample(x: Tensor, rate: int, target: int) -> Tensor:
         return x
     # In float64: the logarithm of an empty band shows float32's rounding, which depends on the
     # shape of the batch.
-    exact = torch.float32 if x.device.type == "mps" else torch.float64
-    return _resampler(step, x.device, exact)(x.to(exact)).to(x.dtype)
+    return _resampler(step, x.device)(x.to(exact(x.device))).to(x.dtype)
 
 
 def resample_blocks(
@@ -77,7 +78,7 @@ def windows(blocks: Iterable[Tensor], step: int, margin: int) -> Iterator[tuple[
 
 
 @lru_cache(maxsize=32)
-def _resampler(step: Fraction, device: torch.device, dtype: torch.dtype) -> Any:
+def _resampler(step: Fraction, device: torch.device) -> Any:
     from torchaudio.transforms import Resample
 
-    return Resample(step.denominator, step.numerator, dtype=dtype).to(device)
+    return Resample(step.denominator, step.numerator, dtype=exact(device)).to(device)

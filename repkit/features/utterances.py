@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import audio
+from repkit import audio
 
 # A peak-normalised recording touches full scale, a clipped one stays there.
 FULL_SCALE, CLIPPED_SHARE = 0.999, 0.01
@@ -254,10 +254,7 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
 
 def _below(path: Path) -> list[Path]:
     if path.is_dir():
-        files = audio.find(path)
-        if not files:
-            raise ValueError(f"{path} has no audio file ({', '.join(sorted(audio.SUFFIXES))})")
-        return files
+        return audio.find(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: wanted an audio file or a folder")
     return [path]

@@ -6,6 +6,7 @@ import torch
 from torchaudio.transforms import MFCC, MelSpectrogram
 
 from repkit.features import FrontEnd, as_utterances, extract
+from repkit.features.frames import normalised, with_deltas
 
 
 def frames_of(x, **options):
@@ -30,7 +31,7 @@ def test_mfcc_is_torchaudios(waves):
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100])
-@pytest.mark.parametrize("n_mels", [40, 80])
+@pytest.mark.parametrize("n_mels", [40, 80, 128])
 def test_every_filter_has_a_bin(rate, n_mels):
     x = np.random.default_rng(0).standard_normal(rate)
     frames = frames_of(x, sample_rate=rate, n_mels=n_mels)
@@ -64,20 +65,12 @@ def test_tables_are_very_short_waveforms(dtype):
 
 
 def test_deltas_are_slopes():
-    from repkit.features.frames import with_deltas
-
     ramp = torch.arange(20.0)[None, :, None] * torch.tensor([1.0, -3.0])
     padded = torch.cat([ramp, torch.full((1, 5, 2), 1e6)], dim=1)
     got = with_deltas(padded, torch.tensor([20]))[0, :20]
     torch.testing.assert_close(got[2:-2, 2:4], torch.tensor([[1.0, -3.0]]).expand(16, 2))
     torch.testing.assert_close(got[4:-4, 4:], torch.zeros(12, 2))
     assert got.abs().max() < 100
-    from torchaudio.functional import compute_deltas
-
-    x = torch.randn(1, 9, 3, generator=torch.Generator().manual_seed(0))
-    first = compute_deltas(x.transpose(1, 2))
-    expected = torch.cat([x.transpose(1, 2), first, compute_deltas(first)], dim=1)
-    torch.testing.assert_close(with_deltas(x, torch.tensor([9])), expected.transpose(1, 2))
 
 
 def test_utterance_normalisation(waves):
@@ -85,6 +78,8 @@ def test_utterance_normalisation(waves):
     expected = (plain - plain.mean(0)) / plain.std(0)
     np.testing.assert_allclose(got, expected, atol=1e-4)
     assert (frames_of(waves[0], normalise="utterance") == 0).all()
+    still = normalised(torch.full((1, 7, 1), 1e4 / 3), torch.tensor([7]))
+    assert (still == 0).all()
     louder = frames_of(2 * waves[-1], normalise="utterance")
     np.testing.assert_allclose(louder, got, atol=1e-3)
 

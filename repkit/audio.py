@@ -24,14 +24,22 @@ def find(folder: Path) -> list[Path]:
     """List the audio files below a folder, by suffix and in the order of their paths.
 
     Hidden files and what lies in hidden folders are left out.
+
+    Raises
+    ------
+    ValueError
+        There is none.
     """
-    return sorted(
+    found = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
+    if not found:
+        raise ValueError(f"{folder} has no audio file ({', '.join(sorted(SUFFIXES))})")
+    return found
 
 
 def length(path: Path) -> tuple[int, int]:
@@ -55,7 +63,8 @@ def blocks(path: Path, size: int) -> Iterator[Block]:
     ImportError
         The file is no wav and soundfile is not installed.
     ValueError
-        The file ends before the number of samples that its header announces.
+        The file ends before the number of samples that its header announces. (Of a torn wav
+        file libsndfile gives what there is.)
     Exception
         Whatever the reader raises on a file that it cannot decode.
     """
