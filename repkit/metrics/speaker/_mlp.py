@@ -40,12 +40,10 @@ class MLPs:
     def fit(self, X: np.ndarray, labels: Sequence[np.ndarray]) -> MLPs:
         """Fit rows (n, d) and label vectors (n,) of classes from 0."""
         import torch
+        from sklearn.preprocessing import StandardScaler
         from torch.nn.functional import cross_entropy
 
-        self.centre_ = X.mean(axis=0, dtype=np.float64)
-        deviation = X.std(axis=0, dtype=np.float64)
-        self.scale_ = np.where(deviation <= 1e-6 * np.abs(self.centre_), 1.0, deviation)
-        self.scale_[self.scale_ == 0] = 1.0
+        self.scaler_ = StandardScaler().fit(X)
         Z = self._standardised(X)
         # (n_labels, n): one batch of networks is one step
         target = torch.from_numpy(np.stack(labels).astype(np.int64)).to(self.device)
@@ -89,7 +87,7 @@ class MLPs:
     def _standardised(self, X: np.ndarray) -> torch.Tensor:
         import torch
 
-        Z = ((X - self.centre_) / self.scale_).astype(np.float32)
+        Z = self.scaler_.transform(X).astype(np.float32)
         return torch.from_numpy(Z).to(self.device)
 
     def _uniform(self, fan_in: int, shape: tuple[int, ...]) -> torch.Tensor:
