@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import resolve_device
-from .neighbors import _is_double, _load, _rows, _squared_norms
+from ._blocks import checked_rows, dtype_for, load_rows, squared_norms
 
 if TYPE_CHECKING:
     import torch
@@ -43,16 +43,15 @@ class Blocks:
         batch_bytes: int,
         n_classes: int,
         *,
-        double: bool,
+        dtype: torch.dtype,
         centre: np.ndarray | None = None,
         scale: np.ndarray | None = None,
     ) -> None:
         import torch
 
-        self.X, self.width = _rows(X, name)
-        self.name, self.device = name, device
-        self.dtype = torch.float64 if double and device.type != "mps" else torch.float32
-        itemsize = self.dtype.itemsize
+        self.X, self.width = checked_rows(X, name)
+        self.name, self.device, self.dtype = name, device, dtype
+        itemsize = dtype.itemsize
         # Copies of a block: the one read, the one on the device. Of its classes: the scores,
         # their logarithms, the probabilities and room for as many again.
         row = itemsize * (2 * self.width + 6 * n_classes)
@@ -85,7 +84,7 @@ class Blocks:
             if i < len(self.kept):
                 yield rows, self.kept[i]
                 continue
-            block = _load(self.X, rows, self.device, self.dtype)
+            block = load_rows(self.X, rows, self.device, self.dtype)
             block.sub_(self._shift).mul_(self._factor)
             if self.keeps:
                 self.kept.append(block)
@@ -97,15 +96,15 @@ class Blocks:
 
     def _check(self) -> None:
         for rows in self._slices():
-            block = _load(self.X, rows, self.device, self.dtype)
-            _squared_norms(block, self.X, rows, self.name)
+            block = load_rows(self.X, rows, self.device, self.dtype)
+            squared_norms(block, self.X, rows, self.name)
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the mean and deviation (d,) of each column, and 1 for one that is constant."""
         count, mean, total = 0, np.zeros(self.width), np.zeros(self.width)
         for rows in self._slices():
-            block = _load(self.X, rows, self.device, self.dtype)
-            _squared_norms(block, self.X, rows, self.name)
+            block = load_rows(self.X, rows, self.device, self.dtype)
+            squared_norms(block, self.X, rows, self.name)
             m, block_mean = len(block), block.mean(dim=0)
             squares = block.sub_(block_mean).square_().sum(dim=0).cpu().double().numpy()
             # the sums of squares about two means add up to that about the mean of both
@@ -153,10 +152,8 @@ class SoftmaxRegression:
         from sklearn.exceptions import ConvergenceWarning
 
         self.n_classes = n_classes
-        self._double = _is_double(_rows(X, name)[0])
-        self.blocks_ = Blocks(
-            X, name, self.device, self.batch_bytes, n_classes, double=self._double
-        )
+        dtype = dtype_for([checked_rows(X, name)[0]], self.device)
+        self.blocks_ = Blocks(X, name, self.device, self.batch_bytes, n_classes, dtype=dtype)
         self.target_ = torch.from_numpy(y.astype(np.int64)).to(self.device)
         scores = n_classes if n_classes > 2 else 1
         start = np.zeros((scores, self.blocks_.width + 1))
@@ -183,19 +180,14 @@ class SoftmaxRegression:
         self.bias_ = found.x.reshape(start.shape)[:, -1]
         return self
 
+    def predict(self, X: Any, name: str) -> np.ndarray:
+        """Give the predicted class (n,) of each row."""
+        blocks = self._log_probabilities(self._blocks(X, name))
+        return np.concatenate([log_p.argmax(axis=1) for _, log_p in blocks])
+
     def scores(self, X: Any, y: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Give the predicted class (n,) and log probability of the true class y (n,), float64."""
-        blocks = Blocks(
-            X,
-            name,
-            self.device,
-            self.batch_bytes,
-            self.n_classes,
-            double=self._double,
-            centre=self.blocks_.centre,
-            scale=self.blocks_.scale,
-        )
-        return self._scores(blocks, y)
+        return self._scores(self._blocks(X, name), y)
 
     def train_scores(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the same for the rows of the fit."""
@@ -204,12 +196,29 @@ class SoftmaxRegression:
     def _scores(self, blocks: Blocks, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         predicted = np.empty(len(blocks.X), dtype=np.int64)
         log_probability = np.empty(len(blocks.X))
-        weights, bias = self._on_device(np.column_stack([self.weights_, self.bias_]))
-        for rows, Z in blocks:
-            log_p = self._log_softmax(Z, weights, bias).cpu().double().numpy()
+        for rows, log_p in self._log_probabilities(blocks):
             predicted[rows] = log_p.argmax(axis=1)
             log_probability[rows] = log_p[np.arange(len(log_p)), y[rows]]
         return predicted, log_probability
+
+    def _log_probabilities(self, blocks: Blocks) -> Iterator[tuple[slice, np.ndarray]]:
+        weights, bias = self._on_device(np.column_stack([self.weights_, self.bias_]))
+        for rows, Z in blocks:
+            yield rows, self._log_softmax(Z, weights, bias).cpu().double().numpy()
+
+    def _blocks(self, X: Any, name: str) -> Blocks:
+        """Other rows, in the precision and on the scale of those of the fit."""
+        fitted = self.blocks_
+        return Blocks(
+            X,
+            name,
+            self.device,
+            self.batch_bytes,
+            self.n_classes,
+            dtype=fitted.dtype,
+            centre=fitted.centre,
+            scale=fitted.scale,
+        )
 
     def _objective(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
         """Give the objective over C n, as scikit-learn does, and its gradient."""

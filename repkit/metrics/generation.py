@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import resolve_device
-from .neighbors import (
-    _load,
-    _rows,
-    _squared_norms,
-    block_rows,
-    cost_blocks,
-    dtype_for,
-    nearest_neighbors,
-)
+from ._blocks import block_rows, checked_rows, cost_blocks, dtype_for, load_rows, squared_norms
+from .neighbors import nearest_neighbors
 
 if TYPE_CHECKING:
     import torch
@@ -62,8 +55,8 @@ def frechet_distance(real: Any, generated: Any, *, device: Any = "auto") -> floa
     where = resolve_device(device)
     if where.type == "mps":
         where = torch.device("cpu")
-    m1, S1 = _moments(real, "real", where)
-    m2, S2 = _moments(generated, "generated", where)
+    m1, S1 = _moments(real, where)
+    m2, S2 = _moments(generated, where)
     value, vector = torch.linalg.eigh(S1)
     root = vector * value.clamp_min(0).sqrt()  # S1 = root root^T
     # root^T S2 root has the eigenvalues of S1^{1/2} S2 S1^{1/2}; rounding makes some zeros negative
@@ -83,7 +76,7 @@ def precision_recall(
       of real rows in the ball of some generated row (Kynkäänniemi et al. 2019, eq. 1-2, k = 3).
     - ``density``: how many real balls a generated row lies in on average, divided by k, which may
       exceed 1; ``coverage``: the share of real balls with a generated row inside (Naeem et al.
-      2020, eq. 3-4, k = 5). One outlier among the real rows does not raise these.
+      2020, k = 5). One outlier among the real rows does not raise these.
 
     One `k` serves all four: 3 for the figures of the first paper, 5 for those of the second. Two
     large sets of one distribution have a density of 1 and, if of equal size, a coverage of about
@@ -194,14 +187,14 @@ def _checked(real: Any, generated: Any, min_rows: int, purpose: str) -> tuple[An
 
     checked = []
     for X, name in ((real, "real"), (generated, "generated")):
-        X, width = _rows(X, name)
+        X, width = checked_rows(X, name)
         if len(X) < min_rows:
             raise ValueError(
                 f"{name} has {len(X)} rows; {purpose} needs at least {min_rows}: give more rows."
             )
         for rows in _slices(len(X), width, BATCH_BYTES):
-            part = _load(X, rows, torch.device("cpu"), dtype_for([X], "cpu"))
-            _squared_norms(part, X, rows, name)
+            part = load_rows(X, rows, torch.device("cpu"), dtype_for([X], "cpu"))
+            squared_norms(part, X, rows, name)
         checked.append(X)
     if _width(checked[0]) != _width(checked[1]):
         raise ValueError(
@@ -211,7 +204,7 @@ def _checked(real: Any, generated: Any, min_rows: int, purpose: str) -> tuple[An
     return checked[0], checked[1]
 
 
-def _moments(X: Any, name: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _moments(X: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Give the mean (d,) and the covariance (d, d) in float64, in two passes over blocks."""
     import torch
 
@@ -219,9 +212,9 @@ def _moments(X: Any, name: str, device: torch.device) -> tuple[torch.Tensor, tor
     mean = torch.zeros(_width(X), dtype=torch.float64, device=device)
     covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=device)
     for rows in blocks:
-        mean += _load(X, rows, device, torch.float64).sum(dim=0) / len(X)
+        mean += load_rows(X, rows, device, torch.float64).sum(dim=0) / len(X)
     for rows in blocks:
-        part = _load(X, rows, device, torch.float64) - mean
+        part = load_rows(X, rows, device, torch.float64) - mean
         covariance.addmm_(part.T, part, alpha=1 / (len(X) - 1))
     return mean, covariance
 
@@ -239,10 +232,10 @@ def _distances(
 
     out = np.empty(index.shape)
     for rows in _slices(len(query), _width(query), batch_bytes):
-        Q = _load(query, rows, device, dtype)
+        Q = load_rows(query, rows, device, dtype)
         for column in range(index.shape[1]):
             near = _take(reference, index[rows, column])
-            gap = _load(near, slice(None), device, dtype) - Q
+            gap = load_rows(near, slice(None), device, dtype) - Q
             out[rows, column] = torch.linalg.vector_norm(gap, dim=1).cpu().numpy()
     return out
 

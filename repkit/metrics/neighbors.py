@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ._arrays import as_numpy, resolve_device
-
-if TYPE_CHECKING:
-    import torch
+from ._arrays import resolve_device
+from ._blocks import block_rows, checked_rows, cost_blocks, dtype_for
 
 
 def nearest_neighbors(
@@ -57,8 +53,8 @@ def nearest_neighbors(
     """
     import torch
 
-    reference, width = _rows(X_reference, "X_reference")
-    query, query_width = _rows(X_query, "X_query")
+    reference, width = checked_rows(X_reference, "X_reference")
+    query, query_width = checked_rows(X_query, "X_query")
     if width != query_width:
         raise ValueError(
             f"X_reference has {width} features but X_query has {query_width}: "
@@ -84,123 +80,3 @@ def nearest_neighbors(
         best[rows], kept = value.topk(n_neighbors, largest=False)
         index[rows] = column.gather(1, kept)
     return index.cpu().numpy()
-
-
-def cost_blocks(
-    reference: Any,
-    query: Any,
-    size: int,
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    cosine: bool = False,
-) -> Iterator[tuple[slice, slice, torch.Tensor, torch.Tensor]]:
-    """Walk all pairs of rows in blocks of at most `size` by `size`.
-
-    Yields
-    ------
-    columns, rows : slice
-        The reference rows and the query rows of the block.
-    cost : Tensor of shape (n_rows, n_columns)
-        |q-r|^2 / 2 - |q|^2 / 2, or minus the cosine. It may be changed in place.
-    half : Tensor of shape (n_rows,)
-        |q|^2 / 2, which completes the squared distance.
-    """
-    import torch
-
-    centre = None
-    for r in range(0, len(reference), size):
-        columns = slice(r, r + size)
-        R = _load(reference, columns, device, dtype)
-        if not cosine:
-            # |q-r|^2 is computed from products, which lose digits far from the origin. Distances
-            # do not change under a shift and any shift near the data will do.
-            centre = R.mean(dim=0) if centre is None else centre
-            R -= centre
-        norm = _squared_norms(R, reference, columns, "X_reference")
-        if cosine:
-            R /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
-        offset = torch.zeros_like(norm) if cosine else norm / 2
-        for q in range(0, len(query), size):
-            rows = slice(q, q + size)
-            Q = _load(query, rows, device, dtype)
-            if centre is not None:
-                Q -= centre
-            norm = _squared_norms(Q, query, rows, "X_query")
-            if cosine:
-                Q /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
-            yield columns, rows, torch.addmm(offset, Q, R.T, alpha=-1), norm / 2
-
-
-def dtype_for(arrays: Sequence[Any], device: Any) -> torch.dtype:
-    """Give double precision only where the caller has it and the device knows it."""
-    import torch
-
-    double = resolve_device(device).type != "mps" and any(_is_double(X) for X in arrays)
-    return torch.float64 if double else torch.float32
-
-
-def block_rows(width: int, n_neighbors: int, itemsize: int, batch_bytes: int) -> int:
-    """Give the number of rows of a block that keeps one step within `batch_bytes`.
-
-    A step of s x s rows holds s^2 costs, up to two copies of both blocks of rows (4 s width) and
-    the candidates with their 8-byte indices, old and merged (at most 12 s n_neighbors).
-    """
-    budget, b = int(batch_bytes) // itemsize, 2 * width + 6 * n_neighbors
-    size = isqrt(b * b + budget) - b  # root of s^2 + 2 b s = budget
-    if size < 1:
-        raise ValueError(
-            f"batch_bytes={batch_bytes} is too small for one row of {width} features and "
-            f"{n_neighbors} neighbours; pass at least {(2 * b + 1) * itemsize}."
-        )
-    return size
-
-
-def _rows(X: Any, name: str) -> tuple[Any, int]:
-    """Check the shape of `X` without reading it, so that a memmap stays on disk."""
-    if hasattr(X, "toarray"):
-        raise ValueError(f"{name} is a sparse matrix; pass {name}.toarray().")
-    X = X if hasattr(X, "detach") or isinstance(X, np.ndarray) else as_numpy(X)
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "fiub":
-        raise ValueError(f"{name} has dtype {X.dtype}; wanted real numbers: encode or cast it.")
-    width = int(np.prod(X.shape[1:]))
-    if X.ndim < 2 or len(X) == 0 or width == 0:
-        raise ValueError(
-            f"{name} has shape {tuple(X.shape)}; wanted (n_samples, n_features), both at least 1."
-        )
-    return X, width
-
-
-def _is_double(X: Any) -> bool:
-    if isinstance(X, np.ndarray):
-        return np.result_type(X.dtype, np.float32) == np.float64
-    return str(X.dtype) in ("torch.float64", "torch.int64", "torch.int32")
-
-
-def _load(X: Any, rows: slice, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Copy some rows to the device: always a copy, for it is changed in place afterwards."""
-    import torch
-
-    part = X[rows]
-    if isinstance(part, np.ndarray):
-        part = torch.from_numpy(np.array(part, dtype=str(dtype).removeprefix("torch.")))
-        part = part.to(device)
-    else:
-        part = part.detach().to(device, dtype, copy=True)
-    return part.reshape(len(part), -1)
-
-
-def _squared_norms(block: torch.Tensor, X: Any, rows: slice, name: str) -> torch.Tensor:
-    """Give |x|^2 of each row; it is finite only if the row is, which makes the check cheap."""
-    norm = block.square().sum(dim=1)
-    if not norm.isfinite().all():
-        row = rows.start + int((~norm.isfinite()).nonzero()[0])
-        if np.isfinite(as_numpy(X[row])).all():
-            raise ValueError(
-                f"{name} is too large to square in {block.dtype} (row {row}): scale it or pass "
-                "float64."
-            )
-        raise ValueError(
-            f"{name} contains NaN or infinity (first in row {row}): drop or impute those rows."
-        )
-    return norm

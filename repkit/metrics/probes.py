@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ._arrays import label_vector
+from ._blocks import checked_rows
 from ._logistic import SoftmaxRegression
-from .neighbors import _rows, nearest_neighbors
+from .neighbors import nearest_neighbors
 
 
 def linear_probe(
@@ -61,7 +62,8 @@ def linear_probe(
         On not finite or empty input, shapes that do not match, one class, unseen test classes, a
         `C` that is not positive, or `batch_bytes` too small for a single row.
     """
-    (X_train, width), (X_test, test_width) = _rows(X_train, "X_train"), _rows(X_test, "X_test")
+    X_train, width = checked_rows(X_train, "X_train")
+    X_test, test_width = checked_rows(X_test, "X_test")
     if width != test_width:
         raise ValueError(
             f"X_train has {width} features but X_test has {test_width}: "
@@ -71,7 +73,7 @@ def linear_probe(
         raise ValueError(f"C={C!r}; wanted a positive number, such as 1.0.")
     y_train = label_vector(y_train, "y_train", len(X_train))
     y_test = label_vector(y_test, "y_test", len(X_test))
-    classes = _classes(y_train, y_test)
+    classes = probe_classes(y_train, y_test)
     code, code_test = (np.searchsorted(classes, y) for y in (y_train, y_test))
     probe = SoftmaxRegression(C, max_iter, device=device, batch_bytes=batch_bytes)
     probe.fit(X_train, code, len(classes), "X_train")
@@ -119,7 +121,7 @@ def knn_probe(
         or unseen in training.
     """
     y_test = label_vector(y_test, "y_test", len(X_test))
-    _classes(label_vector(y_train, "y_train", len(X_train)), y_test)
+    probe_classes(label_vector(y_train, "y_train", len(X_train)), y_test)
     predicted = knn_predict(
         X_train, y_train, X_test, n_neighbors, metric, device=device, batch_bytes=batch_bytes
     )
@@ -171,18 +173,21 @@ def knn_predict(
     return classes[winner]
 
 
-def _classes(y_train: np.ndarray, y_test: np.ndarray) -> np.ndarray:
+def probe_classes(
+    y_train: np.ndarray, y_test: np.ndarray, names: tuple[str, str] = ("y_train", "y_test")
+) -> np.ndarray:
+    """Give the classes (k,) of the training labels: at least two, and all of the test labels."""
     classes = np.unique(y_train)
     if len(classes) < 2:
         raise ValueError(
-            f"y_train holds 1 class ({classes[0]!r}); a probe needs at least 2: "
+            f"{names[0]} holds 1 class ({classes[0]!r}); a probe needs at least 2: "
             "check the labels or the split."
         )
     unseen = np.setdiff1d(y_test, classes)
     if len(unseen):
         raise ValueError(
-            f"y_test holds classes that y_train lacks: {unseen[:5].tolist()}; add training rows "
-            "of these classes or drop the test rows."
+            f"{names[1]} holds classes that {names[0]} lacks: {unseen[:5].tolist()}; add training "
+            "rows of these classes or drop the test rows."
         )
     return classes
 

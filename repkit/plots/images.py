@@ -1,4 +1,4 @@
-"""Grids of images: what is an image, its range, and where each is drawn."""
+"""Grids of images: what is an image, its range and units, and where each is drawn."""
 
 from __future__ import annotations
 
@@ -52,6 +52,18 @@ def as_images(samples: Any, image_shape: Any = None, *, name: str = "samples") -
     return np.moveaxis(samples.reshape(-1, *height_width), 1, -1)
 
 
+def grid_of(samples: Any, image_shape: Any = None, *, name: str = "samples") -> np.ndarray:
+    """Rows of images, ``(n_rows, n_columns, ...) -> (n_rows, n_columns, h, w, 1 or 3)``."""
+    samples = np.asarray(samples)
+    if samples.ndim < 3 or 0 in samples.shape:
+        raise ValueError(
+            f"{name} must have the shape (n_rows, n_columns, ...), not {samples.shape}"
+        )
+    rows, columns, *rest = samples.shape
+    images = as_images(samples.reshape(-1, *rest), image_shape, name=name)
+    return images.reshape(rows, columns, *images.shape[1:])
+
+
 def range_of(samples: Sequence[np.ndarray], given: Any = None) -> tuple[float, float]:
     """The values that are drawn black and white: those given, or those that such data can have.
 
@@ -69,6 +81,27 @@ def range_of(samples: Sequence[np.ndarray], given: Any = None) -> tuple[float, f
     if low >= 0.0 and high <= 1.0:
         return 0.0, 1.0
     return low, high if high > low else low + 1.0
+
+
+def fitted_range(estimator: Any) -> tuple[float, float] | None:
+    """The range of the floats that an estimator was fitted on: samples alone can be all grey."""
+    if not hasattr(estimator, "span_") or estimator.dtype_ == "uint8":
+        return None
+    low, span = np.asarray(estimator.low_), np.asarray(estimator.span_)
+    return float(low.min()), float((low + span).max())
+
+
+def in_units_of(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """What was reconstructed, in the units of the input.
+
+    Estimators take uint8 images for fractions of 255, whichever of both they were fitted on; flat
+    rows of uint8 are to them numbers like others.
+    """
+    if outputs.dtype == np.uint8 and inputs.dtype != np.uint8:
+        return outputs / 255.0
+    if inputs.dtype == np.uint8 and outputs.dtype != np.uint8 and inputs.ndim > 2:
+        return outputs * 255.0
+    return outputs
 
 
 def mosaic(images: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .figure import take_axes
-from .images import as_images, draw_grid, panel_size, range_of
-from .reconstruction import in_units_of
-from .traversal import grid_of
+from .images import as_images, draw_grid, grid_of, in_units_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +51,7 @@ class InterpolationDisplay:
     ) -> None:
         inputs = [as_images(starts, image_shape, name="starts")]
         inputs.append(as_images(ends, image_shape, name="ends"))
-        steps = grid_of(between, image_shape)
+        steps = grid_of(between, image_shape, name="between")
         if not inputs[0].shape == inputs[1].shape == (len(steps), *steps.shape[2:]):
             raise ValueError(
                 f"starts have the shape {np.shape(starts)}, ends {np.shape(ends)}, between "
@@ -100,9 +98,7 @@ class InterpolationDisplay:
                 f"X_start is {starts.dtype} of shape {starts.shape}, X_end {ends.dtype} of shape "
                 f"{ends.shape}: give as many images of one kind"
             )
-        steps = np.asarray(estimator.interpolate(X_start, X_end, n_steps))
-        flat = steps.reshape(-1, *steps.shape[2:])  # the units go by the shape of one input
-        steps = in_units_of(starts, flat).reshape(steps.shape)
+        steps = in_units_of(starts, np.asarray(estimator.interpolate(X_start, X_end, n_steps)))
         return cls(starts, ends, steps, image_shape=image_shape).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing, check_random_state
 
 from .figure import take_axes
-from .images import as_images, draw_grid, panel_size, range_of
+from .images import as_images, draw_grid, in_units_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -201,19 +201,6 @@ def some_rows(X: Any, n: int, random_state: Any) -> Any:
         raise ValueError(f"n must be an integer of at least 1, not {n!r}")
     rng = check_random_state(random_state)
     return _safe_indexing(X, np.sort(rng.permutation(len(X))[:n]))
-
-
-def in_units_of(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """What was reconstructed, in the units of the input.
-
-    Estimators take uint8 images for fractions of 255, whichever of both they were fitted on; flat
-    rows of uint8 are to them numbers like others.
-    """
-    if outputs.dtype == np.uint8 and inputs.dtype != np.uint8:
-        return outputs / 255.0
-    if inputs.dtype == np.uint8 and outputs.dtype != np.uint8 and inputs.ndim > 2:
-        return outputs * 255.0
-    return outputs
 
 
 def neighbours_in(X_train: Any, queries: np.ndarray, inputs: np.ndarray) -> np.ndarray:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .figure import take_axes
-from .images import draw_grid, panel_size, range_of
-from .traversal import fitted_range, grid_of
+from .images import draw_grid, fitted_range, grid_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -38,6 +38,8 @@ class SpeechVectorsDisplay:
     def __init__(self, points: Mapping[str, Any], colourings: Mapping[str, Any]) -> None:
         self.points = {name: np.asarray(value) for name, value in points.items()}
         self.colourings = {name: np.asarray(value) for name, value in colourings.items()}
+        if not self.points or not self.colourings:
+            raise ValueError("points or colourings is empty: there is nothing to draw")
         check_consistent_length(*self.points.values(), *self.colourings.values())
         for name, value in self.points.items():
             if value.ndim != 2 or value.shape[1] != 2:
@@ -69,18 +71,30 @@ class SpeechVectorsDisplay:
             Utterances drawn at random when there are more.
         random_state : int, RandomState or None
         ax : sequence of four Axes, optional
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no two vectors of an utterance.
+        ValueError
+            If there is not one word and one speaker for each utterance.
         """
+        if not hasattr(estimator, "transform_phonetic"):
+            raise TypeError(
+                f"{type(estimator).__name__} has no transform_phonetic; SpeechAutoencoder has"
+            )
         vectors = {
             "phonetic vectors": estimator.transform_phonetic(X),
             "speaker vectors": estimator.transform_speaker(X),
         }
+        words, speakers = np.asarray(words), np.asarray(speakers)
+        check_consistent_length(*vectors.values(), words, speakers)
         rng = check_random_state(random_state)
-        n = len(next(iter(vectors.values())))
-        rows = np.sort(rng.permutation(n)[:max_points])
+        rows = np.sort(rng.permutation(len(words))[:max_points])
         seed = int(rng.randint(2**31 - 1))
         display = cls(
             {name: to_plane(value[rows], seed=seed) for name, value in vectors.items()},
-            {"word": np.asarray(words)[rows], "speaker": np.asarray(speakers)[rows]},
+            {"word": words[rows], "speaker": speakers[rows]},
         )
         return display.plot(ax=ax)
 

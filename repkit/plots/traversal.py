@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .figure import take_axes
-from .images import as_images, draw_grid, panel_size, range_of
+from .images import draw_grid, fitted_range, grid_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,18 +164,6 @@ class TraversalDisplay:
         return self
 
 
-def grid_of(samples: Any, image_shape: tuple[int, ...] | None) -> np.ndarray:
-    """``(n_rows, n_values, ...) -> (n_rows, n_values, height, width, channels)``."""
-    samples = np.asarray(samples)
-    if samples.ndim < 3 or 0 in samples.shape:
-        raise ValueError(
-            f"samples must have the shape (n_rows, n_values, ...), not {samples.shape}"
-        )
-    rows, columns, *rest = samples.shape
-    images = as_images(samples.reshape(-1, *rest), image_shape)
-    return images.reshape(rows, columns, *images.shape[1:])
-
-
 def codes_of(estimator: Any) -> dict[str, np.ndarray]:
     """The codes of a fitted estimator, by the names of its features, and values to show."""
     codes: dict[str, np.ndarray] = {}
@@ -186,14 +174,6 @@ def codes_of(estimator: Any) -> dict[str, np.ndarray]:
         else:
             codes[name] = CONTINUOUS
     return codes
-
-
-def fitted_range(estimator: Any) -> tuple[float, float] | None:
-    """The range of the floats that an estimator was fitted on: samples alone can be all grey."""
-    if not hasattr(estimator, "span_") or estimator.dtype_ == "uint8":
-        return None
-    low, span = np.asarray(estimator.low_), np.asarray(estimator.span_)
-    return float(low.min()), float((low + span).max())
 
 
 def labels_of(values: Iterable[Any]) -> list[str]:

@@ -4,7 +4,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from repkit.metrics import nearest_neighbors
-from repkit.metrics.neighbors import block_rows
+from repkit.metrics._blocks import block_rows
 
 
 class Largest(TorchDispatchMode):

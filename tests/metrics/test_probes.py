@@ -116,8 +116,8 @@ def test_blocks_are_standardised(rows, dtype):
     itemsize = X.dtype.itemsize
     # the smallest budget that gives blocks of this many rows
     budget = rows * itemsize * (2 * 4 + 6 * 3)
-    args, double = ("X", CPU, budget, 3), dtype == np.float64
-    blocks = Blocks(X, *args, double=double)
+    args, kind = ("X", CPU, budget, 3), torch.from_numpy(X).dtype
+    blocks = Blocks(X, *args, dtype=kind)
     assert blocks.size == rows
     scaler = StandardScaler().fit(X.astype(np.float64))
     tolerance = 1e-6 if dtype == np.float32 else 1e-10
@@ -133,7 +133,7 @@ def test_blocks_are_standardised(rows, dtype):
         np.concatenate(Z), scaler.transform(X.astype(np.float64)), atol=2e4 * tolerance
     )
     # other rows, with these moments
-    other = Blocks(X[:9] + 1, *args, double=double, centre=blocks.centre, scale=blocks.scale)
+    other = Blocks(X[:9] + 1, *args, dtype=kind, centre=blocks.centre, scale=blocks.scale)
     np.testing.assert_allclose(
         np.concatenate([z.numpy().copy() for _, z in other]),
         (X[:9].astype(float) + 1 - blocks.centre) / blocks.scale,
@@ -144,8 +144,11 @@ def test_blocks_are_standardised(rows, dtype):
 
 def test_blocks_may_stay_on_the_device(blobs):
     # on a processor they do not, and blocks are small
-    assert Blocks(blobs[0], "X", CPU, 2**28, 3, double=True).size * 8 * (2 * 6 + 6 * 3) <= 2**22
-    blocks = Blocks(blobs[0], "X", CPU, 10**4, 3, double=True)
+    assert (
+        Blocks(blobs[0], "X", CPU, 2**28, 3, dtype=torch.float64).size * 8 * (2 * 6 + 6 * 3)
+        <= 2**22
+    )
+    blocks = Blocks(blobs[0], "X", CPU, 10**4, 3, dtype=torch.float64)
     assert not blocks.keeps
     wanted = [(rows, Z.clone()) for rows, Z in blocks]
     assert len(wanted) > 2

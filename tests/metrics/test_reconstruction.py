@@ -33,7 +33,11 @@ def test_the_order_of_the_rows_does_not_matter():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(lambda X: X[:, :1], "features"), (lambda X: X[:5], "rows"), (lambda X: X * np.nan, "NaN")],
+    [
+        (lambda X: X[:, :1], "features"),
+        (lambda X: X[:5], "X has 300 rows but X_back has 5"),
+        (lambda X: X * np.nan, "NaN"),
+    ],
 )
 def test_bad_input(X, change, message):
     with pytest.raises(ValueError, match=message):

@@ -73,6 +73,8 @@ def test_interpolation_refuses(plt, pairs):
         InterpolationDisplay.from_estimator(Straight(), pairs[0], pairs[1].astype(np.uint8))
     with pytest.raises(ValueError, match=r"between \(3, 2, 3, 5\); wanted \(n_pairs"):
         InterpolationDisplay(*pairs, np.zeros((3, 2, 3, 5)))
+    with pytest.raises(ValueError, match=r"between must have the shape .* not \(4, 3\)"):
+        InterpolationDisplay(*pairs, np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"starts have the shape .* no image"):
         InterpolationDisplay(np.zeros((2, 16)), np.zeros((2, 16)), np.zeros((2, 3, 16)))
     assert not plt.get_fignums()

@@ -1,10 +1,9 @@
 """Displays of speech."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from repkit import SpectrogramDisplay, SpeechVectorsDisplay
+from repkit import DANN, SpectrogramDisplay, SpeechVectorsDisplay
 
 
 class Fake:
@@ -17,7 +16,7 @@ class Fake:
         return np.stack([np.zeros(len(X)), np.arange(len(X))], 1)
 
 
-def test_both_vectors_by_word_and_by_speaker():
+def test_both_vectors_by_word_and_by_speaker(plt):
     words, speakers = np.array(list("aabbcc")), np.arange(6) % 2
     display = SpeechVectorsDisplay.from_estimator(Fake(), [None] * 6, words, speakers)
     titles = [axes.get_title() for axes in display.ax_]
@@ -32,7 +31,12 @@ def test_both_vectors_by_word_and_by_speaker():
     drawn = display.ax_[1].collections[1].get_offsets()
     np.testing.assert_array_equal(drawn[:, 0], [1, 3, 5])
     fewer = SpeechVectorsDisplay.from_estimator(Fake(), [None] * 6, words, speakers, max_points=4)
-    assert len(fewer.points["speaker vectors"]) == len(fewer.colourings["word"]) == 4
+    phonetic, voice = fewer.points["phonetic vectors"], fewer.points["speaker vectors"]
+    kept = phonetic[:, 0].astype(int)
+    assert len(set(kept)) == 4
+    np.testing.assert_array_equal(voice[:, 1], kept)
+    np.testing.assert_array_equal(fewer.colourings["word"], words[kept])
+    np.testing.assert_array_equal(fewer.colourings["speaker"], speakers[kept])
 
 
 def test_points_that_do_not_go_together():
@@ -40,9 +44,15 @@ def test_points_that_do_not_go_together():
         SpeechVectorsDisplay({"p": np.zeros((3, 3))}, {"word": [1, 2, 3]})
     with pytest.raises(ValueError, match="inconsistent"):
         SpeechVectorsDisplay({"p": np.zeros((3, 2))}, {"word": [1, 2]})
+    with pytest.raises(ValueError, match="colourings is empty"):
+        SpeechVectorsDisplay({"p": np.zeros((3, 2))}, {})
+    with pytest.raises(ValueError, match="inconsistent"):
+        SpeechVectorsDisplay.from_estimator(Fake(), [None] * 6, range(7), range(6))
+    with pytest.raises(TypeError, match="DANN has no transform_phonetic"):
+        SpeechVectorsDisplay.from_estimator(DANN(), [None] * 6, range(6), range(6))
 
 
-def test_spectrograms_share_their_colours():
+def test_spectrograms_share_their_colours(plt):
     frames = {"input": np.arange(12.0).reshape(4, 3), "conversion": np.full((5, 3), 20.0)}
     display = SpectrogramDisplay(frames).plot()
     images = [axes.images[0] for axes in display.ax_]

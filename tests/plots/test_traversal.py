@@ -135,7 +135,7 @@ def test_samples_from_anywhere(plt):
     ("arguments", "message"),
     [
         (({},), "no code to draw"),
-        (({"a": np.zeros((2, 3))},), r"shape \(n_rows, n_values, ...\), not \(2, 3\)"),
+        (({"a": np.zeros((2, 3))},), r"shape \(n_rows, n_columns, ...\), not \(2, 3\)"),
         (({"a": np.zeros((0, 3, 4, 4))},), "n_rows"),
         (({"a": np.zeros((2, 3, 4, 4))}, {"a": [1, 2]}), "a has 2 values for 3 columns"),
         (({"a": np.zeros((2, 3, 4, 4))}, {"b": [1, 2, 3]}), r"values names 'b'; samples has"),

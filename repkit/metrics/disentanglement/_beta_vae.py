@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .._arrays import generator
 from ._batches import Batches, batches, factor_of_each
-from ._checks import generator
 
 
 def beta_vae_score(

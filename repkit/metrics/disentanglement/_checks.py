@@ -1,4 +1,4 @@
-"""What the disentanglement scores share: checked tables, a random split, a generator."""
+"""What the disentanglement scores share: checked tables and a random split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import as_numpy, check_finite, feature_matrix
+from .._arrays import as_numpy, check_finite, feature_matrix, generator
 
 
 class Split(NamedTuple):
@@ -100,10 +100,3 @@ def random_split(
                 f"factors[:, {j}]. Pass more rows."
             )
     return Split(codes[train], factors[train], codes[test], factors[test])
-
-
-def generator(random_state: Any) -> np.random.Generator:
-    """Give a Generator for scikit-learn's ``random_state``; None seeds from the system."""
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
-    return np.random.default_rng(random_state)

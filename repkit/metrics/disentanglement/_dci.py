@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from ._checks import code_table, factor_table, generator, random_split
+from .._arrays import generator
+from ._checks import code_table, factor_table, random_split
 
 
 def dci(

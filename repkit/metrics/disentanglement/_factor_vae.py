@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .._arrays import generator
 from ._batches import Batches, batches, factor_of_each
-from ._checks import generator
 
 
 def factor_vae_score(

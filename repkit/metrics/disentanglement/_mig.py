@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from ._checks import code_table, factor_table, generator
+from .._arrays import generator
+from ._checks import code_table, factor_table
 
 
 def mig(

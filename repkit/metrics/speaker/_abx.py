@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import as_numpy, label_vector, resolve_device
-from ..disentanglement._checks import generator
+from .._arrays import generator, label_vector, resolve_device
 from ._dtw import Sequences
+from ._frames import are_frames
 from ._pairs import unit_rows
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ class _Vectors:
 def _source(items: Any, device: torch.device, batch_bytes: int) -> _Vectors | Sequences:
     if len(items) == 0:
         raise ValueError("items is empty: check the split that made it.")
-    shape = as_numpy(items[0]).shape if isinstance(items, (list, tuple)) else items.shape[1:]
-    if len(shape) == 2:
+    if are_frames(items):
         return Sequences(items, "items", device, batch_bytes)
     return _Vectors(items, device)
 
@@ -159,15 +158,14 @@ def _draw(
     category: np.ndarray, speaker: np.ndarray, max_items: int | None, random_state: Any
 ) -> np.ndarray:
     """Give the items (m,) that take part: at most `max_items` of a speaker and category."""
-    n = len(category)
+    import pandas as pd
+
     if max_items is None:
-        return np.arange(n)
-    order = generator(random_state).permutation(n)
-    order = order[np.lexsort((category[order], speaker[order]))]
-    new = np.diff(speaker[order], prepend=-1).astype(bool)
-    new |= np.diff(category[order], prepend=-1).astype(bool)
-    start = np.maximum.accumulate(np.where(new, np.arange(n), 0))
-    return np.sort(order[np.arange(n) - start < max_items])
+        return np.arange(len(category))
+    table = pd.DataFrame({"category": category, "speaker": speaker})
+    shuffled = table.iloc[generator(random_state).permutation(len(table))]
+    taken = shuffled.groupby(["category", "speaker"]).head(max_items)
+    return np.sort(taken.index.to_numpy())
 
 
 def _cells(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arrays import as_numpy, feature_matrix, same_width
+from ._frames import frame_arrays
 
 if TYPE_CHECKING:
     import torch
@@ -166,24 +166,3 @@ def mean_along_path(distance: torch.Tensor, last: np.ndarray, last_too: np.ndarr
             p, i = pair[done], row_of_end[done]
             out[p] = cost.reshape(n + 1, -1)[i, p] / step.reshape(n + 1, -1)[i, p]
     return out.reshape(r, c)
-
-
-def frame_arrays(sequences: Any, name: str) -> list[np.ndarray]:
-    """Check sequences of frames and give them as finite arrays (T_i, d) of one width.
-
-    Raises
-    ------
-    ValueError
-        On no sequence, one that is empty or not (T_i, d), another width, NaN or infinity.
-    """
-    if len(sequences) == 0:
-        raise ValueError(f"{name} is empty: pass at least one array (T, d) of frames.")
-    arrays = []
-    for i, sequence in enumerate(sequences):
-        label = f"{name}[{i}]"
-        array = as_numpy(sequence)
-        if array.ndim != 2:
-            raise ValueError(f"{label} has shape {array.shape}; wanted frames (T, d).")
-        arrays.append(feature_matrix(array, label))
-        same_width(arrays[0], arrays[-1], (f"{name}[0]", label))
-    return arrays

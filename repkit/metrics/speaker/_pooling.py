@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import as_numpy
-from ._dtw import frame_arrays
+from ._frames import frame_arrays
 
 
 def mean_std(frames: Any) -> np.ndarray:
@@ -77,11 +77,11 @@ def resampled_pca(
 
 def _resample(array: np.ndarray, n_steps: int) -> np.ndarray:
     """Interpolate frames (T, d) at n_steps even times."""
-    time = np.linspace(0, len(array) - 1, n_steps)
-    before = np.floor(time).astype(int)
-    after = np.minimum(before + 1, len(array) - 1)
-    share = (time - before)[:, None].astype(array.dtype)
-    return array[before] * (1 - share) + array[after] * share
+    import torch
+    from torch.nn.functional import interpolate
+
+    bands = torch.from_numpy(array).T[None]
+    return interpolate(bands, n_steps, mode="linear", align_corners=True)[0].T.numpy()
 
 
 def check_mask(test: Any, n: int) -> np.ndarray:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import as_numpy, feature_matrix, label_vector, resolve_device, same_width
+from .._arrays import feature_matrix, generator, label_vector, resolve_device, same_width
 from .._logistic import SoftmaxRegression
-from ..disentanglement._checks import generator
-from ..probes import _classes
+from ..probes import probe_classes
+from ._frames import are_frames
 from ._mlp import MLPs
 from ._pooling import mean_std
 
@@ -63,16 +63,16 @@ def probe_report(
     X_train, X_test = _vectors(X_train, X_test, ("X_train", "X_test"))
     y_train = label_vector(y_train, "y_train", len(X_train))
     y_test = label_vector(y_test, "y_test", len(X_test))
-    _classes(y_train, y_test)
+    probe_classes(y_train, y_test)
     rng = generator(random_state)
     labels = [y_train, rng.permutation(y_train)]
-    probes = Probes(C, n_hidden, n_epochs, rng, device).fit(X_train, labels)
-    true, shuffled = (
-        {k: float(np.mean(p == y_test)) for k, p in found.items()}
-        for found in probes.predict(X_test)
-    )
-    scores = {**true, "chance": majority_share(y_test)}
-    return scores | {f"{kind}_random": value for kind, value in shuffled.items()}
+    probes = Probes(C, n_hidden, n_epochs, rng, device).fit(X_train, labels, "X_train")
+    true, shuffled = probes.predict(X_test, "X_test")
+    return {
+        **accuracies(true, y_test, "{}"),
+        "chance": majority_share(y_test),
+        **accuracies(shuffled, y_test, "{}_random"),
+    }
 
 
 def swap_test(
@@ -102,8 +102,8 @@ def swap_test(
     target_speakers, words : array of shape (n,)
         Whose voice was asked for, and what is said.
     real : array of shape (m, d), or sequence of m arrays of shape (T_i, d)
-        Real utterances to train the probes on, vectors or frames as `converted`. They must not be
-        those that were converted.
+        Real utterances to train the probes on, vectors or frames as `converted`; others than were
+        converted.
     real_speakers, real_words : array of shape (m,)
         Their labels.
     source_speakers : array of shape (n,), optional
@@ -124,27 +124,29 @@ def swap_test(
     ValueError
         On NaN, shapes that do not match, or labels unknown to the real utterances.
     """
-    X, X_real = _pooled(converted, "converted"), _pooled(real, "real")
+    X_real, X = (mean_std(a) if are_frames(a) else a for a in (real, converted))
     X_real, X = _vectors(X_real, X, ("real", "converted"))
-    asked = {"speaker": (target_speakers, "target_speakers"), "word": (words, "words")}
+    speaker = label_vector(real_speakers, "real_speakers", len(X_real))
+    word = label_vector(real_words, "real_words", len(X_real))
+
+    def answers(y: Any, name: str, known: np.ndarray, known_name: str) -> np.ndarray:
+        y = label_vector(y, name, len(X))
+        probe_classes(known, y, (known_name, name))
+        return y
+
+    target = answers(target_speakers, "target_speakers", speaker, "real_speakers")
+    said = answers(words, "words", word, "real_words")
+    probes = Probes(C, n_hidden, n_epochs, generator(random_state), device)
+    voices, heard = probes.fit(X_real, [speaker, word], "real").predict(X, "converted")
+    scores = accuracies(voices, target, "speaker_{}") | accuracies(heard, said, "word_{}")
     if source_speakers is not None:
-        asked["source"] = (source_speakers, "source_speakers")
-    answers = {kind: label_vector(y, name, len(X)) for kind, (y, name) in asked.items()}
-    labels = [
-        label_vector(real_speakers, "real_speakers", len(X_real)),
-        label_vector(real_words, "real_words", len(X_real)),
-    ]
-    for kind, y in answers.items():
-        _known(y, asked[kind][1], labels[kind == "word"])
-    probes = Probes(C, n_hidden, n_epochs, generator(random_state), device).fit(X_real, labels)
-    heard = probes.predict(X)
-    scores = {}
-    for kind, y in answers.items():
-        for probe, predicted in heard[kind == "word"].items():
-            scores[f"{kind}_{probe}"] = float(np.mean(predicted == y))
-    for kind in ("speaker", "word"):
-        scores[f"{kind}_chance"] = majority_share(answers[kind])
-    return scores
+        source = answers(source_speakers, "source_speakers", speaker, "real_speakers")
+        scores |= accuracies(voices, source, "source_{}")
+    return {
+        **scores,
+        "speaker_chance": majority_share(target),
+        "word_chance": majority_share(said),
+    }
 
 
 class Probes:
@@ -160,27 +162,29 @@ class Probes:
         self.C, self.device = C, resolve_device(device)
         self.mlp = MLPs(n_hidden, n_epochs, rng, self.device)
 
-    def fit(self, X: np.ndarray, labels: Sequence[np.ndarray]) -> Probes:
-        """Fit rows (n, d) and label vectors (n,)."""
+    def fit(self, X: np.ndarray, labels: Sequence[np.ndarray], name: str) -> Probes:
+        """Fit rows (n, d), which errors call `name`, and label vectors (n,)."""
         pairs = [np.unique(y, return_inverse=True) for y in labels]
         self.classes_, codes = zip(*pairs, strict=True)
         self.linear_ = [
-            SoftmaxRegression(self.C, 1000, device=self.device).fit(X, y, len(classes), "X_train")
+            SoftmaxRegression(self.C, 1000, device=self.device).fit(X, y, len(classes), name)
             for classes, y in pairs
         ]
         self.mlp.fit(X, codes)
         return self
 
-    def predict(self, X: np.ndarray) -> list[dict[str, np.ndarray]]:
+    def predict(self, X: np.ndarray, name: str) -> list[dict[str, np.ndarray]]:
         """Give for each label vector the labels (m,) that both probes predict."""
-        found = []
-        for classes, linear, mlp in zip(
-            self.classes_, self.linear_, self.mlp.predict(X), strict=True
-        ):
-            nothing = np.zeros(len(X), dtype=int)
-            code = linear.scores(X, nothing, "X_test")[0]
-            found.append({"linear": classes[code], "mlp": classes[mlp]})
-        return found
+        each = zip(self.classes_, self.linear_, self.mlp.predict(X), strict=True)
+        return [
+            {"linear": classes[linear.predict(X, name)], "mlp": classes[mlp]}
+            for classes, linear, mlp in each
+        ]
+
+
+def accuracies(predicted: dict[str, np.ndarray], y: np.ndarray, name: str) -> dict[str, float]:
+    """Give the share that each probe has right; `name` makes "speaker_linear" of "linear"."""
+    return {name.format(probe): float(np.mean(p == y)) for probe, p in predicted.items()}
 
 
 def majority_share(y: np.ndarray) -> float:
@@ -192,19 +196,3 @@ def _vectors(X_train: Any, X_test: Any, names: tuple[str, str]) -> tuple[np.ndar
     train, test = feature_matrix(X_train, names[0]), feature_matrix(X_test, names[1])
     same_width(train, test, names)
     return train, test
-
-
-def _pooled(X: Any, name: str) -> Any:
-    if len(X) and isinstance(X, (list, tuple)) and as_numpy(X[0]).ndim == 2:
-        return mean_std(X)
-    return X
-
-
-def _known(y: np.ndarray, name: str, real: np.ndarray) -> None:
-    classes = np.unique(real)
-    unknown = np.setdiff1d(y, classes)
-    if len(classes) < 2 or len(unknown):
-        raise ValueError(
-            f"{name} holds labels that no real utterance has: {unknown[:5].tolist()}; the real "
-            f"ones have {len(classes)}, and at least 2 are needed: add real utterances."
-        )

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arrays import feature_matrix, label_vector
-from ..disentanglement._checks import generator
+from .._arrays import feature_matrix, generator, label_vector
 from ._abx import abx_error
 from ._pooling import check_mask
-from ._probes import Probes, majority_share
+from ._probes import Probes, accuracies
 from ._same_different import same_different
 from ._verification import speaker_eer
 
@@ -80,6 +79,7 @@ def disentanglement_report(
         On NaN, shapes that do not match, a bad mask, or a baseline named as another row.
     """
     import pandas as pd
+    from sklearn.metrics.cluster import contingency_matrix
 
     vectors = {"phonetic": phonetic, "speaker": speaker_vectors}
     taken = {*vectors, "chance", "random labels"} & set(baselines or {})
@@ -101,20 +101,27 @@ def disentanglement_report(
     for part in (mask, ~mask):
         order[part] = rng.permutation(order[part])
 
+    # (n_speakers, n_words) of the test utterances, shuffled or not: both go together
+    counts = contingency_matrix(speaker[mask], word[mask])
     settings = {"device": device, "batch_bytes": batch_bytes}
-    rows = {name: _row(X, word, speaker, mask, seed, settings) for name, X in matrices.items()}
-    rows["chance"] = _chance(rows["phonetic"], word[mask], speaker[mask])
+    rows = {
+        name: _row(X, name, word, speaker, mask, counts, seed, settings)
+        for name, X in matrices.items()
+    }
+    rows["chance"] = _chance(rows["phonetic"], counts)
     rows["random labels"] = _row(
-        matrices["phonetic"], word[order], speaker[order], mask, seed, settings
+        matrices["phonetic"], "phonetic", word[order], speaker[order], mask, counts, seed, settings
     )
     return pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
 
 
 def _row(
     X: np.ndarray,
+    name: str,
     word: np.ndarray,
     speaker: np.ndarray,
     test: np.ndarray,
+    counts: np.ndarray,
     seed: int,
     settings: dict[str, Any],
 ) -> dict[str, float]:
@@ -126,12 +133,11 @@ def _row(
     }
     if labels:
         probes = Probes(1.0, 128, 60, np.random.default_rng(seed), settings["device"])
-        probes.fit(X[~test], [y[~test] for y in labels.values()])
-        for (kind, y), found in zip(labels.items(), probes.predict(X[test]), strict=True):
-            row |= {f"{kind}_{probe}": float(np.mean(p == y[test])) for probe, p in found.items()}
+        probes.fit(X[~test], [y[~test] for y in labels.values()], name)
+        for (kind, y), found in zip(labels.items(), probes.predict(X[test], name), strict=True):
+            row |= accuracies(found, y[test], kind + "_{}")
 
     X, word, speaker = X[test], word[test], speaker[test]
-    counts = _table(speaker, word)
     some = counts > 0
     several = some.sum(axis=1, keepdims=True) > 1  # speakers with a word and another
     if len(counts) > 1 and counts.sum(axis=1).max() > 1:
@@ -143,14 +149,13 @@ def _row(
     if counts.sum(axis=0).max() > 1:
         across = (some.sum(axis=0) > 1).any()
         scores = same_different(X, word, speaker if across else None, **settings)
-        row |= {name: scores[name] for name in ("ap", "ap_across") if name in scores}
+        row |= {key: scores[key] for key in ("ap", "ap_across") if key in scores}
     return row
 
 
-def _chance(row: dict[str, float], word: np.ndarray, speaker: np.ndarray) -> dict[str, float]:
+def _chance(row: dict[str, float], counts: np.ndarray) -> dict[str, float]:
     """Give what vectors without any information get where the others have a number."""
-    counts = _table(speaker, word)
-    share_word, share_speaker = majority_share(word), majority_share(speaker)
+    share_speaker, share_word = (counts.sum(axis=k).max() / counts.sum() for k in (1, 0))
     n_all, n_same = _pairs(counts.sum()), _pairs(counts.sum(axis=0)).sum()
     across = n_all - _pairs(counts.sum(axis=1)).sum()
     chance = {
@@ -165,14 +170,6 @@ def _chance(row: dict[str, float], word: np.ndarray, speaker: np.ndarray) -> dic
         "ap_across": (n_same - _pairs(counts).sum()) / max(across, 1),
     }
     return {name: np.nan if np.isnan(row[name]) else value for name, value in chance.items()}
-
-
-def _table(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Count how often each pair of labels occurs, (n_rows, n_columns)."""
-    r, c = (np.unique(y, return_inverse=True)[1] for y in (rows, columns))
-    counts = np.zeros((r.max() + 1, c.max() + 1), dtype=np.int64)
-    np.add.at(counts, (r, c), 1)
-    return counts
 
 
 def _pairs(n: Any) -> Any:

@@ -1,0 +1,37 @@
+"""Utterances as sequences of frames of any length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._arrays import as_numpy, feature_matrix, same_width
+
+
+def are_frames(items: Any) -> bool:
+    """Tell sequences of frames, n arrays (T_i, d) or one (n, T, d), from vectors (n, d)."""
+    if isinstance(items, (list, tuple)):
+        return len(items) > 0 and as_numpy(items[0]).ndim == 2
+    return as_numpy(items).ndim == 3
+
+
+def frame_arrays(sequences: Any, name: str) -> list[np.ndarray]:
+    """Check sequences of frames and give them as finite arrays (T_i, d) of one width.
+
+    Raises
+    ------
+    ValueError
+        On no sequence, one that is empty or not (T_i, d), another width, NaN or infinity.
+    """
+    if len(sequences) == 0:
+        raise ValueError(f"{name} is empty: pass at least one array (T, d) of frames.")
+    arrays = []
+    for i, sequence in enumerate(sequences):
+        label = f"{name}[{i}]"
+        array = as_numpy(sequence)
+        if array.ndim != 2:
+            raise ValueError(f"{label} has shape {array.shape}; wanted frames (T, d).")
+        arrays.append(feature_matrix(array, label))
+        same_width(arrays[0], arrays[-1], (f"{name}[0]", label))
+    return arrays
