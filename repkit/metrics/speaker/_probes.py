@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from .._arrays import feature_matrix, generator, label_vector, resolve_device, same_width
 from .._logistic import SoftmaxRegression
 from ..probes import probe_classes
 from ._frames import are_frames
-from ._mlp import MLPs
 from ._pooling import mean_std
+
+_LEAST_STEPS = 500  # of the MLP, however few rows there are
 
 
 def probe_report(
@@ -41,11 +47,12 @@ def probe_report(
     C : float, default=1.0
         Inverse strength of the linear probe's penalty, as in :func:`linear_probe`.
     n_hidden, n_epochs : int, default=128, 60
-        Hidden units and passes over the training rows (at least 500 steps) of the MLP.
+        Of the MLP, scikit-learn's ``MLPClassifier``: hidden units, and the most passes over the
+        training rows (where these are few, as many as make 500 steps).
     random_state : int, RandomState, Generator or None, default=0
         First weights, the order of the rows, and the random labels.
     device : str or torch.device, default="auto"
-        Where the probes are fitted; "auto" takes cuda, mps or cpu, the first there is.
+        Where the linear probe is fitted; "auto" takes cuda, mps or cpu, the first there is.
 
     Returns
     -------
@@ -160,25 +167,35 @@ class Probes:
         if n_hidden < 1 or n_epochs < 1:
             raise ValueError(f"n_hidden={n_hidden} and n_epochs={n_epochs} must be at least 1.")
         self.C, self.device = C, resolve_device(device)
-        self.mlp = MLPs(n_hidden, n_epochs, rng, self.device)
+        self.n_hidden, self.n_epochs, self.rng = n_hidden, n_epochs, rng
 
     def fit(self, X: np.ndarray, labels: Sequence[np.ndarray], name: str) -> Probes:
         """Fit rows (n, d), which errors call `name`, and label vectors (n,)."""
-        pairs = [np.unique(y, return_inverse=True) for y in labels]
-        self.classes_, codes = zip(*pairs, strict=True)
-        self.linear_ = [
-            SoftmaxRegression(self.C, 1000, device=self.device).fit(X, y, len(classes), name)
-            for classes, y in pairs
-        ]
-        self.mlp.fit(X, codes)
+        self.fitted_ = []
+        for y in labels:
+            classes, codes = np.unique(y, return_inverse=True)
+            linear = SoftmaxRegression(self.C, 1000, device=self.device)
+            linear.fit(X, codes, len(classes), name)
+            self.fitted_.append((classes, linear, self._mlp(X, codes)))
         return self
+
+    def _mlp(self, X: np.ndarray, y: np.ndarray) -> Pipeline:
+        batches = -(-len(X) // min(200, len(X)))
+        network = MLPClassifier(
+            (self.n_hidden,),
+            learning_rate_init=3e-3,
+            max_iter=max(self.n_epochs, -(-_LEAST_STEPS // batches)),
+            random_state=int(self.rng.integers(2**31)),
+        )
+        with warnings.catch_warnings():  # the passes are limited on purpose
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return make_pipeline(StandardScaler(), network).fit(X, y)
 
     def predict(self, X: np.ndarray, name: str) -> list[dict[str, np.ndarray]]:
         """Give for each label vector the labels (m,) that both probes predict."""
-        each = zip(self.classes_, self.linear_, self.mlp.predict(X), strict=True)
         return [
-            {"linear": classes[linear.predict(X, name)], "mlp": classes[mlp]}
-            for classes, linear, mlp in each
+            {"linear": classes[linear.predict(X, name)], "mlp": classes[mlp.predict(X)]}
+            for classes, linear, mlp in self.fitted_
         ]
 
 
