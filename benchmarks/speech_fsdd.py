@@ -16,74 +16,70 @@ from benchmarks.spoken import adapted, baseline, corpus, seen, unseen, unseen_ba
 
 # Chosen on takes 40 to 49 of the training, with one seed. "plain" keeps all that is said, to be
 # erased where the speaker must go; "quantised" takes him from probes that are not linear as well.
+# The strength of the perturbation in UNKNOWN was chosen with speakers 0, 3 and 4 left out.
 PLAIN: dict[str, Any] = {
+    "phonetic_dim": 48,
+    "adversary": None,
+    "cycle": 0.3,
+    "steps_per_epoch": 50,
+    "max_epochs": 40,
+}
+QUANTISED: dict[str, Any] = {**PLAIN, "quantise": 0.15, "cycle": 1.0, "max_epochs": 60}
+UNKNOWN: dict[str, Any] = {**PLAIN, "cycle": 0.0, "perturb": 2.0, "max_epochs": 24}
+SHORT: dict[str, Any] = {
     "phonetic_dim": 30,
     "adversary": None,
     "steps_per_epoch": 50,
     "max_epochs": 16,
 }
-QUANTISED: dict[str, Any] = {
-    "phonetic_dim": 30,
-    "adversary_weight": 0.7,
-    "adversary_start": 0.3,
-    "n_discriminator_steps": 3,
-    "adversary_learning_rate": 4e-3,
-    "prototype_weight": 3.0,
-    "reconstruction_share": 0.3,
-    "quantise": 0.1,
-    "cycle": 0.3,
-    "steps_per_epoch": 50,
-    "max_epochs": 20,
-}
 NO_CLUSTERS: dict[str, Any] = {"prototypes": None, "segment_prototypes": 0}
-PARTS: dict[str, Any] = {**NO_CLUSTERS, "perturb": False}
+PARTS: dict[str, Any] = {**NO_CLUSTERS, "perturb": 0.0}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "reconstruction alone": {**PARTS, "swap": False, "speaker_weight": 0.0},
     "swap alone": {**PARTS, "speaker_weight": 0.0},
     "margin alone": {**PARTS, "swap": False},
-    "swap and margin": PARTS,
+    "swap, margin": PARTS,
     "swap, margin, adversary": {**PARTS, "adversary": "classifier", "adversary_weight": 1.0},
     "swap, margin, adversary of pairs": {**PARTS, "adversary": "pair", "adversary_weight": 1.0},
     "swap, margin, perturbation": NO_CLUSTERS,
-    "swap, margin, prototypes": {"perturb": False},
-    "plain, quantised in the end": {"quantise": 0.1},
-    "quantised, no adversary": {**QUANTISED, "adversary": None},
-    "plain with GRU": {"encoder": "gru"},
-    "plain with transformer": {"encoder": "transformer"},
+    "swap, margin, prototypes": {"perturb": 0.0},
+    "swap, margin, perturbation, prototypes": {},
+    "the same with adversary": {"adversary": "classifier", "adversary_weight": 1.0},
+    "the same quantised": {"quantise": 0.1},
+    "the same with cycle": {"cycle": 1.0},
+    "the same with GRU": {"encoder": "gru"},
+    "the same with transformer": {"encoder": "transformer"},
 }
 DOMAINS: dict[str, Any] = {"steps_per_epoch": 100, "max_epochs": 8}
 SEEN, UNSEEN = "FSDD, seen speakers", "FSDD, unseen speaker"
+SHORT_TASK = "FSDD, seen speakers, 800 steps"
 
 
 def cases(preset: str, device: str) -> list[Case]:
-    """Both recipes, ablations of the plain one, what needs no training, and DANN."""
-    recipes = {"plain": PLAIN, "quantised": QUANTISED}
+    """Recipes, parts of a short one, what needs no training, and DANN."""
     listed = [
         Case(
-            SEEN, "SpeechAutoencoder", name, lambda seed, s=settings: seen("FSDD", s, device, seed)
+            task,
+            "SpeechAutoencoder",
+            name,
+            lambda seed, s=settings: seen("FSDD", s, device, seed),
+            seeds=seeds,
         )
-        for name, settings in recipes.items()
+        for task, name, settings, seeds in (
+            (SEEN, "plain", PLAIN, None),
+            (SEEN, "quantised", QUANTISED, None),
+            *((SHORT_TASK, name, {**SHORT, **change}, 1) for name, change in ABLATIONS.items()),
+        )
     ]
-    listed += [
+    listed.append(
         Case(
             UNSEEN,
             "SpeechAutoencoder",
-            f"{name}, linear probe of p",
-            lambda seed, s=settings: unseen(corpus("FSDD"), s, device, seed),
+            "plain, stronger perturbation",
+            lambda seed: unseen(corpus("FSDD"), UNKNOWN, device, seed),
         )
-        for name, settings in recipes.items()
-    ]
-    listed += [
-        Case(
-            SEEN,
-            "SpeechAutoencoder",
-            name,
-            lambda seed, s={**PLAIN, **change}: seen("FSDD", s, device, seed),
-            seeds=1,
-        )
-        for name, change in ABLATIONS.items()
-    ]
-    for name in ("mean and deviation", "PCA"):
+    )
+    for name in ("mean and deviation", "PCA", "20 frames"):
         listed.append(
             Case(
                 SEEN,
@@ -97,7 +93,7 @@ def cases(preset: str, device: str) -> list[Case]:
             Case(
                 UNSEEN,
                 "log-mel",
-                f"{name}, linear probe",
+                name,
                 lambda seed, n=name: unseen_baseline(corpus("FSDD"), n, device),
                 seeds=1,
             )

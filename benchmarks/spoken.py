@@ -149,9 +149,11 @@ def baseline(c: Corpus, name: str, device: str) -> dict[str, float]:
 
 
 def fixed_vectors(c: Corpus, name: str, train: np.ndarray) -> np.ndarray:
-    """Principal components of resampled frames, or their mean and deviation, standardised."""
+    """Resampled frames, their principal components, or the mean and deviation of all frames."""
     if name == "PCA":
         return resampled_pca(c.frames, ~train)
+    if name == "20 frames":
+        return resampled(c.frames, train).reshape(len(train), -1)
     vectors = mean_std(c.frames)
     return (vectors - vectors[train].mean(0)) / vectors[train].std(0)
 
@@ -194,9 +196,9 @@ def adapted(
 
     It sees the words of the known speakers, and with ``target`` the other's frames, not his words.
     """
-    pictures = resampled(c.frames)
 
     def accuracy(known: np.ndarray) -> float:
+        pictures = resampled(c.frames, known)
         domain = np.where(known, 1 + c.speaker, -1 - c.speaker)
         model = DANN("conv", **settings, device=device, random_state=seed)
         if target:
@@ -208,8 +210,8 @@ def adapted(
     return left_out(c, accuracy)
 
 
-def resampled(frames: list[np.ndarray]) -> np.ndarray:
-    """Standardised pictures (n, 1, 20, 40)."""
+def resampled(frames: list[np.ndarray], train: np.ndarray) -> np.ndarray:
+    """Pictures (n, 1, 20, 40), standardised by those to train on."""
     pictures = np.stack(
         [
             F.interpolate(torch.from_numpy(x.T[None]), STEPS, mode="linear", align_corners=True)[0]
@@ -218,4 +220,4 @@ def resampled(frames: list[np.ndarray]) -> np.ndarray:
             for x in frames
         ]
     )
-    return ((pictures - pictures.mean(0)) / pictures.std(0))[:, None]
+    return ((pictures - pictures[train].mean(0)) / pictures[train].std(0))[:, None]

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from repkit.features.front_end import LOWEST
 
+# Widths that keep what is said easy to tell.
+SPEED, WARP, FILTER = 0.15, 0.15, 0.3
 WARPS = 81  # kept ready, evenly spread
 
 
@@ -31,7 +33,7 @@ class RandomSpeed(nn.Module):
         Greatest natural logarithm of the factor. No utterance outgrows the batch's longest.
     """
 
-    def __init__(self, amount: float = 0.15) -> None:
+    def __init__(self, amount: float = SPEED) -> None:
         super().__init__()
         self.amount = amount
 
@@ -92,8 +94,8 @@ class RandomVoice(nn.Module):
         mean: Tensor,
         speaker_means: Tensor,
         *,
-        warp: float = 0.15,
-        filter: float = 0.3,
+        warp: float = WARP,
+        filter: float = FILTER,
         mix: float = 1.0,
         floor: tuple[float, float] = (-10.0, -5.0),
         mask: float = 0.15,

@@ -105,10 +105,11 @@ class SpeechAutoencoder(TwoVectors):
     quantise_start : float, default=0.3
         Share of the training before that; it never begins before clusters are made.
     cycle : float, default=0.0
-        Weight in the decoder of a loss by which converted utterances keep their prototypes, of
-        whole vectors or of segments: above 0 it needs some.
-    perturb : bool or callable, default=True
-        Let the phonetic encoder read other voices and speeds (of MFCC and of ready frames: speeds).
+        Weight in the decoder of what the encoders find wrong in converted utterances: speaker
+        vectors that are not those asked for, and other prototypes, where there are any.
+    perturb : float or callable, default=1.0
+        How much the phonetic encoder reads other voices and speeds (of MFCC and of ready frames:
+        speeds); 0: not at all. Stronger ones serve speakers that were never seen.
         A callable maps ``(x, length, y)``, frames ``(n, T, D)`` before standardisation, lengths and
         speakers, to ``(x, length)`` of the same shapes.
     erase : {None, "leace"}, default=None
@@ -229,7 +230,7 @@ class SpeechAutoencoder(TwoVectors):
         quantise: float | None = None,
         quantise_start: float = 0.3,
         cycle: float = 0.0,
-        perturb: bool | Perturb = True,
+        perturb: float | Perturb = 1.0,
         erase: str | None = None,
         batch_speakers: int = 6,
         batch_segments: int = 12,
@@ -326,8 +327,8 @@ class SpeechAutoencoder(TwoVectors):
         repkit.features.AudioError
             (a ``ValueError``) An utterance cannot be used, and ``on_error="raise"``.
         ValueError
-            Among others: a parameter out of its range, ``quantise`` or ``cycle`` without the
-            clusters that they need, y of another length, an encoder that does not fit the frames.
+            Among others: a parameter out of its range, ``quantise`` without prototypes, y
+            of another length, an encoder that does not fit the frames.
 
         Warns
         -----

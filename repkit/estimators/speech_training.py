@@ -14,7 +14,7 @@ from repkit.estimators.choices import check_choice, check_integer, check_number
 from repkit.nets.modes import evaluating
 from repkit.nets.speech import Decoder, Encoder, Prototypes, Unit, build_body, critic, slices
 from repkit.optim import Adam
-from repkit.perturb import Chain, RandomSpeed, RandomVoice
+from repkit.perturb import FILTER, SPEED, WARP, Chain, RandomSpeed, RandomVoice
 from repkit.segments import Frames, Segments
 from repkit.systems.prototypes import Assignments
 from repkit.systems.speech import Objective, Perturb, speech
@@ -75,7 +75,7 @@ def check_parameters(model: SpeechAutoencoder) -> None:
         compile=(False, True),
     )
     if not callable(model.perturb):
-        check_choice(model, perturb=(False, True))
+        check_number(model, perturb=(0, 3))
     if model.n_features % 12:
         raise ValueError(f"n_features must be a multiple of 12, not {model.n_features!r}")
     check_prototypes(model)
@@ -101,11 +101,6 @@ def check_prototypes(model: SpeechAutoencoder) -> None:
                 "give numbers of clusters, or quantise=None. segment_prototypes do not serve, they "
                 "are of slices"
             )
-    if model.cycle and not sizes and not model.segment_prototypes:
-        raise ValueError(
-            f"cycle={model.cycle!r} needs prototypes or segment_prototypes, and there are neither: "
-            "give one of them, or cycle=0"
-        )
 
 
 # ---------------------------------------------------------------- networks
@@ -223,16 +218,25 @@ def engine_of(
 
 def perturbation(model: SpeechAutoencoder, frames: Frames, place: np.ndarray) -> Perturb | None:
     """What ``perturb`` stands for; voices can be changed in log-mel frames alone."""
-    if model.perturb is False or callable(model.perturb):
-        return model.perturb or None
-    speed = RandomSpeed()
+    if callable(model.perturb):
+        return model.perturb
+    if not model.perturb:
+        return None
+    speed = RandomSpeed(SPEED * model.perturb)
     if model.kind_ != "audio" or model.features != "logmel" or model.deltas:
         return speed
     owner = torch.from_numpy(np.repeat(place, frames.lengths)).to(frames.device)
     means = [frames.all[owner == k].mean(0) for k in range(len(model.speakers_))]
     table = torch.stack(means) if means else frames.all.new_zeros(0, model.n_mels)
     mean = torch.from_numpy(model.mean_)
-    return Chain(speed, RandomVoice(model.sample_rate, mean, table.cpu()).to(frames.device))
+    voice = RandomVoice(
+        model.sample_rate,
+        mean,
+        table.cpu(),
+        warp=WARP * model.perturb,
+        filter=FILTER * model.perturb,
+    )
+    return Chain(speed, voice.to(frames.device))
 
 
 @torch.no_grad()

@@ -66,8 +66,8 @@ class Objective:
     quantise_start : float
         Share of the training before they do.
     cycle : float
-        Weight in R of the loss of `Assignments` for E_p(R(p_i, s_k)), s_k of any utterance of the
-        batch: a converted utterance says the same. R then has a group of its own.
+        Weight in R of `cycle_loss`: a converted utterance is heard as the voice asked for, and says
+        the same. R then has a group of its own.
     """
 
     swap: bool = True
@@ -153,10 +153,8 @@ def speech(
                 terms["prototype_loss"] = assignments.loss(cosines, b.row.repeat(b.views))
             loss = loss + o.prototypes * terms["prototype_loss"]
         losses = {"A": loss}
-        if o.cycle and assignments is not None:
-            terms["cycle_loss"] = torch.zeros_like(loss)
-            if assignments.shares:
-                terms["cycle_loss"] = assignments.loss(n.K(reread(n, b)), b.row)
+        if o.cycle:
+            terms["cycle_loss"] = cycle_loss(n, b, assignments)
             losses["R"] = terms["reconstruction_loss"] + o.cycle * terms["cycle_loss"]
         if o.adversary is not None:
             verdict = judge(n, b, b.given)
@@ -168,8 +166,8 @@ def speech(
         return {**losses, **terms}
 
     groups = {"A": tuple(name for name in ("Ep", "Es", "R", "K") if name in networks)}
-    if o.cycle and assignments is not None:
-        groups = {"A": ("Ep", "Es", "K"), "R": ("R",)}
+    if o.cycle:
+        groups = {"A": tuple(name for name in groups["A"] if name != "R"), "R": ("R",)}
     phases: tuple[Phase, ...] = (Phase(step),)
     schedules = {}
     if o.quantise is not None:
@@ -196,15 +194,22 @@ def rising(progress: float, start: float, warmup: float) -> float:
     return dann_ramp(0.5 * min((progress - start) / warmup, 1.0)) if warmup else 1.0
 
 
-def reread(n: SimpleNamespace, b: Batch) -> Tensor:
-    """The phonetic vectors that E_p finds in utterances in the voice of any other of the batch."""
+def cycle_loss(n: SimpleNamespace, b: Batch, assignments: Assignments | None) -> Tensor:
+    """What the encoders find wrong in utterances in the voice of any other of the batch.
+
+    |E_s(R(p_i, s_k)) - s_k|^2 and, once there are clusters, the loss of `Assignments` for
+    E_p(R(p_i, s_k)), which is to be assigned as utterance i.
+    """
     p = b.given[: len(b.y)].detach()
     voices = b.s[torch.randperm(len(b.y), device=p.device)].detach()
     converted = n.R(p, voices, b.length, b.x.shape[1]) * inside(b.length, b.x.shape[1])
-    # The running statistics of E_p are those of speech.
-    with still(norms(n.Ep)):
-        found: Tensor = n.Ep(converted, b.length)
-    return found.float()
+    # The running statistics of the encoders are those of speech.
+    with still(norms(n.Ep, n.Es)):
+        loss = (n.Es(converted, b.length).float() - voices).square().sum(1).mean()
+        if assignments is not None and assignments.shares:
+            found = n.Ep(converted, b.length).float()
+            loss = loss + assignments.loss(n.K(found), b.row)
+    return loss
 
 
 def frame_error(rebuilt: Tensor, frames: Tensor, length: Tensor) -> Tensor:

@@ -14,8 +14,11 @@ from repkit import SpeechAutoencoder, load
 from repkit.checkpoint import CheckpointError
 from repkit.datasets import make_speech
 from repkit.estimators.speakers import speaker_labels
+from repkit.estimators.speech_training import perturbation
 from repkit.features import AudioError, as_utterances, extract
 from repkit.metrics import speaker_eer
+from repkit.perturb import FILTER, SPEED, WARP, warps
+from repkit.segments import Frames
 
 SMALL = {
     "phonetic_dim": 8,
@@ -31,7 +34,7 @@ SMALL = {
     "random_state": 0,
 }
 OPTIONS = {
-    "plain": {"prototypes": None, "segment_prototypes": 0, "perturb": False, "adversary": None},
+    "plain": {"prototypes": None, "segment_prototypes": 0, "perturb": 0.0, "adversary": None},
     "gru": {"encoder": "gru"},
     "transformer": {"encoder": "transformer"},
     "pair": {"adversary": "pair", "content_norm": "instance", "swap": False},
@@ -332,13 +335,12 @@ def test_silent_rows_of_an_array_are_silence(data):
         ({"segment_prototypes": 1}, "segment_prototypes must be 0, for none, or at least 2"),
         ({"prototypes": None, "quantise": 0.1}, "quantise=0.1 needs prototypes, which are None"),
         ({"quantise": 0.0}, "quantise must be between 0.001"),
-        ({"prototypes": (), "segment_prototypes": 0, "cycle": 0.3}, "cycle=0.3 needs prototypes"),
         ({"reconstruction_share": 1.2}, "reconstruction_share must be between 0 and 1"),
         ({"reconstruction_share": -0.1}, "reconstruction_share must be between 0 and 1"),
         ({"adversary": "wgan"}, "adversary must be one of"),
         ({"encoder": "lstm"}, "encoder='lstm' is not known"),
         ({"erase": True}, "erase must be one of"),
-        ({"perturb": 0.5}, "perturb must be one of"),
+        ({"perturb": -0.5}, "perturb must be between"),
     ],
 )
 def test_parameters_are_checked(data, options, message):
@@ -352,9 +354,9 @@ def test_nothing_is_quantised_before_there_are_clusters(data):
 
 
 def test_the_clusters_are_switched_off_separately(data):
-    """Half of them serve the cycle, and none leaves no network for them."""
+    """None of both leaves no network for them."""
     for options, heads in (
-        ({"prototypes": None, "cycle": 0.3}, [(3, 3), (3, 3), (3, 2)]),
+        ({"prototypes": None}, [(3, 3), (3, 3), (3, 2)]),
         ({"segment_prototypes": 0}, [(4, 8)]),
     ):
         model = small(**options, max_epochs=1).fit(data.data, data.speaker)
@@ -407,6 +409,18 @@ def test_a_perturbation_of_ones_own(data):
     assert calls
 
 
+def test_perturbations_are_as_strong_as_asked(data):
+    model = small(perturb=2.0, max_epochs=1).fit(data.data, data.speaker)
+    frames = Frames([np.zeros((9, 20), np.float32)], torch.device("cpu"))
+    place = np.zeros(1, dtype=np.int64)
+    speed, voice = perturbation(model, frames, place).steps
+    assert speed.amount == 2 * SPEED
+    assert voice.filter == 2 * FILTER
+    widest = torch.linspace(-2 * WARP, 2 * WARP, len(voice.bank)).exp()
+    assert torch.equal(voice.bank, warps(8000, 20, widest))
+    assert perturbation(model.set_params(perturb=0), frames, place) is None
+
+
 @pytest.mark.parametrize(
     ("options", "stops"),
     [
@@ -438,7 +452,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(data, tmp_path, options, stops):
 
 
 def test_warm_start(data):
-    model = small(warm_start=True, learning_rate=0.0, adversary_learning_rate=0.0, perturb=False)
+    model = small(warm_start=True, learning_rate=0.0, adversary_learning_rate=0.0, perturb=0.0)
     model.set_params(prototypes=None, segment_prototypes=0)
     first = model.fit(data.data, data.speaker).transform_speaker(data.data)
     np.testing.assert_allclose(
