@@ -24,8 +24,14 @@ PLAIN: dict[str, Any] = {
     "steps_per_epoch": 50,
     "max_epochs": 40,
 }
-QUANTISED: dict[str, Any] = {**PLAIN, "quantise": 0.15, "cycle": 1.0, "max_epochs": 60}
-UNKNOWN: dict[str, Any] = {**PLAIN, "cycle": 0.0, "perturb": 2.0, "max_epochs": 24}
+QUANTISED: dict[str, Any] = {
+    **PLAIN,
+    "prototypes": (40, 80),
+    "quantise": 0.13,
+    "cycle": 0.5,
+    "max_epochs": 60,
+}
+UNKNOWN: dict[str, Any] = {**PLAIN, "cycle": 0.0, "perturb": 1.7, "max_epochs": 32}
 SHORT: dict[str, Any] = {
     "phonetic_dim": 30,
     "adversary": None,
