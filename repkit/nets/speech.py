@@ -127,34 +127,18 @@ class Recurrence(nn.Module):
         return torch.cat([self.onward(x)[0], turn(self.backward(turn(x))[0])], 2)
 
 
-class Attention(nn.Module):
-    """A pre-norm transformer layer (Xiong et al. 2020) that attends to an utterance's frames."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.queries = nn.Linear(width, 3 * width)
-        self.values = nn.Linear(width, width)
-        self.wide = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU())
-        self.narrow = nn.Linear(2 * width, width)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        rows, time, width = x.shape
-        qkv = self.queries(self.first(x)).view(rows, time, 3, HEADS, width // HEADS)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        seen = mask.bool().transpose(1, 2)[:, None]
-        h = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
-        x = x + self.values(h.transpose(1, 2).reshape(rows, time, width))
-        return x + self.narrow(self.wide(self.second(x)))
-
-
 class Transformer(nn.Module):
-    """A linear layer, sines of the frame's number, and layers of `Attention`."""
+    """A linear layer, sines of the frame's number, and pre-norm layers (Xiong et al. 2020)."""
 
     def __init__(self, n_in: int, width: int, layers: int = 2) -> None:
         super().__init__()
         self.entry = nn.Linear(n_in, width)
-        self.layers = nn.ModuleList(Attention(width) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, HEADS, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -162,8 +146,9 @@ class Transformer(nn.Module):
         steps = torch.arange(x.shape[1], device=x.device)[:, None]
         rates = 1000.0 ** -torch.linspace(0, 1, h.shape[2] // 2, device=x.device)
         h = h + torch.cat([(steps * rates).sin(), (steps * rates).cos()], 1)
+        beyond = mask[..., 0] == 0
         for layer in self.layers:
-            h = layer(h, mask)
+            h = layer(h, src_key_padding_mask=beyond)
         return self.norm(h)
 
 
