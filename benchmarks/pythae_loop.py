@@ -68,16 +68,17 @@ def vaegan(networks: dict[str, nn.Module], X: np.ndarray, latent_dim: int, devic
         input_dim=X.shape[1:], latent_dim=latent_dim, reconstruction_layer=1, margin=1e6
     )
     model = VAEGAN(config, encoder=Encoder(), decoder=Decoder(), discriminator=Discriminator())
-    trainer = CoupledOptimizerAdversarialTrainer(
-        model=model,
-        train_dataset=BaseDataset(torch.from_numpy(X), torch.zeros(len(X))),
-        training_config=CoupledOptimizerAdversarialTrainerConfig(
-            output_dir=tempfile.mkdtemp(),
-            per_device_train_batch_size=64,
-            no_cuda=peers.resolve(device) == "cpu",
-        ),
-    )
-    trainer.prepare_training()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = CoupledOptimizerAdversarialTrainer(
+            model=model,
+            train_dataset=BaseDataset(torch.from_numpy(X), torch.zeros(len(X))),
+            training_config=CoupledOptimizerAdversarialTrainerConfig(
+                output_dir=folder,
+                per_device_train_batch_size=64,
+                no_cuda=peers.resolve(device) == "cpu",
+            ),
+        )
+        trainer.prepare_training()
     trainer.callback_handler.callbacks = []  # no progress bars
 
     def run(steps: int) -> None:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from repkit.nets.building import width_out
+
 LEAK = 0.2
 Shape = tuple[int, ...]
 
@@ -78,15 +80,6 @@ def trunk_conv(shape_in: Shape, n_features: int, *, norm: bool = True) -> nn.Seq
         layers.append(nn.LeakyReLU(LEAK))
         channels, size = size, min(2 * size, max(n_features // 4, size))
     return nn.Sequential(*layers, nn.Flatten())
-
-
-def trunk_width(shape_in: Shape, n_features: int) -> int:
-    """Outputs of `trunk_conv`."""
-    sizes = halvings(*as_image(shape_in)[1:])
-    size = max(n_features // 16, 4)
-    for _ in range(len(sizes) - 2):
-        size = min(2 * size, max(n_features // 4, size))
-    return size * math.prod(sizes[-1])
 
 
 def features_of(trunk: nn.Module, width: int, n_features: int, *, norm: bool = True) -> nn.Module:
@@ -281,7 +274,7 @@ class PairFeatures(nn.Module):
         self.pair = Reshape((channels, *sides))
         shape = (2 * channels, *sides)
         trunk = (trunk_conv if image else trunk_mlp)(shape, n_features, norm=False)
-        width = trunk_width(shape, n_features) if image else n_features
+        width = width_out(trunk, shape, name="trunk")
         self.network = nn.Sequential(
             *trunk, nn.Linear(width, n_features), nn.LeakyReLU(LEAK), nn.Linear(n_features, dim_out)
         )

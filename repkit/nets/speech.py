@@ -315,8 +315,18 @@ class Prototypes(nn.Module):
         """Rows softly replaced by the directions next to them, a mean over heads of whole rows.
 
         The squares of what comes out add up to the row's width, or less, as after batch norm.
+
+        Raises
+        ------
+        ValueError
+            If there is no such head.
         """
         whole = [d for d in self.directions if d.shape[1] == x.shape[1]]
+        if not whole:
+            raise ValueError(
+                "quantise needs prototypes of whole vectors, and the model was fitted without: fit "
+                "it again with prototypes=(20, 40), say, or set quantise=None"
+            )
         unit, out = F.normalize(x.float(), dim=1), torch.zeros_like(x, dtype=torch.float32)
         for directions in whole:
             directions = F.normalize(directions, dim=1)

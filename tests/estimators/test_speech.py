@@ -362,6 +362,9 @@ def test_the_clusters_are_switched_off_separately(data):
         model = small(**options, max_epochs=1).fit(data.data, data.speaker)
         found = [tuple(d.shape) for d in model.networks_["K"].directions]
         assert sorted(found) == sorted(heads)
+    model = small(prototypes=None, max_epochs=1).fit(data.data, data.speaker)
+    with pytest.raises(ValueError, match="the model was fitted without"):
+        model.set_params(quantise=0.1).transform(data.data)
     model = small(prototypes=None, segment_prototypes=0, max_epochs=1)
     assert "K" not in model.fit(data.data, data.speaker).networks_
 
