@@ -56,7 +56,7 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         The mean over C's labels: over all of them, or the likeliest alone as in the authors' code.
     entropy : float, default=0.3
         Weight of the entropy of C's predictions for unlabelled samples.
-    balance : float, default=1e-3
+    balance : float, default=0.1
         Weight of the cross-entropy of C's mean prediction against equal shares of the classes.
     consistency : float, default=1.0
         Weight of the cross-entropy of C's prediction for a strongly augmented view against the
@@ -153,7 +153,7 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
         alpha: float = 0.5,
         adversarial: str = "exact",
         entropy: float = 0.3,
-        balance: float = 1e-3,
+        balance: float = 0.1,
         consistency: float = 1.0,
         threshold: float = 0.95,
         pseudo: float = 0.1,

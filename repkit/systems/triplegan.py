@@ -71,7 +71,7 @@ class Objective:
     alpha: float = 0.5
     adversarial: str = "exact"
     entropy: float = 0.3
-    balance: float = 1e-3
+    balance: float = 0.1
     consistency: float = 1.0
     threshold: float = 0.95
     pseudo: float = 0.1
