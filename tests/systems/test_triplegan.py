@@ -118,7 +118,7 @@ def losses(
     alpha=0.5,
     adversarial="exact",
     entropy=0.3,
-    balance=1e-3,
+    balance=0.1,
     consistency=1.0,
     threshold=0.95,
     pseudo=0.1,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from .._arrays import feature_matrix, generator, label_vector, resolve_device, same_width
 from .._logistic import SoftmaxRegression
 from ..probes import probe_classes
 from ._frames import are_frames
 from ._pooling import mean_std
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 _LEAST_STEPS = 500  # of the MLP, however few rows there are
 
@@ -180,6 +180,10 @@ class Probes:
         return self
 
     def _mlp(self, X: np.ndarray, y: np.ndarray) -> Pipeline:
+        from sklearn.neural_network import MLPClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         batches = -(-len(X) // min(200, len(X)))
         network = MLPClassifier(
             (self.n_hidden,),
