@@ -28,7 +28,7 @@ def load(source: str, target: str) -> Pair:
     a, b = load_amazon_reviews(source), load_amazon_reviews(target)
     parts = [x.astype(np.float32).log1p() for x in (a.x_train, b.x_train, b.x_test)]
     weights = TfidfTransformer().fit(sparse.vstack(parts[:2]))
-    # Rows of length 10 rather than 1: values of the size that networks are initialised for.
+    # Rows of length 10 rather than 1: values of the size that networks are initialized for.
     X_source, X_target, X_test = (
         10 * weights.transform(x).toarray().astype(np.float32) for x in parts
     )
@@ -37,7 +37,7 @@ def load(source: str, target: str) -> Pair:
 
 @cache
 def load_on_target(source: str, target: str) -> Pair:
-    """The same pair with the target's labelled training rows in the source's place."""
+    """The same pair with the target's labeled training rows in the source's place."""
     pair = load(source, target)
     labels = load_amazon_reviews(target).y_train
     return pair._replace(X_source=pair.X_target, y_source=labels)

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import peers
-from repkit.nets.gan import GENERATORS, TRUNKS, Encoder, features_of
+from repkit.nets.build import TRUNKS
+from repkit.nets.generators import GENERATORS
+from repkit.nets.trunks import Encoder, features_of
 
 ROWS = 1000
 

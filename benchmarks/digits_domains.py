@@ -11,11 +11,11 @@ from torch import nn
 
 from benchmarks import peers
 from benchmarks.recipes import (
-    COLOUR,
+    COLOR,
     DIGITS,
     PAPER,
     PSEUDO,
-    PSEUDO_COLOUR,
+    PSEUDO_COLOR,
     STROKES,
     TEXTURE,
     digit_net,
@@ -68,7 +68,7 @@ def load(task: str) -> dict[str, np.ndarray]:
 def variants(task: str) -> dict[str, dict[str, Any]]:
     """DANN's settings by name, from the source alone to the whole recipe."""
     augment = {"augment": AUGMENT[task]}
-    pseudo = PSEUDO_COLOUR if task == "MNIST->MNIST-M" else PSEUDO
+    pseudo = PSEUDO_COLOR if task == "MNIST->MNIST-M" else PSEUDO
     return {
         "source only": {"lam": None},
         "source only + augment": {"lam": None, **augment},
@@ -116,7 +116,7 @@ def cases(preset: str, device: str) -> list[Case]:
     """All variants of all tasks, and the peers."""
     listed = []
     for task in PUBLISHED:
-        base = COLOUR if task == "MNIST->MNIST-M" else DIGITS
+        base = COLOR if task == "MNIST->MNIST-M" else DIGITS
         if preset == "paper":
             base = {**base, **PAPER}
         steps = base["steps_per_epoch"] * base["max_epochs"]

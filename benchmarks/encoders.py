@@ -1,4 +1,4 @@
-"""How encoders are judged: nearest neighbours, and a linear probe."""
+"""How encoders are judged: nearest neighbors, and a linear probe."""
 
 from __future__ import annotations
 

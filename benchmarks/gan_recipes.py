@@ -146,7 +146,7 @@ SPRITES_ABLATIONS: dict[str, dict[str, Any]] = {
     "plain generator": {"generator": "conv"},
     "contrastive": {"contrastive": 1.0},
 }
-# As in Lin et al. 2020 all images are seen, here five times, with their regulariser.
+# As in Lin et al. 2020 all images are seen, here five times, with their regularizer.
 SPRITES_PAPER: dict[str, Any] = {
     **SPRITES,
     "n_train": 737_280,

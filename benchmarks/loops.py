@@ -11,16 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import peers
-from repkit.nets.gan import (
-    Encoder,
-    PairDiscriminator,
-    code_head,
-    features_of,
-    generator_conv,
-    generator_mlp,
-    trunk_conv,
-    trunk_mlp,
-)
+from repkit.bigan.networks import PairDiscriminator
+from repkit.infogan.networks import code_head
+from repkit.nets.generators import generator_dcgan, generator_mlp
+from repkit.nets.trunks import Encoder, dcgan, features_of, hidden_layer
 
 Loop = Callable[[int], None]  # takes so many steps
 
@@ -94,10 +88,10 @@ def bigan(X: np.ndarray, n_features: int, device: str, fused: bool) -> Loop:
     device = peers.resolve(device)
     shape = X.shape[1:]
     E = Encoder(
-        features_of(trunk_mlp(shape, n_features), n_features, n_features), n_features, 50, True
+        features_of(hidden_layer(shape, n_features), n_features, n_features), n_features, 50, True
     ).to(device)
     G = nn.Sequential(generator_mlp(50, shape, n_features), nn.Sigmoid()).to(device)
-    D = PairDiscriminator(trunk_mlp(shape, n_features), n_features, 50, n_features).to(device)
+    D = PairDiscriminator(hidden_layer(shape, n_features), n_features, 50, n_features).to(device)
     options = {"lr": 2e-4, "betas": (0.5, 0.999), "fused": fused or None}
     d_optimizer = torch.optim.Adam(D.parameters(), **options)
     ge_optimizer = torch.optim.Adam([*E.parameters(), *G.parameters()], **options)
@@ -125,12 +119,12 @@ def infogan(X: np.ndarray, n_features: int, device: str, fused: bool) -> Loop:
     """The step of B, D and Q on a detached sample, then that of G on a new one."""
     device = peers.resolve(device)
     shape = X.shape[1:]
-    trunk = trunk_conv(shape, n_features)
+    trunk = dcgan(shape, n_features)
     with torch.no_grad():
         width = trunk(torch.zeros(2, *shape)).shape[1]
     B = features_of(trunk, width, n_features).to(device)
     D, Q = nn.Linear(n_features, 1).to(device), code_head(n_features, 12).to(device)
-    G = nn.Sequential(generator_conv(74, shape, n_features), nn.Sigmoid()).to(device)
+    G = nn.Sequential(generator_dcgan(74, shape, n_features), nn.Sigmoid()).to(device)
     for module in (B, G):
         module.to(memory_format=torch.channels_last)
     options: dict[str, Any] = {"betas": (0.5, 0.999), "fused": fused or None}

@@ -26,31 +26,31 @@ def shares(domain: str) -> tuple[np.ndarray, np.ndarray]:
     return np.sqrt(data.data / data.data.sum(1, keepdims=True)), data.target
 
 
-def standardised(X: np.ndarray, by: np.ndarray) -> np.ndarray:
+def standardized(X: np.ndarray, by: np.ndarray) -> np.ndarray:
     return ((X - by.mean(0)) / (by.std(0) + 1e-6)).astype(np.float32)
 
 
 def load(source: str, target: str) -> Pair:
-    """One pair, each domain standardised by itself (no label needed).
+    """One pair, each domain standardized by itself (no label needed).
 
     The accuracy is on the target rows themselves, as everywhere with this data.
     """
     (X_source, y_source), (X_target, y_target) = shares(source), shares(target)
-    X_source, X_target = standardised(X_source, X_source), standardised(X_target, X_target)
+    X_source, X_target = standardized(X_source, X_source), standardized(X_target, X_target)
     return Pair(X_source, y_source, X_target, X_target, y_target)
 
 
 def load_unseen(source: str, target: str) -> Pair:
-    """The same, the target standardised by the source: nothing of the target is used at all."""
+    """The same, the target standardized by the source: nothing of the target is used at all."""
     (X_source, y_source), (X_target, y_target) = shares(source), shares(target)
-    X_source, X_target = standardised(X_source, X_source), standardised(X_target, X_source)
+    X_source, X_target = standardized(X_source, X_source), standardized(X_target, X_source)
     return Pair(X_source, y_source, X_target, X_target, y_target)
 
 
 def shallow() -> dict[str, Method]:
     """Skada's shallow methods, each before the same logistic regression.
 
-    Their settings are the best of a few tried on these very labels (sizes, regularisation, the
+    Their settings are the best of a few tried on these very labels (sizes, regularization, the
     classifier's C): the bar is set as high as it goes.
     """
     if not find_spec("skada"):
@@ -104,7 +104,7 @@ def cases(preset: str, device: str) -> list[Case]:
     methods = {
         ("DANN", name): dann({**OFFICE, **settings}, device) for name, settings in variants.items()
     }
-    unseen = "source only, target standardised by the source"
+    unseen = "source only, target standardized by the source"
     methods["DANN", unseen] = methods["DANN", "source only"]
     methods["LogisticRegression", "source only"] = logistic(0.01)
     once = {"source only"}

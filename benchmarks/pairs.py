@@ -15,7 +15,7 @@ from repkit import DANN
 
 
 class Pair(NamedTuple):
-    """Labelled source rows, unlabelled target rows, and what the accuracy is taken on."""
+    """Labeled source rows, unlabeled target rows, and what the accuracy is taken on."""
 
     X_source: np.ndarray
     y_source: np.ndarray
@@ -81,7 +81,7 @@ def dann(settings: Mapping[str, Any], device: str) -> Method:
 
 
 def logistic(C: float) -> Method:
-    """The linear baseline on the source rows, with scikit-learn's regularisation C."""
+    """The linear baseline on the source rows, with scikit-learn's regularization C."""
 
     def method(pair: Pair, seed: int) -> dict[str, float]:
         model = LogisticRegression(C=C, max_iter=2000).fit(pair.X_source, pair.y_source)

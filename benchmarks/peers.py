@@ -15,7 +15,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 class Trainer(Protocol):
-    """Trains on labelled source and unlabelled target rows; gives ``X -> class indices``."""
+    """Trains on labeled source and unlabeled target rows; gives ``X -> class indices``."""
 
     def __call__(
         self,

@@ -17,7 +17,7 @@ def digit_net(shape_in: tuple[int, ...], dim_out: int, width: int = 16) -> nn.Mo
     """Features of 28 px digits: five convolutions and a linear layer, all with batch norm.
 
     Every image is first brought to mean 0 and deviation 1, so that brightness and contrast, which
-    differ between the domains, are gone before anything is learnt.
+    differ between the domains, are gone before anything is learned.
     """
 
     def block(channels: int, size: int, kernel: int = 3) -> list[nn.Module]:
@@ -62,7 +62,7 @@ DIGITS: dict[str, Any] = {
     "max_epochs": 10,
     "steps_per_epoch": 100,
 }
-COLOUR: dict[str, Any] = {**DIGITS, "steps_per_epoch": 250}  # MNIST-M is learnt more slowly
+COLOR: dict[str, Any] = {**DIGITS, "steps_per_epoch": 250}  # MNIST-M is learned more slowly
 PAPER: dict[str, Any] = {"backbone": wide_digit_net, "max_epochs": 100}
 
 # Changes of a digit that keep it a digit. Strokes: shape only. Texture: also what lies behind it,
@@ -76,11 +76,11 @@ TEXTURE = nn.Sequential(
 WEAK = RandomAffine(degrees=5, zoom=0.05, stretch=0.02, shear=0.05, shift=0.03)
 
 # Pseudo-labels of the averaged net on weakly changed rows, for the net on strongly changed ones
-# (French et al. 2018). The settings for grey digits are a first guess, which no target label
+# (French et al. 2018). The settings for gray digits are a first guess, which no target label
 # changed; those for MNIST-M were chosen, like its network and number of steps, on the labels of
 # 2000 rows of its *training* part.
 PSEUDO: dict[str, Any] = {"pseudo": 1.0, "pseudo_threshold": 0.9, "teacher_augment": WEAK}
-PSEUDO_COLOUR: dict[str, Any] = {
+PSEUDO_COLOR: dict[str, Any] = {
     "pseudo": 2.0,
     "pseudo_threshold": 0.8,
     "late": 0.1,
@@ -92,7 +92,7 @@ PSEUDO_COLOUR: dict[str, Any] = {
 def dropout_mlp(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
     """One hidden layer, half of the inputs and half of the features dropped while training.
 
-    Dropping words is what the marginalised denoising auto-encoder of the paper's better columns
+    Dropping words is what the marginalized denoising auto-encoder of the paper's better columns
     does too: a review must be read from any half of its words.
     """
     return nn.Sequential(

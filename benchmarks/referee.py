@@ -1,6 +1,6 @@
 """The small classifier in whose features generated images are compared with real ones.
 
-A source-only `DANN`, a convolutional net with 128 features, trained on the labelled training images
+A source-only `DANN`, a convolutional net with 128 features, trained on the labeled training images
 of the task. Distances in its features are not the "FID", which is one of Inception's.
 """
 
@@ -41,5 +41,5 @@ def distance(task: str, images: np.ndarray, device: str) -> dict[str, float]:
 
 
 def accuracy(task: str, images: np.ndarray, device: str) -> float:
-    """The share of images, as many as test images, that are read as these are labelled."""
+    """The share of images, as many as test images, that are read as these are labeled."""
     return float(np.mean(referee(task, device).predict(images) == load(task)[3]))

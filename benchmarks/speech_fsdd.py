@@ -4,7 +4,7 @@ Seen speakers: trained on takes 10 to 49, judged on takes 0 to 9. p is the phone
 speaker vector; probes are fresh and learn from vectors of the training takes. The word of p is to
 be read well and its speaker badly (chance .167; the probe that is not linear is the honest one),
 and the other way round for s. Unseen speakers: each speaker is left out in turn, and a linear probe
-that learnt digits from p of the other five reads his. The auto-encoder never sees a word.
+that learned digits from p of the other five reads his. The auto-encoder never sees a word.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmarks.runner import Case
 from benchmarks.spoken import adapted, baseline, corpus, seen, unseen, unseen_baseline
 
 # Chosen on takes 40 to 49 of the training, with one seed. "plain" keeps all that is said, to be
-# erased where the speaker must go; "quantised" takes him from probes that are not linear as well.
+# erased where the speaker must go; "quantized" takes him from probes that are not linear as well.
 # The strength of the perturbation in UNKNOWN was chosen with speakers 0, 3 and 4 left out.
 PLAIN: dict[str, Any] = {
     "phonetic_dim": 48,
@@ -24,10 +24,10 @@ PLAIN: dict[str, Any] = {
     "steps_per_epoch": 50,
     "max_epochs": 40,
 }
-QUANTISED: dict[str, Any] = {
+QUANTizED: dict[str, Any] = {
     **PLAIN,
     "prototypes": (40, 80),
-    "quantise": 0.13,
+    "quantize": 0.13,
     "cycle": 0.5,
     "max_epochs": 60,
 }
@@ -51,7 +51,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "swap, margin, prototypes": {"perturb": 0.0},
     "swap, margin, perturbation, prototypes": {},
     "the same with adversary": {"adversary": "classifier", "adversary_weight": 1.0},
-    "the same quantised": {"quantise": 0.1},
+    "the same quantized": {"quantize": 0.1},
     "the same with cycle": {"cycle": 1.0},
     "the same with GRU": {"encoder": "gru"},
     "the same with transformer": {"encoder": "transformer"},
@@ -73,7 +73,7 @@ def cases(preset: str, device: str) -> list[Case]:
         )
         for task, name, settings, seeds in (
             (SEEN, "plain", PLAIN, None),
-            (SEEN, "quantised", QUANTISED, None),
+            (SEEN, "quantized", QUANTizED, None),
             *((SHORT_TASK, name, {**SHORT, **change}, 1) for name, change in ABLATIONS.items()),
         )
     ]

@@ -1,4 +1,4 @@
-"""Corpora of spoken words, and how what is learnt of them is judged."""
+"""Corpora of spoken words, and how what is learned of them is judged."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from repkit import DANN, SpeechAutoencoder
+from repkit.audio import FrontEnd, as_utterances, extract
 from repkit.datasets import load_fsdd, make_speech
-from repkit.erasure import erased, leace
-from repkit.features import FrontEnd, as_utterances, extract
 from repkit.metrics import (
     disentanglement_report,
     linear_probe,
@@ -22,6 +21,7 @@ from repkit.metrics import (
     resampled_pca,
     swap_test,
 )
+from repkit.speech.erasure import erased, leace
 
 RATE = 8000
 STEPS = 20  # to which utterances are resampled for a network on pictures
@@ -211,7 +211,7 @@ def adapted(
 
 
 def resampled(frames: list[np.ndarray], train: np.ndarray) -> np.ndarray:
-    """Pictures (n, 1, 20, 40), standardised by those to train on."""
+    """Pictures (n, 1, 20, 40), standardized by those to train on."""
     pictures = np.stack(
         [
             F.interpolate(torch.from_numpy(x.T[None]), STEPS, mode="linear", align_corners=True)[0]

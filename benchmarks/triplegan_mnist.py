@@ -1,7 +1,7 @@
 """Triple-GAN: digits from few labels, and what generator and discriminator add to the classifier.
 
-The labelled images are drawn anew for each seed, as many of each digit; all other training images
-are unlabelled. Beside the whole stands the same classifier with every other term and no generator
+The labeled images are drawn anew for each seed, as many of each digit; all other training images
+are unlabeled. Beside the whole stands the same classifier with every other term and no generator
 or discriminator, for as many seconds; then the same on its labels alone, and what scikit-learn
 has.
 """
@@ -150,7 +150,7 @@ def shallow(task: str, n_labels: int, model: ClassifierMixin, seed: int) -> dict
 
 LOGISTIC = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 SHALLOW: dict[tuple[str, str], ClassifierMixin] = {
-    ("LabelSpreading", "10 neighbours"): LabelSpreading("knn", n_neighbors=10),
+    ("LabelSpreading", "10 neighbors"): LabelSpreading("knn", n_neighbors=10),
     ("SelfTraining", "logistic regression"): SelfTrainingClassifier(LOGISTIC, threshold=0.9),
     ("logistic regression", "labels alone"): LOGISTIC,
     ("1-NN", "labels alone"): KNeighborsClassifier(1),

@@ -1,4 +1,4 @@
-"""repkit: representation learning and domain adaptation as scikit-learn estimators."""
+"""repkit: representation learning and domain adaptation as scikit-learn"""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from repkit.estimators.bigan import BiGAN
-    from repkit.estimators.dann import DANN, NoTargetWarning
-    from repkit.estimators.infogan import InfoGAN
-    from repkit.estimators.loading import load
-    from repkit.estimators.speech import SpeechAutoencoder
-    from repkit.estimators.triplegan import TripleGAN
-    from repkit.estimators.vae import VAE
-    from repkit.estimators.vaegan import VAEGAN
+    from repkit.bigan.estimator import BiGAN
+    from repkit.dann.estimator import DANN, NoTargetWarning
+    from repkit.infogan.estimator import InfoGAN
+    from repkit.loading import load
     from repkit.plots import (
         EmbeddingDisplay,
         ErrorCurveDisplay,
@@ -25,20 +21,24 @@ if TYPE_CHECKING:
         SpeechVectorsDisplay,
         TraversalDisplay,
     )
+    from repkit.speech.estimator import SpeechAutoencoder
+    from repkit.triplegan.estimator import TripleGAN
+    from repkit.vae.estimator import VAE
+    from repkit.vaegan.estimator import VAEGAN
 
 __version__ = "0.1.0"
 
 # Where each public name lives; it is imported on first use.
 _HOMES = {
-    "InfoGAN": "estimators.infogan",
-    "SpeechAutoencoder": "estimators.speech",
-    "TripleGAN": "estimators.triplegan",
-    "VAE": "estimators.vae",
-    "VAEGAN": "estimators.vaegan",
-    "BiGAN": "estimators.bigan",
-    "DANN": "estimators.dann",
-    "NoTargetWarning": "estimators.dann",
-    "load": "estimators.loading",
+    "InfoGAN": "infogan",
+    "SpeechAutoencoder": "speech",
+    "TripleGAN": "triplegan",
+    "VAE": "vae",
+    "VAEGAN": "vaegan",
+    "BiGAN": "bigan",
+    "DANN": "dann",
+    "NoTargetWarning": "dann",
+    "load": "loading",
     "EmbeddingDisplay": "plots",
     "ErrorCurveDisplay": "plots",
     "HistoryDisplay": "plots",

@@ -104,7 +104,7 @@ class RandomThickness(nn.Module):
 class RandomTexture(nn.Module):
     """The absolute difference from a smooth random field, of a random strength.
 
-    The field is a random mixture of uniform noise on coarse to fine grids, grey to fully coloured,
+    The field is a random mixture of uniform noise on coarse to fine grids, gray to fully colored,
     stretched to a random part of [0, 1]: a stand-in for any background.
 
     Parameters
@@ -125,11 +125,11 @@ class RandomTexture(nn.Module):
 
     def field(self, x: Tensor) -> Tensor:
         """A random field in [0, 1] of the shape of ``x``."""
-        colour = per_image(x)
+        color = per_image(x)
         field = torch.zeros_like(x)
         for cells in self.grids:
             noise = torch.rand(*x.shape[:2], cells, cells, device=x.device, dtype=x.dtype)
-            noise = torch.lerp(noise[:, :1].expand_as(noise), noise, colour)
+            noise = torch.lerp(noise[:, :1].expand_as(noise), noise, color)
             field += per_image(x) * F.interpolate(
                 noise, x.shape[2:], mode="bilinear", align_corners=False
             )

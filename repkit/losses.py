@@ -75,7 +75,7 @@ def _p_log_p(p: Tensor) -> Tensor:
 def information(logits: Tensor) -> Tensor:
     """Mean entropy of the rows minus the entropy of the mean prediction (RIM; Krause et al. 2010).
 
-    Minimised, it makes predictions certain and the classes evenly used: the negative of the mutual
+    Minimized, it makes predictions certain and the classes evenly used: the negative of the mutual
     information between input and prediction. ``(n, classes) -> ()``.
     """
     mean = F.softmax(logits.float(), 1).mean(0)
@@ -86,7 +86,7 @@ def paired_information(logits: Tensor, other: Tensor) -> Tensor:
     """Minus the mutual information of two views' predictions (IIC; Ji et al. 2019, equation 3).
 
     With the joint distribution P of the categories of the two views, averaged over the batch and
-    made symmetric, ``-sum P log(P / (p p'))``: minimised, a sample's category is the same in every
+    made symmetric, ``-sum P log(P / (p p'))``: minimized, a sample's category is the same in every
     view and all categories are used. ``(n, classes), (n, classes) -> ()``
     """
     p, q = F.softmax(logits.float(), 1), F.softmax(other.float(), 1)
@@ -135,34 +135,12 @@ def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
     return torch.bmm(features.unsqueeze(2), probabilities.unsqueeze(1)).flatten(1)
 
 
-def dann_ramp(progress: float) -> float:
-    """The lambda of Ganin et al. 2016, section 5.2.2: ``2 / (1 + exp(-10 p)) - 1``."""
-    return 2.0 / (1.0 + math.exp(-10.0 * progress)) - 1.0
-
-
-def dann_decay(progress: float) -> float:
-    """The learning-rate factor of Ganin et al. 2016, section 5.2.2: ``(1 + 10 p) ** -0.75``."""
-    return (1.0 + 10.0 * progress) ** -0.75
-
-
-def warm_cosine(progress: float, warm: float = 0.05) -> float:
-    """A learning-rate factor that rises from 0 to 1 up to ``warm``, then falls as a half cosine."""
-    if progress < warm:
-        return progress / warm
-    return 0.5 * (1.0 + math.cos(math.pi * (progress - warm) / (1.0 - warm)))
-
-
-def half_decay(progress: float) -> float:
-    """The learning-rate factor of Donahue et al. 2017: 1, then down to 0.01 as an exponential."""
-    return 0.01 ** max(0.0, 2.0 * progress - 1.0)
-
-
 class Adversarial(NamedTuple):
     """A discriminator's loss and its opponents', on logits: means over rows, sums over columns.
 
     Greater logits say "real". ``real`` and ``fake`` are what the discriminator pays for a row of
     that kind, ``seem_real`` and ``seem_fake`` what an opponent pays who wants the row judged so.
-    Several columns are several judgements of a row, each with its loss.
+    Several columns are several judgments of a row, each with its loss.
     """
 
     real: Callable[[Tensor], Tensor]

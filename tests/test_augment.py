@@ -89,11 +89,11 @@ def test_texture_is_the_difference_from_a_smooth_field():
     torch.manual_seed(0)
     out = RandomTexture(p=1.0)(torch.zeros(100, 3, 28, 28))  # nothing but the field
     assert ((out - 0.5).abs() <= 0.5).all()
-    neighbours = (out[..., 1:] - out[..., :-1]).abs().mean((1, 2, 3))
+    neighbors = (out[..., 1:] - out[..., :-1]).abs().mean((1, 2, 3))
     spread = out.std((1, 2, 3))
-    assert (neighbours < spread).float().mean() > 0.95
-    grey = (out.amax(1) - out.amin(1)).amax((1, 2))
-    assert grey.max() > 0.3
+    assert (neighbors < spread).float().mean() > 0.95
+    gray = (out.amax(1) - out.amin(1)).amax((1, 2))
+    assert gray.max() > 0.3
 
 
 def test_invert():

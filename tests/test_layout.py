@@ -75,7 +75,7 @@ def test_the_walk_sees_imports():
 from . import a
 from .b import c
 from .. import nets
-import repkit.data as d
+import repkit.engine.batches as d
 from repkit import rng
 """
     found = list(names_imported(source, ast.walk(ast.parse(code))))

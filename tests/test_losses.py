@@ -14,20 +14,17 @@ from repkit.losses import (
     LOGISTIC,
     GradientReversal,
     code_loss,
-    dann_decay,
-    dann_ramp,
     draw,
     entropy,
     gradient_penalty,
-    half_decay,
     information,
     kl_from_standard,
     multilinear,
     paired_information,
     reverse,
     virtual_adversarial,
-    warm_cosine,
 )
+from repkit.schedules import dann_decay, dann_ramp, half_decay, warm_cosine
 
 
 @pytest.fixture
@@ -337,15 +334,15 @@ def test_the_gradient_penalty_has_no_gradient_in_what_made_its_inputs():
 
 @pytest.mark.parametrize("sizes", [(), (3,), (4, 2)])
 @pytest.mark.parametrize("k", [0, 1, 3])
-@pytest.mark.parametrize("learnt", [False, True])
-def test_code_loss_is_the_negative_log_likelihood(sizes, k, learnt):
+@pytest.mark.parametrize("learned", [False, True])
+def test_code_loss_is_the_negative_log_likelihood(sizes, k, learned):
     if not sizes and not k:
         return
     torch.manual_seed(0)
     logits = [torch.randn(6, n, requires_grad=True) for n in sizes]
     drawn = [torch.randint(n, (6,)) for n in sizes]
     means, values = torch.randn(6, k, requires_grad=True), torch.rand(6, k)
-    log_variances = torch.randn(6, k, requires_grad=True) if learnt else None
+    log_variances = torch.randn(6, k, requires_grad=True) if learned else None
     codes = [F.one_hot(d, n).float() for d, n in zip(drawn, sizes, strict=True)]
     found = code_loss(logits, codes, means, values, log_variances)
     expected = [
@@ -355,7 +352,7 @@ def test_code_loss_is_the_negative_log_likelihood(sizes, k, learnt):
     expected += (-Normal(means, deviation).log_prob(values)).mean(0).unbind()
     assert found.shape == (len(sizes) + k,)
     torch.testing.assert_close(found, torch.stack(expected))
-    inputs = [*logits, *([means] if k else []), *([log_variances] if learnt and k else [])]
+    inputs = [*logits, *([means] if k else []), *([log_variances] if learned and k else [])]
     weight = torch.arange(1.0, len(found) + 1)
     for one, other in zip(
         torch.autograd.grad((weight * found).sum(), inputs),

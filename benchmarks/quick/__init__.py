@@ -1,4 +1,4 @@
-"""Everything on embedded data, in under four minutes: tables, and figures of what was learnt."""
+"""Everything on embedded data, in under four minutes: tables, and figures of what was learned."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def cases(preset: str, device: str) -> list[Case]:
 
 
 def figures(out: Path, device: str) -> list[Path]:
-    """Pictures of what they learnt."""
+    """Pictures of what they learned."""
     return [path for part in PARTS for path in part.figures(out, device)]

@@ -44,7 +44,7 @@ DIGITS: dict[str, Any] = {
     "domain_norm": "separate",
     "steps_per_epoch": 20,
     "max_epochs": 15,
-    # The paper's optimiser: with Adam the last epoch is a matter of luck.
+    # The paper's optimizer: with Adam the last epoch is a matter of luck.
     "optimizer": "sgd",
     "learning_rate": 0.02,
     "learning_rate_schedule": "dann",

@@ -20,7 +20,7 @@ from repkit import (
 N_LABELS = 50
 WANTED = {
     "TripleGAN": ("classifier alone, equal time",),
-    "LabelSpreading": ("10 neighbours",),
+    "LabelSpreading": ("10 neighbors",),
     "SelfTraining": ("logistic regression",),
 }
 

@@ -33,7 +33,7 @@ class Phone(NamedTuple):
         Level of the voiced sound.
     noise : float
         Level of the noise.
-    centre, width : float
+    center, width : float
         Of the noise's resonance, in Hz.
     stop : bool
         Closed at first; the noise is a burst at the end.
@@ -42,7 +42,7 @@ class Phone(NamedTuple):
     formants: tuple[float, float, float]
     voice: float = 1.0
     noise: float = 0.0
-    centre: float = 1000.0
+    center: float = 1000.0
     width: float = 1000.0
     stop: bool = False
 
@@ -80,7 +80,7 @@ _DIGITS = {
     "eight": "eh ih t",
     "nine": "n aa ih n",
 }
-# Taken from the start, so that small vocabularies are sets of near neighbours.
+# Taken from the start, so that small vocabularies are sets of near neighbors.
 _ONSETS = ("b", "d", "g", "p", "t", "k", "s", "f", "m", "n", "l", "r", "w", "v", "z", "sh", "th")
 _NUCLEI = ("ih", "eh", "ae", "ah", "aa", "ao", "uh", "uw", "iy", "er")
 _CODAS = ("t", "k", "p", "d", "g", "b", "n", "m", "s", "f", "l", "z", "v", "sh", "th", "r")

@@ -172,7 +172,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
 # What a user can do about data that nobody publishes.
 NOTES: dict[str, str] = {
     "mnist_m": (
-        "MNIST-M (digits of MNIST on crops of colour photographs, here rebuilt) is published at "
+        "MNIST-M (digits of MNIST on crops of color photographs, here rebuilt) is published at "
         "no stable address. Arrays of the same kind, to be used in its place, can be made from "
         "MNIST and the BSDS500 photographs with repkit.datasets.make_mnist_m."
     ),

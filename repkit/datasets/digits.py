@@ -84,7 +84,7 @@ def load_usps(size: int = 16) -> Bunch:
 
 
 def load_mnist_m(published: bool = False, train_parts: Iterable[int] = (0, 1)) -> Bunch:
-    """Load MNIST-M: digits of MNIST on crops of colour photographs (Ganin et al., JMLR 2016).
+    """Load MNIST-M: digits of MNIST on crops of color photographs (Ganin et al., JMLR 2016).
 
     The published files have no stable address; the set was rebuilt by their recipe, for which see
     `make_mnist_m`. There is no download: ``REPKIT_DATA`` must hold the files.
@@ -151,7 +151,7 @@ def make_mnist_m(
     images : array_like of shape (n, height, width)
         The digits, such as MNIST's; anything above 0 is ink.
     photographs : sequence of array_like of shape (rows, columns, 3), uint8
-        Colour pictures, each at least as large as a digit. The original used BSDS500
+        Color pictures, each at least as large as a digit. The original used BSDS500
         (Arbelaez et al., PAMI 2011): take disjoint ones for training and test.
     random_state : None, int, numpy Generator or RandomState, default=None
         Seed of the crops; numpy's global state is never used.
@@ -218,7 +218,7 @@ def _mnist_m_part(part: str, index: str) -> dict[str, NDArray[Any]]:
 
 
 def _resize(x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Bilinear, pixel centres at half integers, edges repeated."""
+    """Bilinear, pixel centers at half integers, edges repeated."""
     old = x.shape[-1]
     place = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
     # Row i of the weights mixes the two old pixels on either side of new pixel i.

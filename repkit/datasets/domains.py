@@ -36,7 +36,7 @@ def make_domains(
     n_samples : int, default=300
         Rows in each domain, half of each class.
     rotation : float, default=35.0
-        Angle in degrees, counterclockwise, by which the target is turned about the centre.
+        Angle in degrees, counterclockwise, by which the target is turned about the center.
     noise : float, default=0.05
         Standard deviation of the Gaussian noise, where a moon is a half circle of radius 1
         (before everything is doubled in size, as in the figure).
@@ -46,7 +46,7 @@ def make_domains(
     Returns
     -------
     Bunch
-        ``X`` float64 (2 * n_samples, 2), centred, source rows first; ``y`` int64, 0 or 1, *true
+        ``X`` float64 (2 * n_samples, 2), centered, source rows first; ``y`` int64, 0 or 1, *true
         for target rows too*, for evaluation only: give a method ``-1`` or nothing in their place
         if it might read them; ``sample_domain`` int64, 1 for source and -2 for target.
 
@@ -64,7 +64,7 @@ def make_domains(
     for angle in (0.0, np.deg2rad(rotation)):
         # The target is a sample of its own, not the source's rows turned.
         x, y = make_moons(n_samples, noise=noise, random_state=int(rng.integers(2**32)))
-        # The moons' centre of symmetry, rather than the sample mean: the same in both domains.
+        # The moons' center of symmetry, rather than the sample mean: the same in both domains.
         x = 2 * (x - (0.5, 0.25))
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         xs.append(x @ turn.T)

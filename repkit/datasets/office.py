@@ -25,7 +25,7 @@ def load_office_caltech(domain: str) -> Bunch:
     Bunch
         ``data`` float32 (n, 800) of whole counts, n = 958, 1123, 157 or 295; ``target`` int64
         (n,), 0 to 9. There is no official split. Usually each row is divided by its sum, then
-        each column standardised within its domain.
+        each column standardized within its domain.
 
     Raises
     ------

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.io import wavfile
 from sklearn.utils import Bunch
 
-from repkit import audio
+from repkit.audio import reading
 
 from ._fetch import Arrays, read
 
@@ -57,7 +57,7 @@ def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
     take = data["index"].astype(np.int64)
     rows = np.flatnonzero((subset == "all") | ((take < test_takes) == (subset == "test")))
     start, end = data["offsets"][:-1], data["offsets"][1:]
-    scaled = audio.scaled(data["samples"])
+    scaled = reading.scaled(data["samples"])
     return Bunch(
         data=[scaled[start[i] : end[i]].copy() for i in rows],
         digit=data["digit"][rows].astype(np.int64),
@@ -125,7 +125,7 @@ def load_speech_folder(
     folder = Path(path)
     if not folder.is_dir():
         raise NotADirectoryError(f"path={str(path)!r} is not a folder")
-    files = audio.find(folder)
+    files = reading.find(folder)
     named = [_speaker_of(file, folder, speaker) for file in files]
     names, index = np.unique(named, return_inverse=True)
     return Bunch(

@@ -1,7 +1,7 @@
 """Sprites: white shapes on black whose five factors of variation are known.
 
 Our own drawings with the factors of dSprites (Matthey, Higgins, Hassabis and Lerchner, 2017), but
-with grey edges, so that a small turn or shift changes the picture by a small amount.
+with gray edges, so that a small turn or shift changes the picture by a small amount.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _VALUES = {
 }
 _SIZES = tuple(len(values) for values in _VALUES.values())
 
-# In image widths: a shape of scale 1 fits in a circle of this radius about its centre of mass,
-# and that centre moves from a quarter to three quarters. Hence nothing is cut at the border.
+# In image widths: a shape of scale 1 fits in a circle of this radius about its center of mass,
+# and that center moves from a quarter to three quarters. Hence nothing is cut at the border.
 _RADIUS = 7 / 32
 _FIRST, _TRAVEL = 1 / 4, 1 / 2
-# Half a side of the heart's square and its centre of mass along each axis of that square, for a
+# Half a side of the heart's square and its center of mass along each axis of that square, for a
 # heart in a circle of radius 1. The square has the area 4, the half discs on two of its sides
-# pi / 2 each, their own centres 1 + 4 / (3 pi) away; the tip is the farthest point.
+# pi / 2 each, their own centers 1 + 4 / (3 pi) away; the tip is the farthest point.
 _SHIFT = (np.pi / 2 + 2 / 3) / (4 + np.pi)
 _HALF = 1 / (np.sqrt(2) * (1 + _SHIFT))
 
@@ -133,7 +133,7 @@ def make_sprites(
     - ``orientation``: 40 angles from 0 up to, not including, 2 pi, from the x axis towards the
       y axis (clockwise as seen). A square looks the same every 10 classes, an ellipse every 20;
       only the heart shows them all. (dSprites has both 0 and 2 pi, the same picture twice.)
-    - ``x``, ``y``: 32 values each from 0 to 1, of the centre of mass, to the right and *down*. It
+    - ``x``, ``y``: 32 values each from 0 to 1, of the center of mass, to the right and *down*. It
       moves over the middle half of the image.
 
     Parameters
@@ -220,20 +220,20 @@ def _draw(factors: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
 def _draw_block(
     images: NDArray[np.uint8], rows: NDArray[np.intp], factors: NDArray[np.int64]
 ) -> None:
-    """Draw some rows of one shape and one scale, each in a square window about its centre."""
+    """Draw some rows of one shape and one scale, each in a square window about its center."""
     size = images.shape[1]
     shape, scale, turn, x, y = factors[rows].T
     radius = _RADIUS * size * _VALUES["scale"][scale[0]]
-    centre = size * (_FIRST + _TRAVEL * np.stack([_VALUES["x"][x], _VALUES["y"][y]]))
-    # the edge's grey reaches half a pixel beyond the radius
+    center = size * (_FIRST + _TRAVEL * np.stack([_VALUES["x"][x], _VALUES["y"][y]]))
+    # the edge's gray reaches half a pixel beyond the radius
     window = int(np.ceil(2 * radius + 1)) + 1
-    corner = np.clip(np.floor(centre - radius - 0.5).astype(np.int64), 0, size - window)
+    corner = np.clip(np.floor(center - radius - 0.5).astype(np.int64), 0, size - window)
 
     # Coverage is read off the distance to the edge, which errs at corners: by a fixed share of a
     # pixel, so that finer pixels, averaged afterwards, make it negligible in small images too.
     fine = -(-128 // size)
     grid = (np.arange(window * fine) + 0.5) / fine
-    u, v = (corner[:, :, None] + grid - centre[:, :, None]).astype(np.float32)
+    u, v = (corner[:, :, None] + grid - center[:, :, None]).astype(np.float32)
     angle = _VALUES["orientation"][turn]
     cos, sin = (f(angle).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
     along = cos * u[:, None, :] + sin * v[:, :, None]
@@ -246,7 +246,7 @@ def _draw_block(
     images[rows[:, None, None], pixels[1][:, :, None], pixels[0][:, None, :]] = np.rint(255 * cover)
 
 
-# Signed distances to the edge, negative inside, of shapes whose farthest point from their centre
+# Signed distances to the edge, negative inside, of shapes whose farthest point from their center
 # of mass is r away. They are exact near the edge, the only place where they count.
 Plane = NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""Made speech whose speaker, word and phones are known: a source-filter synthesiser."""
+"""Made speech whose speaker, word and phones are known: a source-filter synthesizer."""
 
 from __future__ import annotations
 
@@ -215,18 +215,18 @@ def _spoken(
     vowel = voiced > 0.9
     voice /= np.sqrt((voice**2 * vowel).sum(1) / vowel.sum(1))[:, None]
 
-    centre, width = noise
-    hiss = resonate(rng.standard_normal(voiced.shape), centre, width, sample_rate)
-    level = np.repeat(noise_level(centre, width, sample_rate)[:, 0].T, hop, axis=1)
+    center, width = noise
+    hiss = resonate(rng.standard_normal(voiced.shape), center, width, sample_rate)
+    level = np.repeat(noise_level(center, width, sample_rate)[:, 0].T, hop, axis=1)
     sound = voice + hissing * hiss / level[:, :longest]
     return [x[:length] for x, length in zip(sound, lengths, strict=True)]
 
 
 def _controls(plans: list[_Plan], n: int) -> tuple[Array, Array, tuple[Array, Array]]:
-    """Formants (n, 3, m); voice and noise levels (2, m, n); centre and width (n, 1, m) each."""
+    """Formants (n, 3, m); voice and noise levels (2, m, n); center and width (n, 1, m) each."""
     m = len(plans)
     formants, levels = np.empty((n, 3, m)), np.empty((2, m, n))
-    centre, width = np.empty((2, n, 1, m))
+    center, width = np.empty((2, n, 1, m))
     time = (np.arange(n) + 0.5) * CONTROL
     wide, narrow = np.hanning(9)[1:-1], np.hanning(5)[1:-1]
     for j, plan in enumerate(plans):
@@ -236,14 +236,14 @@ def _controls(plans: list[_Plan], n: int) -> tuple[Array, Array, tuple[Array, Ar
         formants[:, :, j] = _smooth(np.array(glide), wide).T
         phone = np.minimum(np.searchsorted(ends, time, side="right"), len(ends) - 1)
         made = np.array([PHONES[name][1:] for name in plan.phones]).T
-        voice, noise, centre[:, 0, j], width[:, 0, j], stop = made[:, phone]
+        voice, noise, center[:, 0, j], width[:, 0, j], stop = made[:, phone]
         burst = time >= ends[phone] - _BURST
         levels[:, j] = _smooth(np.stack([voice, np.where((stop == 0) | burst, noise, 0)]), narrow)
-    return formants, levels, (centre, width)
+    return formants, levels, (center, width)
 
 
 def _smooth(x: Array, window: Array) -> Array:
-    """Weighted mean over neighbours in the last axis, the ends held."""
+    """Weighted mean over neighbors in the last axis, the ends held."""
     return convolve1d(x, window / window.sum(), mode="nearest")
 
 

@@ -23,9 +23,9 @@ from .selection import (
     deep_embedded_validation,
     importance_weighted_validation,
     importance_weights,
-    information_maximisation,
+    information_maximization,
     prediction_entropy,
-    soft_neighbourhood_density,
+    soft_neighborhood_density,
 )
 from .source_scorers import DEVScorer, IWVScorer, ReverseValidationScorer
 from .speaker import (
@@ -60,7 +60,7 @@ __all__ = [
     "frechet_distance",
     "importance_weighted_validation",
     "importance_weights",
-    "information_maximisation",
+    "information_maximization",
     "knn_predict",
     "knn_probe",
     "linear_probe",
@@ -78,7 +78,7 @@ __all__ = [
     "resampled_pca",
     "same_different",
     "sap",
-    "soft_neighbourhood_density",
+    "soft_neighborhood_density",
     "speaker_eer",
     "swap_test",
 ]

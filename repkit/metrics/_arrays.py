@@ -9,7 +9,7 @@ import numpy as np
 
 def as_numpy(X: Any) -> np.ndarray:
     """Give `X` (array, DataFrame, list or torch tensor on any device) as a numpy array."""
-    if hasattr(X, "detach"):  # a torch tensor, recognised without importing torch
+    if hasattr(X, "detach"):  # a torch tensor, recognized without importing torch
         X = X.detach().cpu()
         # numpy has no bfloat16
         X = (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy()

@@ -36,15 +36,15 @@ def cost_blocks(
     """
     import torch
 
-    centre = None
+    center = None
     for r in range(0, len(reference), size):
         columns = slice(r, r + size)
         R = load_rows(reference, columns, device, dtype)
         if not cosine:
             # |q-r|^2 is computed from products, which lose digits far from the origin. Distances
             # do not change under a shift and any shift near the data will do.
-            centre = R.mean(dim=0) if centre is None else centre
-            R -= centre
+            center = R.mean(dim=0) if center is None else center
+            R -= center
         norm = squared_norms(R, reference, columns, "X_reference")
         if cosine:
             R /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
@@ -52,8 +52,8 @@ def cost_blocks(
         for q in range(0, len(query), size):
             rows = slice(q, q + size)
             Q = load_rows(query, rows, device, dtype)
-            if centre is not None:
-                Q -= centre
+            if center is not None:
+                Q -= center
             norm = squared_norms(Q, query, rows, "X_query")
             if cosine:
                 Q /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
@@ -79,7 +79,7 @@ def block_rows(width: int, n_neighbors: int, itemsize: int, batch_bytes: int) ->
     if size < 1:
         raise ValueError(
             f"batch_bytes={batch_bytes} is too small for one row of {width} features and "
-            f"{n_neighbors} neighbours; pass at least {(2 * b + 1) * itemsize}."
+            f"{n_neighbors} neighbors; pass at least {(2 * b + 1) * itemsize}."
         )
     return size
 

@@ -19,7 +19,7 @@ _CACHE_BYTES = 2**22
 
 
 class Blocks:
-    """The rows of a matrix, standardised and walked in blocks on the device.
+    """The rows of a matrix, standardized and walked in blocks on the device.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Blocks:
         As in :func:`nearest_neighbors`.
     n_classes : int
         Numbers for each row that the caller makes of a block.
-    centre, scale : ndarray of shape (d,), optional
+    center, scale : ndarray of shape (d,), optional
         Subtracted from the rows, and then divided by; found from `X` itself when not given.
     """
 
@@ -44,7 +44,7 @@ class Blocks:
         n_classes: int,
         *,
         dtype: torch.dtype,
-        centre: np.ndarray | None = None,
+        center: np.ndarray | None = None,
         scale: np.ndarray | None = None,
     ) -> None:
         import torch
@@ -69,17 +69,17 @@ class Blocks:
                 f"{n_classes} classes; pass at least {row}."
             )
         self.kept: list[torch.Tensor] = []
-        if centre is None or scale is None:
-            centre, scale = self._moments()
+        if center is None or scale is None:
+            center, scale = self._moments()
         else:
             self._check()
-        self.centre, self.scale = centre, scale
+        self.center, self.scale = center, scale
         self._shift, self._factor = (
-            torch.as_tensor(v, dtype=self.dtype, device=device) for v in (centre, 1 / scale)
+            torch.as_tensor(v, dtype=self.dtype, device=device) for v in (center, 1 / scale)
         )
 
     def __iter__(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Yield which rows and their standardised features (m, d)."""
+        """Yield which rows and their standardized features (m, d)."""
         for i, rows in enumerate(self._slices()):
             if i < len(self.kept):
                 yield rows, self.kept[i]
@@ -120,16 +120,16 @@ class Blocks:
 
 
 class SoftmaxRegression:
-    r"""Softmax regression with an L2 penalty on the weights, on standardised features.
+    r"""Softmax regression with an L2 penalty on the weights, on standardized features.
 
-    Minimises :math:`\tfrac12\|W\|^2 + C\sum_i -\log\mathrm{softmax}(Wz_i + b)_{y_i}` by L-BFGS.
+    Minimizes :math:`\tfrac12\|W\|^2 + C\sum_i -\log\mathrm{softmax}(Wz_i + b)_{y_i}` by L-BFGS.
     With two classes the first one's score is fixed at 0, which makes it the usual binomial
-    regression; both are what scikit-learn's ``LogisticRegression`` minimises.
+    regression; both are what scikit-learn's ``LogisticRegression`` minimizes.
 
     Attributes
     ----------
     weights_ : ndarray of shape (n_classes or 1, d)
-        For standardised features.
+        For standardized features.
     bias_ : ndarray of shape (n_classes or 1,)
     """
 
@@ -216,7 +216,7 @@ class SoftmaxRegression:
             self.batch_bytes,
             self.n_classes,
             dtype=fitted.dtype,
-            centre=fitted.centre,
+            center=fitted.center,
             scale=fitted.scale,
         )
 

@@ -68,7 +68,7 @@ def frechet_distance(real: Any, generated: Any, *, device: Any = "auto") -> floa
 def precision_recall(
     real: Any, generated: Any, k: int = 3, *, device: Any = "auto", batch_bytes: int = BATCH_BYTES
 ) -> dict[str, float]:
-    """Fidelity and diversity of generated samples, by nearest neighbours.
+    """Fidelity and diversity of generated samples, by nearest neighbors.
 
     Every row has a ball that reaches to its k-th nearest other row of the same set.
 
@@ -109,7 +109,7 @@ def precision_recall(
 
     if not isinstance(k, int | np.integer) or k < 1:
         raise ValueError(f"k={k!r} must be an integer of at least 1, such as 3 or 5.")
-    real, generated = _checked(real, generated, k + 1, f"balls up to neighbour k={k}")
+    real, generated = _checked(real, generated, k + 1, f"balls up to neighbor k={k}")
     where, dtype = resolve_device(device), dtype_for((real, generated), device)
     half_squares = []  # of the radii, as the costs are halves of squares
     for X in (real, generated):

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours on the device, in bounded memory."""
+"""Exact nearest neighbors on the device, in bounded memory."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def nearest_neighbors(
     X_reference : array or tensor of shape (n_reference, ...)
         Rows searched. A memmap is read block by block. Samples are flattened.
     X_query : array or tensor of shape (n_query, ...)
-        Rows whose neighbours are wanted.
+        Rows whose neighbors are wanted.
     n_neighbors : int, default=1
-        How many neighbours, at most n_reference.
+        How many neighbors, at most n_reference.
     metric : {"euclidean", "cosine"}, default="euclidean"
         Cosine treats a row of zeros as orthogonal to everything, as scikit-learn does.
     device : str or torch.device, default="auto"

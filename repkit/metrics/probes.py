@@ -23,9 +23,9 @@ def linear_probe(
     device: Any = "auto",
     batch_bytes: int = 2**28,
 ) -> dict[str, float]:
-    r"""Score multinomial logistic regression on standardised features.
+    r"""Score multinomial logistic regression on standardized features.
 
-    With :math:`z` the features at zero mean and unit deviation over the *training* rows, minimise
+    With :math:`z` the features at zero mean and unit deviation over the *training* rows, minimize
     :math:`\tfrac12\|W\|^2 + C\sum_i -\log\mathrm{softmax}(Wz_i + b)_{y_i}`
     by L-BFGS and count the correct test rows. It is the optimum of scikit-learn's
     ``LogisticRegression``, also with two classes, where the first one's scores are fixed at 0. The
@@ -42,7 +42,7 @@ def linear_probe(
     C : float, default=1.0
         Inverse strength of the L2 penalty.
     max_iter : int, default=1000
-        Limit of the optimiser, which warns (``ConvergenceWarning``) when it is reached.
+        Limit of the optimizer, which warns (``ConvergenceWarning``) when it is reached.
     device : str or torch.device, default="auto"
         Where the blocks are computed; "auto" takes cuda, mps or cpu, the first there is. In single
         precision, or in double where `X_train` has it and the device knows it.
@@ -95,7 +95,7 @@ def knn_probe(
     device: Any = "auto",
     batch_bytes: int = 2**28,
 ) -> dict[str, float]:
-    """Score the k-nearest-neighbour classifier of the training rows on the test rows.
+    """Score the k-nearest-neighbor classifier of the training rows on the test rows.
 
     Exact search on the device in bounded memory (see :func:`nearest_neighbors`): 60 000 x 10 000
     rows need `batch_bytes`, not the 2.4 GB of their distances.
@@ -103,7 +103,7 @@ def knn_probe(
     Parameters
     ----------
     X_train, X_test : array or tensor of shape (n_samples, ...)
-        Features; samples are flattened and taken as they are, without standardisation.
+        Features; samples are flattened and taken as they are, without standardization.
     y_train, y_test : array of shape (n_samples,)
         Labels of at least two classes; every class of `y_test` must be in `y_train`.
     n_neighbors, metric, device, batch_bytes

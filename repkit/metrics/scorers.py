@@ -132,7 +132,7 @@ class EntropyScorer(DomainScorer):
 class InfoMaxScorer(DomainScorer):
     """Mutual information between target rows and their predicted classes (Shi and Sha 2012).
 
-    Needs ``predict_proba``. See :func:`~repkit.metrics.information_maximisation`.
+    Needs ``predict_proba``. See :func:`~repkit.metrics.information_maximization`.
 
     *When it misleads*: it takes the target's classes to be balanced, and so prefers a model that
     spreads its predictions evenly over one that follows a truly uneven target. Like the entropy it
@@ -141,15 +141,15 @@ class InfoMaxScorer(DomainScorer):
 
     def _score(self, estimator: Any, rows: Domains) -> float:
         proba = call(self, estimator, "predict_proba", rows.X_target)
-        return selection.information_maximisation(proba)
+        return selection.information_maximization(proba)
 
 
 class SNDScorer(DomainScorer):
-    """Soft neighbourhood density of the target predictions (Saito et al. 2021).
+    """Soft neighborhood density of the target predictions (Saito et al. 2021).
 
-    Needs ``predict_proba``. See :func:`~repkit.metrics.soft_neighbourhood_density`.
+    Needs ``predict_proba``. See :func:`~repkit.metrics.soft_neighborhood_density`.
 
-    *When it misleads*: one single dense blob is the densest neighbourhood of all, so a model that
+    *When it misleads*: one single dense blob is the densest neighborhood of all, so a model that
     predicts the same for every row reaches the upper bound log(n - 1). The authors advise to look
     at models with reasonable source accuracy only. Scores over different numbers of target rows
     do not compare.
@@ -165,7 +165,7 @@ class SNDScorer(DomainScorer):
 
     def _score(self, estimator: Any, rows: Domains) -> float:
         proba = call(self, estimator, "predict_proba", rows.X_target)
-        return selection.soft_neighbourhood_density(
+        return selection.soft_neighborhood_density(
             probability_matrix(proba), temperature=self.temperature
         )
 

@@ -33,7 +33,7 @@ def prediction_entropy(proba: Any) -> float:
     return float(_entropy(probability_matrix(proba)).mean())
 
 
-def information_maximisation(proba: Any) -> float:
+def information_maximization(proba: Any) -> float:
     r"""Mutual information of input and predicted class, in nats. **Higher is better**.
 
     .. math:: H\Bigl(\frac1n\sum_i p_i\Bigr) - \frac1n\sum_i H(p_i)
@@ -55,10 +55,10 @@ def information_maximisation(proba: Any) -> float:
     return float(_entropy(P.mean(axis=0)) - _entropy(P).mean())
 
 
-def soft_neighbourhood_density(
+def soft_neighborhood_density(
     X: Any, temperature: float = 0.05, *, device: Any = "auto", batch_bytes: int = 2**26
 ) -> float:
-    r"""Soft neighbourhood density (Saito et al. 2021). **Higher is better**.
+    r"""Soft neighborhood density (Saito et al. 2021). **Higher is better**.
 
     With :math:`S_{ij}` the cosine similarity of rows i and j (eq. 1), a row is compared with all
     others, itself left out,
@@ -66,7 +66,7 @@ def soft_neighbourhood_density(
     .. math:: P_{ij} = \frac{\exp(S_{ij}/\tau)}{\sum_{k\ne i}\exp(S_{ik}/\tau)} \quad (2), \qquad
         H(P) = -\frac1n\sum_i\sum_{j\ne i} P_{ij}\log P_{ij} \quad (3)
 
-    A row in a dense cluster spreads its weight over many neighbours. Between 0 and log(n - 1), so
+    A row in a dense cluster spreads its weight over many neighbors. Between 0 and log(n - 1), so
     compare only scores over the same number of rows.
 
     Parameters
@@ -114,7 +114,7 @@ def importance_weights(
 
     .. math:: w(f) = \frac{n_s}{n_t}\,\frac{J(\mathrm{target}\mid f)}{J(\mathrm{source}\mid f)}
 
-    with :math:`J` logistic regression on standardised features (Bickel et al. 2007; You et al.
+    with :math:`J` logistic regression on standardized features (Bickel et al. 2007; You et al.
     2019 take a small network). Being log-linear in the features, the ratio sees shifts of the mean
     but not of the spread: pass richer features where that matters.
 

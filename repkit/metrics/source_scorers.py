@@ -143,13 +143,13 @@ class ReverseValidationScorer(DomainScorer):
 
     The variant of Ganin et al. 2016, section 5.1.2. The fitted classifier :math:`\eta` labels the
     target rows; the same algorithm, cloned and fitted anew, learns a reverse classifier
-    :math:`\eta_r` with :math:`\{(x, \eta(x))\}` as its source and unlabelled source rows as its
+    :math:`\eta_r` with :math:`\{(x, \eta(x))\}` as its source and unlabeled source rows as its
     target; the score is the accuracy of :math:`\eta_r` on the other source rows,
     :math:`1 - R_{S_V}(\eta_r)`.
 
     Needs ``predict`` and an estimator that ``sklearn.base.clone`` can copy. One whose ``fit``
-    takes no `sample_domain` cannot use unlabelled rows: its reverse classifier learns from the
-    pseudo-labelled target alone. The paper starts :math:`\eta_r` from the weights of :math:`\eta`;
+    takes no `sample_domain` cannot use unlabeled rows: its reverse classifier learns from the
+    pseudo-labeled target alone. The paper starts :math:`\eta_r` from the weights of :math:`\eta`;
     here it starts afresh, as `clone` does. Within a cross-validation the fold that is scored also
     trains the reverse classifier, so use few, large folds or call the scorer with all training
     rows.

@@ -34,7 +34,7 @@ def proxy_a_distance(
       variance; larger `n_splits` train on more rows;
     - the error is the mean of the two domains' errors, and the SVM is weighted likewise, so that
       domains of unequal size do not look different; for equal sizes nothing changes;
-    - features are standardised on the training part, so that one range of `C` fits all scales;
+    - features are standardized on the training part, so that one range of `C` fits all scales;
     - chance can push the error above 1/2: the result is clipped to [0, 2].
 
     Taking the lowest of several noisy errors biases the distance upwards, by about

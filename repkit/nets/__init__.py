@@ -1,21 +1,30 @@
 """Networks and layers, and how a user's choice of one becomes a module."""
 
-from repkit.nets.building import Spec, build, build_features, width_out
-from repkit.nets.domains import DomainNorm, separate_domains, set_rows
-from repkit.nets.modes import evaluating, still
-from repkit.nets.plain import Standardize, conv, mlp
+from repkit.nets.build import (
+    Spec,
+    build,
+    build_body,
+    build_features,
+    build_generator,
+    build_hidden,
+    width_out,
+)
+from repkit.nets.domain_norm import DomainNorm, separate_domains, set_rows
+from repkit.nets.trunks import Standardize, conv, dcgan, mlp
 
 __all__ = [
     "DomainNorm",
     "Spec",
     "Standardize",
     "build",
+    "build_body",
     "build_features",
+    "build_generator",
+    "build_hidden",
     "conv",
-    "evaluating",
+    "dcgan",
     "mlp",
     "separate_domains",
     "set_rows",
-    "still",
     "width_out",
 ]

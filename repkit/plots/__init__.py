@@ -2,7 +2,7 @@
 
 from .curves import ErrorCurveDisplay
 from .embedding import EmbeddingDisplay, to_plane
-from .figure import COLOURS
+from .figure import COLORS
 from .history import HistoryDisplay
 from .interpolation import InterpolationDisplay
 from .reconstruction import ReconstructionDisplay
@@ -11,7 +11,7 @@ from .speech import SpectrogramDisplay, SpeechVectorsDisplay
 from .traversal import TraversalDisplay
 
 __all__ = [
-    "COLOURS",
+    "COLORS",
     "EmbeddingDisplay",
     "ErrorCurveDisplay",
     "HistoryDisplay",

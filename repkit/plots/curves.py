@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from .figure import COLOURS, take_axes
+from .figure import COLORS, take_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +68,9 @@ class ErrorCurveDisplay:
                 rows["labels"],
                 rows["mean"],
                 rows["std"].fillna(0.0),
-                color=COLOURS[k % len(COLOURS)],
+                color=COLORS[k % len(COLORS)],
                 marker=MARKERS[k % len(MARKERS)],
-                linestyle="--" if k // len(COLOURS) % 2 else "-",
+                linestyle="--" if k // len(COLORS) % 2 else "-",
                 markersize=4,
                 linewidth=1.2,
                 capsize=3,

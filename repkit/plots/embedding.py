@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .figure import COLOURS, take_axes
+from .figure import COLORS, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class EmbeddingDisplay:
-    """Features in the plane, coloured by class and by domain, side by side.
+    """Features in the plane, colored by class and by domain, side by side.
 
     Parameters
     ----------
     points : ndarray of shape (n, 2)
     labels : ndarray of shape (n,), optional
-        Classes; rows whose class is not known carry ``unlabelled``.
+        Classes; rows whose class is not known carry ``unlabeled``.
     sample_domain : ndarray of shape (n,), optional
         Domain ids, >= 0 for a source, < 0 for a target.
-    unlabelled : object, default=-1
+    unlabeled : object, default=-1
 
     Attributes
     ----------
@@ -43,16 +43,16 @@ class EmbeddingDisplay:
         labels: Any = None,
         sample_domain: Any = None,
         *,
-        unlabelled: Any = -1,
+        unlabeled: Any = -1,
     ) -> None:
         self.points = np.asarray(points)
         if self.points.ndim != 2 or self.points.shape[1] != 2:
             raise ValueError(f"points must have the shape (n, 2), not {self.points.shape}")
         self.labels = None if labels is None else np.asarray(labels)
         self.sample_domain = None if sample_domain is None else np.asarray(sample_domain)
-        self.unlabelled = unlabelled
+        self.unlabeled = unlabeled
         if self.labels is None and self.sample_domain is None:
-            raise ValueError("give labels, sample_domain or both: there is nothing to colour by")
+            raise ValueError("give labels, sample_domain or both: there is nothing to color by")
 
     @classmethod
     def from_estimator(
@@ -108,25 +108,25 @@ class EmbeddingDisplay:
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes for each colouring."""
-        colourings = [
+        """Draw; ``ax`` is one Axes for each coloring."""
+        colorings = [
             (title, values)
             for title, values in (("class", self.labels), ("domain", self.sample_domain))
             if values is not None
         ]
-        self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(colourings), each="colouring")
-        for axes, (title, values) in zip(self.ax_, colourings, strict=True):
+        self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(colorings), each="coloring")
+        for axes, (title, values) in zip(self.ax_, colorings, strict=True):
             self._scatter(axes, title, values)
         return self
 
     def _scatter(self, axes: Axes, title: str, values: np.ndarray) -> None:
         kinds = list(np.unique(values))
-        unknown = title == "class" and self.unlabelled in kinds
+        unknown = title == "class" and self.unlabeled in kinds
         if unknown:
-            kinds.remove(self.unlabelled)
-            rows = values == self.unlabelled
+            kinds.remove(self.unlabeled)
+            rows = values == self.unlabeled
             x, y = self.points[rows].T
-            axes.scatter(x, y, s=5, c="#CCCCCC", label="unlabelled", linewidths=0)
+            axes.scatter(x, y, s=5, c="#CCCCCC", label="unlabeled", linewidths=0)
         if title == "domain":  # sources first
             kinds.sort(key=lambda kind: (kind < 0, abs(kind)))
         names = {kind: str(kind) for kind in kinds}
@@ -137,11 +137,11 @@ class EmbeddingDisplay:
 
 
 def scatter(axes: Axes, points: np.ndarray, values: np.ndarray, names: Mapping[Any, str]) -> None:
-    """Points ``(n, 2)`` coloured by their values, those that have a name, with a legend."""
+    """Points ``(n, 2)`` colored by their values, those that have a name, with a legend."""
     for k, (kind, name) in enumerate(names.items()):
         x, y = points[values == kind].T
-        colour = COLOURS[k % len(COLOURS)]
-        axes.scatter(x, y, s=6, c=colour, label=name, linewidths=0, alpha=0.7)
+        color = COLORS[k % len(COLORS)]
+        axes.scatter(x, y, s=6, c=color, label=name, linewidths=0, alpha=0.7)
     axes.set(xticks=[], yticks=[])
     axes.legend(
         markerscale=2.5,

@@ -1,4 +1,4 @@
-"""What the displays have in common: their colours and their axes."""
+"""What the displays have in common: their colors and their axes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# A palette that readers with any colour vision can tell apart (Okabe and Ito), then more.
-COLOURS = (
+# A palette that readers with any color vision can tell apart (Okabe and Ito), then more.
+COLORS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9",
     "#D55E00", "#F0E442", "#000000", "#8C564B", "#7F7F7F",
 )  # fmt: skip

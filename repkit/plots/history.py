@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .figure import COLOURS, take_axes
+from .figure import COLORS, take_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,12 +159,12 @@ class HistoryDisplay:
             low, high = np.nanmin(values, 0), np.nanmax(values, 0)
             values = (values - low) / np.where(high > low, high - low, 1.0)
         for k, (name, column) in enumerate(zip(names, values.T, strict=True)):
-            later = k // len(COLOURS) % 2  # the colours come round again
+            later = k // len(COLORS) % 2  # the colors come round again
             known = np.isfinite(column)  # a penalty is not computed in every epoch
             axes.plot(
                 epochs[known],
                 column[known],
-                color=COLOURS[k % len(COLOURS)],
+                color=COLORS[k % len(COLORS)],
                 linestyle="--" if name == "domain_chance" or later else "-",
                 marker="o" if known.sum() == 1 else "",
                 label=label_of(name, panel),

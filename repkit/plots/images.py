@@ -84,7 +84,7 @@ def range_of(samples: Sequence[np.ndarray], given: Any = None) -> tuple[float, f
 
 
 def fitted_range(estimator: Any) -> tuple[float, float] | None:
-    """The range of the floats that an estimator was fitted on: samples alone can be all grey."""
+    """The range of the floats that an estimator was fitted on: samples alone can be all gray."""
     if not hasattr(estimator, "span_") or estimator.dtype_ == "uint8":
         return None
     low, span = np.asarray(estimator.low_), np.asarray(estimator.span_)

@@ -20,7 +20,7 @@ class InterpolationDisplay:
     Parameters
     ----------
     starts, ends : array-like of shape (n_pairs, ...)
-        Images, grey (height, width) or (1, height, width), or in colour (3, height, width).
+        Images, gray (height, width) or (1, height, width), or in color (3, height, width).
     between : array-like of shape (n_pairs, n_steps, ...)
         What is decoded on the way.
     image_shape : tuple of int, optional

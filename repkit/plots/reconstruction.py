@@ -21,21 +21,21 @@ NAMES = 1.25  # inches of the names of the rows
 class ReconstructionDisplay:
     """Images above their reconstructions and, below, the training images nearest to these.
 
-    A reconstruction that is like its training neighbour, but not like its input, is a memory.
+    A reconstruction that is like its training neighbor, but not like its input, is a memory.
     Reconstructions of several models stand one below the other, under one row of inputs.
 
     Parameters
     ----------
     inputs : array-like of shape (n, ...)
-        Images, grey (height, width) or (1, height, width), or in colour (3, height, width).
+        Images, gray (height, width) or (1, height, width), or in color (3, height, width).
     reconstructions : array-like of the same shape, or mapping of str to such
         Of one model, or of several by name.
-    neighbours : array-like of the same shape, optional
+    neighbors : array-like of the same shape, optional
     image_shape : tuple of int, optional
         Of images that are flat rows: (8, 8), say.
     value_range : (low, high), optional
         What is drawn black and white. Default: 0 and 255 for uint8, 0 and 1 for what lies between,
-        else the least and greatest value of inputs and neighbours.
+        else the least and greatest value of inputs and neighbors.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class ReconstructionDisplay:
         self,
         inputs: Any,
         reconstructions: Any,
-        neighbours: Any = None,
+        neighbors: Any = None,
         *,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
@@ -72,8 +72,8 @@ class ReconstructionDisplay:
         self.inputs = as_images(inputs, image_shape, name="inputs")
         if not len(self.inputs):
             raise ValueError("inputs are empty; wanted at least one image")
-        self.neighbours = None if neighbours is None else images_of(neighbours, "neighbours")
-        real = [x for x in (self.inputs, self.neighbours) if x is not None]
+        self.neighbors = None if neighbors is None else images_of(neighbors, "neighbors")
+        real = [x for x in (self.inputs, self.neighbors) if x is not None]
         self.value_range = range_of(real, value_range)
         if isinstance(reconstructions, Mapping):
             if not reconstructions:
@@ -109,7 +109,7 @@ class ReconstructionDisplay:
         X : array-like of shape (n_samples, ...)
             Images that the estimator was not fitted on show more.
         X_train : array-like of shape (n_train, ...), optional
-            Where the neighbours of the reconstructions are looked for, by Euclidean distance.
+            Where the neighbors of the reconstructions are looked for, by Euclidean distance.
         n : int
             Rows drawn at random when there are more.
         random_state : int, RandomState or None
@@ -129,7 +129,7 @@ class ReconstructionDisplay:
         part = some_rows(X, n, random_state)
         inputs = np.asarray(part)
         back = in_units_of(inputs, np.asarray(estimator.reconstruct(part)))
-        near = None if X_train is None else neighbours_in(X_train, back, inputs)
+        near = None if X_train is None else neighbors_in(X_train, back, inputs)
         return cls(inputs, back, near, image_shape=image_shape).plot(ax=ax)
 
     @classmethod
@@ -179,8 +179,8 @@ class ReconstructionDisplay:
         else:
             rows.append(("reconstruction", self.reconstructions))
             title = f"mean squared error {self.errors.mean():.2g}"
-        if self.neighbours is not None:
-            rows.append(("nearest in training", self.neighbours))
+        if self.neighbors is not None:
+            rows.append(("nearest in training", self.neighbors))
         images = np.stack([x for _, x in rows])
         width, height = panel_size(images)
         size = (width + NAMES, height)
@@ -203,7 +203,7 @@ def some_rows(X: Any, n: int, random_state: Any) -> Any:
     return _safe_indexing(X, np.sort(rng.permutation(len(X))[:n]))
 
 
-def neighbours_in(X_train: Any, queries: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+def neighbors_in(X_train: Any, queries: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """The rows of the training data that are nearest to the queries."""
     from repkit.metrics import nearest_neighbors
 

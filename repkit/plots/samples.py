@@ -24,7 +24,7 @@ class SampleGridDisplay:
     Parameters
     ----------
     samples : array-like of shape (n_rows, n_columns, ...)
-        Images, grey (height, width) or (1, height, width), or in colour (3, height, width).
+        Images, gray (height, width) or (1, height, width), or in color (3, height, width).
     classes : sequence of length n_rows, optional
         Written left of the rows.
     image_shape : tuple of int, optional

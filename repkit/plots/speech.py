@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class SpeechVectorsDisplay:
-    """Phonetic and speaker vectors in the plane, each coloured by word and by speaker.
+    """Phonetic and speaker vectors in the plane, each colored by word and by speaker.
 
     Parameters
     ----------
     points : mapping of str to ndarray of shape (n, 2)
         By the name of the vectors.
-    colourings : mapping of str to ndarray of shape (n,)
-        What each is coloured by.
+    colorings : mapping of str to ndarray of shape (n,)
+        What each is colored by.
 
     Attributes
     ----------
@@ -35,12 +35,12 @@ class SpeechVectorsDisplay:
     ax_: list[Axes]
     figure_: Figure
 
-    def __init__(self, points: Mapping[str, Any], colourings: Mapping[str, Any]) -> None:
+    def __init__(self, points: Mapping[str, Any], colorings: Mapping[str, Any]) -> None:
         self.points = {name: np.asarray(value) for name, value in points.items()}
-        self.colourings = {name: np.asarray(value) for name, value in colourings.items()}
-        if not self.points or not self.colourings:
-            raise ValueError("points or colourings is empty: there is nothing to draw")
-        check_consistent_length(*self.points.values(), *self.colourings.values())
+        self.colorings = {name: np.asarray(value) for name, value in colorings.items()}
+        if not self.points or not self.colorings:
+            raise ValueError("points or colorings is empty: there is nothing to draw")
+        check_consistent_length(*self.points.values(), *self.colorings.values())
         for name, value in self.points.items():
             if value.ndim != 2 or value.shape[1] != 2:
                 raise ValueError(
@@ -99,19 +99,19 @@ class SpeechVectorsDisplay:
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes for each kind of vectors and colouring."""
-        panels = [(v, c) for v in self.points for c in self.colourings]
+        """Draw; ``ax`` is one Axes for each kind of vectors and coloring."""
+        panels = [(v, c) for v in self.points for c in self.colorings]
         self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(panels), each="panel")
-        for axes, (vectors, colouring) in zip(self.ax_, panels, strict=True):
-            values = self.colourings[colouring]
+        for axes, (vectors, coloring) in zip(self.ax_, panels, strict=True):
+            values = self.colorings[coloring]
             names = {kind: str(kind) for kind in np.unique(values)}
             scatter(axes, self.points[vectors], values, names)
-            axes.set_title(f"{vectors} by {colouring}")
+            axes.set_title(f"{vectors} by {coloring}")
         return self
 
 
 class SpectrogramDisplay:
-    """Frames over time, side by side in one scale of colours.
+    """Frames over time, side by side in one scale of colors.
 
     Parameters
     ----------

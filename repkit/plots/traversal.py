@@ -25,7 +25,7 @@ class TraversalDisplay:
     Parameters
     ----------
     samples : mapping of str to array-like of shape (n_rows, n_values, ...)
-        For each code its images, grey (height, width) or (1, height, width), or in colour
+        For each code its images, gray (height, width) or (1, height, width), or in color
         (3, height, width).
     values : mapping of str to sequence, optional
         For each code the values of the columns, written below them.

@@ -100,7 +100,7 @@ def test_usps_size(size):
 def test_resize_is_bilinear():
     ramp = np.tile(np.arange(16, dtype=np.float32), (2, 16, 1))
     wide = _resize(ramp, 32)
-    # Centres of the new pixels in old ones: -1/4, 1/4, 3/4, ...; beyond the edge it is repeated.
+    # Centers of the new pixels in old ones: -1/4, 1/4, 3/4, ...; beyond the edge it is repeated.
     expected = np.clip((np.arange(32) + 0.5) / 2 - 0.5, 0, 15)
     np.testing.assert_allclose(wide, np.broadcast_to(expected, (2, 32, 32)), atol=1e-5)
     np.testing.assert_allclose(_resize(ramp.transpose(0, 2, 1), 32), wide.transpose(0, 2, 1))

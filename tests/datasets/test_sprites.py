@@ -6,8 +6,8 @@ import pytest
 from repkit.datasets import Sprites, make_sprites
 
 SIZES = (3, 6, 40, 32, 32)
-# Areas of the shapes that fit in a circle of radius 1 about their centre of mass. For the heart of
-# a square [-1, 1]^2 that centre is 0.3133 on either axis, and the tip sqrt(2) * 1.3133 away.
+# Areas of the shapes that fit in a circle of radius 1 about their center of mass. For the heart of
+# a square [-1, 1]^2 that center is 0.3133 on either axis, and the tip sqrt(2) * 1.3133 away.
 AREAS = np.array([2, np.pi / 2, (4 + np.pi) / (2 * 1.3133**2)])
 
 
@@ -18,7 +18,7 @@ def draw(*rows, size=64):
 
 
 def centroids(X):
-    """Centres of mass (n, 2), x to the right and y down, in pixels from the upper left corner."""
+    """Centers of mass (n, 2), x to the right and y down, in pixels from the upper left corner."""
     grid = np.arange(X.shape[1]) + 0.5
     return (
         np.stack([X.sum(axis=1) @ grid, X.sum(axis=2) @ grid], axis=1) / X.sum(axis=(1, 2))[:, None]
@@ -81,11 +81,11 @@ def inside(shape, u, v):
 @pytest.mark.parametrize("shape", range(3))
 @pytest.mark.parametrize("size", [16, 64, 128])
 def test_coverage_is_that_of_many_points(shape, size):
-    angle, centre = 2 * np.pi * 7 / 40, size * (0.25 + 0.5 * np.array([3, 28]) / 31)
+    angle, center = 2 * np.pi * 7 / 40, size * (0.25 + 0.5 * np.array([3, 28]) / 31)
     X, _ = draw([shape, 2, 7, 3, 28], size=size)
     fine = 1024 // size
     grid = (np.arange(size * fine) + 0.5) / fine
-    x, y = np.meshgrid(*(grid - c for c in centre))
+    x, y = np.meshgrid(*(grid - c for c in center))
     u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     points = inside(shape, *(w / (7 / 32 * size * 0.7) for w in (u, v)))
     cover = points.reshape(size, fine, size, fine).mean(axis=(1, 3))
@@ -96,14 +96,14 @@ def test_coverage_is_that_of_many_points(shape, size):
     assert difference[cover == 0].max() < 0.13
 
 
-def test_the_grey_of_a_pixel_is_the_share_covered():
+def test_the_gray_of_a_pixel_is_the_share_covered():
     # an upright square has straight edges along the pixels: each shows the share it covers
     X, _ = draw([0, 0, 0, 5, 20])
     half = 7 / np.sqrt(2)
     pixels = np.arange(64)
 
-    def covered(centre):
-        low, high = np.maximum(pixels, centre - half), np.minimum(pixels + 1, centre + half)
+    def covered(center):
+        low, high = np.maximum(pixels, center - half), np.minimum(pixels + 1, center + half)
         return np.clip(high - low, 0, 1)
 
     wanted = np.outer(covered(16 + 32 * 20 / 31), covered(16 + 32 * 5 / 31))
@@ -115,7 +115,7 @@ def test_the_grey_of_a_pixel_is_the_share_covered():
 
 @pytest.mark.parametrize("shape", range(3))
 @pytest.mark.parametrize("size", [16, 64])
-def test_position_is_the_centre_of_mass(shape, size):
+def test_position_is_the_center_of_mass(shape, size):
     rows = [
         [shape, s, o, x, y] for s in (0, 5) for o in (0, 13) for x in (0, 9, 31) for y in (4, 30)
     ]
@@ -137,14 +137,14 @@ def test_ellipse_turns_from_x_towards_y():
 def test_heart_stands_upright_and_turns_like_the_ellipse():
     X, _ = draw([2, 5, 0, 16, 16], [2, 5, 10, 16, 16], [2, 5, 20, 16, 16])
     grid = np.arange(64) + 0.5
-    centre = 16 + 32 * 16 / 31
-    third = [(X.sum(axis=axis) * (grid - centre) ** 3).sum(axis=1) for axis in (1, 2)]
+    center = 16 + 32 * 16 / 31
+    third = [(X.sum(axis=axis) * (grid - center) ** 3).sum(axis=1) for axis in (1, 2)]
     # the tip, the farthest point, is below (y down) at first, and a quarter turn puts it left
     np.testing.assert_allclose(third[0] / third[1][0], [0, -1, 0], atol=0.02)
     np.testing.assert_allclose(third[1] / third[1][0], [1, 0, -1], atol=0.02)
     upright = X[0]
     rows = np.flatnonzero(upright.sum(axis=1) > 0.5)
-    middle = int(centre)
+    middle = int(center)
     # a notch: the middle column starts below the lobes beside it
     assert upright[rows[0] + 1, middle] < 0.1
     assert upright[rows[0] + 1, [middle - 6, middle + 6]].min() > 0.4
@@ -173,12 +173,12 @@ def test_nothing_is_cut(size):
         assert edge.max() == 0
 
 
-def test_black_white_and_grey():
+def test_black_white_and_gray():
     X = make_sprites(200, random_state=1).X
     assert X.min() == 0
     assert X.max() == 255
-    grey = (X > 0) & (X < 255)
-    assert 0.01 < grey.mean() < 0.05
+    gray = (X > 0) & (X < 255)
+    assert 0.01 < gray.mean() < 0.05
     assert len(np.unique(X)) > 200
 
 

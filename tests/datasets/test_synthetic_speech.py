@@ -227,6 +227,6 @@ def test_filters():
         expected = lfilter([sum(poles)], poles, expected)
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
     noise = rng.standard_normal((1, 20_000))
-    centre, width = np.full((1, 1, 1), 3300.0), np.array([[900.0]])
-    level = noise_level(centre, width, 8000)[0, 0, 0]
-    assert resonate(noise, centre, width, 8000).std() == pytest.approx(level, rel=0.03)
+    center, width = np.full((1, 1, 1), 3300.0), np.array([[900.0]])
+    level = noise_level(center, width, 8000)[0, 0, 0]
+    assert resonate(noise, center, width, 8000).std() == pytest.approx(level, rel=0.03)

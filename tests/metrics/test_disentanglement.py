@@ -61,14 +61,14 @@ def factors():
     return np.random.default_rng(0).integers(0, SIZES, size=(3000, 4))
 
 
-def standardised(X):
+def standardized(X):
     return (X - X.mean(axis=0)) / X.std(axis=0)
 
 
 @pytest.fixture(scope="module")
 def codes(factors):
     """Identity codes, independent codes, and the identity turned at random and to an even mix."""
-    identity = standardised(factors)
+    identity = standardized(factors)
     noise = np.random.default_rng(1).normal(size=identity.shape)
     return {
         "identity": identity,

@@ -181,7 +181,7 @@ def test_errors(metric, change, message):
 def test_too_few_rows():
     with pytest.raises(ValueError, match="generated has 1 rows; a covariance needs at least 2"):
         frechet_distance(np.eye(3), np.ones((1, 3)))
-    with pytest.raises(ValueError, match="real has 3 rows; balls up to neighbour k=3 needs at lea"):
+    with pytest.raises(ValueError, match="real has 3 rows; balls up to neighbor k=3 needs at lea"):
         precision_recall(np.eye(3), np.ones((9, 3)))
     for k in (0, 1.5, "3"):
         with pytest.raises(ValueError, match="must be an integer of at least 1"):

@@ -86,7 +86,7 @@ def test_kinds_of_input(tmp_path):
     frozen.flags.writeable = False
     for X in (images, memmap, frozen, torch.tensor(images), torch.tensor(images).to(torch.float16)):
         np.testing.assert_array_equal(nearest_neighbors(X, X, batch_bytes=2**12), wanted)
-    # the caller's tensors are not centred in place
+    # the caller's tensors are not centered in place
     T = torch.tensor(images, dtype=torch.float32)
     nearest_neighbors(T, T)
     np.testing.assert_array_equal(T.numpy(), images)

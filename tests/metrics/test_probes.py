@@ -38,9 +38,9 @@ def blobs():
     return X[:160], y[:160], X[160:], y[160:]
 
 
-def test_linear_probe_is_sklearns_on_standardised_features(blobs):
+def test_linear_probe_is_sklearns_on_standardized_features(blobs):
     X, y, X_test, y_test = blobs
-    scale = np.array([1e-3, 1, 1, 1e3, 1, 1])  # standardisation takes any scale out
+    scale = np.array([1e-3, 1, 1, 1e3, 1, 1])  # standardization takes any scale out
     scaler = StandardScaler().fit(X)
     model = LogisticRegression(max_iter=1000).fit(scaler.transform(X), y)
     proba = model.predict_proba(scaler.transform(X_test))
@@ -109,7 +109,7 @@ def test_precision_follows_the_training_rows(blobs):
 
 @pytest.mark.parametrize("rows", [1, 7, 50])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_blocks_are_standardised(rows, dtype):
+def test_blocks_are_standardized(rows, dtype):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(50, 4)) * [1, 1e3, 1e-3, 0] + [0, 1e5, 1, 0.1]
     X = X.astype(dtype)
@@ -123,7 +123,7 @@ def test_blocks_are_standardised(rows, dtype):
     tolerance = 1e-6 if dtype == np.float32 else 1e-10
     # a constant column is not divided by its rounding
     scaler.scale_[3] = 1
-    np.testing.assert_allclose(blocks.centre, scaler.mean_, rtol=tolerance, atol=1e-7)
+    np.testing.assert_allclose(blocks.center, scaler.mean_, rtol=tolerance, atol=1e-7)
     np.testing.assert_allclose(blocks.scale, scaler.scale_, rtol=100 * tolerance)
     slices, Z = zip(*((r, z.numpy().copy()) for r, z in blocks), strict=True)
     assert [(r.start, r.stop) for r in slices] == [
@@ -133,10 +133,10 @@ def test_blocks_are_standardised(rows, dtype):
         np.concatenate(Z), scaler.transform(X.astype(np.float64)), atol=2e4 * tolerance
     )
     # other rows, with these moments
-    other = Blocks(X[:9] + 1, *args, dtype=kind, centre=blocks.centre, scale=blocks.scale)
+    other = Blocks(X[:9] + 1, *args, dtype=kind, center=blocks.center, scale=blocks.scale)
     np.testing.assert_allclose(
         np.concatenate([z.numpy().copy() for _, z in other]),
-        (X[:9].astype(float) + 1 - blocks.centre) / blocks.scale,
+        (X[:9].astype(float) + 1 - blocks.center) / blocks.scale,
         rtol=1e-2,
         atol=0.02,
     )
@@ -193,7 +193,7 @@ def test_linear_probe_needs_no_second_copy(tmp_path):
 
 
 def test_linear_probe_far_from_the_origin(blobs):
-    # float32 keeps 3 digits of these features: centred block by block, none is lost to products
+    # float32 keeps 3 digits of these features: centered block by block, none is lost to products
     X, y, X_test, y_test = blobs
     far = [(v + 4000).astype(np.float32) for v in (X, X_test)]
     near = [v.astype(np.float64) - 4000 for v in far]
@@ -291,7 +291,7 @@ def test_knn_probe_never_holds_all_distances():
     with Largest() as seen:
         scores = call()
     assert budget / 4 < seen.bytes <= budget
-    # blocks, and the places and votes of 5 neighbours of each test row; torch's is not in it
+    # blocks, and the places and votes of 5 neighbors of each test row; torch's is not in it
     assert peak_bytes(call) < 4 * 3000 * 700 / 8
     assert scores["accuracy"] == wanted
 

@@ -21,9 +21,9 @@ from repkit.metrics import (
     deep_embedded_validation,
     importance_weighted_validation,
     importance_weights,
-    information_maximisation,
+    information_maximization,
     prediction_entropy,
-    soft_neighbourhood_density,
+    soft_neighborhood_density,
 )
 from repkit.metrics.source_scorers import halves
 
@@ -184,7 +184,7 @@ def test_snd_scorer_prefers_clusters():
         model = Given(None)
         model.predict_proba = lambda X, proba=proba: proba
         scores.append(SNDScorer()(model, np.zeros((100, 1)), sample_domain=np.full(100, -1)))
-        assert scores[-1] == soft_neighbourhood_density(proba)
+        assert scores[-1] == soft_neighborhood_density(proba)
     assert scores[1] > scores[0]
 
 
@@ -193,9 +193,9 @@ def test_scores_are_the_functions_of_the_target_rows():
     model = OneColumn(1).fit(X, y, domain)
     proba = model.predict_proba(X[domain < 0])
     assert EntropyScorer()(model, X, None, domain) == -prediction_entropy(proba)
-    assert InfoMaxScorer()(model, X, sample_domain=domain) == information_maximisation(proba)
+    assert InfoMaxScorer()(model, X, sample_domain=domain) == information_maximization(proba)
     other = SNDScorer(temperature=0.5)(model, X, sample_domain=domain)
-    assert other == soft_neighbourhood_density(proba, temperature=0.5)
+    assert other == soft_neighborhood_density(proba, temperature=0.5)
 
 
 @pytest.mark.parametrize("loss", ["zero_one", "log"])
@@ -321,16 +321,16 @@ def test_without_routing_the_error_says_what_to_switch_on():
 
 def test_reverse_validation_swaps_the_domains():
     X, y, domain, _ = shift(ambiguous, n=50)
-    domain[:10] = 0  # a second source, whose code is its own mirror's neighbour
+    domain[:10] = 0  # a second source, whose code is its own mirror's neighbor
     model = Recorder(0).fit(X, y, domain)
     Recorder.calls.clear()
     score = ReverseValidationScorer(val_size=0.4)(model, X, y, domain)
     ((X_fit, y_fit, d_fit),) = Recorder.calls
-    # all target rows, pseudo-labelled, are the source now: -2 became 1
+    # all target rows, pseudo-labeled, are the source now: -2 became 1
     np.testing.assert_array_equal(X_fit[d_fit >= 0], X[50:])
     np.testing.assert_array_equal(y_fit[d_fit >= 0], model.predict(X[50:]))
     assert set(d_fit[d_fit >= 0]) == {1}
-    # 60% of the source rows are the unlabelled target: 0 became -1, and 1 became -2
+    # 60% of the source rows are the unlabeled target: 0 became -1, and 1 became -2
     seen = {tuple(row) for row in X_fit[d_fit < 0]}
     assert len(seen) == 30
     assert seen < {tuple(row) for row in X[:50]}
@@ -370,10 +370,10 @@ def test_errors_of_sample_domain(scorer, domain, message):
         scorer(Given(np.sign), np.zeros((12, 1)), np.zeros(12), domain)
 
 
-LABELLED = [s for s in ALL if not isinstance(s, (EntropyScorer, InfoMaxScorer, SNDScorer))]
+LABELED = [s for s in ALL if not isinstance(s, (EntropyScorer, InfoMaxScorer, SNDScorer))]
 
 
-@pytest.mark.parametrize("scorer", LABELLED, ids=str)
+@pytest.mark.parametrize("scorer", LABELED, ids=str)
 def test_errors_of_source_labels(scorer):
     X, domain = np.zeros((12, 1)), np.repeat([0, -1], 6)
     y = np.zeros(12)

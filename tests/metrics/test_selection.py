@@ -7,9 +7,9 @@ from repkit.metrics import (
     deep_embedded_validation,
     importance_weighted_validation,
     importance_weights,
-    information_maximisation,
+    information_maximization,
     prediction_entropy,
-    soft_neighbourhood_density,
+    soft_neighborhood_density,
 )
 
 LOG2 = np.log(2)
@@ -26,7 +26,7 @@ LOG2 = np.log(2)
 )
 def test_entropies_by_hand(proba, entropy, information):
     assert prediction_entropy(proba) == pytest.approx(entropy)
-    assert information_maximisation(torch.tensor(proba)) == pytest.approx(information)
+    assert information_maximization(torch.tensor(proba)) == pytest.approx(information)
 
 
 def softmax(n=50, c=4, scale=3.0, seed=0):
@@ -35,7 +35,7 @@ def softmax(n=50, c=4, scale=3.0, seed=0):
 
 
 @pytest.mark.parametrize(
-    "score", [prediction_entropy, information_maximisation, soft_neighbourhood_density]
+    "score", [prediction_entropy, information_maximization, soft_neighborhood_density]
 )
 def test_rows_and_classes_may_be_permuted(score):
     P, rng = softmax(), np.random.default_rng(0)
@@ -51,7 +51,7 @@ def test_snd_by_hand():
     p = np.e / (np.e + 1)
     H = -p * np.log(p) - (1 - p) * np.log(1 - p)
     X = [[1, 0], [5, 0], [0, 2]]
-    assert soft_neighbourhood_density(X, temperature=1) == pytest.approx((2 * H + LOG2) / 3)
+    assert soft_neighborhood_density(X, temperature=1) == pytest.approx((2 * H + LOG2) / 3)
 
 
 def test_snd_blocks_are_brute_force():
@@ -61,7 +61,7 @@ def test_snd_blocks_are_brute_force():
     W = np.exp(S) / np.exp(S).sum(axis=1, keepdims=True)
     wanted = -(W * np.log(W)).sum(axis=1).mean()
     for batch_bytes in (1, 3 * 37 * 8 * 5, 2**26):  # blocks of 1, 5 and all rows
-        assert soft_neighbourhood_density(P, batch_bytes=batch_bytes) == pytest.approx(wanted)
+        assert soft_neighborhood_density(P, batch_bytes=batch_bytes) == pytest.approx(wanted)
 
 
 def test_snd_prefers_clusters_and_is_fooled_by_one_blob():
@@ -69,7 +69,7 @@ def test_snd_prefers_clusters_and_is_fooled_by_one_blob():
     clusters = np.eye(5)[rng.integers(0, 5, 200)] * 0.95 + 0.01
     scattered = rng.dirichlet(np.ones(5), 200)
     blob = np.tile([[0.6, 0.1, 0.1, 0.1, 0.1]], (200, 1))
-    density = [soft_neighbourhood_density(P) for P in (scattered, clusters, blob)]
+    density = [soft_neighborhood_density(P) for P in (scattered, clusters, blob)]
     assert density[0] < density[1] < density[2]
     assert density[2] == pytest.approx(np.log(199))  # the upper bound
 
@@ -143,12 +143,12 @@ def test_deep_embedded_validation_joins_its_parts():
     [
         (lambda: prediction_entropy([[2.0, -1.0]]), "proba holds no probabilities .*softmax"),
         (lambda: prediction_entropy([[0.2, 0.2]]), "proba holds no probabilities .*softmax"),
-        (lambda: information_maximisation([[1.0], [1.0]]), "proba has 1 column"),
-        (lambda: information_maximisation(np.zeros((0, 2))), "proba has .*0"),
+        (lambda: information_maximization([[1.0], [1.0]]), "proba has 1 column"),
+        (lambda: information_maximization(np.zeros((0, 2))), "proba has .*0"),
         (lambda: prediction_entropy([[np.nan, 1.0]]), "proba contains NaN"),
         (lambda: prediction_entropy([0.5, 0.5]), r"proba has shape \(2,\)"),
-        (lambda: soft_neighbourhood_density([[1.0, 0.0]]), "X has 1 rows; at least 2"),
-        (lambda: soft_neighbourhood_density(np.eye(2), 0), "temperature=0 must be positive"),
+        (lambda: soft_neighborhood_density([[1.0, 0.0]]), "X has 1 rows; at least 2"),
+        (lambda: soft_neighborhood_density(np.eye(2), 0), "temperature=0 must be positive"),
         (lambda: importance_weights(np.eye(2), np.eye(3)), "features_source has 2 .*target has 3"),
         (lambda: importance_weights(np.eye(2), np.eye(2), np.eye(3)), "features_at has 3"),
         (lambda: importance_weighted_validation([1, 0], [1.0]), "2 entries but weights has 1"),

@@ -7,7 +7,7 @@ from repkit import DANN, EmbeddingDisplay
 from repkit.datasets import make_domains
 
 
-def test_embedding_is_coloured_by_class_and_by_domain(plt):
+def test_embedding_is_colored_by_class_and_by_domain(plt):
     rng = np.random.default_rng(0)
     points, labels = rng.normal(size=(60, 2)), np.repeat([0, 1, -1], 20)
     domain = np.tile([1, -2], 30)
@@ -15,7 +15,7 @@ def test_embedding_is_coloured_by_class_and_by_domain(plt):
     classes, domains = (
         [text.get_text() for text in ax.get_legend().get_texts()] for ax in display.ax_
     )
-    assert classes == ["unlabelled", "0", "1"]
+    assert classes == ["unlabeled", "0", "1"]
     assert domains == ["source 1", "target -2"]
     drawn = np.concatenate([c.get_offsets() for c in display.ax_[0].collections])
     assert sorted(map(tuple, drawn)) == sorted(map(tuple, points))
@@ -33,7 +33,7 @@ def test_embedding_uses_the_axes_given(plt):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((np.zeros((4, 3)), [1] * 4), r"shape \(n, 2\)"), ((np.zeros((4, 2)),), "nothing to colour")],
+    [((np.zeros((4, 3)), [1] * 4), r"shape \(n, 2\)"), ((np.zeros((4, 2)),), "nothing to color")],
 )
 def test_embedding_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):

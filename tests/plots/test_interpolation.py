@@ -44,7 +44,7 @@ def test_there_are_eight_steps_unless_said(plt, pairs):
     assert InterpolationDisplay.from_estimator(Straight(), *pairs).images.shape[1] == 10
 
 
-def test_colour_flat_rows_and_units(plt):
+def test_color_flat_rows_and_units(plt):
     X = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 4, 4), dtype=np.uint8)
     # fitted on floats, the estimator gives fractions
     display = InterpolationDisplay.from_estimator(Straight(1 / 255, float), *X, n_steps=2)

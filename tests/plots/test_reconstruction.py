@@ -39,7 +39,7 @@ def X():
     return np.random.default_rng(0).random((20, 4, 3))
 
 
-def test_inputs_reconstructions_and_training_neighbours(plt, X):
+def test_inputs_reconstructions_and_training_neighbors(plt, X):
     X_train = np.random.default_rng(1).random((50, 4, 3)) / 2.0
     display = ReconstructionDisplay.from_estimator(Darker(), X, X_train, n=6, random_state=0)
     assert names(display) == ["input", "reconstruction", "nearest in training"]
@@ -47,9 +47,9 @@ def test_inputs_reconstructions_and_training_neighbours(plt, X):
     assert len(shown) == 6
     np.testing.assert_allclose(back, shown / 2.0)
     assert all(any(np.allclose(image, x) for x in X) for image in shown)
-    for image, neighbour in zip(back, near, strict=True):  # of the reconstruction, not the input
+    for image, neighbor in zip(back, near, strict=True):  # of the reconstruction, not the input
         distances = np.square(X_train - image).sum((1, 2))
-        np.testing.assert_allclose(neighbour, X_train[distances.argmin()])
+        np.testing.assert_allclose(neighbor, X_train[distances.argmin()])
     np.testing.assert_allclose(display.errors, np.square(shown / 2.0).mean((1, 2)))
     assert display.ax_[0].get_title() == f"mean squared error {display.errors.mean():.2g}"
 
@@ -93,7 +93,7 @@ def test_without_training_data_there_are_two_rows(plt, X):
     assert (display.ax_, display.figure_) == ([axes], figure)
 
 
-def test_colour_and_uint8(plt):
+def test_color_and_uint8(plt):
     X = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 4), dtype=np.uint8)
     display = ReconstructionDisplay.from_estimator(Darker(), X, X, n=5)
     drawn = cells(display, 4, 4)

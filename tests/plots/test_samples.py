@@ -58,7 +58,7 @@ def test_without_classes_the_grid_is_square(plt):
     wanted = model.sample(16, random_state=1)[6]
     np.testing.assert_array_equal(display.images[1, 2], np.moveaxis(wanted, 0, -1))
     assert names(display) == []
-    # black and white are those of the data, however grey the samples are
+    # black and white are those of the data, however gray the samples are
     assert display.value_range == pytest.approx((X.min(), X.max()))
 
 

@@ -35,8 +35,8 @@ def test_both_vectors_by_word_and_by_speaker(plt):
     kept = phonetic[:, 0].astype(int)
     assert len(set(kept)) == 4
     np.testing.assert_array_equal(voice[:, 1], kept)
-    np.testing.assert_array_equal(fewer.colourings["word"], words[kept])
-    np.testing.assert_array_equal(fewer.colourings["speaker"], speakers[kept])
+    np.testing.assert_array_equal(fewer.colorings["word"], words[kept])
+    np.testing.assert_array_equal(fewer.colorings["speaker"], speakers[kept])
 
 
 def test_points_that_do_not_go_together():
@@ -44,7 +44,7 @@ def test_points_that_do_not_go_together():
         SpeechVectorsDisplay({"p": np.zeros((3, 3))}, {"word": [1, 2, 3]})
     with pytest.raises(ValueError, match="inconsistent"):
         SpeechVectorsDisplay({"p": np.zeros((3, 2))}, {"word": [1, 2]})
-    with pytest.raises(ValueError, match="colourings is empty"):
+    with pytest.raises(ValueError, match="colorings is empty"):
         SpeechVectorsDisplay({"p": np.zeros((3, 2))}, {})
     with pytest.raises(ValueError, match="inconsistent"):
         SpeechVectorsDisplay.from_estimator(Fake(), [None] * 6, range(7), range(6))
@@ -52,7 +52,7 @@ def test_points_that_do_not_go_together():
         SpeechVectorsDisplay.from_estimator(DANN(), [None] * 6, range(6), range(6))
 
 
-def test_spectrograms_share_their_colours(plt):
+def test_spectrograms_share_their_colors(plt):
     frames = {"input": np.arange(12.0).reshape(4, 3), "conversion": np.full((5, 3), 20.0)}
     display = SpectrogramDisplay(frames).plot()
     images = [axes.images[0] for axes in display.ax_]

@@ -106,13 +106,13 @@ def test_flat_rows_need_the_shape_of_their_images(plt):
     with pytest.raises(ValueError, match=r"shape \(16,\), which is no image.*\(4, 4\)"):
         TraversalDisplay.from_estimator(model)
     display = TraversalDisplay.from_estimator(model, image_shape=(4, 4), random_state=1)
-    # Black and white are those of the data, however grey the samples are.
+    # Black and white are those of the data, however gray the samples are.
     assert display.value_range == (0.0, 9.0)
     wanted = model.traverse("category0", n_rows=5, random_state=1)[1, 2].reshape(4, 4) / 9.0
     np.testing.assert_allclose(cell(display.ax_[0], 1, 2, 4, 4)[..., 2], wanted, rtol=1e-6)
 
 
-def test_uint8_colour(plt):
+def test_uint8_color(plt):
     X = np.random.default_rng(0).integers(0, 256, (30, 3, 2, 5), dtype=np.uint8)
     model = fitted(X)
     display = TraversalDisplay.from_estimator(model, "category0", random_state=1)

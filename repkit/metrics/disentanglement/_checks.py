@@ -74,7 +74,7 @@ def factor_table(
             )
         if not mask[j] and (values != np.floor(values)).any():
             raise ValueError(
-                f"factors[:, {j}] holds fractions; wanted class numbers: discretise it, for "
+                f"factors[:, {j}] holds fractions; wanted class numbers: discretize it, for "
                 "example with np.digitize(column, np.quantile(column, np.arange(1, 10) / 10))."
             )
         table[:, j] = column if mask[j] else classes

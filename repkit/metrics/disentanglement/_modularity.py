@@ -25,7 +25,7 @@ def modularity_explicitness(
     :math:`1 - \sum_{j\ne j^*} I_{ij}^2 / (I_{ij^*}^2 (k-1))`, with :math:`I_{ij}` the mutual
     information as in :func:`mig` and :math:`j^*` the factor that code i knows most about; 0 for a
     code without any information. Explicitness is the area under the ROC curve of logistic
-    regressions, one for each class of a factor against the rest, on standardised codes, averaged
+    regressions, one for each class of a factor against the rest, on standardized codes, averaged
     over classes and then factors.
 
     Chance is 0.5 for explicitness (it is not rescaled, as in Locatello et al., ICML 2019). Codes

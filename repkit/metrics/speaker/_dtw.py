@@ -68,7 +68,7 @@ class Sequences:
 
     def distances(self, rows: np.ndarray, columns: np.ndarray) -> torch.Tensor:
         """Give the distances (r, c) of two selections of sequences."""
-        # neighbours in length share a tile, for every pair costs as much as the longest
+        # neighbors in length share a tile, for every pair costs as much as the longest
         rows_by_length = rows[np.argsort(-self.lengths[rows], kind="stable")]
         columns_by_length = columns[np.argsort(-self.lengths[columns], kind="stable")]
         out = self.frames.new_empty(len(rows), len(columns))

@@ -41,7 +41,7 @@ def probe_report(
     Parameters
     ----------
     X_train, X_test : array of shape (n_samples, ...)
-        Frozen vectors; both probes standardise them by the training rows.
+        Frozen vectors; both probes standardize them by the training rows.
     y_train, y_test : array of shape (n_samples,)
         Words or speakers; every class of `y_test` must be in `y_train`.
     C : float, default=1.0

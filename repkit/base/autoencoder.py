@@ -1,0 +1,166 @@
+"""What estimators with an encoder and a generator of the same codes can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from repkit.base.generative import Generative
+from repkit.base.parameters import check_integer
+from repkit.engine.batches import to_device
+from repkit.engine.system import System
+from repkit.metrics import reconstruction_ratio
+
+
+class Autoencoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
+    """Base of the estimators with networks E and G, from samples to codes and back."""
+
+    _fitted: ClassVar = (*Generative._fitted, "reconstruction_ratio_")
+
+    latent_dim: int
+    reconstruction_ratio_: float
+
+    # ---------------------------------------------------------------- fit
+
+    def _fit(self, X: Any) -> Self:
+        self._check_parameters()
+        X = self._check_X(X, reset=True)
+        self._learn_range(X)
+        with self._training((X,)) as (device, seed, checkpoints):
+            networks = self._start(seed)
+            rows, held_back = self._split(len(X), seed)
+            system = self._system(networks, self._scaler(device))
+            engine = self._engine(system, X, self._stream(rows), device, seed)
+            self.device_ = device
+            self.networks_ = engine.averaged or dict(networks)
+            x = torch.as_tensor(to_device(np.array(X[held_back]), device))
+            self._train(engine, checkpoints=checkpoints, evaluate=lambda: self._monitor(x))
+            self.use("last")
+            if self.recalibrate and "failed_step" not in self.history_:
+                self._recalibrate(self.networks_["E"], X, rows, seed)
+            self.reconstruction_ratio_ = self._monitor(x)["reconstruction_ratio"]
+        return self
+
+    def _check_parameters(self) -> None:
+        self._check_common()
+        self._check_held_back()
+        check_integer(self, latent_dim=1)
+
+    def _system(
+        self, networks: Mapping[str, nn.Module], prepare: Callable[[Tensor], Tensor]
+    ) -> System:
+        """What is trained."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def _monitor(self, x: Tensor) -> dict[str, float]:
+        """The reconstruction ratio of the networks at hand, over a few stored samples."""
+        x = self._scaler(x.device)(x)
+        return {
+            "reconstruction_ratio": reconstruction_ratio(x, self.networks_["G"](self._codes(x)))
+        }
+
+    # ---------------------------------------------------------------- use
+
+    def _codes(self, x: Tensor) -> Tensor:
+        """Codes of scaled samples: the first columns that E gives are their means."""
+        return self.networks_["E"](x)[:, : self.latent_dim]
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes of samples, ``(n, latent_dim)``: means, never random draws."""
+        X = self._check_X(X, reset=False)
+        return self._like(self._map(X, self._codes), X)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Samples G(z) of codes ``(n, latent_dim)``, in the shape, range and type of the data."""
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=np.float32, input_name="Z")
+        if Z.shape[1] != self.latent_dim:
+            raise ValueError(f"Z has {Z.shape[1]} columns; wanted latent_dim={self.latent_dim}")
+        return self._generate(Z)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """G(E(x)) of each sample, in the shape, range and type of the data."""
+        X = self._check_X(X, reset=False)
+        return self._generate(self._map(X, self._codes))
+
+    def sample(self, n: int = 1, random_state: Any = None) -> np.ndarray:
+        """``n`` generated samples, in the shape, range and type of the data."""
+        return self._generate(self._draw(n, random_state))
+
+    def interpolate(self, X_start: Any, X_end: Any, n_steps: int = 8) -> np.ndarray:
+        """Samples on the straight line between the codes of two samples.
+
+        Parameters
+        ----------
+        X_start, X_end : array-like of shape (n, ...)
+            As many of both.
+        n_steps : int, default=8
+            Both ends, reconstructed, included.
+
+        Returns
+        -------
+        ndarray of shape (n, n_steps, ...)
+        """
+        if not isinstance(n_steps, int | np.integer) or n_steps < 2:
+            raise ValueError(f"n_steps must be an integer of at least 2, not {n_steps!r}")
+        ends = []
+        for X in (X_start, X_end):
+            X = self._check_X(X, reset=False)
+            ends.append(self._map(X, self._codes))
+        check_consistent_length(*ends)
+        share = np.linspace(0, 1, n_steps, dtype=np.float32)[:, None]
+        path = ends[0][:, None] * (1 - share) + ends[1][:, None] * share
+        samples = self._generate(path.reshape(-1, self.latent_dim))
+        return samples.reshape(len(ends[0]), n_steps, *self.input_shape_)
+
+    def attribute_vector(self, X: Any, y: Any) -> np.ndarray:
+        """The direction of an attribute in the space of codes (Larsen et al. 2016, section 4.2.1).
+
+        The mean code of the samples that have it minus that of those that do not. Added to codes
+        and decoded, it gives them the attribute:
+        ``model.inverse_transform(model.transform(X) + model.attribute_vector(X, y))``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+        y : array-like of shape (n,) or (n, attributes)
+            True or 1 where a sample has the attribute, False or 0 where it does not.
+
+        Returns
+        -------
+        ndarray of shape (latent_dim,) or (attributes, latent_dim)
+
+        Raises
+        ------
+        ValueError
+            If y has other values, or an attribute that all samples have, or none.
+        """
+        X = self._check_X(X, reset=False)
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+        check_consistent_length(X, y)
+        if not np.isin(y, (0, 1)).all():
+            raise ValueError("y must say of each sample whether it has the attribute: 0 or 1")
+        has = y.reshape(len(y), -1).astype(bool).T
+        if not (has.any(1) & ~has.all(1)).all():
+            raise ValueError("y needs samples with the attribute and samples without it")
+        codes = self._map(X, self._codes)
+        vectors = np.stack([codes[rows].mean(0) - codes[~rows].mean(0) for rows in has])
+        return self._like(vectors if y.ndim > 1 else vectors[0], X)
+
+    def _probe(self, X: np.ndarray) -> None:
+        self.reconstruct(X)
+
+    def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return rng.normal(size=(n, self.latent_dim)).astype(np.float32)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent_dim

@@ -1,0 +1,241 @@
+"""What the generative estimators share: the range of the data, samples, batches, the engine."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from repkit.base.estimator import Estimator
+from repkit.base.parameters import check_choice, check_integer, check_number
+from repkit.engine.batches import Batches, mix, to_device, to_float
+from repkit.engine.engine import Engine, copy_state
+from repkit.engine.optim import Adam
+from repkit.engine.system import System
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HELD_BACK = 1000  # rows of the monitored slice, at most
+RECALIBRATION = 4096  # rows, at most, from which running statistics are taken anew
+
+
+class Generative(Estimator):
+    """Base of the estimators with a generator.
+
+    Their networks see samples in [0, 1]. With ``data_range`` None, data that lie there already are
+    taken as they are, uint8 images are divided by 255, and anything else is mapped there by its
+    least and greatest value: of all pixels of images, of each column of a table. What is generated
+    is mapped back.
+
+    Attributes
+    ----------
+    low_, span_ : ndarray
+        ``(x - low_) / span_`` is what the networks see of x (of x / 255 for uint8).
+    dtype_ : str
+        Of the data, and so of what is generated.
+    """
+
+    _fitted: ClassVar[tuple[str, ...]] = (
+        "input_shape_",
+        "n_features_in_",
+        "feature_names_in_",
+        "n_iter_",
+        "low_",
+        "span_",
+        "dtype_",
+    )
+
+    learning_rate: float
+    batch_size: int
+    steps_per_epoch: int | None
+    validation_fraction: float
+    ema: float
+    beta1: float
+    weight_decay: float
+    n_features: int
+    data_range: tuple[float, float] | None
+    recalibrate: bool
+    low_: np.ndarray
+    span_: np.ndarray
+    dtype_: str
+
+    # ---------------------------------------------------------------- the range of the data
+
+    def _learn_range(self, X: np.ndarray) -> None:
+        self.dtype_ = str(X.dtype)
+        low, high = (0.0, 1.0) if X.dtype == np.uint8 else self._range_of(X)
+        low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+        self.low_, self.span_ = low, np.where(high > low, high - low, 1.0)
+
+    def _range_of(self, X: np.ndarray) -> tuple[Any, Any]:
+        low, high = X.min(), X.max()
+        if self.data_range is not None:
+            least, greatest = self.data_range
+            if low < least or high > greatest:
+                raise ValueError(
+                    f"X has values from {low:g} to {high:g}, outside data_range={self.data_range!r}"
+                )
+            return least, greatest
+        if low >= 0.0 and high <= 1.0:
+            return 0.0, 1.0
+        return (X.min(0), X.max(0)) if X.ndim == 2 else (low, high)
+
+    def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """Stored rows to what the networks see."""
+        if self.low_.ndim == 0 and self.low_ == 0.0 and self.span_ == 1.0:
+            return to_float
+        low = torch.tensor(self.low_, dtype=torch.float32, device=device)
+        factor = torch.tensor(1.0 / self.span_, dtype=torch.float32, device=device)
+        return lambda x: (to_float(x) - low) * factor
+
+    def _as_data(self, x: np.ndarray) -> np.ndarray:
+        """What the generator gives, in the range and type of the data."""
+        if self.dtype_ == "uint8":
+            return np.rint(255.0 * x).astype(np.uint8)
+        return (x.astype(np.float64) * self.span_ + self.low_).astype(self.dtype_)
+
+    # ---------------------------------------------------------------- training
+
+    def _check_common(self) -> None:
+        check_integer(self, n_features=1, max_epochs=1, batch_size=2)
+        if self.steps_per_epoch is not None:
+            check_integer(self, steps_per_epoch=1)
+        check_number(
+            self,
+            ema=(0, 1),
+            beta1=(0, 0.999),
+            learning_rate=(0, np.inf),
+            weight_decay=(0, np.inf),
+        )
+        check_choice(self, compile=(False, True))
+        if self.data_range is not None:
+            try:
+                low, high = (float(v) for v in self.data_range)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"data_range must be (low, high), not {self.data_range!r}"
+                ) from None
+            if not low < high:
+                raise ValueError(f"data_range must have low < high, not {self.data_range!r}")
+
+    def _check_held_back(self) -> None:
+        """What those have that hold rows back and recalibrate in the end."""
+        check_number(self, validation_fraction=(0, 0.9))
+        check_choice(self, recalibrate=(False, True))
+
+    def _split(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on, and the held-back slice; all rows are both where there are few."""
+        held = min(int(n * self.validation_fraction), HELD_BACK)
+        if held < 2 or n - held < 2:
+            return np.arange(n), np.arange(min(n, HELD_BACK))
+        order = np.random.default_rng(mix(seed, 3)).permutation(n)
+        return np.sort(order[held:]), np.sort(order[:held])
+
+    def _engine(
+        self,
+        system: System,
+        X: np.ndarray,
+        streams: Sequence[tuple[np.ndarray, int]],
+        device: torch.device,
+        seed: int,
+        rates: Mapping[str, float] | None = None,
+        **stores: Tensor,
+    ) -> Engine:
+        """The engine, on batches of so many rows of each stream, with more of them than X.
+
+        ``rates`` are learning rates of groups other than the common one.
+        """
+        batches = Batches(
+            {"x": to_device(X, device), **{k: v.to(device) for k, v in stores.items()}},
+            streams,
+            seed=seed,
+            device=device,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+        rates = dict.fromkeys(system.groups, self.learning_rate) | dict(rates or {})
+        optimizer = {
+            group: partial(Adam, lr=rate, beta1=self.beta1, weight_decay=self.weight_decay)
+            for group, rate in rates.items()
+        }
+        return self._engine_of(system, batches, seed, optimizer, self.ema)
+
+    def _stream(self, rows: np.ndarray) -> list[tuple[np.ndarray, int]]:
+        """Batches of ``batch_size`` of these rows."""
+        return [(rows, min(self.batch_size, len(rows)))]
+
+    def _real_batches(self, X: np.ndarray, rows: np.ndarray) -> Iterator[Tensor]:
+        """Scaled samples, a few thousand, for running statistics."""
+        scale, size = self._scaler(self.device_), min(self.batch_size, len(rows))
+        for k in range(0, min(len(rows), max(RECALIBRATION, size)) - size + 1, size):
+            part = np.array(X[rows[k : k + size]])
+            yield scale(torch.as_tensor(to_device(part, self.device_)))
+
+    def _latent_batches(self, seed: int) -> Iterator[Tensor]:
+        """Inputs of the generator, as many."""
+        rng = np.random.default_rng(mix(seed, 4))
+        for _ in range(max(RECALIBRATION // self.batch_size, 1)):
+            yield torch.from_numpy(self._latents(self.batch_size, rng)).to(self.device_)
+
+    def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Inputs of the generator, ``(n, latent_dim)``."""
+        raise NotImplementedError
+
+    def _recalibrate(self, reader: nn.Module, X: np.ndarray, rows: np.ndarray, seed: int) -> None:
+        """Running statistics of what reads samples, over X, and of G, over the prior."""
+        for network, batches in (
+            (reader, self._real_batches(X, rows)),
+            (self.networks_["G"], self._latent_batches(seed)),
+        ):
+            update_bn(batches, network.eval())  # leaves the mode that it finds
+        self.weights_["last"] = copy_state({k: m.state_dict() for k, m in self.networks_.items()})
+
+    # ---------------------------------------------------------------- use
+
+    def _generate(self, latent: np.ndarray) -> np.ndarray:
+        """Samples, in the data's range, from rows that the generator takes."""
+        G = self.networks_["G"]
+        out = self._apply(lambda z, _: G(z), latent, np.zeros(len(latent)))
+        return self._as_data(out)
+
+    def _map(self, X: np.ndarray, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """``function`` of scaled samples, over the rows of X."""
+        scale = self._scaler(self._where())
+        return self._apply(lambda x, _: function(scale(x)), X, np.zeros(len(X)))
+
+    def _draw(self, n: Any, random_state: Any) -> np.ndarray:
+        """Inputs of the generator for ``n`` samples that a user asks for."""
+        check_is_fitted(self)
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"n must be an integer of at least 1, not {n!r}")
+        return self._latents(int(n), self._generator(random_state))
+
+    @staticmethod
+    def _generator(random_state: Any) -> np.random.Generator:
+        """Numpy's generator for scikit-learn's kind of ``random_state``."""
+        if random_state is None:
+            return np.random.default_rng()
+        return np.random.default_rng(check_random_state(random_state).randint(2**31))
+
+
+def judge_discriminator(history: pd.DataFrame) -> None:
+    """Warn of a discriminator that nothing could fool through the last quarter of the training."""
+    if "failed_step" in history or len(history) < 4:
+        return
+    late = history.tail(len(history) // 4)
+    if (late["d_real"] > 0.99).all() and (late["d_fake"] < 0.01).all():
+        warnings.warn(
+            "the discriminator has won: it tells real from generated without fail, and what it "
+            "teaches is worth little. Lower learning_rate, or add augment or r1.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,103 @@
+"""Model files: safetensors weights and a JSON header. Knows tensors and headers, not classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from repkit.engine.files import write_whole
+
+KEY = "repkit"
+FORMAT = 1
+
+
+class ModelFileError(ValueError):
+    """A model file that is damaged, foreign, or asks for what is not allowed."""
+
+
+def save(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises
+    ------
+    TypeError
+        If the header holds something that JSON and `encode` have no form for.
+    """
+    from safetensors.torch import save as serialize
+
+    text = json.dumps({"format": FORMAT, **header}, default=encode)
+    own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    write_whole(path, [serialize(own, metadata={KEY: text})])
+
+
+def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of a model file. No code in the file is run: it can hold none.
+
+    Raises
+    ------
+    FileNotFoundError
+    ModelFileError
+        If the file is not safetensors, has no repkit header, or one of a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {str(path)!r}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
+    try:
+        header = json.loads(metadata[KEY], object_hook=decode)
+    except Exception as error:  # whatever a hostile header provokes
+        raise ModelFileError(f"{str(path)!r} has no readable repkit header") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else None
+        raise ModelFileError(
+            f"{str(path)!r} is of model format {found!r}; this version of repkit reads {FORMAT}"
+        )
+    return header, tensors
+
+
+def encode(value: Any) -> Any:
+    """A JSON form of numpy numbers and arrays."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        strings = value.dtype == object and all(isinstance(v, str) for v in value.ravel())
+        if strings or value.dtype.kind in "biufU":
+            kind = "object" if strings else value.dtype.str
+            return {"array": value.tolist(), "dtype": kind}
+    raise TypeError(f"{type(value).__name__} has no form in a model file: {value!r}")
+
+
+def decode(value: dict[str, Any]) -> Any:
+    """The inverse of `encode`."""
+    if set(value) == {"array", "dtype"}:
+        kind = np.dtype(value["dtype"])
+        if kind.kind not in "biufUO":
+            raise ValueError(f"arrays of {kind} are not allowed")
+        # The width of strings is theirs: a number in a file could ask for any amount of memory.
+        return np.array(value["array"], dtype="U" if kind.kind == "U" else kind)
+    return value
+
+
+def on_cpu(value: Any) -> Any:
+    """A copy on the CPU of networks and tensors in nested dicts."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, nn.Module):
+        if all(t.device.type == "cpu" for t in [*value.parameters(), *value.buffers()]):
+            return value
+        import copy
+
+        return copy.deepcopy(value).to(torch.device("cpu"))
+    return {k: on_cpu(v) for k, v in value.items()} if isinstance(value, Mapping) else value

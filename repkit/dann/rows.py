@@ -1,0 +1,168 @@
+"""Which rows are source and which target, and the labels that may be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, column_or_1d
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Domain ids in their order, sources first, and each row's place among them."""
+
+    ids: np.ndarray
+    rows: np.ndarray  # (n,) index into ids
+    n_source: int  # domains, not rows
+
+    def of(self, domain: int) -> np.ndarray:
+        """Indices of a domain's rows."""
+        return np.flatnonzero(self.rows == domain)
+
+    @property
+    def source(self) -> np.ndarray:
+        return np.flatnonzero(self.rows < self.n_source)
+
+    @property
+    def target(self) -> np.ndarray:
+        return np.flatnonzero(self.rows >= self.n_source)
+
+
+def check_domains(sample_domain: Any, n: int) -> Domains:
+    """Validated ``sample_domain``; None is one source.
+
+    Raises
+    ------
+    ValueError
+        If it is not one integer a row, has no source, has one id on both sides, or has fewer than
+        two rows of a domain.
+    """
+    if sample_domain is None:
+        return Domains(np.array([0]), np.zeros(n, dtype=np.int64), 1)
+    array = as_domain_ids(sample_domain, n)
+    values, counts = np.unique(array, return_counts=True)
+    ids = np.concatenate([values[values >= 0], values[values < 0][::-1]])
+    n_source = int((values >= 0).sum())
+    if n_source == 0:
+        raise ValueError(
+            "sample_domain has target rows (< 0) only; training needs labeled source rows (>= 0). "
+            "In a cross-validation, shuffle, so that every fold has both"
+        )
+    both = sorted(set(values[values > 0]) & set(-values[values < 0]))
+    if both:
+        raise ValueError(
+            f"sample_domain uses the id {both[0]} for a source ({both[0]}) and for a target "
+            f"({-both[0]}); give every domain an id of its own"
+        )
+    if counts.min() < 2:
+        raise ValueError(
+            f"sample_domain has 1 row of the domain {values[counts.argmin()]}; each domain needs "
+            "at least 2"
+        )
+    place = {value: k for k, value in enumerate(ids)}
+    return Domains(
+        ids, np.array([place[v] for v in values])[np.searchsorted(values, array)], n_source
+    )
+
+
+def as_domain_ids(sample_domain: Any, n: int) -> np.ndarray:
+    """``sample_domain`` as ``(n,)`` integers, or a ValueError that says what is wrong."""
+    array = np.asarray(sample_domain)
+    if array.shape != (n,):
+        raise ValueError(
+            f"sample_domain must have one integer for each of the {n} rows of X; its shape is "
+            f"{array.shape}"
+        )
+    whole = array.dtype.kind in "iub" or (
+        array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all()
+    )
+    if not whole:
+        raise ValueError(
+            "sample_domain must hold integers: >= 0 for a source domain, < 0 for a target domain"
+        )
+    return array.astype(np.int64)
+
+
+def check_labels(
+    y: Any, domains: Domains, *, target_labels: bool, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Classes, and each row's class index; -1 for every label that must not be read.
+
+    The target part of ``y`` is only touched with ``target_labels``.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is missing, not a class each, has a single class among the source rows, or labels
+        a target row with a class that no source row has.
+    """
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None")
+    if not isinstance(y, list | tuple) and not hasattr(y, "iloc"):
+        y = np.asarray(y)
+    codes = np.full(len(domains.rows), -1, dtype=np.int64)
+    known = _checked(_safe_indexing(y, domains.source))
+    classes, codes[domains.source] = np.unique(known, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{name} needs source rows of at least 2 classes in y; the data contains only one "
+            f"class: {classes[0]!r}"
+        )
+    if target_labels:
+        for row, label in zip(domains.target, _safe_indexing(y, domains.target), strict=True):
+            if label is None or label != label or label == -1:
+                continue
+            place = np.searchsorted(classes, label)
+            if place == len(classes) or classes[place] != label:
+                raise ValueError(
+                    f"y has the label {label} at the target row {row}, which no source row has; "
+                    "mark a target row without a label by -1, None or NaN"
+                )
+            codes[row] = place
+    return classes, codes
+
+
+def hold_back(source: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """A random part of the source rows, to be kept out of training."""
+    order = np.random.default_rng(seed).permutation(source)
+    return np.sort(order[: round(fraction * len(order))])
+
+
+def batch_parts(
+    codes: np.ndarray, domains: Domains, batch_size: int
+) -> tuple[list[tuple[np.ndarray, int]], list[tuple[int, int]], int]:
+    """How a batch is put together: ``batch_size`` labeled rows, then as many target rows.
+
+    Each side is shared equally by its domains; the labeled rows of a target, if any may be read,
+    are a part of their own, so that few of them are seen as often as the source.
+
+    Returns
+    -------
+    streams : list of (rows, count)
+    layout : list of (count, domain)
+    labeled : int
+        Rows of the labeled side.
+    """
+    rows_of = [domains.of(k) for k in range(len(domains.ids))]
+    labeled = [(rows[codes[rows] >= 0], k) for k, rows in enumerate(rows_of)]
+    labeled = [(rows, k) for rows, k in labeled if len(rows)]
+    target = [(rows, k) for k, rows in enumerate(rows_of) if k >= domains.n_source]
+    parts = [
+        (rows, max(1, batch_size // len(side)), k) for side in (labeled, target) for rows, k in side
+    ]
+    return (
+        [(rows, count) for rows, count, _ in parts],
+        [(count, k) for _, count, k in parts],
+        sum(count for _, count, _ in parts[: len(labeled)]),
+    )
+
+
+def _checked(y: Any) -> np.ndarray:
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    return y

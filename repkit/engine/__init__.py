@@ -1,0 +1,1 @@
+"""Runs a `System`: networks, groups that share an optimizer, phases with one loss a group."""

@@ -1,0 +1,321 @@
+"""One training step for every system: groups, phases, and one loss per group."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repkit.engine.batches import Batch, BatchSource, mix
+from repkit.engine.flat import Group, flatten
+from repkit.engine.modes import norms, still
+from repkit.engine.optim import Adam
+from repkit.engine.rng import seed_everything
+from repkit.engine.system import Phase, System
+
+Optimizer = torch.optim.Optimizer | Adam
+OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
+
+
+class Engine:
+    """Runs the steps of a system and holds all that changes while it is trained.
+
+    Parameters
+    ----------
+    system : System
+    batches : BatchSource
+    optimizer : callable or mapping of str to callable
+        ``parameters -> torch.optim.Optimizer``, called once a group; or one for each group.
+    total_steps : int
+        Progress is ``step / total_steps``.
+    seed : int
+        Of the noise and of dropout.
+    precision : {"fp32", "bf16"}
+        With bf16 the phases run under autocast.
+    ema : float, default=0
+        Decay of the exponential moving average of all weights; 0 keeps none. Phases see the
+        averaged networks, in evaluation mode, as ``networks.ema``.
+    learning_rate_schedule : callable, optional
+        ``progress -> factor`` of every optimizer's learning rate.
+    compile : bool, default=False
+        Compile each network with ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        batches: BatchSource,
+        *,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory],
+        total_steps: int,
+        seed: int,
+        precision: str = "fp32",
+        ema: float = 0.0,
+        learning_rate_schedule: Callable[[float], float] | None = None,
+        compile: bool = False,
+    ) -> None:
+        self.system = system
+        self.batches = batches
+        self.device = batches.device
+        self.total_steps = total_steps
+        self.seed = seed
+        self.precision = precision
+        self.ema = ema
+        self.learning_rate_schedule = learning_rate_schedule
+        self.position = 0
+        for network in system.networks.values():
+            network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks = SimpleNamespace(**system.networks)
+        self.averaged: dict[str, nn.Module] = {}
+        if ema:
+            self.averaged = {k: copy.deepcopy(m) for k, m in system.networks.items()}
+            for network in self.averaged.values():
+                network.eval().requires_grad_(False)
+            self.networks.ema = SimpleNamespace(**self.averaged)
+        if compile:
+            # What the phases call; the modules themselves stay as they are, names and all.
+            for name, network in system.networks.items():
+                setattr(self.networks, name, torch.compile(network))
+        self.groups = {
+            group: Group(p for p in self._parameters(system.networks, names) if p.requires_grad)
+            for group, names in system.groups.items()
+        }
+        makers = (
+            optimizer if isinstance(optimizer, Mapping) else dict.fromkeys(self.groups, optimizer)
+        )
+        self.optimizers = {
+            name: makers[name]([g.vector]) for name, g in self.groups.items() if g.parameters
+        }
+        self._base_rates = {
+            group: [g["lr"] for g in opt.param_groups] for group, opt in self.optimizers.items()
+        }
+        self._noise = {
+            name: torch.empty((batches.size, *noise.shape), device=self.device)
+            for name, noise in system.noise.items()
+        }
+        self._scheduled = {name: torch.zeros((), device=self.device) for name in system.schedules}
+        self._generator = torch.Generator(self.device)
+        self._norms_outside: dict[tuple[int, ...], list[Any]] = {}
+        self._averages: list[Tensor] = []
+        self._sources: list[Tensor] = []
+        self._copies: list[Tensor] = []
+        self._copied: list[Tensor] = []
+        if ema:
+            self._pair_averages()
+        self._records: list[list[tuple[int, tuple[str, ...], Tensor]]] = []
+        self._reset()
+
+    @staticmethod
+    def _parameters(
+        networks: Mapping[str, nn.Module], names: Iterable[str]
+    ) -> Iterator[nn.Parameter]:
+        return (p for name in names for p in networks[name].parameters())
+
+    def _pair_averages(self) -> None:
+        """Find what is averaged, each group's vector and running statistics, and what is copied."""
+        for group, names in self.system.groups.items():
+            twins = {
+                id(p): twin
+                for p, twin in zip(
+                    self._parameters(self.system.networks, names),
+                    self._parameters(self.averaged, names),
+                    strict=True,
+                )
+            }
+            self._averages.append(flatten(twins[id(p)] for p in self.groups[group].parameters))
+            self._sources.append(self.groups[group].vector.data)
+        for name, network in self.averaged.items():
+            sources = dict(self.system.networks[name].named_buffers())
+            for key, twin in network.named_buffers():
+                if key.endswith(("running_mean", "running_var")):
+                    self._averages.append(twin)
+                    self._sources.append(sources[key])
+                elif twin.is_floating_point():
+                    # Singular vectors of spectral norms, say: their mean has another length.
+                    self._copies.append(twin)
+                    self._copied.append(sources[key])
+
+    def _norms_outside_of(self, phases: tuple[int, ...]) -> list[Any]:
+        """Layers whose running statistics stand still in these phases: of networks not trained."""
+        if phases not in self._norms_outside:
+            inside = {
+                name
+                for number in phases
+                for group in self.system.phases[number].groups or self.system.groups
+                for name in self.system.groups[group]
+            }
+            self._norms_outside[phases] = norms(
+                *(m for name, m in self.system.networks.items() if name not in inside)
+            )
+        return self._norms_outside[phases]
+
+    @contextmanager
+    def _forward(self, fixed: list[Any]) -> Iterator[None]:
+        """Autocast, with the running statistics of these layers fixed."""
+        with still(fixed), self._autocast():
+            yield
+
+    def begin_epoch(self) -> None:
+        """Reset every source of randomness to a function of (seed, step), and refresh the system.
+
+        So a run that is resumed, or replayed, at the start of an epoch needs no random state.
+        """
+        self._reset()
+        if self.system.refresh is not None:
+            self.system.refresh(self.networks, self.position)
+
+    def _reset(self) -> None:
+        self._records = [[] for _ in self.system.phases]
+        self._generator.manual_seed(mix(self.seed, 1, self.position))
+        seed_everything(mix(self.seed, 2, self.position))
+
+    def train_mode(self) -> None:
+        for network in self.system.networks.values():
+            network.train()
+
+    def eval_mode(self) -> None:
+        for network in self.system.networks.values():
+            network.eval()
+
+    def step(self) -> None:
+        """One step at the current position, from which it then moves on."""
+        system, networks, position = self.system, self.networks, self.position
+        batch = self.batches.at(position)
+        progress = position / self.total_steps
+        for name, schedule in system.schedules.items():
+            setattr(batch, name, self._scheduled[name].fill_(schedule(progress)))
+        self._draw_noise(batch)
+        if self.learning_rate_schedule is not None:
+            factor = self.learning_rate_schedule(progress)
+            for group, optimizer in self.optimizers.items():
+                for options, rate in zip(
+                    optimizer.param_groups, self._base_rates[group], strict=True
+                ):
+                    options["lr"] = rate * factor
+        phases = {n: p for n, p in enumerate(system.phases) if position % p.every == 0}
+        if system.forward is not None:
+            with self._forward(self._norms_outside_of(tuple(phases))):
+                system.forward(networks, batch)
+        for number, phase in phases.items():
+            for repeat in range(phase.times):
+                if repeat or phase.fresh:
+                    self._draw_noise(batch)
+                self._run(number, phase, batch)
+        if self.ema:
+            # Early on the average is taken over as many steps as there have been.
+            decay = min(self.ema, (1.0 + position) / (10.0 + position))
+            torch._foreach_lerp_(self._averages, self._sources, 1.0 - decay)
+            if self._copies:
+                torch._foreach_copy_(self._copies, self._copied)
+        self.position = position + 1
+
+    def _run(self, number: int, phase: Phase, batch: Batch) -> None:
+        with self._forward(self._norms_outside_of((number,))):
+            terms = phase.loss(self.networks, batch)
+        groups = [name for name in terms if name in self.groups]
+        if phase.groups is not None and set(groups) != set(phase.groups):
+            raise ValueError(
+                f"a phase of the groups {phase.groups} returned losses for {tuple(groups)}"
+            )
+        # All gradients first, then all steps: every group moves from the same point.
+        groups = [name for name in groups if self.groups[name].parameters]
+        for group in groups:
+            self.groups[group].set_gradients(
+                torch.autograd.grad(
+                    terms[group],
+                    self.groups[group].parameters,
+                    retain_graph=True if group != groups[-1] else None,
+                    allow_unused=True,
+                )
+            )
+        for group in groups:
+            self.optimizers[group].step()
+        names = tuple(f"loss_{k}" if k in self.groups else k for k in terms)
+        values = torch.stack([v.detach().float() for v in terms.values()])
+        self._records[number].append((self.position, names, values))
+
+    def _draw_noise(self, batch: Batch) -> None:
+        for name, noise in self.system.noise.items():
+            noise.fill(self._noise[name], self._generator)
+            setattr(batch, name, self._noise[name])
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def read(self) -> tuple[dict[str, float], tuple[int, str] | None]:
+        """Mean of each term since `begin_epoch`, and the first (step, term) that is not finite.
+
+        The one place where the host waits for the device.
+        """
+        means: dict[str, float] = {}
+        bad: tuple[int, str] | None = None
+        for records in self._records:
+            if not records:
+                continue
+            steps = [step for step, _, _ in records]
+            names = records[0][1]
+            values = torch.stack([row for _, _, row in records]).double().cpu()
+            for name, value in zip(names, values.mean(0).tolist(), strict=True):
+                means.setdefault(name, value)  # a group's loss is that of its first phase
+            wrong = (~values.isfinite()).nonzero()
+            if len(wrong):
+                row, column = wrong[0].tolist()
+                if bad is None or steps[row] < bad[0]:
+                    bad = steps[row], names[column]
+        return means, bad
+
+    def scheduled(self) -> dict[str, float]:
+        """Values of the schedules at the last step taken."""
+        progress = max(self.position - 1, 0) / self.total_steps
+        return {name: value(progress) for name, value in self.system.schedules.items()}
+
+    def broken(self) -> str | None:
+        """The first group with a weight or running statistic that is not finite, if any."""
+        for group, names in self.system.groups.items():
+            values = [v for name in names for v in self.system.networks[name].state_dict().values()]
+            if values and not torch.stack([v.isfinite().all() for v in values]).all():
+                return group
+        return None
+
+    def release(self) -> None:
+        """Give the parameters memory of their own again, when training is over."""
+        for group in self.groups.values():
+            group.release()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that training changes. Its tensors are copies, safe from later steps."""
+        return copy_state(
+            {
+                "position": self.position,
+                "networks": {k: m.state_dict() for k, m in self.system.networks.items()},
+                "averaged": {k: m.state_dict() for k, m in self.averaged.items()},
+                "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+            }
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, network in self.system.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, network in self.averaged.items():
+            network.load_state_dict(state["averaged"][name])
+        for group, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(copy_state(state["optimizers"][group]))
+        self.position = state["position"]
+
+
+def copy_state(state: Any) -> Any:
+    """A deep copy of nested dicts and lists that clones tensors (a state dict aliases them)."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, Mapping):
+        return {k: copy_state(v) for k, v in state.items()}
+    if isinstance(state, list):
+        return [copy_state(v) for v in state]
+    return state

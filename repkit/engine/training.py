@@ -1,0 +1,151 @@
+"""The loop over epochs: history, checkpoints, selection of an epoch, recovery."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+
+from repkit.engine.checkpoint import Checkpoints
+from repkit.engine.engine import Engine, copy_state
+
+log = logging.getLogger("repkit")
+
+Row = dict[str, float]
+Callback = Callable[[Row], bool | None]
+
+
+@dataclass
+class Training:
+    """What a fit leaves: one history row an epoch, and the selected epoch if one was asked for."""
+
+    history: list[Row] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+    best: dict[str, Any] | None = None
+
+
+def train(
+    engine: Engine,
+    *,
+    max_epochs: int,
+    checkpoints: Checkpoints | None = None,
+    callbacks: Iterable[Callback] = (),
+    evaluate: Callable[[], Row] | None = None,
+    select: str | None = None,
+    verbose: int = 0,
+) -> Training:
+    """Train to ``max_epochs``, from the newest checkpoint if there is one.
+
+    Parameters
+    ----------
+    engine : Engine
+    max_epochs : int
+    checkpoints : Checkpoints, optional
+        One is written at the end of every epoch.
+    callbacks : iterable of callable
+        Each is called with the epoch's row, which it may add to; a true answer ends the training.
+    evaluate : callable, optional
+        Gives more columns of the row; run with the networks in evaluation mode.
+    select : str, optional
+        The column (greater is better) whose best epoch's weights are kept in ``Training.best``.
+    verbose : int
+        Above 0, a line an epoch goes to the logger ``repkit``.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a term, or the gradient of a finite one, is not finite. The weights are then those just
+        before that step, and the history's last row has the columns ``failed_step`` and
+        ``failed_term``.
+    """
+    result = Training()
+    if checkpoints is not None and (state := checkpoints.load()) is not None:
+        engine.load_state_dict(state["engine"])
+        result = Training(**state["training"])
+    callbacks = tuple(callbacks)
+    engine.train_mode()
+    while len(result.history) < max_epochs and not _stopped(result):
+        start, started = engine.state_dict(), time.perf_counter()
+        _advance(engine, engine.position + engine.batches.steps_per_epoch)
+        row, bad = engine.read()
+        if bad is not None or engine.broken() is not None:
+            _recover(engine, start, bad, row, result)
+            break
+        epoch = len(result.history) + 1
+        row = {"epoch": epoch, "step": engine.position, **row, **engine.scheduled()}
+        if evaluate is not None:
+            engine.eval_mode()
+            row |= evaluate()
+            engine.train_mode()
+        earlier = result.history[-1]["seconds"] if result.history else 0.0
+        row["seconds"] = earlier + time.perf_counter() - started
+        for callback in callbacks:
+            if callback(row):
+                row["stopped"] = True
+        # Plain numbers only: the history goes into checkpoints, which hold no other objects.
+        row = {k: v.item() if hasattr(v, "item") else v for k, v in row.items()}
+        result.history.append(row)
+        if select is not None and row[select] > result.best_score:
+            result.best_epoch, result.best_score = epoch, float(row[select])
+            result.best = weights(engine)
+        if checkpoints is not None:
+            checkpoints.save(epoch, {"engine": engine.state_dict(), "training": vars(result)})
+        if verbose:
+            log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
+    engine.eval_mode()
+    return result
+
+
+def weights(engine: Engine) -> dict[str, Any]:
+    """A copy of what prediction needs: the averaged networks where there are any."""
+    networks = engine.averaged or engine.system.networks
+    return copy_state({name: network.state_dict() for name, network in networks.items()})
+
+
+def _stopped(result: Training) -> bool:
+    return bool(result.history and result.history[-1].get("stopped"))
+
+
+def _advance(engine: Engine, to: int) -> None:
+    engine.begin_epoch()
+    while engine.position < to:
+        engine.step()
+
+
+def _recover(
+    engine: Engine,
+    start: dict[str, Any],
+    bad: tuple[int, str] | None,
+    row: Row,
+    result: Training,
+) -> None:
+    """Go back to the last good weights, by replaying the epoch up to the step that went wrong."""
+    step, term = (engine.position, "a weight") if bad is None else bad
+    engine.load_state_dict(start)
+    engine.begin_epoch()
+    while engine.position < step:
+        engine.step()
+        # A finite loss can have an infinite gradient: then it is that step which is to be undone.
+        if (group := engine.broken()) is not None:
+            step, term = engine.position - 1, f"gradient of loss_{group}"
+            engine.load_state_dict(start)
+            _advance(engine, step)
+    failed: dict[str, Any] = {
+        "epoch": len(result.history) + 1,
+        "step": engine.position,
+        "failed_step": step,
+        "failed_term": term,
+    }
+    result.history.append({**row, **failed, "seconds": float("nan")})
+    warnings.warn(
+        f"training stopped at step {step}: {term} is not finite. The weights from before that "
+        "step are kept. Lower learning_rate, or look for extreme values in X.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )

@@ -1,1 +1,0 @@
-"""The systems as scikit-learn estimators."""

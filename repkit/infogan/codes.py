@@ -1,0 +1,214 @@
+"""Codes by name: what an estimator with a code reader can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import Tensor
+
+from repkit.base.generative import Generative
+from repkit.infogan.algorithm import Codes
+from repkit.metrics import match_clusters
+
+
+class Coded(TransformerMixin, Generative):
+    """Base of the estimators whose generator G is told codes, which the body B and Q read off."""
+
+    categorical: tuple[int, ...]
+    continuous: int
+    noise_dim: int
+    variance: str
+    labels_: np.ndarray
+
+    def _codes(self) -> Codes:
+        return Codes(
+            tuple(self.categorical), self.continuous, self.noise_dim, self.variance == "learned"
+        )
+
+    def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        parts = [rng.uniform(-1, 1, (n, self.noise_dim))]
+        parts += [np.eye(k)[rng.integers(k, size=n)] for k in self.categorical]
+        parts += [rng.uniform(-1, 1, (n, self.continuous))]
+        return np.concatenate(parts, 1).astype(np.float32)
+
+    def _probe(self, X: np.ndarray) -> None:
+        self.transform(X)
+        self.sample(1, random_state=0)
+
+    # ---------------------------------------------------------------- reading codes
+
+    def _read(self, x: Tensor) -> Tensor:
+        """Probabilities of every category, and means of the continuous codes."""
+        logits, means, _ = self._codes().split(self.networks_["Q"](self.networks_["B"](x)))
+        return torch.cat([*(torch.softmax(q.float(), 1) for q in logits), means.float()], 1)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Probabilities of the categories and means of the continuous codes, ``(n, codes)``."""
+        X = self._check_X(X, reset=False)
+        return self._like(self._map(X, self._read), X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable category of the first categorical code, ``(n,)``.
+
+        Raises
+        ------
+        ValueError
+            If there is no categorical code.
+        """
+        check_is_fitted(self)
+        check_categorical(self)
+        return self._categories(self._check_X(X, reset=False))
+
+    def _categories(self, X: np.ndarray) -> np.ndarray:
+        return self._map(X, self._read)[:, : self.categorical[0]].argmax(1)
+
+    def match_labels(self, y: Any, X: Any = None) -> np.ndarray:
+        """The label of each category of the first code, by the most agreement (Hungarian).
+
+        ``model.match_labels(y)[model.predict(X)]`` are then labels. With as many labels as
+        categories each is used once; categories beyond the labels get their commonest one.
+
+        Parameters
+        ----------
+        y : array-like of shape (n,)
+            Labels of the rows of X.
+        X : array-like, optional
+            None: the data of `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (categories,)
+
+        Raises
+        ------
+        ValueError
+            If there is no categorical code, or y does not have a label for each row.
+        """
+        check_is_fitted(self)
+        check_categorical(self)
+        if X is None and not hasattr(self, "labels_"):
+            raise ValueError("match_labels needs X: a loaded model does not hold its data's labels")
+        found = self.labels_ if X is None else self.predict(X)
+        y = column_or_1d(y)
+        check_consistent_length(y, found)
+        return match_clusters(found, y, self.categorical[0])
+
+    # ---------------------------------------------------------------- generating
+
+    def sample(
+        self, n: int = 1, codes: Mapping[str, Any] | None = None, random_state: Any = None
+    ) -> np.ndarray:
+        """``n`` generated samples, in the shape, range and type of the data.
+
+        Parameters
+        ----------
+        n : int
+        codes : mapping of str to number or array of shape (n,), optional
+            Values of some codes, ``{"category0": 3, "continuous1": 0.5}``; the others are drawn
+            from the prior.
+        random_state : int, RandomState or None
+        """
+        return self._generate(self._latents_with(n, codes or {}, random_state))
+
+    def _latents_with(self, n: int, codes: Mapping[str, Any], random_state: Any) -> np.ndarray:
+        latents = self._draw(n, random_state)
+        for name, value in codes.items():
+            set_code(latents, self._codes(), name, value)
+        return latents
+
+    def traverse(
+        self, code: str, values: Any = None, n_rows: int = 10, random_state: Any = None
+    ) -> np.ndarray:
+        """Samples that differ in one code along a row, and in all else from row to row.
+
+        Parameters
+        ----------
+        code : str
+            A name as in `get_feature_names_out`, without the category: "category0", "continuous1".
+        values : array-like of shape (m,), optional
+            Default: every category; ten values from -2 to 2, as in the paper.
+        n_rows : int
+        random_state : int, RandomState or None
+
+        Returns
+        -------
+        samples : ndarray of shape (n_rows, m, ...)
+        """
+        check_is_fitted(self)
+        if values is None:
+            columns = columns_of(self._codes(), code)
+            size = columns.stop - columns.start
+            categorical = code.startswith("category")
+            values = np.arange(size) if categorical else np.linspace(-2.0, 2.0, 10)
+        values = np.asarray(values).ravel()
+        rows = self._latents_with(n_rows, {}, random_state)
+        latents = np.repeat(rows, len(values), 0)
+        set_code(latents, self._codes(), code, np.tile(values, n_rows))
+        return self._generate(latents).reshape(n_rows, len(values), *self.input_shape_)
+
+    # ---------------------------------------------------------------- scikit-learn
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """``category<code>_<value>`` and ``continuous<code>``."""
+        check_is_fitted(self)
+        names = [f"category{k}_{v}" for k, n in enumerate(self.categorical) for v in range(n)]
+        names += [f"continuous{k}" for k in range(self.continuous)]
+        return np.array(names, dtype=object)
+
+
+def check_categorical(model: Coded) -> None:
+    """Raise a ValueError unless there is a categorical code."""
+    if not len(model.categorical):
+        raise ValueError("categories need a categorical code: categorical=(10,), say")
+
+
+def named_codes(codes: Codes) -> dict[str, slice]:
+    """The columns of each code in the generator's input."""
+    columns, start = {}, codes.noise_dim
+    for k, size in enumerate(codes.categorical):
+        columns[f"category{k}"] = slice(start, start + size)
+        start += size
+    for k in range(codes.continuous):
+        columns[f"continuous{k}"] = slice(start + k, start + k + 1)
+    return columns
+
+
+def columns_of(codes: Codes, name: str) -> slice:
+    """The columns of one code in the generator's input.
+
+    Raises
+    ------
+    ValueError
+        If there is no code of that name.
+    """
+    columns = named_codes(codes)
+    if name not in columns:
+        raise ValueError(f"there is no code {name!r}; there are {list(columns)}")
+    return columns[name]
+
+
+def set_code(latents: np.ndarray, codes: Codes, name: str, values: Any) -> None:
+    """Give a code the value, or values ``(n,)``, in rows of the generator's input.
+
+    Raises
+    ------
+    ValueError
+        If there is no such code, or a categorical one has no such value.
+    """
+    where, n = columns_of(codes, name), len(latents)
+    values = np.asarray(values)
+    if values.shape not in ((), (n,)):
+        raise ValueError(f"{name} has values of shape {values.shape}; wanted one, or ({n},)")
+    if name.startswith("continuous"):
+        latents[:, where.start] = values
+        return
+    size = where.stop - where.start
+    if not np.isin(values, np.arange(size)).all():
+        raise ValueError(f"{name} has the values 0 to {size - 1}, not {values}")
+    latents[:, where] = np.eye(size)[np.broadcast_to(values, n).astype(int)]

@@ -1,0 +1,165 @@
+"""How a user's choice of a network becomes a module."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repkit.engine.modes import evaluating
+from repkit.nets.domain_norm import DomainNorm, set_rows
+from repkit.nets.generators import GENERATORS, UnitInterval
+from repkit.nets.trunks import Reshape, conv, dcgan, features_of, hidden_layer, mlp
+
+Spec = str | nn.Module | Callable[..., nn.Module]
+SIDE = 12  # the shortest side of an image for which "auto" takes convolutions
+
+# What a string stands for, in a classifier and in a network that plays against a generator: "conv"
+# and "dcgan" are the same trunk in both, "mlp" has the activation that each kind is used to.
+CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": mlp,
+    "conv": conv,
+    "dcgan": lambda shape_in, dim_out: _linear_on(dcgan(shape_in, dim_out), shape_in, dim_out),
+}
+BODIES: dict[str, Callable[..., nn.Module]] = {"mlp": hidden_layer, "conv": conv, "dcgan": dcgan}
+
+
+def auto(spec: Any, shape: tuple[int, ...], images: str) -> Any:
+    """What "auto" stands for: ``images`` for images of at least 12x12, else "mlp"."""
+    if isinstance(spec, str) and spec == "auto":
+        return images if len(shape) > 1 and min(shape[-2:]) >= SIDE else "mlp"
+    return spec
+
+
+def build(
+    spec: Spec,
+    *arguments: Any,
+    name: str,
+    named: Mapping[str, Callable[..., nn.Module]] = CLASSIFIERS,
+) -> nn.Module:
+    """The module that a user's choice stands for.
+
+    Parameters
+    ----------
+    spec : str, nn.Module or callable
+        A module is deep-copied, so that the one given never changes; a callable gets the
+        arguments.
+    *arguments
+        ``(shape_in, dim_out)``: the shape of one sample and the number of outputs, unless the
+        place of this network has others.
+    name : str
+        The parameter's name, for errors.
+    named : mapping of str to callable
+        What a string stands for; by default the networks of a classifier.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``spec`` is none of these, or a callable does not return a module.
+    """
+    if isinstance(spec, nn.Module):
+        return copy.deepcopy(spec).cpu().float()
+    if isinstance(spec, str):
+        if spec not in named:
+            raise ValueError(
+                f"{name}={spec!r} is not known; give one of {sorted(named)}, a callable that "
+                "returns an nn.Module, or an nn.Module"
+            )
+        return named[spec](*arguments)
+    if not callable(spec):
+        raise TypeError(
+            f"{name} must be a string, a callable that returns an nn.Module, or an nn.Module, not "
+            f"{type(spec).__name__}"
+        )
+    network = spec(*arguments)
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"{name} returned {type(network).__name__}, not an nn.Module")
+    return network
+
+
+def build_features(
+    spec: Spec, shape_in: tuple[int, ...], n_features: int, *, name: str
+) -> tuple[nn.Module, int]:
+    """Build the hidden part of a classifier, ``x -> (n, width)``, and return it with its width.
+
+    A named network ends in a ReLU; the outputs of any other are flattened. See `build`.
+    """
+    spec = auto(spec, shape_in, "conv")
+    body = build(spec, shape_in, n_features, name=name)
+    features = nn.Sequential(body, nn.ReLU() if isinstance(spec, str) else nn.Flatten())
+    return features, width_out(features, shape_in, name=name)
+
+
+def build_body(
+    spec: Spec, shape_in: tuple[int, ...], width: int, *, name: str, norm: bool = True
+) -> tuple[nn.Module, int]:
+    """Build what reads samples beside a generator, ``x -> (n, outputs)``, and count the outputs.
+
+    Named networks have batch norm unless ``norm`` is False.
+    """
+    spec = auto(spec, shape_in, "dcgan")
+    named = {k: partial(f, norm=norm) for k, f in BODIES.items()}
+    body = build(spec, shape_in, width, name=name, named=named)
+    body = body if isinstance(spec, str) else nn.Sequential(body, nn.Flatten())
+    return body, width_out(body, shape_in, name=name)
+
+
+def build_hidden(
+    spec: Spec, shape_in: tuple[int, ...], width: int, *, name: str, norm: bool = True
+) -> tuple[nn.Module, int]:
+    """Build the same with one fully connected layer more behind a named network."""
+    body, outputs = build_body(spec, shape_in, width, name=name, norm=norm)
+    if isinstance(spec, str):
+        return features_of(body, outputs, width, norm=norm), width
+    return body, outputs
+
+
+def build_generator(
+    spec: Spec, latent_dim: int, shape_out: tuple[int, ...], width: int
+) -> nn.Module:
+    """Build a generator, ``(n, latent_dim) -> (n, *shape_out)`` in (0, 1)."""
+    named = {k: partial(f, width=width) for k, f in GENERATORS.items()}
+    spec = auto(spec, shape_out, "dcgan")
+    network = build(spec, latent_dim, shape_out, name="generator", named=named)
+    found = width_out(network, (latent_dim,), name="generator")
+    if found != math.prod(shape_out):
+        raise ValueError(
+            f"generator must give samples of shape {shape_out}, {math.prod(shape_out)} numbers, "
+            f"from rows of {latent_dim}; it gives {found}"
+        )
+    return nn.Sequential(network, Reshape(shape_out), UnitInterval())
+
+
+def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> int:
+    """Number of outputs a row, found by passing two rows of zeros through.
+
+    Raises
+    ------
+    ValueError
+        If the network does not take rows of this shape, or gives something other than a row each.
+    """
+    layouts = {m: m.rows for m in network.modules() if isinstance(m, DomainNorm)}
+    set_rows(network, [(2, 0)])
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(network):
+            weight = next(network.parameters(), torch.empty(0))
+            out = network(torch.zeros(2, *shape_in, device=weight.device))
+    except Exception as error:
+        raise ValueError(f"{name} does not take samples of shape {shape_in}: {error}") from error
+    finally:
+        for norm, rows in layouts.items():
+            norm.rows = rows
+    if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 2:
+        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise ValueError(f"{name} must give one row a sample; for 2 samples it gave {shape}")
+    return math.prod(out.shape[1:])
+
+
+def _linear_on(trunk: nn.Module, shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
+    width = width_out(trunk, shape_in, name="dcgan")
+    return nn.Sequential(trunk, nn.Linear(width, dim_out))

@@ -1,0 +1,69 @@
+"""Generators: from a latent row to the logits of a sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from repkit.nets.trunks import Reshape, Shape, as_image, halvings
+
+
+def generator_mlp(latent_dim: int, shape_out: Shape, width: int) -> nn.Sequential:
+    """Two hidden layers with batch norm and ReLU (Donahue et al. 2017): logits of a sample."""
+    return nn.Sequential(
+        nn.Linear(latent_dim, width, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Linear(width, width, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Linear(width, math.prod(shape_out)),
+        Reshape(shape_out),
+    )
+
+
+def generator_dcgan(latent_dim: int, shape_out: Shape, width: int) -> nn.Sequential:
+    """Two fully connected layers and doubling 4x4 deconvolutions (Chen et al. 2016): logits."""
+    channels, *sides = as_image(shape_out)
+    sizes = halvings(*sides)[::-1]
+    first = max(width // 16, 4)
+    widths = [min(first * 2**k, max(width // 4, first)) for k in range(len(sizes) - 1)][::-1]
+    widths = widths or [first]
+    start = (widths[0], *sizes[0])
+    layers: list[nn.Module] = [
+        nn.Linear(latent_dim, width, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Linear(width, math.prod(start), bias=False),
+        nn.BatchNorm1d(math.prod(start)),
+        nn.ReLU(),
+        Reshape(start),
+    ]
+    for depth, (small, large) in enumerate(pairwise(sizes)):
+        odd = (large[0] - 2 * small[0], large[1] - 2 * small[1])
+        last = depth == len(sizes) - 2
+        size = channels if last else widths[depth + 1]
+        layers.append(
+            nn.ConvTranspose2d(widths[depth], size, 4, 2, 1, output_padding=odd, bias=last)
+        )
+        layers += [] if last else [nn.BatchNorm2d(size), nn.ReLU()]
+    if len(sizes) == 1:
+        layers.append(nn.Conv2d(widths[0], channels, 3, padding=1))
+    return nn.Sequential(*layers, Reshape(shape_out))
+
+
+class UnitInterval(nn.Module):
+    """A sigmoid in fp32: next to 1, bf16 knows no number above .996."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x.float())
+
+
+GENERATORS: dict[str, Callable[..., nn.Sequential]] = {
+    "mlp": generator_mlp,
+    "dcgan": generator_dcgan,
+}

@@ -1,0 +1,161 @@
+"""Batches of speech: speakers times segments, of like length, addressed by one integer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repkit.engine.batches import Batch, mix
+
+AT_ONCE = 2**15  # frames in a batch outside training, padding included
+JITTER = 0.25  # of the natural logarithm of a length, when utterances are sorted by it
+
+
+class Frames:
+    """Frames of many utterances, one after the other in a tensor on the device.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray of shape (T, D)
+    device : torch.device
+    """
+
+    def __init__(self, frames: Sequence[np.ndarray], device: torch.device) -> None:
+        self.lengths = np.array([len(x) for x in frames], dtype=np.int64)
+        self.first = np.cumsum(self.lengths) - self.lengths
+        self.device = device
+        self.all = torch.from_numpy(np.concatenate(frames).astype(np.float32, copy=False))
+        self.all = self.all.to(device)
+
+    def take(
+        self, rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, time: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Pieces of utterances, zero beyond their ends.
+
+        Parameters
+        ----------
+        rows, starts, lengths : int64 ndarray of shape (n,)
+            The utterance, its first frame, and how many.
+        time : int, optional
+            Frames to pad to; default: those of the longest.
+
+        Returns
+        -------
+        x : Tensor of shape (n, time, D)
+        length : int64 Tensor of shape (n,)
+        """
+        # The lengths are known here, so that the device is never waited for.
+        steps = np.arange(time or lengths.max())
+        inside = steps < lengths[:, None]
+        index = np.where(inside, (self.first[rows] + starts)[:, None] + steps, 0)
+        x = self.all[torch.from_numpy(index).to(self.device)]
+        x = x * torch.from_numpy(inside).to(self.device)[..., None]
+        return x, torch.from_numpy(lengths).to(self.device)
+
+    def in_order(self, max_frames: int) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+        """Yield ``(rows, x, length)`` of all utterances by length; of long ones the beginning."""
+        lengths = np.minimum(self.lengths, max_frames)
+        order = np.argsort(lengths, kind="stable")
+        while len(order):
+            # The longest that fit, with the longest among them.
+            count = max(1, min(len(order), AT_ONCE // int(lengths[order[-1]])))
+            rows, order = order[-count:], order[:-count]
+            x, length = self.take(rows, np.zeros_like(rows), lengths[rows])
+            yield rows, x, length
+
+
+class Segments:
+    """Batches of about ``speakers x segments`` rows, derived from ``(seed, step)`` alone.
+
+    In every turn each utterance is drawn once. Those of a speaker are sorted by length, roughly,
+    and cut into chunks of about ``segments``; a batch is about ``speakers`` chunks of like place in
+    that order, of different speakers where that is possible. So the length and the number of rows
+    differ from batch to batch.
+
+    Batches have ``x`` (n, T, D), zero beyond ``length`` (n,); ``y`` (n,), the speaker or -1;
+    ``partner`` (n,), the place in the batch of another segment of the same speaker, and of itself
+    where there is none or the speaker is unknown; ``row`` (n,), the utterance.
+
+    Parameters
+    ----------
+    frames : Frames
+    y : int64 ndarray of shape (n,)
+        Speakers, from 0; -1 where unknown.
+    speakers, segments : int
+        Each at least 2.
+    max_frames : int
+        Of a longer utterance a random piece of this length is drawn.
+    seed : int
+    steps_per_epoch : int, optional
+        Default: one turn.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        y: np.ndarray,
+        *,
+        speakers: int,
+        segments: int,
+        max_frames: int,
+        seed: int,
+        steps_per_epoch: int | None = None,
+    ) -> None:
+        self.frames, self.y, self.seed = frames, y, seed
+        self.device = frames.device
+        self.max_frames = max_frames
+        self.members = [np.flatnonzero(y == k) for k in np.unique(y)]
+        # No chunk of one segment, unless its speaker has no other.
+        self.cuts = [max(1, min(round(len(m) / segments), len(m) // 2)) for m in self.members]
+        self.turn = max(1, sum(self.cuts) // speakers)
+        self.steps_per_epoch = steps_per_epoch or self.turn
+        # The most rows that a batch can have: what buffers for noise are made for.
+        per_batch = -(-sum(self.cuts) // self.turn)
+        largest = sorted(-(-len(m) // n) for m, n in zip(self.members, self.cuts, strict=True))
+        self.size = per_batch * largest[-1]
+        self._planned = -1
+        self._plan: list[list[np.ndarray]] = []
+
+    def chunks(self, step: int) -> list[np.ndarray]:
+        """The chunks of a step: utterances of one speaker each."""
+        turn, place = divmod(step, self.turn)
+        if turn != self._planned:
+            self._plan, self._planned = self._planned_turn(turn), turn
+        return self._plan[place]
+
+    def _planned_turn(self, turn: int) -> list[list[np.ndarray]]:
+        rng = np.random.default_rng(mix(self.seed, 0, turn))
+        lengths = np.log(np.minimum(self.frames.lengths, self.max_frames))
+        lengths = lengths + JITTER * rng.standard_normal(len(lengths))
+        places, chunks = [], []
+        for members, n in zip(self.members, self.cuts, strict=True):
+            chunks += np.array_split(members[np.argsort(lengths[members])], n)
+            # One shift for a speaker: those of few chunks come in any batch, the others evenly.
+            places += list((np.arange(n) + rng.random()) / n)
+        order = np.argsort(places)
+        batches = np.array_split(order, self.turn)
+        return [[chunks[k] for k in batches[b]] for b in rng.permutation(self.turn)]
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
+        chunks = self.chunks(step)
+        rng = np.random.default_rng(mix(self.seed, 1, step))
+        rows = np.concatenate(chunks)
+        whole = self.frames.lengths[rows]
+        lengths = np.minimum(whole, self.max_frames)
+        x, length = self.frames.take(rows, rng.integers(0, whole - lengths + 1), lengths)
+        y, partner = self.y[rows], np.arange(len(rows))
+        for speaker in np.unique(y[y >= 0]):
+            places = np.flatnonzero(y == speaker)
+            if len(places) > 1:
+                shift = rng.integers(1, len(places), len(places))
+                partner[places] = places[(np.arange(len(places)) + shift) % len(places)]
+        tensors = {"y": y, "partner": partner, "row": rows}
+        return Batch(
+            x=x,
+            length=length,
+            **{k: torch.from_numpy(v).to(self.device) for k, v in tensors.items()},
+        )

@@ -1,0 +1,165 @@
+"""Random changes of log-mel frames that keep the words: other voices, rooms and speeds.
+
+Each is a module that maps ``x`` (n, T, M), ``length`` (n,) and ``y`` (n,), speakers or -1, to
+frames and lengths of the same shape, with new random numbers for every utterance from torch's
+global generator. Levels are natural logarithms of energy, 0 about the utterance's mean.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from repkit.audio.front_end import LOWEST
+
+# Widths that keep what is said easy to tell.
+SPEED, WARP, FILTER = 0.15, 0.15, 0.3
+WARPS = 81  # kept ready, evenly spread
+
+
+def uniform(x: Tensor, *shape: int) -> Tensor:
+    """Numbers on [-1, 1] for each utterance, ``(n, *shape)``."""
+    return torch.empty(len(x), *shape, device=x.device).uniform_(-1.0, 1.0)
+
+
+class RandomSpeed(nn.Module):
+    """Slower or faster, and a little faster at one end than at the other.
+
+    Parameters
+    ----------
+    amount : float
+        Greatest natural logarithm of the factor. No utterance outgrows the batch's longest.
+    """
+
+    def __init__(self, amount: float = SPEED) -> None:
+        super().__init__()
+        self.amount = amount
+
+    def forward(self, x: Tensor, length: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        time, ends = x.shape[1], (length - 1).float()[:, None]
+        factor = torch.exp(uniform(x) * self.amount)
+        changed = (length * factor).round().long().clamp(1, time)
+        steps = torch.arange(time, device=x.device)
+        share = steps / (changed - 1).clamp_min(1)[:, None]
+        # Its derivative is between 1 - amount / 2 and 1 + amount / 2: time does not run backwards.
+        bend = 0.5 * self.amount / math.pi * uniform(x, 1) * torch.sin(math.pi * share)
+        place = torch.minimum(((share + bend) * ends).clamp_min(0.0), ends)
+        before = place.floor().long()
+        after = torch.minimum(before + 1, (length - 1)[:, None])
+        weight = (place - before)[..., None]
+
+        def at(index: Tensor) -> Tensor:
+            return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
+
+        x = torch.lerp(at(before), at(after), weight)
+        return x * (steps < changed[:, None])[..., None], changed
+
+
+class RandomVoice(nn.Module):
+    """Another vocal tract, another room and another microphone.
+
+    In this order: frequencies scaled, as by a longer or shorter vocal tract (Jaitly and Hinton
+    2013); a smooth filter; part of the way from the speaker's mean spectrum to another's; noise
+    below the speech; some neighboring bands replaced by their mean (Park et al. 2019).
+
+    Parameters
+    ----------
+    sample_rate : int
+    mean : Tensor of shape (M,)
+        Mean frame of all speakers.
+    speaker_means : Tensor of shape (speakers, M)
+        May have no row.
+    warp : float
+        Greatest natural logarithm of the factor of frequencies.
+    filter : float
+        Standard deviation of the filter's first cosine, a natural logarithm of energy.
+    mix : float
+        Greatest share of the way to another speaker's mean.
+    floor : (float, float)
+        Range of the noise's level.
+    mask : float
+        Greatest share of the bands that is replaced.
+    """
+
+    bank: Tensor
+    cosines: Tensor
+    mean: Tensor
+    speaker_means: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int,
+        mean: Tensor,
+        speaker_means: Tensor,
+        *,
+        warp: float = WARP,
+        filter: float = FILTER,
+        mix: float = 1.0,
+        floor: tuple[float, float] = (-10.0, -5.0),
+        mask: float = 0.15,
+    ) -> None:
+        super().__init__()
+        n_mels = len(mean)
+        self.filter, self.mix, self.floor = filter, mix, floor
+        self.widest = int(mask * n_mels)
+        orders = torch.arange(6.0)[:, None]
+        cosines = torch.cos(math.pi * orders * (torch.arange(n_mels) + 0.5) / n_mels)
+        factors = torch.linspace(-warp, warp, WARPS).exp()
+        for name, value in (
+            ("bank", warps(sample_rate, n_mels, factors)),
+            ("cosines", cosines / torch.tensor([1, 0.7, 1, 1.25, 1.7, 2])[:, None]),
+            ("mean", mean),
+            ("speaker_means", speaker_means),
+        ):
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, x: Tensor, length: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        n, _, n_mels = x.shape
+        change = self.filter * torch.randn(n, 6, device=x.device) @ self.cosines
+        if len(self.speaker_means):
+            other = torch.randint(len(self.speaker_means), (n,), device=x.device)
+            way = self.speaker_means[other] - self.speaker_means[y.clamp_min(0)]
+            change = change + self.mix * torch.rand(n, 1, device=x.device) * way * (y >= 0)[:, None]
+        chosen = torch.randint(WARPS, (n,), device=x.device)
+        x = torch.bmm(x, self.bank[chosen]) + change[:, None]
+        low, high = self.floor
+        level = low + (high - low) * torch.rand(n, 1, device=x.device)
+        noise = level + 0.5 * torch.randn(n, 3, device=x.device) @ self.cosines[:3]
+        x = torch.logaddexp(x, noise[:, None])
+        width = torch.randint(self.widest + 1, (n, 1), device=x.device)
+        start = (torch.rand(n, 1, device=x.device) * (n_mels - width)).long()
+        band = torch.arange(n_mels, device=x.device)
+        hidden = (band >= start) & (band < start + width)
+        return torch.where(hidden[:, None], self.mean, x), length
+
+
+class Chain(nn.Module):
+    """Perturbations one after the other."""
+
+    def __init__(self, *steps: nn.Module) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(steps)
+
+    def forward(self, x: Tensor, length: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        for step in self.steps:
+            x, length = step(x, length, y)
+        return x, length
+
+
+def warps(sample_rate: int, n_mels: int, factors: Tensor) -> Tensor:
+    """Matrices that scale the frequencies of rows of mel bands: ``(k,) -> (k, M, M)``.
+
+    Band m of ``x @ matrix`` is x at ``factor`` times its frequency, between the two next bands.
+    """
+
+    def mel(hertz: Tensor) -> Tensor:
+        return 2595.0 * torch.log10(1.0 + hertz / 700.0)
+
+    low, high = mel(torch.tensor([LOWEST, sample_rate / 2.0])).tolist()
+    middles = torch.linspace(low, high, n_mels + 2)[1:-1]
+    read = mel(700.0 * (10.0 ** (middles / 2595.0) - 1.0) * factors[:, None])
+    place = ((read - low) / (high - low) * (n_mels + 1) - 1.0).clamp(0.0, n_mels - 1.0)
+    weights = 1.0 - (place[:, None, :] - torch.arange(n_mels)[:, None]).abs()
+    return weights.clamp_min(0.0)

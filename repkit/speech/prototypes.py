@@ -1,0 +1,132 @@
+"""Clusters of phonetic vectors of which every speaker has equal shares, found without words.
+
+As in DeepCluster and SwAV (Caron et al. 2018, 2020), utterances are assigned to prototypes, and the
+network then learns to tell the assignment. Here the shares of the prototypes are balanced within
+each speaker, so that what is learned cannot be the speaker: a cluster is something that all say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from repkit.engine.batches import mix
+
+ROUNDS = 10  # of assignment and mean when prototypes are first placed
+TEMPERATURE = 0.1  # of the softmax over cosines that learns to tell the assignment
+SHARPNESS = 0.05  # the same of the assignment: a smaller one is harder
+DAMPING = 0.5  # share of the columns' correction that a round of `sinkhorn` makes
+
+
+class Assignments:
+    """Soft assignments of all utterances, made anew at the start of every epoch.
+
+    Parameters
+    ----------
+    y : int64 ndarray of shape (n,)
+        Speakers; utterances with -1 are left out.
+    heads : sequence of (slice, int)
+        Clusterings: the slice of the vectors, and the number of prototypes.
+    embed : callable
+        ``networks -> (n, d)``, the phonetic vectors of all utterances.
+    start : int
+        The step, the first of an epoch, at which prototypes are placed.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        y: np.ndarray,
+        heads: Sequence[tuple[slice, int]],
+        embed: Callable[[SimpleNamespace], Tensor],
+        *,
+        start: int,
+        seed: int,
+    ) -> None:
+        self.known = torch.from_numpy(y >= 0)
+        self.slices = [part for part, _ in heads]
+        self.groups = [balanced_groups(y, size) for _, size in heads]
+        self.embed, self.start, self.seed = embed, start, seed
+        self.shares: list[Tensor] = []  # (n, k) for each clustering; none before the start
+
+    @torch.no_grad()
+    def refresh(self, n: SimpleNamespace, step: int) -> None:
+        """Assign all utterances, by the networks as they are: of (weights, step, seed) alone."""
+        self.shares = []
+        if step < self.start:
+            return
+        rows = self.embed(n)
+        self.known = self.known.to(rows.device)
+        heads = zip(n.K.directions, self.slices, self.groups, strict=True)
+        for k, (directions, part, groups) in enumerate(heads):
+            x = F.normalize(by_group(rows[:, part], groups), dim=1)
+            if step == self.start:
+                directions.copy_(self._placed(x, groups, len(directions), mix(self.seed, 5, k)))
+            self.shares.append(self._assigned(x, groups, directions))
+
+    def _assigned(self, x: Tensor, groups: Sequence[Tensor], directions: Tensor) -> Tensor:
+        cosines = x @ F.normalize(directions, dim=1).T
+        shares = torch.zeros_like(cosines)
+        for rows in groups:
+            shares[rows] = sinkhorn(cosines[rows] / SHARPNESS)
+        return shares
+
+    def _placed(self, x: Tensor, groups: Sequence[Tensor], k: int, seed: int) -> Tensor:
+        """Means of what is assigned, from k utterances drawn at random."""
+        rows = torch.cat([g.cpu() for g in groups])
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.randint(len(rows), (k,), generator=generator)
+        if len(rows) >= k:
+            drawn = torch.randperm(len(rows), generator=generator)[:k]
+        directions = x[rows[drawn].to(x.device)]
+        for _ in range(ROUNDS):
+            directions = self._assigned(x, groups, directions).T @ x
+        return F.normalize(directions, dim=1)
+
+    def loss(self, cosines: Sequence[Tensor], rows: Tensor) -> Tensor:
+        """Cross-entropy of the softmax over cosines against the assignment of these utterances.
+
+        A mean over utterances with a known speaker, and over clusterings.
+        """
+        known = self.known[rows].float()
+        total = torch.zeros((), device=rows.device)
+        for cosine, shares in zip(cosines, self.shares, strict=True):
+            costs = -(shares[rows] * F.log_softmax(cosine / TEMPERATURE, 1)).sum(1)
+            total = total + (costs * known).sum() / known.sum().clamp_min(1.0)
+        return total / max(len(self.shares), 1)
+
+
+def balanced_groups(y: np.ndarray, k: int) -> list[Tensor]:
+    """The utterances of each speaker who has at least k of them, and of all others together."""
+    names, counts = np.unique(y[y >= 0], return_counts=True)
+    large = names[counts >= k]
+    groups = [np.flatnonzero(y == name) for name in large]
+    rest = np.flatnonzero((y >= 0) & ~np.isin(y, large))
+    return [torch.from_numpy(rows) for rows in [*groups, rest] if len(rows)]
+
+
+def by_group(x: Tensor, groups: Sequence[Tensor]) -> Tensor:
+    """Each column to mean 0 and about unit deviation within the groups; 0 for others."""
+    out = torch.zeros_like(x)
+    for rows in groups:
+        own = x[rows]
+        out[rows] = (own - own.mean(0)) / (own.std(0, correction=0) + 0.05)
+    return out
+
+
+def sinkhorn(scores: Tensor, rounds: int = 20) -> Tensor:
+    """Rows that sum to 1 with columns of about equal sums (Cuturi 2013): ``(n, k) -> (n, k)``.
+
+    Few and damped rounds: columns that were far from equal still differ by some hundredths.
+    """
+    equal = math.log(len(scores) / scores.shape[1])
+    for _ in range(rounds):
+        scores = scores - DAMPING * (scores.logsumexp(0, keepdim=True) - equal)
+        scores = scores - scores.logsumexp(1, keepdim=True)
+    return scores.exp()

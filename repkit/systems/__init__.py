@@ -1,1 +1,0 @@
-"""The papers' algorithms, one page each, as systems for the engine."""

@@ -1,0 +1,5 @@
+"""Variational auto-encoder (Kingma and Welling 2014)."""
+
+from repkit.vae.estimator import VAE
+
+__all__ = ["VAE"]

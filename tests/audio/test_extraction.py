@@ -1,0 +1,165 @@
+"""The same frames whatever the batch, the block or the source."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from repkit.audio import FrontEnd, as_utterances, extract, extraction, statistics, stream
+from repkit.audio.resampling import ratio, resample, resample_blocks, windows
+
+KINDS = [
+    {},
+    {"kind": "mfcc", "deltas": True},
+    {"deltas": True, "stack": 3, "normalize": "utterance"},
+]
+
+
+@pytest.mark.parametrize("options", KINDS)
+@pytest.mark.parametrize("rate", [16000, 8000, 11025, 44100])
+def test_alone_as_in_a_batch(waves, options, rate):
+    front_end = FrontEnd(**options)
+    together = extract(as_utterances(waves, sample_rate=rate), front_end)
+    assert together.kept.tolist() == list(range(len(waves)))
+    backwards = extract(as_utterances(waves[::-1], sample_rate=rate), front_end).frames[::-1]
+    for x, frames, other in zip(waves, together.frames, backwards, strict=True):
+        alone = extract(as_utterances([x], sample_rate=rate), front_end).frames[0]
+        assert frames.dtype == np.float32
+        np.testing.assert_allclose(frames, alone, rtol=1e-6, atol=1e-5)
+        np.testing.assert_allclose(other, alone, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", KINDS)
+@pytest.mark.parametrize("rate", [16000, 8000, 44100])
+@pytest.mark.parametrize("block", [1, 400, 4099])
+def test_in_blocks_as_whole(waves, options, rate, block, monkeypatch):
+    front_end = FrontEnd(**options)
+    some = [waves[k] for k in ((0, 3, 7) if block == 1 else (0, 1, 4, -2, -1))]
+    whole = [extract(as_utterances([x], sample_rate=rate), front_end).frames[0] for x in some]
+    monkeypatch.setattr(extraction, "BLOCK", block)
+    for x, expected in zip(some, whole, strict=True):
+        got = extract(as_utterances([x], sample_rate=rate), front_end).frames[0]
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-5)
+
+
+# In a process of its own: the peak of this one may have been anywhere before.
+MEMORY = """
+import resource, sys
+import numpy as np
+from repkit.audio import FrontEnd, as_utterances, extract
+
+short, long, out = sys.argv[1:]
+front_end = FrontEnd(sample_rate=44100, n_mels=8)
+extract(as_utterances([short]), front_end)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+frames = extract(as_utterances([long]), front_end).frames[0]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+np.save(out, frames)
+"""
+
+
+def test_a_long_file_needs_little_memory(tmp_path):
+    rate, minutes = 44100, 10
+    noise = np.random.default_rng(0).integers(-9999, 9999, 60 * rate, dtype=np.int16)
+    files = [tmp_path / name for name in ("short.wav", "long.wav", "frames.npy")]
+    soundfile.write(files[0], noise[:rate], rate)
+    with soundfile.SoundFile(files[1], "w", rate, 1) as file:
+        for _ in range(minutes):
+            file.write(noise)
+    command = [sys.executable, "-c", MEMORY, *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 130_000  # KiB; with all samples kept, 180 000
+    frames = np.load(files[2])
+    assert len(frames) == 1 + minutes * 6000
+    front_end = FrontEnd(sample_rate=rate, n_mels=8)
+    short = extract(as_utterances([noise], sample_rate=rate), front_end).frames[0]
+    np.testing.assert_allclose(frames[6000 * 7 + 5 : 6000 * 8 - 5], short[5:-6], atol=1e-5)
+
+
+def test_mixed_rates_come_together(tmp_path):
+    t = np.arange(16000) / 16000
+    sound = sum(np.sin(2 * np.pi * f * t) for f in (200, 900, 2500)) / 4
+    for rate in (8000, 16000, 22050, 48000):
+        n = np.arange(rate) / rate
+        x = sum(np.sin(2 * np.pi * f * n) for f in (200, 900, 2500)) / 4
+        soundfile.write(tmp_path / f"{rate}.wav", x, rate, subtype="FLOAT")
+    got = extract(as_utterances(tmp_path), FrontEnd(sample_rate=8000)).frames
+    expected = extract(as_utterances([sound]), FrontEnd(sample_rate=8000)).frames[0]
+    audible = expected > -2
+    for frames in got:
+        assert len(frames) == 101
+        np.testing.assert_allclose(
+            frames[5:-5][audible[5:-5]], expected[5:-5][audible[5:-5]], atol=0.02
+        )
+
+
+def test_resampling_keeps_tones_and_removes_what_does_not_fit():
+    n = torch.arange(44100, dtype=torch.float64) / 44100
+    low, high = torch.sin(2 * np.pi * 1000 * n), torch.sin(2 * np.pi * 6000 * n)
+    got = resample(low + high, 44100, 8000)
+    expected = torch.sin(2 * np.pi * 1000 * torch.arange(8000, dtype=torch.float64) / 8000)
+    assert len(got) == 8000
+    assert (got - expected)[100:-100].abs().max() < 0.01
+
+
+def test_awkward_rates_are_rounded():
+    assert ratio(44101, 16000).denominator <= 2000
+    assert ratio(16000, 44101).numerator <= 2000
+    for rate in (44101, 15999, 7919):
+        assert float(ratio(rate, 16000)) == pytest.approx(16000 / rate, rel=3e-4)
+    assert (ratio(44100, 16000) * 44100, ratio(8000, 16000)) == (16000, 2)
+
+
+def test_blocks_of_a_resampled_signal(waves):
+    x = torch.tensor(waves[-1])
+    for rate, target in ((44100, 16000), (8000, 11025), (16000, 16000)):
+        got = torch.cat(list(resample_blocks(x.split(777), rate, target, 500)))
+        torch.testing.assert_close(got, resample(x, rate, target), rtol=0, atol=1e-6)
+
+
+def test_windows_cover_the_signal_once():
+    x = torch.arange(1.0, 24.0)
+    pieces = list(windows(x.split(5), 4, 3))
+    middle = [piece[3 : 3 + fresh] for piece, fresh in pieces]
+    torch.testing.assert_close(torch.cat(middle), x)
+    padded = torch.nn.functional.pad(x, (3, 3))
+    for k, (piece, _) in enumerate(pieces):
+        torch.testing.assert_close(piece, padded[4 * k : 4 * k + len(piece)])
+
+
+def test_statistics(waves):
+    frames = extract(as_utterances(waves), FrontEnd()).frames
+    mean, std = statistics(x for _, x in stream(as_utterances(waves), FrontEnd()))
+    together = np.concatenate(frames).astype(np.float64)
+    np.testing.assert_allclose(mean, together.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(std, together.std(0), rtol=1e-5)
+    mean, std = statistics([np.full((3, 2), 1e4 / 3), np.full((5, 2), 1e4 / 3)])
+    assert std.tolist() == [1, 1]
+    with pytest.raises(ValueError, match="empty"):
+        statistics([])
+
+
+def test_batches_are_bounded(waves, monkeypatch):
+    monkeypatch.setattr(extraction, "BLOCK", 12000)
+    u = as_utterances(waves * 5)
+    batches = list(extraction._batches(u, FrontEnd()))
+    assert sorted(i for b in batches for i in b) == list(range(60))
+    for batch in batches:
+        assert len(batch) * max(len(waves[i % 12]) for i in batch) <= 12000
+    assert len(batches) < 45
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_the_gpu(waves):
+    for options in KINDS:
+        front_end = FrontEnd(**options)
+        here = extract(as_utterances(waves, sample_rate=8000), front_end).frames
+        there = extract(as_utterances(waves, sample_rate=8000), front_end, "cuda").frames
+        for x, a, b in zip(waves, here, there, strict=True):
+            np.testing.assert_allclose(a, b, atol=5e-3)
+            alone = extract(as_utterances([x], sample_rate=8000), front_end, "cuda").frames[0]
+            np.testing.assert_allclose(b, alone, rtol=1e-6, atol=1e-5)

@@ -1,0 +1,441 @@
+import json
+import os
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import repkit
+from repkit import DANN
+from repkit.base import model_file
+from repkit.base.model_file import ModelFileError, decode, encode, on_cpu
+
+HEADER = {"class": "X", "params": {"a": 1, "b": [1.5, None], "c": {"d": "e"}}, "code": []}
+
+
+def tensors():
+    return {
+        "w": torch.arange(6.0).view(2, 3),
+        "half": torch.ones(3, dtype=torch.bfloat16),
+        "n": torch.tensor(5),
+        "view": torch.arange(12.0).view(3, 4).t(),
+        "empty": torch.empty(0, 2),
+    }
+
+
+@pytest.fixture
+def path(tmp_path):
+    model_file.save(tmp_path / "model", HEADER, tensors())
+    return tmp_path / "model"
+
+
+def forge(path, text, weights=None):
+    """A whole safetensors file with any text as the header."""
+    own = {k: v.contiguous() for k, v in (tensors() if weights is None else weights).items()}
+    save_file(own, path, metadata={"repkit": text})
+
+
+# -------------------------------------------------------------------- files
+
+
+def test_round_trip(path):
+    header, found = model_file.load(path)
+    assert header == {"format": 1, **HEADER}
+    assert found.keys() == tensors().keys()
+    for name, value in tensors().items():
+        assert torch.equal(found[name], value)
+        assert found[name].dtype == value.dtype
+    assert [p.name for p in path.parent.iterdir()] == ["model"]
+
+
+def test_tensors_that_share_memory(tmp_path):
+    x = torch.arange(4.0)
+    model_file.save(tmp_path / "m", {}, {"a": x, "b": x[:2], "c": x})
+    found = model_file.load(tmp_path / "m")[1]
+    assert torch.equal(found["b"], x[:2])
+    assert torch.equal(found["c"], x)
+
+
+def test_a_write_that_fails_leaves_the_old_file(path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(*args):
+        raise OSError("no space left on device")
+
+    for name in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, full)
+            with pytest.raises(OSError, match="no space"):
+                model_file.save(path, {"class": "other"}, {})
+        assert path.read_bytes() == before
+        assert [p.name for p in path.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, 1j, np.array([object()]), len])
+def test_what_has_no_form(tmp_path, value):
+    with pytest.raises(TypeError, match="has no form in a model file"):
+        model_file.save(tmp_path / "m", {"params": value}, {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1, -2]),
+        np.array([[0.1, np.nan], [np.inf, 1e-300]]),
+        np.array([1.5], np.float32),
+        np.array([True, False]),
+        np.array([3, 200], np.uint8),
+        np.array(["a", "längst"]),
+        np.array(["a", "bcd"], object),
+        np.empty((0,), np.int64),
+    ],
+)
+def test_arrays_in_the_header(array):
+    found = json.loads(json.dumps({"x": array}, default=encode), object_hook=decode)["x"]
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array)
+
+
+def test_numbers_of_numpy():
+    values = {"i": np.int64(3), "f": np.float32(0.5), "b": np.bool_(True)}
+    assert json.loads(json.dumps(values, default=encode)) == {"i": 3, "f": 0.5, "b": True}
+
+
+def test_on_cpu():
+    layer = nn.Linear(2, 2)
+    given = {"a": {"b": torch.ones(2), "c": layer}, "d": 5}
+    found = on_cpu(given)
+    assert torch.equal(found["a"]["b"], torch.ones(2))
+    assert found["a"]["c"] is layer  # there already
+    assert found["d"] == 5
+    with torch.device("meta"):
+        layer = nn.Linear(2, 2)
+    assert on_cpu(torch.ones(2, requires_grad=True)).requires_grad is False
+
+
+# -------------------------------------------------------------------- damaged, foreign, hostile
+
+
+def test_no_file(tmp_path):
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(FileNotFoundError, match="no model file at"):
+            model_file.load(path)
+
+
+def test_truncated_anywhere(path):
+    whole = path.read_bytes()
+    for kept in [0, 1, 7, 8, 9, 60, *np.linspace(100, len(whole) - 1, 12).astype(int)]:
+        path.write_bytes(whole[:kept])
+        with pytest.raises(ModelFileError, match="is not a whole safetensors file"):
+            model_file.load(path)
+
+
+def test_a_flipped_bit_never_does_more_than_raise(path):
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 5):
+        for bit in (1, 32, 128):
+            damaged = bytearray(whole)
+            damaged[place] ^= bit
+            path.write_bytes(damaged)
+            try:  # a flip in a weight goes unseen; nothing else may come out than our error
+                model_file.load(path)
+            except ModelFileError as error:
+                assert str(path) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"PK\x03\x04" + bytes(200), b"\x80\x04\x95" + bytes(99), b"\xff" * 64, b"hello", bytes(64)],
+)
+def test_files_of_other_kinds(path, content):
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"is not a whole safetensors file|no readable"):
+        model_file.load(path)
+
+
+def test_a_pickle_is_not_run(path, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "boom"),)
+
+    torch.save({"w": Bomb()}, path)
+    with pytest.raises(ModelFileError):
+        model_file.load(path)
+    assert not (tmp_path / "boom").exists()
+
+
+def test_safetensors_of_someone_else(path):
+    save_file({"w": torch.ones(3)}, path)
+    with pytest.raises(ModelFileError, match="has no readable repkit header"):
+        model_file.load(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "9" * 5000,
+        "\ud83d".encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+        '{"format": 1, "x": {"array": [1], "dtype": "V8"}}',
+        '{"format": 1, "x": {"array": [1], "dtype": "M8[s]"}}',
+        '{"format": 1, "x": {"array": [1], "dtype": "(2,3f4"}}',
+        '{"format": 1, "x": {"array": [1], "dtype": "(1000000,1000000)f4"}}',
+        '{"format": 1, "x": {"array": [1], "dtype": [["a", "O"]]}}',
+        '{"format": 1, "x": {"array": [1], "dtype": {"names": ["a"], "formats": ["O"]}}}',
+        '{"format": 1, "x": {"array": [1], "dtype": 5}}',
+        '{"format": 1, "x": {"array": [1e400], "dtype": "i8"}}',
+        '{"format": 1, "x": {"array": [' + "9" * 40 + '], "dtype": "i8"}}',
+        '{"format": 1, "x": {"array": [[1], [1, 2]], "dtype": "i8"}}',
+        '{"format": 1, "x": {"array": ' + "[" * 900 + "]" * 900 + ', "dtype": "i8"}}',
+    ],
+)
+def test_hostile_headers(path, text):
+    forge(path, text)
+    with pytest.raises(ModelFileError, match="has no readable repkit header"):
+        model_file.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"format": 999}', "999"),
+        ("{}", "None"),
+        ("[]", "None"),
+        ("5", "None"),
+        ('{"format": "1"}', "'1'"),
+        ('{"format": [1]}', r"\[1\]"),
+    ],
+)
+def test_other_formats(path, text, found):
+    forge(path, text)
+    with pytest.raises(ModelFileError, match=f"of model format {found}; this version .* reads 1"):
+        model_file.load(path)
+
+
+@pytest.mark.parametrize("dtype", ["<U100000000", "<U1000000", "<U536870911"])
+def test_the_width_of_strings_takes_no_memory(path, dtype):
+    forge(path, json.dumps({"format": 1, "x": {"array": ["a", "b"], "dtype": dtype}}))
+    tracemalloc.start()
+    try:
+        header, _ = model_file.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+    assert header["x"].tolist() == ["a", "b"]
+
+
+# -------------------------------------------------------------------- models
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    y = np.array(["no", "yes"])[rng.integers(0, 2, 40)]
+    X = rng.normal(size=(40, 4)) + 2 * (y == "yes")[:, None]
+    return X, y, np.repeat([0, -1], 20)
+
+
+def fit(problem, **options):
+    X, y, sample_domain = problem
+    options = {"max_epochs": 2, "device": "cpu", "random_state": 0} | options
+    return DANN(**options).fit(X, y, sample_domain=sample_domain)
+
+
+@pytest.fixture(scope="module")
+def model(problem):
+    return fit(problem, n_features=8, select="infomax", ema=0.9, domain_norm="separate")
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    model.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def change(path, edit):
+    """Write the model file again, after ``edit(header, tensors)``."""
+    header, weights = model_file.load(path)
+    edit(header, weights)
+    forge(path, json.dumps(header, default=encode), weights)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_features": 8},
+        {"select": "infomax", "ema": 0.9, "training": "alternating"},
+        {"conditional": "entropy", "lam": 0.3},
+    ],
+)
+def test_a_model_comes_back_whole(problem, tmp_path, options):
+    model = fit(problem, **options)
+    model.save(tmp_path / "m")
+    again = repkit.load(tmp_path / "m")
+    X = problem[0]
+    for method in ("predict", "predict_proba", "transform", "predict_domain"):
+        assert np.array_equal(getattr(again, method)(X), getattr(model, method)(X))
+    assert again.get_params() == model.get_params()
+    assert again.classes_.tolist() == ["no", "yes"]
+    assert again.input_shape_ == (4,)
+    assert again.n_features_in_ == 4
+    assert again.history_.equals(model.history_)
+    torch.testing.assert_close(again.weights_, model.weights_, rtol=0, atol=0)
+    again.save(tmp_path / "n")
+    assert (tmp_path / "n").read_bytes() == (tmp_path / "m").read_bytes()
+
+
+def network(shape_in, dim_out):
+    return nn.Linear(*shape_in, dim_out)
+
+
+def double(progress):
+    return 2 * progress
+
+
+def test_parameters_that_are_code(problem, tmp_path):
+    model = fit(problem, backbone=network, lam=double)
+    model.save(tmp_path / "m")
+    header, _ = model_file.load(tmp_path / "m")
+    assert header["code"] == ["backbone", "lam"]
+    assert not {"backbone", "lam"} & header["params"].keys()
+    with pytest.raises(
+        ModelFileError, match=r"code of its own for \['backbone'\].*backbone=\.\.\."
+    ):
+        repkit.load(tmp_path / "m")
+    again = repkit.load(tmp_path / "m", backbone=network)
+    assert again.lam == "ramp"  # only matters for another fit
+    assert np.array_equal(again.predict_proba(problem[0]), model.predict_proba(problem[0]))
+    assert repkit.load(tmp_path / "m", backbone=network, lam=double).lam is double
+    with pytest.raises(ModelFileError, match=r"no parameters \['bakbone'\]"):
+        repkit.load(tmp_path / "m", bakbone=network)
+    with pytest.raises(ModelFileError, match="does not hold the DANN"):
+        repkit.load(tmp_path / "m", backbone=lambda s, d: nn.Linear(*s, d + 1))
+
+
+def drop(name):
+    return lambda header, weights: weights.pop(name)
+
+
+def put(name, tensor):
+    return lambda header, weights: weights.update({name: tensor})
+
+
+def header_of(**values):
+    return lambda header, weights: header.update(values)
+
+
+def param(**values):
+    return lambda header, weights: header["params"].update(values)
+
+
+def fitted(**values):
+    return lambda header, weights: header["fitted"].update(values)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (header_of(**{"class": "Popen"}), "holds a 'Popen'; this version of repkit knows"),
+        (header_of(**{"class": None}), "holds a None"),
+        (param(shell=True), r"DANN has no parameters \['shell'\]"),
+        (lambda h, w: h.pop("params"), "incomplete repkit header"),
+        (lambda h, w: h.pop("fitted"), "incomplete repkit header"),
+        (fitted(__class__=1), r"unknown fitted attributes \['__class__'\]"),
+        (fitted(predict=1), r"unknown fitted attributes \['predict'\]"),
+        (lambda h, w: h["fitted"].pop("classes_"), "does not hold the DANN"),
+        (fitted(classes_=5), "does not hold the DANN"),
+        (fitted(input_shape_=5), "does not hold the DANN"),
+        (fitted(input_shape_=[3]), "does not hold the DANN"),
+        (param(n_features=9), "does not hold the DANN"),
+        (param(n_features=-1), "does not hold the DANN"),
+        (param(n_features="8"), "does not hold the DANN"),
+        (param(n_features=10**30), "does not hold the DANN"),
+        (param(backbone="resnet"), "does not hold the DANN"),
+        (param(backbone=5), "does not hold the DANN"),
+        (drop("last/F/0.0.weight"), "does not hold the DANN"),
+        (drop("last/C/bias"), "does not hold the DANN"),
+        (
+            lambda h, w: [w.pop(k) for k in list(w) if k.startswith("last/C")],
+            "does not hold the DANN",
+        ),
+        (lambda h, w: w.clear(), "does not hold the DANN"),
+        (put("last/C/bias", torch.zeros(7)), "does not hold the DANN"),
+        (put("last/C/extra", torch.zeros(7)), "does not hold the DANN"),
+        (put("strange", torch.zeros(7)), "does not hold the DANN"),
+        (put("last/F/0.0.weight", torch.zeros(4, 8)), "does not hold the DANN"),
+        (put("last/F/0.0.weight", torch.zeros(8, 4, dtype=torch.int64)), "does not hold the DANN"),
+    ],
+)
+def test_models_that_are_refused(saved, edit, words):
+    change(saved, edit)
+    with pytest.raises(ModelFileError, match=words):
+        repkit.load(saved)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        put("selected/C/bias", torch.zeros(7)),
+        drop("selected/C/bias"),
+        header_of(fitted=5),
+        header_of(params=["lam"]),
+        header_of(history=5),
+        header_of(**{"class": ["DANN"]}),
+    ],
+)
+def test_models_that_should_be_refused_clearly(saved, edit):
+    change(saved, edit)
+    with pytest.raises(ModelFileError):
+        repkit.load(saved)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the most elements of a tensor that took memory."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for value in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(value, torch.Tensor) and value.device.type != "meta":
+                self.elements = max(self.elements, value.numel())
+        return out
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        param(n_features=10**6),
+        param(n_features=10**12),
+        fitted(input_shape_=[10**6]),
+        fitted(input_shape_=[10**5, 10**5]),
+        param(backbone="conv", n_features=10**6),
+    ],
+)
+def test_sizes_in_the_header_take_no_memory(saved, edit):
+    change(saved, edit)
+    with Largest() as watch, pytest.raises(ModelFileError, match="does not hold the DANN"):
+        repkit.load(saved)
+    assert watch.elements < 10**5
+
+
+def test_the_watch_sees_memory():
+    with Largest() as watch:
+        nn.Linear(1000, 100)
+    assert watch.elements == 10**5
+
+
+def test_every_truncation_of_a_model(saved):
+    whole = saved.read_bytes()
+    for kept in np.linspace(0, len(whole) - 1, 25).astype(int):
+        saved.write_bytes(whole[:kept])
+        with pytest.raises(ModelFileError):
+            repkit.load(saved)

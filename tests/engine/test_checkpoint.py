@@ -1,0 +1,225 @@
+import hashlib
+import io
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from repkit import DANN
+from repkit.engine.checkpoint import MAGIC, CheckpointError, Checkpoints
+
+
+def state(epoch):
+    return {"engine": {"position": epoch, "w": torch.arange(200.0) + epoch}, "training": {"a": [1]}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two checkpoints of one run."""
+    store = Checkpoints(tmp_path / "run", "mine")
+    for epoch in (1, 2, 3):
+        store.save(epoch, state(epoch))
+    return tmp_path / "run"
+
+
+def load(folder, run="mine"):
+    return Checkpoints(folder, run).load()
+
+
+def write(folder, payload, epoch=9):
+    """A file whose digest is right, whatever is in it."""
+    digest = hashlib.sha256(payload).hexdigest().encode()
+    (folder / f"epoch-{epoch:08d}.ckpt").write_bytes(MAGIC + digest + b"\n" + payload)
+
+
+def newest(folder):
+    return max(folder.glob("*.ckpt"))
+
+
+def test_round_trip(folder):
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "epoch-00000002.ckpt",
+        "epoch-00000003.ckpt",
+    ]
+    found = load(folder)
+    assert found["run"] == "mine"
+    assert found["engine"]["position"] == 3
+    assert torch.equal(found["engine"]["w"], torch.arange(200.0) + 3)
+    assert found["training"] == {"a": [1]}
+    assert load(folder / "empty") is None
+
+
+def test_what_goes_into_every_checkpoint(tmp_path):
+    store = Checkpoints(tmp_path, "mine")
+    store.extra["seed"] = 2**62
+    store.save(1, state(1))
+    assert load(tmp_path)["seed"] == 2**62
+
+
+@pytest.mark.parametrize("left", [0, 1, len(MAGIC), len(MAGIC) + 30, 0.1, 0.5, 0.99, -1])
+def test_a_torn_file_falls_back_to_the_one_before(folder, left):
+    whole = newest(folder).read_bytes()
+    kept = int(left * len(whole)) if isinstance(left, float) else left
+    newest(folder).write_bytes(whole[:kept])
+    with pytest.warns(
+        UserWarning, match=r"epoch-00000003.ckpt is damaged .*; trying the checkpoint"
+    ):
+        assert load(folder)["engine"]["position"] == 2
+
+
+def test_a_flipped_bit_anywhere_falls_back(folder):
+    whole = newest(folder).read_bytes()
+    for place in [*range(0, len(MAGIC) + 66, 7), *np.linspace(90, len(whole) - 1, 20).astype(int)]:
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        newest(folder).write_bytes(damaged)
+        with pytest.warns(UserWarning, match="damaged"):
+            assert load(folder)["engine"]["position"] == 2
+
+
+def test_the_damaged_file_is_written_anew(folder):
+    newest(folder).write_bytes(b"")
+    store = Checkpoints(folder, "mine")
+    with pytest.warns(UserWarning, match="damaged"):
+        store.load()
+    store.save(3, state(3))
+    assert load(folder)["engine"]["position"] == 3
+
+
+def test_all_torn(folder):
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    with (
+        pytest.warns(UserWarning, match="damaged"),
+        pytest.raises(CheckpointError, match=r"all 2 checkpoints are damaged. Empty the folder"),
+    ):
+        load(folder)
+
+
+def test_another_run(folder):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    with pytest.raises(
+        CheckpointError, match=r"different run: its data or its parameters .* another folder"
+    ):
+        load(folder, "yours")
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_a_pickle_in_the_file_is_not_run(folder, tmp_path, kind):
+    bomb, buffer = {"run": "mine", "engine": Bomb(tmp_path / "boom")}, io.BytesIO()
+    if kind == "pickle":
+        pickle.dump(bomb, buffer, protocol=2)
+    else:
+        torch.save(bomb, buffer)
+    write(folder, buffer.getvalue())
+    with pytest.warns(UserWarning, match=r"epoch-00000009.ckpt cannot be read"):
+        assert load(folder)["engine"]["position"] == 3
+    assert not (tmp_path / "boom").exists()
+    # It is a live one:
+    if kind == "pickle":
+        pickle.loads(buffer.getvalue())
+    else:
+        torch.load(io.BytesIO(buffer.getvalue()), weights_only=False)
+    assert (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize("content", [[1, 2], 5, b""])
+def test_a_file_of_something_else(folder, content):
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write(folder, b"" if content == b"" else buffer.getvalue())
+    with pytest.warns(UserWarning, match="not a repkit checkpoint|cannot be read"):
+        assert load(folder)["engine"]["position"] == 3
+
+
+def test_a_path_that_is_a_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    with pytest.raises(CheckpointError, match=r"file' is a file; give a folder"):
+        Checkpoints(path, "run")
+    assert path.read_text() == "mine"
+
+
+def test_a_write_that_fails_leaves_no_trace(folder, monkeypatch):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def full(*args):
+        raise OSError("no space left on device")
+
+    for name in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, full)
+            with pytest.raises(OSError, match="no space"):
+                Checkpoints(folder, "mine").save(4, state(4))
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_other_files_are_left_alone(folder):
+    (folder / "epoch-x1.part").write_bytes(b"half of a checkpoint")
+    (folder / "film.part").write_bytes(b"a download")
+    (folder / "notes.txt").write_text("mine")
+    Checkpoints(folder, "mine").save(4, state(4))
+    names = {p.name for p in folder.iterdir()}
+    assert names == {"film.part", "notes.txt", "epoch-00000003.ckpt", "epoch-00000004.ckpt"}
+
+
+# -------------------------------------------------------------------- as DANN uses it
+
+
+@pytest.fixture
+def fit(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3)).astype(np.float32)
+    y = np.tile([0, 1], 20)
+
+    def run(X=X, y=y, **options):
+        estimator = DANN(
+            **{"max_epochs": 2, "random_state": 0, "checkpoint": tmp_path / "c", "device": "cpu"}
+            | options
+        )
+        return estimator.fit(X, y, sample_domain=np.repeat([0, -1], 20))
+
+    run.X, run.y = X, y
+    return run
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["data", "labels", {"random_state": 1}, {"max_epochs": 3}, {"conditional": True}, {"lam": 0.5}],
+)
+def test_a_fit_of_other_data_or_parameters_is_refused(fit, other):
+    fit()
+    options = other if isinstance(other, dict) else {}
+    if other == "data":
+        options = {"X": fit.X + 1}
+    if other == "labels":
+        options = {"y": 1 - fit.y}
+    with pytest.raises(CheckpointError, match="holds a different run"):
+        fit(**options)
+
+
+def test_what_does_not_change_the_result_may_change(fit):
+    first = fit()
+    calls = []
+    again = fit(callbacks=[calls.append], verbose=0)
+    assert calls == []  # the run was done
+    torch.testing.assert_close(again.weights_, first.weights_, rtol=0, atol=0)
+
+
+def test_a_torn_checkpoint_of_a_fit(fit, tmp_path):
+    expected = fit(max_epochs=4)
+    newest(tmp_path / "c").write_bytes(b"torn")
+    with pytest.warns(UserWarning, match="damaged"):
+        again = fit(max_epochs=4)
+    torch.testing.assert_close(again.weights_, expected.weights_, rtol=0, atol=0)

@@ -1,0 +1,92 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from repkit.engine.modes import evaluating, norms, still
+from repkit.nets import DomainNorm
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def network():
+    return nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2), nn.BatchNorm1d(2)
+    )
+
+
+def batches(n=3, rows=8):
+    return [2 * torch.randn(rows, 3) + k for k in range(n)]
+
+
+def assert_same(found, expected):
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+# -------------------------------------------------------------------- evaluating
+
+
+def test_evaluating_gives_each_module_its_own_mode_back():
+    net, other = network(), nn.Dropout(0.5)
+    net[1].eval()
+    with evaluating(net, other):
+        assert not any(m.training for m in (*net.modules(), *other.modules()))
+    assert [m.training for m in net.modules()] == [True, True, False, True, True, True]
+    with pytest.raises(KeyError), evaluating(net):
+        raise KeyError
+    assert net.training
+    assert not net[1].training
+
+
+# -------------------------------------------------------------------- still
+
+
+def test_norms_are_the_layers_with_running_statistics():
+    net, other = network(), nn.BatchNorm1d(3, track_running_stats=False)
+    separate = DomainNorm(nn.BatchNorm1d(2), 2)
+    assert norms(net, other, separate) == [net[1], net[4], separate]
+    assert norms() == []
+
+
+def test_still_leaves_running_statistics_and_nothing_else():
+    net, x = network(), batches(1)[0]
+    twin = copy.deepcopy(net)
+    with still(norms(net)):
+        held = net(x)
+    assert_same(net.state_dict(), twin.state_dict())
+    assert_same(held, twin(x))  # the batch's own statistics
+    assert_same(net(x), held)
+    assert_same(net.state_dict(), twin.state_dict())  # they move again
+    assert net[1].num_batches_tracked == 1
+
+
+def test_still_ends_where_it_is_left_by_an_error():
+    net = network()
+    with pytest.raises(KeyError), still(norms(net)):
+        raise KeyError
+    assert all(layer.track_running_stats for layer in norms(net))
+    assert len(norms(net)) == 2
+
+
+def test_still_within_still():
+    net, x = network(), batches(1)[0]
+    before = copy.deepcopy(net.state_dict())
+    with still(norms(net)):
+        with still(norms(net)):
+            net(x)
+        net(x)  # the outer one still holds
+    assert_same(net.state_dict(), before)
+    assert len(norms(net)) == 2
+
+
+def test_layers_without_statistics_stay_without():
+    layer = nn.BatchNorm1d(3, track_running_stats=False)
+    with still(norms(layer)):
+        layer(batches(1)[0])
+    assert not layer.track_running_stats

@@ -1,0 +1,164 @@
+"""Networks over padded utterances: each reads as if it were alone."""
+
+import pytest
+import torch
+from torch import nn
+
+from repkit.speech.networks import (
+    BODIES,
+    Decoder,
+    Encoder,
+    Prototypes,
+    Unit,
+    build_body,
+    centered,
+    inside,
+    joined,
+    mean_deviation,
+    parts,
+    slices,
+)
+
+D = 6
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def encoder(name="conv", segments=3, dim=7, **options):
+    body, width = build_body(name, 2 * D, 24)
+    last = nn.BatchNorm1d(dim, affine=False) if segments else Unit()
+    return Encoder(body, width, dim, 2, segments, last, **options).eval()
+
+
+def padded(length, time, filling=0.0):
+    x = torch.randn(len(length), time, D, generator=torch.Generator().manual_seed(1))
+    return torch.where(inside(length, time) > 0, x, filling)
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("segments", [0, 3])
+@pytest.mark.parametrize("norm", [False, True])
+def test_company_and_padding_change_nothing(name, segments, norm):
+    net = encoder(name, segments, instance_norm=norm)
+    length = torch.tensor([1, 2, 5, 13, 40, 31])
+    x = padded(length, 40)
+    together = net(x, length)
+    for k, n in enumerate(length):
+        alone = net(x[k : k + 1, :n], length[k : k + 1])
+        torch.testing.assert_close(alone[0], together[k], rtol=0, atol=1e-5)
+    longer = net(torch.cat([x, torch.zeros(6, 9, D)], 1), length)
+    torch.testing.assert_close(longer, together, rtol=0, atol=1e-5)
+    other = x.clone()
+    other[4] = other[4].flip(0)
+    assert (net(other, length)[4] - together[4]).abs().max() > 1e-3
+    torch.testing.assert_close(net(other, length)[:4], together[:4], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_every_frame_counts_and_so_does_the_order(name):
+    net, length = encoder(name), torch.tensor([11])
+    x = padded(length, 11).requires_grad_()
+    out = net(x, length)
+    (reached,) = torch.autograd.grad(out.square().sum(), x)
+    assert (reached[0].abs().amax(1) > 0).all()
+    assert (net(x.flip(1), length) - out).abs().max() > 1e-2
+
+
+def test_joined():
+    x = torch.arange(10.0).view(1, 5, 2)
+    found, length = joined(x, torch.tensor([5]), 2)
+    assert found.tolist() == [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 0]]]
+    assert length.tolist() == [3]
+    assert joined(x, torch.tensor([4]), 2)[1].tolist() == [2]
+
+
+def test_parts_by_hand():
+    """Four frames in two parts: middles at 1/4 and 3/4, frames at 1/8, 3/8, 5/8, 7/8."""
+    h = torch.tensor([1.0, 2.0, 4.0, 8.0, 100.0])[None, :, None]
+    mask = torch.tensor([1.0, 1, 1, 1, 0])[None, :, None]
+    first = (1 + 0.75 * 2 + 0.25 * 4) / 2
+    second = (0.25 * 2 + 0.75 * 4 + 8) / 2
+    assert parts(h, mask, 2).flatten().tolist() == pytest.approx([first, second])
+    assert parts(h[:, :1], mask[:, :1], 4).flatten().tolist() == pytest.approx([0, 1, 1, 0])
+
+
+def test_mean_deviation_and_centered():
+    h = torch.tensor([1.0, 3.0, 100.0])[None, :, None]
+    mask = torch.tensor([1.0, 1, 0])[None, :, None]
+    assert mean_deviation(h, mask).flatten().tolist() == pytest.approx([2, 1], rel=1e-4)
+    found = centered(h, mask).flatten().tolist()
+    assert found == pytest.approx([-1 / 1.1**0.5, 1 / 1.1**0.5, 0])
+
+
+def test_slices():
+    assert slices(7, 3) == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    assert slices(7, 0) == []
+
+
+def test_the_segments_have_slices_of_their_own():
+    """The end of an utterance does not reach the slice of its beginning."""
+    net, length = encoder("conv", 3, 6), torch.tensor([60])
+    x = padded(length, 60)
+    other = x.clone()
+    other[:, 50:] += 1
+    change = (net(other, length) - net(x, length))[0].abs()
+    assert change[:2].max() < 1e-5
+    assert change[4:].min() > 1e-4
+
+
+def test_decoder():
+    net = Decoder(5, 3, D, 24, 2).eval()
+    p, s = torch.randn(3, 5), torch.randn(3, 3)
+    length = torch.tensor([9, 4, 1])
+    together = net(p, s, length, 9)
+    assert together.shape == (3, 9, D)
+    for k, n in enumerate(length.tolist()):
+        alone = net(p[k : k + 1], s[k : k + 1], length[k : k + 1], n)
+        torch.testing.assert_close(alone[0], together[k, :n], rtol=0, atol=1e-5)
+    assert (net(p, s[[1, 0, 2]], length, 9) - together)[:2].abs().amax((1, 2)).min() > 1e-3
+    assert (together[0, 0] - together[0, -1]).abs().max() > 1e-2  # it knows the time
+
+
+def test_speaker_vectors_have_length_one():
+    out = encoder("gru", 0)(padded(torch.tensor([5, 8]), 8), torch.tensor([5, 8]))
+    torch.testing.assert_close(out.norm(dim=1), torch.ones(2))
+
+
+def test_prototypes():
+    net = Prototypes([(slice(0, 4), 3), (slice(1, 3), 5)])
+    x = torch.randn(7, 4)
+    whole, part = net(x)
+    assert whole.shape == (7, 3)
+    expected = nn.functional.cosine_similarity(x[:, None, 1:3], net.directions[1][None], dim=2)
+    torch.testing.assert_close(part, expected)
+
+
+class Own(nn.Module):
+    def __init__(self, n_in, width):
+        super().__init__()
+        self.linear = nn.Linear(n_in, 5)
+
+    def forward(self, x, mask):
+        return self.linear(x)
+
+
+def test_bodies_of_ones_own():
+    assert build_body(Own, D, 24)[1] == 5
+    given = Own(D, 24)
+    body, width = build_body(given, D, 24)
+    assert width == 5
+    assert body is not given
+    with pytest.raises(ValueError, match=r"encoder does not take frames of shape \(n, T, 7\)"):
+        build_body(given, 7, 24)
+    with pytest.raises(ValueError, match=r"it gave \(2, 5\)"):
+        build_body(lambda *_: Pooled(D, 24), D, 24)
+    with pytest.raises(ValueError, match="encoder='lstm' is not known"):
+        build_body("lstm", D, 24)
+
+
+class Pooled(Own):
+    def forward(self, x, mask):
+        return self.linear(x).mean(1)

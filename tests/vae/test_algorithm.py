@@ -1,0 +1,145 @@
+"""The bound of the paper, differentiated by hand."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from repkit.engine.rng import isolated_rng
+from repkit.vae.algorithm import rising, vae
+
+from ..updates import (
+    BATCH,
+    CPU,
+    LATENT,
+    ROWS,
+    WIDTH,
+    assert_close,
+    assert_counted,
+    assert_modes,
+    assert_resumes,
+    bend,
+    data,
+    descend,
+    drawn,
+    engine_of,
+    gradients,
+    net,
+    seen_by,
+    table,
+    twins,
+    weights,
+)
+
+OPTIONS = {
+    "bernoulli": {},
+    "gaussian": {"likelihood": "gaussian"},
+    "beta": {"beta": 3.0},
+    "no divergence": {"beta": 0.0},
+    "augment": {"augment": lambda x: x.square()},
+    "everything": {"likelihood": "gaussian", "beta": 0.3, "augment": bend},
+}
+every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with isolated_rng(CPU):
+        torch.manual_seed(0)
+        yield
+
+
+def make(position=50, nets=None, batches=None, precision="fp32", **options):
+    nets = nets or {
+        "E": net(WIDTH, 2 * LATENT),
+        "G": nn.Sequential(net(LATENT, WIDTH), nn.Sigmoid()),
+    }
+    system = vae(nets, latent_dim=LATENT, **options)
+    batches = batches or data(torch.sigmoid(table()))
+    return engine_of(system, batches, precision=precision, position=position)
+
+
+def bound(n, x, noise, weight=1.0, beta=1.0, likelihood="bernoulli", augment=None):
+    """``-log p(x|z) + beta KL``, from torch's own distributions."""
+    x = augment(x) if augment else x
+    mean, log_variance = n.E(x).split(LATENT, 1)
+    posterior = Normal(mean, (log_variance / 2).exp())
+    kl = kl_divergence(posterior, Normal(0.0, 1.0)).sum() / BATCH
+    out = n.G(mean + posterior.stddev * noise)
+    if likelihood == "gaussian":
+        constant = WIDTH * np.log(2 * np.pi) / 2
+        likely = -Normal(out, 1.0).log_prob(x).sum() / BATCH - constant
+    else:
+        likely = -Bernoulli(out, validate_args=False).log_prob(x).sum() / BATCH
+    return likely + weight * beta * kl, {"reconstruction_loss": likely, "kl": kl}
+
+
+@pytest.mark.parametrize(("position", "weight"), [(0, 0.0), (4, 0.4), (50, 1.0)])
+@every_option
+def test_the_gradient_is_that_of_the_bound(options, position, weight):
+    engine = make(position, **options)
+    n, x = twins(engine), engine.batches.at(position).x
+    noise = drawn(engine).noise
+    engine.step()
+    expected, logs = bound(n, x, noise, weight, **options)
+    wanted = descend(n, {"E": expected, "G": expected})
+    assert min(max(g.abs().max() for g in network) for network in wanted.values()) > 1e-3
+    assert_close(gradients(engine), wanted)
+    assert_close(weights(engine.system.networks), weights(n))
+    means, _ = engine.read()
+    assert means["loss_EG"] == pytest.approx(expected.item(), rel=1e-4)
+    for name, value in logs.items():
+        assert means[name] == pytest.approx(value.item(), rel=1e-4)
+
+
+def test_the_divergence_counts_fully_after_a_tenth():
+    assert [rising(p) for p in (0.0, 0.05, 0.1, 0.5, 1.0)] == pytest.approx([0, 0.5, 1, 1, 1])
+
+
+def test_every_weight_moves_in_a_step():
+    engine = make()
+    before = weights(engine.system.networks)
+    engine.step()
+    for name, moved in weights(engine.system.networks).items():
+        for old, new in zip(before[name], moved, strict=True):
+            assert not torch.equal(new, old)
+
+
+def test_running_statistics():
+    engine = make()
+    n, x = twins(engine), engine.batches.at(50).x
+    noise = drawn(engine).noise
+    engine.step()
+    nets = engine.system.networks
+    assert_counted(nets["E"][1], [n.E[0](x)])
+    mean, log_variance = n.E(x).split(LATENT, 1)
+    assert_counted(nets["G"][0][1], [n.G[0][0](mean + (log_variance / 2).exp() * noise)])
+    assert_modes(nets)
+
+
+def test_images_of_bytes_are_scaled():
+    nets = {
+        "E": nn.Sequential(nn.Flatten(), nn.Linear(12, 2 * LATENT)),
+        "G": nn.Sequential(nn.Linear(LATENT, 12), nn.Unflatten(1, (3, 2, 2)), nn.Sigmoid()),
+    }
+    images = torch.randint(0, 256, (ROWS, 3, 2, 2), dtype=torch.uint8)
+    engine = make(0, nets, data(images.to(memory_format=torch.channels_last)))
+    seen = seen_by(nets["E"])
+    engine.step()
+    assert torch.equal(seen[0], engine.batches.at(0).x.float() / 255)
+
+
+def test_a_run_goes_on_from_an_epoch_s_end_bit_by_bit():
+    augment = lambda x: (x + 0.1 * torch.rand_like(x)).clamp(0, 1)
+    assert_resumes(lambda: make(0, beta=0.5, augment=augment))
+
+
+def test_bf16():
+    engine = make(precision="bf16")
+    for _ in range(3):
+        engine.step()
+    means, bad = engine.read()
+    assert bad is None
+    assert set(means) == {"loss_EG", "reconstruction_loss", "kl"}
+    assert engine.broken() is None
