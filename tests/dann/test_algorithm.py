@@ -12,7 +12,6 @@ from torch import nn
 from repkit.dann.algorithm import Objective, dann
 from repkit.engine.batches import Batches, mix
 from repkit.engine.engine import Engine
-from repkit.engine.rng import isolated_rng
 from repkit.losses import virtual_adversarial
 from repkit.nets import DomainNorm, set_rows
 
@@ -21,11 +20,7 @@ LABELED, TARGET, CLASSES, WIDTH, RATE = 8, 8, 3, 5, 0.2
 N = 40  # of each domain
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with isolated_rng(CPU):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def data(target_labels=-1):

@@ -29,10 +29,7 @@ STEPS = 4  # an epoch of the toy
 EPOCHS = 3
 
 
-@pytest.fixture(autouse=True)
-def _isolated():
-    with isolated_rng(CPU):
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 # -------------------------------------------------------------------- a toy
