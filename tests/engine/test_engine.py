@@ -48,7 +48,7 @@ def data(dtype=np.float32, shape=(4,), device=CPU, seed=5):
 
 
 def small(inputs, outputs):
-    """Without a bias that batch norm takes away: Adam would blow up the rounding of its gradient."""
+    """No bias before batch norm: its gradient is rounding, which Adam would blow up."""
     return nn.Sequential(
         nn.Linear(inputs, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, outputs)
     )

@@ -7,7 +7,6 @@ from torch import nn
 from repkit.engine.modes import evaluating, frozen, norms, still
 from repkit.nets import DomainNorm
 
-
 pytestmark = pytest.mark.usefixtures("seeded")
 
 

@@ -40,7 +40,12 @@ def test_a_group_stands_still_where_its_phase_says_so(optimizer):
     def losses(n, b):
         error = (n.B(n.A(b.x)) - 1).square().mean()
         still = engine.position in skipped
-        return {"A": error, "B": error, "skip_A": torch.tensor(still), "skip_B": torch.tensor(False)}
+        return {
+            "A": error,
+            "B": error,
+            "skip_A": torch.tensor(still),
+            "skip_B": torch.tensor(False),
+        }
 
     networks = {"A": nn.Linear(3, 3), "B": nn.Linear(3, 1)}
     batches = Batches({"x": torch.randn(24, 3)}, [(np.arange(24), 8)], seed=0, device=CPU)

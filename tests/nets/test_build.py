@@ -16,7 +16,6 @@ from repkit.nets import (
     width_out,
 )
 
-
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
