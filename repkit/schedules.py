@@ -11,6 +11,7 @@ __all__ = [
     "constant",
     "dann_decay",
     "dann_ramp",
+    "early_rise",
     "half_decay",
     "rise",
     "warm_cosine",
@@ -123,3 +124,20 @@ RATES: dict[str, Callable[[float], float]] = {
     "cosine": warm_cosine,
 }
 LAMBDAS: dict[str, Callable[[float], float]] = {"ramp": dann_ramp}
+
+
+def early_rise(progress: float, until: float = 0.1) -> float:
+    """Grow from 0 to 1 over the first tenth, so that codes that say nothing do not settle early.
+
+    Parameters
+    ----------
+    progress : float
+        From 0 to 1.
+    until : float, default=0.1
+        Progress at which 1 is reached.
+
+    Returns
+    -------
+    float
+    """
+    return min(1.0, progress / until)

@@ -324,10 +324,11 @@ def parameters(cls: C) -> C:
     (itself, *given) = signature.parameters.values()
 
     def place(p: inspect.Parameter) -> tuple[bool, int]:
-        # Positional ones first, then by the class that declares them first: one that is written
-        # again with another default keeps its place.
+        # Positional ones first, in their true order, then by the class that declares them first:
+        # one that is written again with another default keeps its place.
+        keyword = p.kind is p.KEYWORD_ONLY
         first = max(k for k, c in enumerate(made.__mro__) if p.name in _declared(c))
-        return p.kind is p.KEYWORD_ONLY, first
+        return keyword, first if keyword else 0
 
     init.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[itself, *sorted(given, key=place)]

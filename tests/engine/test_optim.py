@@ -38,3 +38,17 @@ def test_state_goes_round():
     b.load_state_dict(saved)
     b.step()
     assert torch.equal(again, expected)
+
+
+@pytest.mark.parametrize("skipped", [(0,), (1,), (0, 2, 3)])
+def test_a_skipped_step_changes_nothing(skipped):
+    """The same as without the step, weight decay and the count of steps included."""
+    ours, theirs = (nn.Parameter(torch.linspace(-1, 1, 101)) for _ in range(2))
+    a, b = (Adam([p], 1e-2, weight_decay=0.1) for p in (ours, theirs))
+    for k in range(5):
+        ours.grad = theirs.grad = torch.linspace(-1, k, 101)
+        a.step(torch.tensor(k in skipped))
+        if k not in skipped:
+            b.step()
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=0, atol=0)
