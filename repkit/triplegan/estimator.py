@@ -114,8 +114,8 @@ class TripleGAN(
         unlabeled ones too.
     learning_rate : float or dict, optional
         Learning rate. A dict gives rates by the name of a network, or of a module inside one:
-        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
-        keeps the default, which is 2e-3 for C and 5e-4 for G and D.
+        ``{"C": 1e-4, "C.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default. By default 2e-3 for C, and 5e-4 for G and D.
     learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="cosine"
         Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
         from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
