@@ -60,7 +60,7 @@ def test_the_ratio_is_of_rows_that_were_held_back(short, digits):
         reconstruction_ratio(X[r], short.reconstruct(X[r])) for r in (seen, held_back)
     )
     assert short.reconstruction_ratio_ == pytest.approx(of_held_back, rel=1e-4)
-    assert short.reconstruction_ratio_ != pytest.approx(of_seen, rel=1e-2)
+    assert short.reconstruction_ratio_ != pytest.approx(of_seen, rel=1e-3)
 
 
 def test_the_ratio_of_an_epoch_is_that_of_the_averaged_weights(short, digits):
@@ -168,7 +168,7 @@ def test_adding_an_attribute_gives_it(fitted, digits):
         codes = fitted.transform(digits[rows])
         before, after = (fitted.inverse_transform(codes + k * vector) for k in (0, sign))
         change = (after - before).mean(0)
-        assert sign * change[4, 4] > 0.25
+        assert sign * change[4, 4] > 0.2
         # Nowhere is there more of a change than there.
         assert sign * change[4, 4] == pytest.approx(np.abs(change).max(), rel=0.3)
 
