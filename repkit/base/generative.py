@@ -12,11 +12,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from repkit.base.estimator import Estimator
 from repkit.base.parameters import anything, fitted, integer, number, parameters
 from repkit.engine.batches import Batches, to_device, to_float
+from repkit.engine.modes import renew_statistics
 from repkit.engine.rng import Kind, drawn_seed, generator_of
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Generative(Estimator):
             (reader, self._real_batches(X, rows)),
             (self.networks_["G"], self._latent_batches(seed)),
         ):
-            update_bn(batches, network.eval())  # leaves the mode that it finds
+            renew_statistics(network, batches)
         self._hold_last()
 
     # ---------------------------------------------------------------- use

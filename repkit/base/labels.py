@@ -9,23 +9,28 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+__all__ = ["partial_labels"]
 
-def partial_labels(estimator: Any, X: np.ndarray, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The classes, and the place of each row's label among them, -1 where there is none.
+
+def partial_labels(X: np.ndarray, y: Any, *, owner: str) -> tuple[np.ndarray, np.ndarray]:
+    """Find the classes, and the place of each row's label among them, -1 where there is none.
 
     Parameters
     ----------
-    estimator : estimator
-        Named in the error if there is no y.
     X : ndarray of shape (n, ...)
+        Its length is compared with that of y.
     y : array-like of shape (n,)
         Labels of any kind; -1 (or "-1" among strings) where there is none. Where the values are -1
         and 1 and no others, both are classes: one labeled class would teach nothing.
+    owner : str
+        Name of the estimator, for the error if there is no y.
 
     Returns
     -------
-    classes : ndarray of shape (classes,)
+    classes : ndarray of shape (n_classes,)
+        The classes that have a label, sorted.
     place : ndarray of int of shape (n,)
+        Indices of ``classes``, or -1.
 
     Raises
     ------
@@ -35,7 +40,7 @@ def partial_labels(estimator: Any, X: np.ndarray, y: Any) -> tuple[np.ndarray, n
     """
     if y is None:
         raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None: give "
+            f"{owner} requires y to be passed, but the target y is None: give "
             "labels, and -1 where there is none"
         )
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y")

@@ -93,7 +93,9 @@ def decode(value: dict[str, Any]) -> Any:
 def on_cpu(value: Any) -> Any:
     """A copy on the CPU of networks and tensors in nested dicts."""
     if isinstance(value, Tensor):
-        return value.detach().cpu()
+        own = value.detach().cpu()
+        # While training it is a view: a pickle would take the whole vector along with each.
+        return own.clone() if own.untyped_storage().nbytes() > own.nbytes else own
     if isinstance(value, nn.Module):
         if all(t.device.type == "cpu" for t in [*value.parameters(), *value.buffers()]):
             return value
