@@ -15,8 +15,7 @@ _USES = {
 
 
 def need(name: str, extra: str) -> ModuleType:
-    """
-    Import a module that the package works without, up to here.
+    """Import a module that only an extra installs.
 
     Parameters
     ----------
