@@ -1,14 +1,17 @@
-"""repkit: representation learning and domain adaptation as scikit-learn"""
+"""repkit: representation learning and domain adaptation as scikit-learn estimators."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from repkit._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from repkit.bigan.estimator import BiGAN
-    from repkit.dann.estimator import DANN, NoTargetWarning
-    from repkit.infogan.estimator import InfoGAN
+    from repkit.base.parts import Consistency, Discriminator, Optimizer
+    from repkit.bigan import BiGAN
+    from repkit.dann import DANN, NoTargetWarning
+    from repkit.infogan import InfoGAN
     from repkit.loading import load
     from repkit.plots import (
         EmbeddingDisplay,
@@ -21,12 +24,10 @@ if TYPE_CHECKING:
         SpeechVectorsDisplay,
         TraversalDisplay,
     )
-    from repkit.speech.estimator import SpeechAutoencoder
-    from repkit.triplegan.estimator import TripleGAN
-    from repkit.vae.estimator import VAE
-    from repkit.vaegan.estimator import VAEGAN
-
-__version__ = "0.1.0"
+    from repkit.speech import SpeechAutoencoder
+    from repkit.triplegan import TripleGAN
+    from repkit.vae import VAE
+    from repkit.vaegan import VAEGAN
 
 # Where each public name lives; it is imported on first use.
 _HOMES = {
@@ -36,8 +37,11 @@ _HOMES = {
     "VAE": "vae",
     "VAEGAN": "vaegan",
     "BiGAN": "bigan",
+    "Consistency": "base.parts",
     "DANN": "dann",
+    "Discriminator": "base.parts",
     "NoTargetWarning": "dann",
+    "Optimizer": "base.parts",
     "load": "loading",
     "EmbeddingDisplay": "plots",
     "ErrorCurveDisplay": "plots",
@@ -54,12 +58,15 @@ __all__ = [
     "VAE",
     "VAEGAN",
     "BiGAN",
+    "Consistency",
+    "Discriminator",
     "EmbeddingDisplay",
     "ErrorCurveDisplay",
     "HistoryDisplay",
     "InfoGAN",
     "InterpolationDisplay",
     "NoTargetWarning",
+    "Optimizer",
     "ReconstructionDisplay",
     "SampleGridDisplay",
     "SpectrogramDisplay",

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from repkit.engine.batches import Batch, Batches, mix
+from repkit.engine.batches import Batch, Batches
+from repkit.engine.rng import Kind, seed_of
 from repkit.engine.engine import Engine
 
 CPU = torch.device("cpu")
@@ -61,7 +62,7 @@ def twins(engine):
 
 def draws(engine, times):
     """The noise of the step that comes next, if it is the first of an epoch: of each draw."""
-    generator = torch.Generator().manual_seed(mix(engine.seed, 1, engine.position))
+    generator = torch.Generator().manual_seed(seed_of(engine.seed, Kind.NOISE, engine.position))
     batches = [Batch() for _ in range(times)]
     for batch in batches:
         for name, noise in engine.system.noise.items():

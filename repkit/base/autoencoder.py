@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,46 +12,56 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from repkit.base.estimator import Problem
 from repkit.base.generative import Generative
-from repkit.base.parameters import check_integer
+from repkit.base.parameters import fitted, flag, integer, number, parameters
 from repkit.engine.batches import to_device
 from repkit.engine.system import System
 from repkit.metrics import reconstruction_ratio
 
+__all__ = ["Autoencoder"]
 
-class Autoencoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
+
+@parameters
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
     """Base of the estimators with networks E and G, from samples to codes and back."""
+
+    latent_dim: int = integer(default=32, kw_only=False)
+    recalibrate: bool = flag(default=False)
+    validation_fraction: float = number(0.0, 0.9, default=0.05)
 
     _fitted: ClassVar = (*Generative._fitted, "reconstruction_ratio_")
 
-    latent_dim: int
-    reconstruction_ratio_: float
+    reconstruction_ratio_: float = fitted()
 
     # ---------------------------------------------------------------- fit
 
-    def _fit(self, X: Any) -> Self:
-        self._check_parameters()
+    def _read(self, X: Any) -> np.ndarray:
         X = self._check_X(X, reset=True)
         self._learn_range(X)
-        with self._training((X,)) as (device, seed, checkpoints):
-            networks = self._start(seed)
-            rows, held_back = self._split(len(X), seed)
-            system = self._system(networks, self._scaler(device))
-            engine = self._engine(system, X, self._stream(rows), device, seed)
-            self.device_ = device
-            self.networks_ = engine.averaged or dict(networks)
-            x = torch.as_tensor(to_device(np.array(X[held_back]), device))
-            self._train(engine, checkpoints=checkpoints, evaluate=lambda: self._monitor(x))
-            self.use("last")
-            if self.recalibrate and "failed_step" not in self.history_:
-                self._recalibrate(self.networks_["E"], X, rows, seed)
-            self.reconstruction_ratio_ = self._monitor(x)["reconstruction_ratio"]
-        return self
+        return X
 
-    def _check_parameters(self) -> None:
-        self._check_common()
-        self._check_held_back()
-        check_integer(self, latent_dim=1)
+    def _problem(
+        self, data: np.ndarray, networks: dict[str, nn.Module], device: torch.device, seed: int
+    ) -> Problem:
+        rows, held_back = self._split(len(data), seed, self.validation_fraction)
+        x = torch.as_tensor(to_device(np.array(data[held_back]), device))
+
+        def evaluate() -> dict[str, float]:
+            self.reconstruction_ratio_ = self._ratio(x)
+            return {"reconstruction_ratio": self.reconstruction_ratio_}
+
+        def finish() -> None:
+            if self.recalibrate:
+                self._recalibrate(self.networks_["E"], data, rows, seed)
+                evaluate()
+
+        return Problem(
+            self._system(networks, self._scaler(device)),
+            self._batches(data, self._stream(rows), device, seed),
+            evaluate=evaluate,
+            finish=finish,
+        )
 
     def _system(
         self, networks: Mapping[str, nn.Module], prepare: Callable[[Tensor], Tensor]
@@ -60,12 +70,10 @@ class Autoencoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative
         raise NotImplementedError
 
     @torch.no_grad()
-    def _monitor(self, x: Tensor) -> dict[str, float]:
+    def _ratio(self, x: Tensor) -> float:
         """The reconstruction ratio of the networks at hand, over a few stored samples."""
         x = self._scaler(x.device)(x)
-        return {
-            "reconstruction_ratio": reconstruction_ratio(x, self.networks_["G"](self._codes(x)))
-        }
+        return reconstruction_ratio(x, self.networks_["G"](self._codes(x)))
 
     # ---------------------------------------------------------------- use
 

@@ -1,31 +1,52 @@
-"""What every estimator shares: validation, seeds, device, precision, training, persistence."""
+"""What every estimator shares: its training parameters, the fit, the device, persistence."""
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import joblib
 import numpy as np
 import torch
-from sklearn.utils import Tags, check_random_state
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from repkit.base.parameters import check_choice, rate_of
-from repkit.base.saving import Saved, take_weights
-from repkit.engine.batches import BatchSource, mix, to_device, to_float
+from repkit.base import model_file, saving
+from repkit.base.parameters import (
+    Part,
+    anything,
+    check_parameters,
+    choice,
+    fitted,
+    flag,
+    integer,
+    parameters,
+    part,
+    per_group,
+    schedule,
+)
+from repkit.base.parts import Optimizer
+from repkit.engine.batches import BatchSource, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
-from repkit.engine.engine import Engine, OptimizerFactory
-from repkit.engine.rng import isolated_rng
+from repkit.engine.engine import Engine
+from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
 from repkit.engine.system import System
-from repkit.engine.training import Training, train, weights
+from repkit.engine.training import Callback, train
+from repkit.schedules import RATES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["Estimator", "Problem"]
 
 # Parameters that do not change what is learned, so that a run may be resumed with others.
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state"}
@@ -33,15 +54,91 @@ ROWS = 1024  # of one forward pass outside training, at most
 BLOCK = 64
 
 
-class Estimator(Saved):
-    """Base of the estimators. Subclasses store their parameters in ``__init__``, nothing else.
+# ---------------------------------------------------------------- rules of common parameters
+
+
+def _callbacks(name: str, value: Any) -> tuple[Callback, ...]:
+    if value is None:
+        return ()
+    if callable(value):
+        return (value,)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        value = tuple(value)
+        if all(callable(one) for one in value):
+            return value
+    raise TypeError(f"{name} must be a callable, an iterable of callables or None, not {value!r}")
+
+
+def _device(name: str, value: Any) -> torch.device:
+    if isinstance(value, str) and value == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(value)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"{name}={value!r} is not available; give 'auto', 'cpu' or another torch device: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return device
+
+
+def _folder(name: str, value: Any) -> Path | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise TypeError(f"{name} must be the path of a folder, or None, not {value!r}")
+    return Path(value)
+
+
+# ---------------------------------------------------------------- the base class
+
+
+@dataclass
+class Problem:
+    """What an estimator trains.
+
+    Parameters
+    ----------
+    system : System
+    batches : BatchSource
+    evaluate : callable, optional
+        ``() -> dict``: more columns of an epoch's row, from the networks as they are then.
+    select : str, optional
+        The column by which an epoch is selected; greater is better.
+    finish : callable, optional
+        ``() -> None``, called when the training has ended well, with the weights in place.
+    momentum : mapping of str to float
+        The optimizer's momentum in groups where it is another.
+    """
+
+    system: System
+    batches: BatchSource
+    evaluate: Callable[[], dict[str, float]] = dict
+    select: str | None = None
+    finish: Callable[[], None] | None = None
+    momentum: Mapping[str, float] = field(default_factory=dict)
+
+
+@parameters
+class Estimator(BaseEstimator):
+    """Base of the estimators.
+
+    A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
+    data), ``_networks`` and ``_problem``; `_fit` is the same for all. It works on a copy whose
+    parameters are checked and resolved, so that an estimator is fitted as a whole or not at all.
 
     Attributes
     ----------
     networks_ : dict of str to nn.Module
         The trained networks, in evaluation mode.
     weights_ : dict
-        Their weights at the end of the ``"last"`` epoch and, with ``select``, the ``"selected"``.
+        The weights of the ``"last"`` epoch and, with ``select``, of the ``"selected"`` one. Those
+        in use are the tensors of ``networks_``.
+    used_weights_ : str
+        Which of them ``networks_`` has.
     history_ : DataFrame
         One row an epoch: epoch, step, a column for every term, seconds.
     n_iter_ : int
@@ -52,22 +149,98 @@ class Estimator(Saved):
         Where it was trained; after unpickling or loading, the CPU.
     """
 
-    # Of the subclasses' common parameters.
-    device: str
-    precision: str
-    random_state: Any
-    checkpoint: str | os.PathLike[str] | None
-    warm_start: bool
-    max_epochs: int
-    compile: bool
-    callbacks: Any
-    verbose: int
+    max_epochs: int = integer(default=50)
+    steps_per_epoch: int | None = integer(default=None, optional=True)
+    batch_size: Any = integer(2, default=64)
+    learning_rate: float | Mapping[str, float] | None = per_group(default=1e-3)
+    learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="constant")
+    optimizer: str | Callable[..., Any] | Optimizer = part(Optimizer, default="adam")
+    device: str | torch.device = anything(_device, default="auto")
+    precision: str = choice("auto", "fp32", "bf16", default="auto")
+    compile: bool = flag(default=False)
+    checkpoint: str | os.PathLike[str] | None = anything(_folder, default=None)
+    warm_start: bool = flag(default=False)
+    callbacks: Callback | Iterable[Callback] | None = anything(_callbacks, default=None)
+    verbose: int = integer(0, default=0)
+    random_state: Any = anything(default=None)
 
-    networks_: dict[str, nn.Module]
-    weights_: dict[str, dict[str, dict[str, Tensor]]]
-    history_: pd.DataFrame
-    input_shape_: tuple[int, ...]
-    device_: torch.device
+    _fitted: ClassVar[tuple[str, ...]] = ("input_shape_", "n_features_in_", "feature_names_in_")
+    # Learning rates where the parameter's default is None, by network; "" is all others.
+    _rates: ClassVar[Mapping[str, float]] = {}
+
+    networks_: dict[str, nn.Module] = fitted()
+    weights_: saving.Weights = fitted()
+    used_weights_: str = fitted()
+    history_: pd.DataFrame = fitted()
+    n_iter_: int = fitted()
+    selected_epoch_: int = fitted()
+    input_shape_: tuple[int, ...] = fitted()
+    device_: torch.device = fitted()
+
+    # ---------------------------------------------------------------- what a subclass has
+
+    def _read(self, *given: Any, **named: Any) -> Any:
+        """Validate what ``fit`` is given, learn shapes and classes from it, and return it."""
+        raise NotImplementedError
+
+    def _networks(self) -> dict[str, nn.Module]:
+        """New networks for the parameters and what `_read` learned."""
+        raise NotImplementedError
+
+    def _problem(
+        self, data: Any, networks: dict[str, nn.Module], device: torch.device, seed: int
+    ) -> Problem:
+        """What is trained on the data."""
+        raise NotImplementedError
+
+    def _check_together(self) -> None:
+        """Raise a ValueError if parameters, each allowed, do not go together."""
+
+    def _judge(self) -> None:
+        """Warn of a training that ended badly."""
+
+    def _probe(self, X: np.ndarray) -> None:
+        """Use the model on a row of zeros; raises if the fitted attributes do not go together."""
+        raise NotImplementedError
+
+    def _trainings(self) -> int:
+        """How many trainings the fit is the best of."""
+        return 1
+
+    # ---------------------------------------------------------------- parameters
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, those of a part as ``part__name``.
+
+        Parameters
+        ----------
+        **params
+            New values.
+
+        Returns
+        -------
+        estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of a name.
+        """
+        for f in fields(self):
+            kind, inner = f.metadata.get("part"), f"{f.name}__"
+            if kind is None or not any(name.startswith(inner) for name in params):
+                continue
+            value = params.get(f.name, getattr(self, f.name))
+            # A copy, for the value may be the default of the class.
+            params[f.name] = copy.copy(kind() if value is None else kind.of(value))
+        return super().set_params(**params)
+
+    def _resolved(self) -> Self:
+        """A copy with parameters checked: parts are parts there, and schedules functions."""
+        own = check_parameters(self)
+        own._check_together()
+        return own
 
     # ---------------------------------------------------------------- input
 
@@ -101,23 +274,130 @@ class Estimator(Saved):
             )
         return X
 
-    # ---------------------------------------------------------------- where and how
+    # ---------------------------------------------------------------- fit
 
-    def _resolve_device(self) -> torch.device:
-        if self.device == "auto":
-            if torch.cuda.is_available():
-                return torch.device("cuda")
-            return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"device={self.device!r} is not available: {error}") from error
-        return device
+    def _fit(self, *given: Any, **named: Any) -> Self:
+        """Train, and become what came of it; on any error, stay as before."""
+        fresh = self._resolved()
+        for name in fitted_attributes(fresh):
+            del fresh.__dict__[name]
+        start = getattr(self, "networks_", {}) if self.warm_start else {}
+        data = fresh._read(*given, **named)
+        best: dict[str, Any] = {}
+        failure: str | None = None
+        scores: list[float] = []
+        for number in range(fresh._trainings()):
+            failed = fresh._train(data, number, start, shown_on=self)
+            # A training that failed comes last, whatever it had reached.
+            scores.append(-np.inf if failed else fresh._score())
+            if number == 0 or scores[-1] > max(scores[:-1]):
+                best, failure = fitted_attributes(fresh), failed
+        fresh.__dict__.update(best)
+        fresh._conclude(data, np.array(scores))
+        self._wear(fitted_attributes(fresh))
+        if failure:
+            warnings.warn(failure, ConvergenceWarning, stacklevel=3)
+        else:
+            self._judge()
+        return self
 
-    def _resolve_precision(self, device: torch.device, networks: dict[str, nn.Module]) -> str:
+    def _score(self) -> float:
+        """By which the best of several trainings is kept."""
+        return 0.0
+
+    def _conclude(self, data: Any, scores: np.ndarray) -> None:
+        """Fitted attributes that need the trained networks."""
+
+    def _train(
+        self, data: Any, number: int, start: Mapping[str, nn.Module], *, shown_on: Self
+    ) -> str | None:
+        """One training, on a copy with checked parameters. Returns what went wrong, if anything."""
+        device: torch.device = self.device  # type: ignore[assignment]
+        seed = drawn_seed(self.random_state)
+        if number:
+            seed = seed_of(seed, Kind.TRAINING, number)
+        checkpoints = shown_on._checkpoints(data, number)
+        if checkpoints is not None:
+            # Without a fixed random_state the seed of the run in the folder is taken over.
+            state = checkpoints.load()
+            seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
+        with isolated_rng(device):
+            torch.manual_seed(seed_of(seed, Kind.WEIGHTS))
+            networks = self._networks()
+            saving.take_weights(networks, start)
+            self.device_ = device
+            problem = self._problem(data, networks, device, seed)
+            engine = self._engine(problem, seed)
+            self.networks_ = engine.averaged or dict(problem.system.networks)
+
+            @contextmanager
+            def show(history: list[dict[str, Any]]) -> Iterator[None]:
+                self._tell(history)
+                self._hold_last()
+                before = fitted_attributes(shown_on)
+                shown_on._wear(fitted_attributes(self))
+                try:
+                    yield
+                finally:
+                    shown_on._wear(before)
+
+            result = train(
+                engine,
+                max_epochs=self.max_epochs,
+                checkpoints=checkpoints,
+                callbacks=self.callbacks,  # type: ignore[arg-type]
+                evaluate=problem.evaluate,
+                show=show,
+                select=problem.select,
+                verbose=self.verbose,
+            )
+            engine.release()
+            self._tell(result.history)
+            self._hold_last()
+            if problem.finish is not None and result.failure is None:
+                problem.finish()
+            if result.best is not None:
+                self.selected_epoch_ = result.best_epoch
+                self.weights_["selected"] = result.best
+                self.use("selected")
+        return result.failure
+
+    def _tell(self, history: list[dict[str, Any]]) -> None:
+        import pandas as pd
+
+        self.history_ = pd.DataFrame(history)
+        self.n_iter_ = sum("failed_step" not in row for row in history)
+
+    def _hold_last(self) -> None:
+        self.weights_, self.used_weights_ = {"last": _states(self.networks_)}, "last"
+
+    def _wear(self, fitted: Mapping[str, Any]) -> None:
+        """Have these fitted attributes and no others."""
+        for name in fitted_attributes(self):
+            del self.__dict__[name]
+        self.__dict__.update(fitted)
+
+    def _engine(self, problem: Problem, seed: int) -> Engine:
+        system, batches = problem.system, problem.batches
+        rates = rates_of(self.learning_rate, type(self), system.networks)
+        factory: Optimizer = self.optimizer  # type: ignore[assignment]
+        return Engine(
+            system,
+            batches,
+            optimizer={
+                group: factory._factory(0.0, problem.momentum.get(group)) for group in system.groups
+            },
+            rates=rates,
+            total_steps=self.max_epochs * batches.steps_per_epoch,
+            seed=seed,
+            precision=self._resolve_precision(batches.device, system.networks),
+            ema=getattr(self, "ema", 0.0),
+            learning_rate_schedule=self.learning_rate_schedule,  # type: ignore[arg-type]
+            compile=self.compile,
+        )
+
+    def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
         """bf16 where it is quick and was measured to cost no accuracy: convolutions."""
-        check_choice(self, precision=("auto", "fp32", "bf16"))
         if self.precision != "auto":
             return self.precision
         convolutions = any(
@@ -127,65 +407,12 @@ class Estimator(Saved):
         )
         return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
 
-    def _seed(self) -> int:
-        """From ``random_state``; None is a new one, without touching numpy's global generator."""
-        if self.random_state is None:
-            return int(np.random.SeedSequence().generate_state(1)[0])
-        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-
-    # ---------------------------------------------------------------- training
-
-    @contextmanager
-    def _training(
-        self, data: Any, part: int = 0
-    ) -> Iterator[tuple[torch.device, int, Checkpoints | None]]:
-        """Device, seed and checkpoints of a fit; the caller's random state is left alone.
-
-        Without a fixed ``random_state`` the seed of a run in ``checkpoint`` is taken over. A fit of
-        several trainings numbers them: each ``part`` has a seed and a folder of its own.
-        """
-        device = self._resolve_device()
-        seed, checkpoints = self._seed(), None
-        if part:
-            seed = mix(seed, 100 + part) % 2**32
-        if self.checkpoint is not None:
-            folder = Path(self.checkpoint, f"part-{part}") if part else self.checkpoint
-            checkpoints = Checkpoints(folder, self._fingerprint(data))
-            state = checkpoints.load()
-            if state is not None:
-                seed = state["seed"]
-            checkpoints.extra["seed"] = seed
-        with isolated_rng(device):
-            yield device, seed, checkpoints
-
-    def _start(self, seed: int) -> dict[str, nn.Module]:
-        """New networks from the seed; with ``warm_start``, the weights of the fit before."""
-        torch.manual_seed(mix(seed, 0))
-        networks = self._networks()
-        if self.warm_start:
-            take_weights(networks, getattr(self, "networks_", {}))
-        return networks
-
-    def _engine_of(
-        self,
-        system: System,
-        batches: BatchSource,
-        seed: int,
-        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory],
-        ema: float = 0.0,
-    ) -> Engine:
-        """An engine of the length, precision and schedule that the parameters say."""
-        return Engine(
-            system,
-            batches,
-            optimizer=optimizer,
-            total_steps=self.max_epochs * batches.steps_per_epoch,
-            seed=seed,
-            precision=self._resolve_precision(batches.device, dict(system.networks)),
-            ema=ema,
-            learning_rate_schedule=rate_of(self),
-            compile=self.compile,
-        )
+    def _checkpoints(self, data: Any, number: int) -> Checkpoints | None:
+        """Where the run is kept: each of several trainings has a folder of its own."""
+        if self.checkpoint is None:
+            return None
+        folder = Path(self.checkpoint, f"part-{number}") if number else self.checkpoint
+        return Checkpoints(folder, self._fingerprint(data))
 
     def _fingerprint(self, data: Any) -> str:
         params = {
@@ -197,37 +424,37 @@ class Estimator(Saved):
         start = describe_weights(start)
         return str(joblib.hash((type(self).__name__, sorted(params.items()), data, start)))
 
-    def _train(
-        self,
-        engine: Engine,
-        *,
-        checkpoints: Checkpoints | None,
-        evaluate: Callable[[], dict[str, float]],
-        select: str | None = None,
-    ) -> Training:
-        """Train, and set ``history_``, ``n_iter_`` and the weights that predict."""
-        result = train(
-            engine,
-            max_epochs=self.max_epochs,
-            checkpoints=checkpoints,
-            callbacks=self.callbacks or (),
-            evaluate=evaluate,
-            select=select,
-            verbose=self.verbose,
-        )
-        import pandas as pd
-
-        self.history_ = pd.DataFrame(result.history)
-        self.n_iter_ = sum("failed_step" not in row for row in result.history)
-        self.weights_ = {"last": weights(engine)}
-        if result.best is not None:
-            self.weights_["selected"] = result.best
-            self.selected_epoch_ = result.best_epoch
-        self.networks_ = dict(engine.system.networks)
-        engine.release()
-        return result
-
     # ---------------------------------------------------------------- use
+
+    def use(self, which: str) -> Self:
+        """Predict with the weights of the ``"last"`` epoch or of the ``"selected"`` one.
+
+        Parameters
+        ----------
+        which : {"last", "selected"}
+            Which of ``weights_``.
+
+        Returns
+        -------
+        estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there are no such weights: ``"selected"`` needs the parameter ``select``.
+        """
+        check_is_fitted(self, "weights_")
+        if which not in self.weights_:
+            raise ValueError(f"which must be one of {list(self.weights_)}, not {which!r}")
+        device = self._where()
+        states = {
+            name: {k: v.to(device) for k, v in state.items()}
+            for name, state in self.weights_[which].items()
+        }
+        self.networks_ = saving.put_weights(self.networks_, states)
+        self.used_weights_ = which
+        return self
 
     def _where(self) -> torch.device:
         """Where the networks are: a user may move them after the fit."""
@@ -258,6 +485,87 @@ class Estimator(Saved):
         """The output in the input's precision: float64 for float64, else float32."""
         return out.astype(np.float64 if X.dtype == np.float64 else np.float32, copy=False)
 
+    # ---------------------------------------------------------------- keeping
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one safetensors file: weights, and a JSON header.
+
+        Parameters that are code (modules, callables) are not written; `repkit.load` takes them as
+        keywords.
+
+        Parameters
+        ----------
+        path : path
+            The file; one that is there is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            If it is not fitted.
+        """
+        check_is_fitted(self, "weights_")
+        saving.write(
+            Path(path),
+            type(self).__name__,
+            self.get_params(deep=False),
+            {k: getattr(self, k) for k in self._kept() if hasattr(self, k)},
+            self.history_.to_dict("records"),
+            self.weights_,
+        )
+
+    @classmethod
+    def _kept(cls) -> tuple[str, ...]:
+        """Fitted attributes that a model file's header holds."""
+        return (*cls._fitted, "n_iter_", "selected_epoch_")
+
+    def _from_file(
+        self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
+    ) -> None:
+        """Become what was saved; the networks' sizes are compared before memory is taken."""
+        try:
+            unknown = set(fitted) - set(self._kept())
+            if unknown:
+                raise ValueError(f"it has fitted attributes {sorted(unknown)}")
+            for name, value in fitted.items():
+                setattr(self, name, tuple(value) if name == "input_shape_" else value)
+            self._tell(history)
+            self.n_iter_ = fitted["n_iter_"]
+            self.weights_ = saving.read_weights(tensors)
+            self.device_ = torch.device("cpu")
+            for which in self.weights_:
+                self._rebuild(which)
+            self._rebuild("selected" if "selected" in self.weights_ else "last")
+            # A first prediction: what is wrong with the classes or the shape shows here.
+            check_is_fitted(self)
+            self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise model_file.ModelFileError(
+                f"the file does not hold the {type(self).__name__} that its header describes: "
+                f"{error}"
+            ) from error
+
+    def _rebuild(self, which: str) -> None:
+        """New networks that hold one of the weights."""
+        with torch.device("meta"):
+            networks = self._resolved()._networks()
+        self.networks_ = saving.put_weights(networks, self.weights_[which])
+        self.used_weights_ = which
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = {**super().__getstate__()}
+        if "networks_" in state:
+            # On the CPU, so that it opens on a machine without the device; as tensors, since torch
+            # pickles no module with spectral normalization.
+            used = {state["used_weights_"]: _states(state.pop("networks_"))}
+            state["weights_"] = model_file.on_cpu({**state["weights_"], **used})
+            state["device_"] = torch.device("cpu")
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "weights_" in state:
+            self._rebuild(self.used_weights_)
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -266,8 +574,59 @@ class Estimator(Saved):
         return tags
 
 
+# ---------------------------------------------------------------- helpers
+
+
+def fitted_attributes(estimator: Estimator) -> dict[str, Any]:
+    """The fitted attributes, those whose names end in an underscore."""
+    return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
+
+
+def rates_of(
+    given: float | Mapping[str, float] | None, cls: type, networks: Mapping[str, nn.Module]
+) -> Callable[[str], float]:
+    """The learning rate of each parameter, by its full name.
+
+    Raises
+    ------
+    ValueError
+        If a name is not that of a network, or of a module in one.
+    """
+    table = dict(cls._rates)  # type: ignore[attr-defined]
+    if not table:
+        table[""] = next(f.default for f in fields(cls) if f.name == "learning_rate")
+    if isinstance(given, Mapping):
+        for name in given:
+            network, _, path = name.partition(".")
+            try:
+                networks[network].get_submodule(path)
+            except (KeyError, AttributeError) as error:
+                raise ValueError(
+                    f"learning_rate has a rate for {name!r}; give the name of a network, one of "
+                    f"{sorted(networks)}, or of a module inside one, like "
+                    f"{sorted(networks)[0] + '.0'!r}"
+                ) from error
+        table |= given
+    elif given is not None:
+        table = {"": given}
+
+    def rate(name: str) -> float:
+        while name not in table:
+            name = name.rpartition(".")[0]
+        return table[name]
+
+    return rate
+
+
+def _states(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
+    """The tensors of networks: those very ones, not copies."""
+    return {name: dict(network.state_dict()) for name, network in networks.items()}
+
+
 def describe(value: Any) -> Any:
     """What stands for a parameter in a fingerprint: code by its name, a module by its weights."""
+    if isinstance(value, Part):
+        return type(value).__name__, {k: describe(v) for k, v in value.get_params().items()}
     if isinstance(value, nn.Module):
         return repr(value), describe_weights(value.state_dict())
     if callable(value):

@@ -1,34 +1,46 @@
-"""What the generative estimators share: the range of the data, samples, batches, the engine."""
+"""What the generative estimators share: the range of the data, samples, batches."""
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from repkit.base.estimator import Estimator
-from repkit.base.parameters import check_choice, check_integer, check_number
-from repkit.engine.batches import Batches, mix, to_device, to_float
-from repkit.engine.engine import Engine, copy_state
-from repkit.engine.optim import Adam
-from repkit.engine.system import System
+from repkit.base.parameters import anything, fitted, integer, number, parameters
+from repkit.engine.batches import Batches, to_device, to_float
+from repkit.engine.rng import Kind, drawn_seed, generator_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["Generative"]
 
 HELD_BACK = 1000  # rows of the monitored slice, at most
 RECALIBRATION = 4096  # rows, at most, from which running statistics are taken anew
 
 
+def _data_range(name: str, value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        low, high = (float(v) for v in value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be (low, high) or None, not {value!r}") from None
+    if not low < high or not math.isfinite(high - low):
+        raise ValueError(f"{name} must have finite low < high, not {value!r}")
+    return low, high
+
+
+@parameters
 class Generative(Estimator):
     """Base of the estimators with a generator.
 
@@ -45,29 +57,15 @@ class Generative(Estimator):
         Of the data, and so of what is generated.
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "input_shape_",
-        "n_features_in_",
-        "feature_names_in_",
-        "n_iter_",
-        "low_",
-        "span_",
-        "dtype_",
-    )
+    width: int = integer(default=512)
+    ema: float = number(0.0, 0.999999, default=0.0)
+    data_range: tuple[float, float] | None = anything(_data_range, default=None)
 
-    learning_rate: float
-    batch_size: int
-    steps_per_epoch: int | None
-    validation_fraction: float
-    ema: float
-    beta1: float
-    weight_decay: float
-    n_features: int
-    data_range: tuple[float, float] | None
-    recalibrate: bool
-    low_: np.ndarray
-    span_: np.ndarray
-    dtype_: str
+    _fitted: ClassVar[tuple[str, ...]] = (*Estimator._fitted, "low_", "span_", "dtype_")
+
+    low_: np.ndarray = fitted()
+    span_: np.ndarray = fitted()
+    dtype_: str = fitted()
 
     # ---------------------------------------------------------------- the range of the data
 
@@ -106,68 +104,30 @@ class Generative(Estimator):
 
     # ---------------------------------------------------------------- training
 
-    def _check_common(self) -> None:
-        check_integer(self, n_features=1, max_epochs=1, batch_size=2)
-        if self.steps_per_epoch is not None:
-            check_integer(self, steps_per_epoch=1)
-        check_number(
-            self,
-            ema=(0, 1),
-            beta1=(0, 0.999),
-            learning_rate=(0, np.inf),
-            weight_decay=(0, np.inf),
-        )
-        check_choice(self, compile=(False, True))
-        if self.data_range is not None:
-            try:
-                low, high = (float(v) for v in self.data_range)
-            except (TypeError, ValueError):
-                raise ValueError(
-                    f"data_range must be (low, high), not {self.data_range!r}"
-                ) from None
-            if not low < high:
-                raise ValueError(f"data_range must have low < high, not {self.data_range!r}")
-
-    def _check_held_back(self) -> None:
-        """What those have that hold rows back and recalibrate in the end."""
-        check_number(self, validation_fraction=(0, 0.9))
-        check_choice(self, recalibrate=(False, True))
-
-    def _split(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def _split(self, n: int, seed: int, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on, and the held-back slice; all rows are both where there are few."""
-        held = min(int(n * self.validation_fraction), HELD_BACK)
+        held = min(int(n * fraction), HELD_BACK)
         if held < 2 or n - held < 2:
             return np.arange(n), np.arange(min(n, HELD_BACK))
-        order = np.random.default_rng(mix(seed, 3)).permutation(n)
+        order = generator_of(seed, Kind.HELD_BACK).permutation(n)
         return np.sort(order[held:]), np.sort(order[:held])
 
-    def _engine(
+    def _batches(
         self,
-        system: System,
         X: np.ndarray,
         streams: Sequence[tuple[np.ndarray, int]],
         device: torch.device,
         seed: int,
-        rates: Mapping[str, float] | None = None,
         **stores: Tensor,
-    ) -> Engine:
-        """The engine, on batches of so many rows of each stream, with more of them than X.
-
-        ``rates`` are learning rates of groups other than the common one.
-        """
-        batches = Batches(
+    ) -> Batches:
+        """Batches of so many rows of each stream, with more of them than X."""
+        return Batches(
             {"x": to_device(X, device), **{k: v.to(device) for k, v in stores.items()}},
             streams,
             seed=seed,
             device=device,
             steps_per_epoch=self.steps_per_epoch,
         )
-        rates = dict.fromkeys(system.groups, self.learning_rate) | dict(rates or {})
-        optimizer = {
-            group: partial(Adam, lr=rate, beta1=self.beta1, weight_decay=self.weight_decay)
-            for group, rate in rates.items()
-        }
-        return self._engine_of(system, batches, seed, optimizer, self.ema)
 
     def _stream(self, rows: np.ndarray) -> list[tuple[np.ndarray, int]]:
         """Batches of ``batch_size`` of these rows."""
@@ -182,7 +142,7 @@ class Generative(Estimator):
 
     def _latent_batches(self, seed: int) -> Iterator[Tensor]:
         """Inputs of the generator, as many."""
-        rng = np.random.default_rng(mix(seed, 4))
+        rng = generator_of(seed, Kind.STATISTICS)
         for _ in range(max(RECALIBRATION // self.batch_size, 1)):
             yield torch.from_numpy(self._latents(self.batch_size, rng)).to(self.device_)
 
@@ -197,7 +157,7 @@ class Generative(Estimator):
             (self.networks_["G"], self._latent_batches(seed)),
         ):
             update_bn(batches, network.eval())  # leaves the mode that it finds
-        self.weights_["last"] = copy_state({k: m.state_dict() for k, m in self.networks_.items()})
+        self._hold_last()
 
     # ---------------------------------------------------------------- use
 
@@ -215,16 +175,16 @@ class Generative(Estimator):
     def _draw(self, n: Any, random_state: Any) -> np.ndarray:
         """Inputs of the generator for ``n`` samples that a user asks for."""
         check_is_fitted(self)
-        if not isinstance(n, int | np.integer) or n < 1:
+        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
             raise ValueError(f"n must be an integer of at least 1, not {n!r}")
-        return self._latents(int(n), self._generator(random_state))
+        return self._latents(int(n), rng_of(random_state))
 
-    @staticmethod
-    def _generator(random_state: Any) -> np.random.Generator:
-        """Numpy's generator for scikit-learn's kind of ``random_state``."""
-        if random_state is None:
-            return np.random.default_rng()
-        return np.random.default_rng(check_random_state(random_state).randint(2**31))
+
+def rng_of(random_state: Any) -> np.random.Generator:
+    """Numpy's generator for what a user gives as ``random_state``; a generator is used as it is."""
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    return np.random.default_rng(drawn_seed(random_state))
 
 
 def judge_discriminator(history: pd.DataFrame) -> None:
@@ -237,5 +197,5 @@ def judge_discriminator(history: pd.DataFrame) -> None:
             "the discriminator has won: it tells real from generated without fail, and what it "
             "teaches is worth little. Lower learning_rate, or add augment or r1.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=5,
         )

@@ -1,67 +1,458 @@
-"""Parameters that every estimator has: checked in ``fit``, with the name in the error."""
+"""Constructor parameters as dataclass fields: a default and what is allowed, written once.
+
+A class of parameters reads ::
+
+    @parameters
+    class Objective:
+        gamma: float = number(low=0, default=5.0)
+        likelihood: str = choice("bernoulli", "gaussian", default="bernoulli")
+
+`check_parameters` compares the values with the fields; `filled` makes one such object from the
+fields of another. A `Part` is a group of parameters that travels as one: see there. Pure Python:
+an algorithm can import it without scikit-learn's estimators.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import wraps
+from numbers import Integral, Real
+from typing import Any, Literal, Self, TypeVar, dataclass_transform
 
 import numpy as np
-import torch
-from torch import nn
 
-from repkit.engine.engine import Optimizer, OptimizerFactory
-from repkit.engine.optim import Adam
-from repkit.schedules import dann_decay, half_decay, warm_cosine
+__all__ = [
+    "Part",
+    "anything",
+    "check_parameters",
+    "choice",
+    "filled",
+    "fitted",
+    "flag",
+    "function",
+    "integer",
+    "network",
+    "number",
+    "parameters",
+    "part",
+    "per_group",
+    "resolved",
+    "schedule",
+    "sizes",
+]
 
-RATES: dict[str, Callable[[float], float] | None] = {
-    "constant": None,
-    "half": half_decay,
-    "dann": dann_decay,
-    "cosine": warm_cosine,
-}
-
-
-def check_choice(estimator: Any, **choices: tuple[Any, ...]) -> None:
-    """Raise a ValueError unless each named parameter is one of the values given for it."""
-    for name, allowed in choices.items():
-        value = getattr(estimator, name)
-        if not any(value is a or (type(value) is type(a) and value == a) for a in allowed):
-            raise ValueError(f"{name} must be one of {list(allowed)}, not {value!r}")
-
-
-def check_number(estimator: Any, **ranges: tuple[float, float]) -> None:
-    """Raise a TypeError or ValueError unless each named parameter is a number in its range."""
-    for name, (low, high) in ranges.items():
-        value = getattr(estimator, name)
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-            raise TypeError(f"{name} must be a number, not {value!r}")
-        if not low <= value <= high:
-            raise ValueError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
+C = TypeVar("C", bound=type)
+T = TypeVar("T")
+# ``(name, value) -> value`` as it is used: raises where the value is not allowed.
+Rule = Callable[[str, Any], Any]
+MOST = 10**9  # of any integer parameter: beyond it, memory would be asked for in earnest
 
 
-def check_integer(estimator: Any, **lowest: int) -> None:
-    """Raise a ValueError unless each named parameter is an integer of at least so much."""
-    for name, low in lowest.items():
-        value = getattr(estimator, name)
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-            raise ValueError(f"{name} must be an integer of at least {low}, not {value!r}")
+# ---------------------------------------------------------------- fields
 
 
-def rate_of(estimator: Any) -> Callable[[float], float] | None:
-    """The function that ``learning_rate_schedule`` stands for."""
-    if callable(estimator.learning_rate_schedule):
-        return estimator.learning_rate_schedule
-    check_choice(estimator, learning_rate_schedule=tuple(RATES))
-    return RATES[estimator.learning_rate_schedule]
+def _field(default: Any, rule: Rule, kw_only: bool = True, **metadata: Any) -> Any:
+    return dataclasses.field(default=default, kw_only=kw_only, metadata={"rule": rule, **metadata})
 
 
-def optimizer_of(estimator: Any) -> OptimizerFactory:
-    """What ``optimizer``, ``learning_rate`` and ``weight_decay`` stand for."""
+def integer(
+    low: int = 1,
+    high: int = MOST,
+    *,
+    default: int | None,
+    optional: bool = False,
+    kw_only: bool = True,
+) -> Any:
+    """Field for an integer from ``low`` to ``high``, or None if it is optional."""
 
-    def make(parameters: list[nn.Parameter]) -> Optimizer:
-        rate, decay = estimator.learning_rate, estimator.weight_decay
-        if estimator.optimizer == "adam":
-            return Adam(parameters, rate, weight_decay=decay)
-        return torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay, fused=True)
+    def rule(name: str, value: Any) -> Any:
+        if value is None and optional:
+            return None
+        wanted = (
+            f"an integer of at least {low}" if high == MOST else f"an integer from {low} to {high}"
+        )
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+            raise TypeError(f"{name} must be {wanted}{_or_none(optional)}, not {_shown(value)}")
+        if not low <= int(value) <= high:
+            raise ValueError(f"{name} must be {wanted}{_or_none(optional)}, not {_shown(value)}")
+        return int(value)
 
-    return make
+    return _field(default, rule, kw_only)
+
+
+def number(
+    low: float = 0.0,
+    high: float = math.inf,
+    *,
+    default: float | None,
+    above: bool = False,
+    optional: bool = False,
+    kw_only: bool = True,
+) -> Any:
+    """Field for a finite number from ``low`` to ``high``; with ``above``, low itself is out."""
+
+    def rule(name: str, value: Any) -> Any:
+        if value is None and optional:
+            return None
+        return _number(name, value, low, high, above, _or_none(optional))
+
+    return _field(default, rule, kw_only)
+
+
+def _number(
+    name: str, value: Any, low: float, high: float, above: bool = False, otherwise: str = ""
+) -> float:
+    least = f"above {low:g}" if above else f"of at least {low:g}"
+    wanted = f"a number {least}" + ("" if high == math.inf else f" and at most {high:g}")
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {wanted}{otherwise}, not {_shown(value)}")
+    found = float(value)
+    inside = low < found <= high if above else low <= found <= high
+    if not (inside and math.isfinite(found)):
+        raise ValueError(f"{name} must be {wanted}{otherwise}, not {_shown(value)}")
+    return found
+
+
+def choice(*allowed: Any, default: Any, kw_only: bool = True) -> Any:
+    """Field for one of several values."""
+
+    def rule(name: str, value: Any) -> Any:
+        if isinstance(value, np.bool_):
+            value = bool(value)
+        for known in allowed:
+            if value is known or (type(value) is type(known) and value == known):
+                return known
+        if isinstance(value, str):
+            for known in allowed:
+                if isinstance(known, str) and str(value) == known:  # numpy.str_
+                    return known
+        raise ValueError(f"{name} must be one of {list(allowed)}, not {_shown(value)}")
+
+    return _field(default, rule, kw_only)
+
+
+def flag(*, default: bool) -> Any:
+    """Field for a truth value, Python's or numpy's."""
+    return choice(False, True, default=default)
+
+
+def function(*, default: Any) -> Any:
+    """Field for a callable, or None."""
+
+    def rule(name: str, value: Any) -> Any:
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} must be callable or None, not {_shown(value)}")
+        return value
+
+    return _field(default, rule)
+
+
+def schedule(named: Mapping[str, Any], *, default: Any, numbers: bool = False) -> Any:
+    """Field for a function of progress: a name, a callable, or, with ``numbers``, a constant."""
+
+    def rule(name: str, value: Any) -> Any:
+        if isinstance(value, str) and value in named:
+            return named[str(value)]
+        if callable(value):
+            return value
+        if numbers and isinstance(value, Real) and not isinstance(value, bool | np.bool_):
+            constant = _number(name, value, 0.0, math.inf)
+            return lambda progress: constant
+        wanted = f"one of {sorted(named)}, {'a number of at least 0, ' if numbers else ''}"
+        message = f"{name} must be {wanted}or a function of progress in [0, 1], not {_shown(value)}"
+        raise (ValueError if isinstance(value, str) else TypeError)(message)
+
+    return _field(default, rule)
+
+
+def network(*, default: Any, optional: bool = False, kw_only: bool = True) -> Any:
+    """Field for a network: a name, an ``nn.Module``, a callable that makes one, or None.
+
+    The names are known where the network is built, and so are the errors about it. Whatever stands
+    in such a field is code that a model file does not hold, unless it is a string.
+    """
+
+    def rule(name: str, value: Any) -> Any:
+        if (value is None and optional) or isinstance(value, str) or callable(value):
+            return value
+        raise TypeError(
+            f"{name} must be a string, a callable that returns an nn.Module, or an nn.Module"
+            f"{_or_none(optional)}, not {_shown(value)}"
+        )
+
+    return _field(default, rule, kw_only, network=True)
+
+
+def sizes(
+    low: int = 2,
+    *,
+    default: tuple[int, ...],
+    length: int | None = None,
+    kw_only: bool = True,
+) -> Any:
+    """Field for a tuple of integers of at least ``low``, of a given length if there is one."""
+
+    def rule(name: str, value: Any) -> Any:
+        many = "integers" if length is None else f"{length} integers"
+        good = isinstance(value, tuple | list | np.ndarray) and all(
+            isinstance(n, Integral) and not isinstance(n, bool | np.bool_) and low <= int(n) <= MOST
+            for n in value
+        )
+        if not good or (length is not None and len(value) != length):
+            raise ValueError(
+                f"{name} must be a tuple of {many} of at least {low}, not {_shown(value)}"
+            )
+        return tuple(int(n) for n in value)
+
+    return _field(default, rule, kw_only)
+
+
+def per_group(*, default: float | None) -> Any:
+    """Field for a number above or equal to 0, or a dict of such numbers by a network's name."""
+
+    def rule(name: str, value: Any) -> Any:
+        if value is None and default is None:
+            return None
+        if not isinstance(value, Mapping):
+            return _number(name, value, 0.0, math.inf)
+        if not value or not all(isinstance(key, str) for key in value):
+            raise ValueError(
+                f"{name} must be a number, or a dict of numbers by the name of a network, not "
+                f"{_shown(value)}"
+            )
+        return {key: _number(f"{name}[{key!r}]", v, 0.0, math.inf) for key, v in value.items()}
+
+    return _field(default, rule)
+
+
+def anything(rule: Rule | None = None, *, default: Any, kw_only: bool = True) -> Any:
+    """Field with a rule of its own, or none."""
+    return _field(default, rule or (lambda name, value: value), kw_only)
+
+
+def part(cls: type[Part], *, default: Any, optional: bool = False, kw_only: bool = True) -> Any:
+    """Field for a `Part`, or for the value of the part's first field.
+
+    The rule gives the part, checked.
+    """
+
+    def rule(name: str, value: Any) -> Any:
+        if value is None and optional:
+            return None
+        given = cls.of(value)
+        if not isinstance(value, Part):
+            # The short form: an error names the parameter itself.
+            first = dataclasses.fields(cls)[0]  # type: ignore[arg-type]
+            first.metadata["rule"](name, value)
+        return check_parameters(given, prefix=f"{name}__")
+
+    return _field(default, rule, kw_only, part=cls)
+
+
+def fitted(*, init: Literal[False] = False) -> Any:
+    """Declare what ``fit`` sets: no parameter, and not there before."""
+    return None
+
+
+def _or_none(optional: bool) -> str:
+    return ", or None" if optional else ""
+
+
+def _shown(value: Any) -> str:
+    """Show a value in an error: short, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # of a foreign object
+        text = f"an object of {type(value).__name__}"
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+# ---------------------------------------------------------------- classes
+
+
+@dataclass_transform(
+    kw_only_default=True,
+    eq_default=False,
+    field_specifiers=(
+        dataclasses.field,
+        integer,
+        number,
+        choice,
+        flag,
+        function,
+        schedule,
+        network,
+        sizes,
+        per_group,
+        anything,
+        part,
+        fitted,
+    ),
+)
+def parameters(cls: C) -> C:
+    """Make a class of its fields: keyword parameters, the class's own before inherited ones.
+
+    Parameters
+    ----------
+    cls : type
+        Its fields are made by `integer`, `number` and so on. A field that a class inherits can be
+        written again with another default.
+
+    Returns
+    -------
+    type
+        The class itself, with an ``__init__`` that stores its parameters and does nothing else.
+    """
+    for name in [k for k in _declared(cls) if k.endswith("_")]:
+        del cls.__annotations__[name]
+        delattr(cls, name)
+    made: Any = dataclasses.dataclass(eq=False, repr=False, kw_only=True)(cls)
+    plain = made.__init__
+    names = [f.name for f in dataclasses.fields(made)]
+
+    @wraps(plain)
+    def init(self: Any, *args: Any, **values: Any) -> None:
+        unknown = [name for name in values if name not in names]
+        if unknown:
+            raise TypeError(_unknown(made, unknown[0], names))
+        plain(self, *args, **values)
+
+    signature = inspect.signature(plain)
+    (itself, *given) = signature.parameters.values()
+
+    def place(p: inspect.Parameter) -> tuple[bool, int]:
+        # Positional ones first, then by the class that declares them first: one that is written
+        # again with another default keeps its place.
+        first = max(k for k, c in enumerate(made.__mro__) if p.name in _declared(c))
+        return p.kind is p.KEYWORD_ONLY, first
+
+    init.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[itself, *sorted(given, key=place)]
+    )
+    made.__init__ = init
+    return made
+
+
+def _declared(cls: type) -> Mapping[str, Any]:
+    return vars(cls).get("__annotations__", {})
+
+
+def _unknown(cls: type, name: str, names: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{cls.__name__} has no parameter {name!r}{hint}; its parameters are {', '.join(names)}"
+
+
+def check_parameters(given: T, prefix: str = "") -> T:
+    """Return a copy with every parameter as its field's rule gives it.
+
+    Parameters
+    ----------
+    given : object of a class made by `parameters`
+    prefix : str
+        Put before the names in errors.
+
+    Returns
+    -------
+    object
+        A shallow copy. Parts are parts there, never short forms, and schedules are functions.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not allowed. The error names the parameter, the value and what is allowed.
+    """
+    values = resolved(given, prefix)
+    copy = object.__new__(type(given))
+    copy.__dict__.update({**vars(given), **values})
+    return copy
+
+
+def resolved(given: Any, prefix: str = "") -> dict[str, Any]:
+    """Check all parameters and return their values as they are used, by name."""
+    return {
+        f.name: f.metadata["rule"](prefix + f.name, getattr(given, f.name))
+        for f in dataclasses.fields(given)
+        if "rule" in f.metadata
+    }
+
+
+def filled(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Make an object of the values whose names its class has as fields."""
+    names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return cls(**{name: values[name] for name in names if name in values})
+
+
+class Part:
+    """A group of parameters that an estimator takes as one.
+
+    Where an estimator takes a part, the value of the part's first field may stand for it:
+    ``adversary="pair"`` is ``adversary=Adversary("pair")``. As in any scikit-learn estimator the
+    parameters of a part are reached through two underscores, also while the short form stands
+    there: ``model.set_params(adversary__weight=0.1)``.
+    """
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Return the part itself, or one whose first field has the value."""
+        if isinstance(value, cls):
+            return value
+        first = dataclasses.fields(cls)[0].name  # type: ignore[arg-type]
+        return cls(**{first: value})
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Ignored: the parameters of a part have none of their own.
+
+        Returns
+        -------
+        dict
+        """
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **params
+            New values.
+
+        Returns
+        -------
+        Part
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of a name.
+        """
+        names = list(self.get_params())
+        for name, value in params.items():
+            if name not in names:
+                raise ValueError(_unknown(type(self), name, names))
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return type(self)(**self.get_params())
+
+    def __repr__(self) -> str:
+        given = []
+        for k, f in enumerate(dataclasses.fields(self)):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if k == 0:
+                given.append(repr(value))
+            elif value is not f.default and value != f.default:
+                given.append(f"{f.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(given)})"

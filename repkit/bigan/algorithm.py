@@ -11,48 +11,54 @@ ones called generated. Greater logits mean "x is real".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repkit.base.parameters import (
+    check_parameters,
+    flag,
+    function,
+    number,
+    parameters,
+    part,
+)
+from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import ADVERSARIAL, draw, gradient_penalty
 
+__all__ = ["Objective", "bigan"]
 
-@dataclass(frozen=True)
+
+@parameters
 class Objective:
     """What the paper's losses are, and what is added to them.
 
     Parameters
     ----------
-    loss : {"logistic", "hinge"}
-    stochastic : bool
+    discriminator : Discriminator or its network, default="auto"
+        Its ``loss`` and its ``r1``; the network is read by the estimator.
+    stochastic : bool, default=False
         E gives means and log variances, and z is drawn from them (ALI, equation 4).
-    latent_cycle : float
+    latent_cycle : float, default=0.0
         Weight of ``|z - E(G(z))|^2``, a mean over components, for E alone: were G trained by it
         too, it could hide z in details that no eye finds.
-    data_cycle : float
+    data_cycle : float, default=0.0
         Weight of ``|x - G(E(x))|^2``, a mean over components, for G and E (ALICE, Li et al. 2017).
-    r1 : float
-        Weight of the gradient penalty on real pairs.
-    r1_every : int
-        Steps between penalties; each then counts so many times.
     augment : callable, optional
-        Maps a float batch of images to another: the data are then its images.
+        Maps a float batch to one of the same shape: the data are then what it gives.
     """
 
-    loss: str = "logistic"
-    stochastic: bool = False
-    latent_cycle: float = 0.0
-    data_cycle: float = 0.0
-    r1: float = 0.0
-    r1_every: int = 16
-    augment: Callable[[Tensor], Tensor] | None = None
+    discriminator: Any = part(Discriminator, default="auto")
+    stochastic: bool = flag(default=False)
+    latent_cycle: float = number(default=0.0)
+    data_cycle: float = number(default=0.0)
+    augment: Callable[[Tensor], Tensor] | None = function(default=None)
 
 
 def bigan(
@@ -60,25 +66,35 @@ def bigan(
     *,
     latent_dim: int,
     prior: str = "uniform",
-    objective: Objective = Objective(),
+    objective: Objective | None = None,
     prepare: Callable[[Tensor], Tensor] = to_float,
+    r1_every: int = 16,
 ) -> System:
-    """The system with the networks E, G and D.
+    """Make the system of encoder, generator and discriminator.
 
     Parameters
     ----------
-    networks : mapping
+    networks : mapping of str to nn.Module
         E: ``x -> (n, latent_dim)``, twice as many columns if stochastic; G: ``z -> x``;
         D: ``(x, z) -> (n, judgments)`` logits.
     latent_dim : int
-    prior : {"uniform", "normal"}
+        Components of z.
+    prior : {"uniform", "normal"}, default="uniform"
         The law of z: on [-1, 1], or N(0, 1).
-    objective : Objective
+    objective : Objective, optional
+        Its defaults, if there is none.
     prepare : callable
         Stored rows to what the networks see.
+    r1_every : int, default=16
+        Steps between penalties on D; each then counts so many times.
+
+    Returns
+    -------
+    System
+        With the groups D and GE.
     """
-    o = objective
-    adversarial = ADVERSARIAL[o.loss]
+    o = check_parameters(objective or Objective())
+    adversarial, r1_weight = ADVERSARIAL[o.discriminator.loss], o.discriminator.r1
 
     def real_pair(n: SimpleNamespace, b: Batch) -> tuple[Tensor, Tensor]:
         x = prepare(b.x)
@@ -116,11 +132,11 @@ def bigan(
         with torch.no_grad():
             x, e = real_pair(n, b)
         r1 = gradient_penalty(n.D, x, e)
-        return {"D": o.r1 * o.r1_every * r1, "r1": r1}
+        return {"D": r1_weight * r1_every * r1, "r1": r1}
 
     phases = [Phase(step)]
-    if o.r1:
-        phases.append(Phase(penalty, ("D",), every=o.r1_every))
+    if r1_weight:
+        phases.append(Phase(penalty, ("D",), every=r1_every))
     noise = {"z": Noise((latent_dim,), prior)}
     if o.stochastic:
         noise["noise"] = Noise((latent_dim,))

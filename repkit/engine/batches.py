@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repkit.engine.rng import Kind, seed_of
+
 Store = Tensor | np.ndarray
 
 
@@ -110,7 +112,9 @@ class Batches:
         n = len(rows)
         parts = []
         for turn in range(first // n, (last - 1) // n + 1):
-            generator = torch.Generator().manual_seed(mix(self.seed, stream, turn))
+            generator = torch.Generator().manual_seed(
+                seed_of(self.seed, Kind.ROW_ORDER, stream, turn)
+            )
             parts.append(torch.randperm(n, generator=generator))
         start = first - (first // n) * n
         return rows[torch.cat(parts)[start : start + last - first]]
@@ -133,9 +137,3 @@ class Batches:
         rows = self.rows(step)
         taken = {k: take(s, rows, self.device) for k, s in self.stores.items()}
         return Batch(**taken, **self.constants)
-
-
-def mix(*numbers: int) -> int:
-    """One well-mixed 63-bit seed from several integers."""
-    state = np.random.SeedSequence([n % 2**64 for n in numbers]).generate_state(1, np.uint64)
-    return int(state[0] >> 1)

@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repkit.engine.batches import Batch, BatchSource, mix
+from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.flat import Group, flatten
-from repkit.engine.modes import norms, still
+from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
-from repkit.engine.rng import seed_everything
+from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
 Optimizer = torch.optim.Optimizer | Adam
-OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
+# From one parameter a group, or from ``{"params": [...], "lr": rate}`` where rates differ.
+OptimizerFactory = Callable[[list[Any]], Optimizer]
 
 
 class Engine:
@@ -30,7 +31,8 @@ class Engine:
     system : System
     batches : BatchSource
     optimizer : callable or mapping of str to callable
-        ``parameters -> torch.optim.Optimizer``, called once a group; or one for each group.
+        ``parameters -> torch.optim.Optimizer``, called once a group; or one for each group. With
+        ``rates`` it gets parameter groups, ``[{"params": [...], "lr": rate}, ...]``.
     total_steps : int
         Progress is ``step / total_steps``.
     seed : int
@@ -40,6 +42,8 @@ class Engine:
     ema : float, default=0
         Decay of the exponential moving average of all weights; 0 keeps none. Phases see the
         averaged networks, in evaluation mode, as ``networks.ema``.
+    rates : callable, optional
+        The learning rate of a parameter from its full name, ``"F.0.weight"``.
     learning_rate_schedule : callable, optional
         ``progress -> factor`` of every optimizer's learning rate.
     compile : bool, default=False
@@ -56,6 +60,7 @@ class Engine:
         seed: int,
         precision: str = "fp32",
         ema: float = 0.0,
+        rates: Callable[[str], float] | None = None,
         learning_rate_schedule: Callable[[float], float] | None = None,
         compile: bool = False,
     ) -> None:
@@ -69,7 +74,7 @@ class Engine:
         self.learning_rate_schedule = learning_rate_schedule
         self.position = 0
         for network in system.networks.values():
-            network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(self.device).to(memory_format=torch.channels_last)
         self.networks = SimpleNamespace(**system.networks)
         self.averaged: dict[str, nn.Module] = {}
         if ema:
@@ -81,16 +86,21 @@ class Engine:
             # What the phases call; the modules themselves stay as they are, names and all.
             for name, network in system.networks.items():
                 setattr(self.networks, name, torch.compile(network))
-        self.groups = {
-            group: Group(p for p in self._parameters(system.networks, names) if p.requires_grad)
-            for group, names in system.groups.items()
-        }
+        self.groups = {group: self._group(names, rates) for group, names in system.groups.items()}
         makers = (
             optimizer if isinstance(optimizer, Mapping) else dict.fromkeys(self.groups, optimizer)
         )
         self.optimizers = {
-            name: makers[name]([g.vector]) for name, g in self.groups.items() if g.parameters
+            name: makers[name](
+                [
+                    vector if rate is None else {"params": [vector], "lr": rate}
+                    for vector, rate in zip(g.vectors, g.rates, strict=True)
+                ]
+            )
+            for name, g in self.groups.items()
+            if g.parameters
         }
+        self._frozen = frozen(*system.networks.values())
         self._base_rates = {
             group: [g["lr"] for g in opt.param_groups] for group, opt in self.optimizers.items()
         }
@@ -110,6 +120,17 @@ class Engine:
         self._records: list[list[tuple[int, tuple[str, ...], Tensor]]] = []
         self._reset()
 
+    def _group(self, names: Iterable[str], rates: Callable[[str], float] | None) -> Group:
+        named = [
+            (f"{name}.{key}", p)
+            for name in names
+            for key, p in self.system.networks[name].named_parameters()
+            if p.requires_grad
+        ]
+        return Group(
+            [p for _, p in named], None if rates is None else [rates(key) for key, _ in named]
+        )
+
     @staticmethod
     def _parameters(
         networks: Mapping[str, nn.Module], names: Iterable[str]
@@ -127,8 +148,11 @@ class Engine:
                     strict=True,
                 )
             }
-            self._averages.append(flatten(twins[id(p)] for p in self.groups[group].parameters))
-            self._sources.append(self.groups[group].vector.data)
+            own = self.groups[group]
+            places = iter(own.parameters)
+            for vector, count in zip(own.vectors, own.counts, strict=True):
+                self._averages.append(flatten(twins[id(next(places))] for _ in range(count)))
+                self._sources.append(vector.data)
         for name, network in self.averaged.items():
             sources = dict(self.system.networks[name].named_buffers())
             for key, twin in network.named_buffers():
@@ -171,12 +195,15 @@ class Engine:
 
     def _reset(self) -> None:
         self._records = [[] for _ in self.system.phases]
-        self._generator.manual_seed(mix(self.seed, 1, self.position))
-        seed_everything(mix(self.seed, 2, self.position))
+        self._generator.manual_seed(seed_of(self.seed, Kind.NOISE, self.position))
+        seed_everything(seed_of(self.seed, Kind.GLOBAL, self.position))
 
     def train_mode(self) -> None:
+        """Training mode, but for layers with statistics in frozen parts."""
         for network in self.system.networks.values():
             network.train()
+        for layer in self._frozen:
+            layer.eval()
 
     def eval_mode(self) -> None:
         for network in self.system.networks.values():
@@ -288,6 +315,9 @@ class Engine:
         """Give the parameters memory of their own again, when training is over."""
         for group in self.groups.values():
             group.release()
+        for network in self.averaged.values():
+            for parameter in network.parameters():
+                parameter.data = parameter.data.clone(memory_format=torch.preserve_format)
 
     def state_dict(self) -> dict[str, Any]:
         """All that training changes. Its tensors are copies, safe from later steps."""

@@ -48,19 +48,43 @@ def _shaped(part: Tensor, t: Tensor) -> Tensor:
 class Group:
     """Parameters that step together.
 
+    Parameters
+    ----------
+    parameters : iterable of nn.Parameter
+    rates : iterable of float, optional
+        The learning rate of each; parameters of one rate make up one vector.
+
     Attributes
     ----------
     parameters : list of nn.Parameter
-        Each once, also where two networks share it.
-    vector : nn.Parameter
+        Each once, also where two networks share it; those of one vector side by side.
+    vectors : list of nn.Parameter
         What the optimizer sees.
+    rates : list of float or None
+        The learning rate of each vector; None: the optimizer's own.
+    counts : list of int
+        How many of the parameters make up each vector.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self.parameters = list({id(p): p for p in parameters}.values())
-        self.vector = nn.Parameter(flatten(self.parameters))
-        self.vector.grad = torch.zeros_like(self.vector)
-        self._gradients = views(self.vector.grad, self.parameters)
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], rates: Iterable[float] | None = None
+    ) -> None:
+        parameters = list(parameters)
+        rate_of: dict[int, float | None] = {id(p): None for p in parameters}
+        if rates is not None:
+            # A parameter that two networks share has the rate of the first.
+            for p, rate in reversed(list(zip(parameters, rates, strict=True))):
+                rate_of[id(p)] = rate
+        unique = {id(p): p for p in parameters}
+        self.rates = list(dict.fromkeys(rate_of[k] for k in unique))
+        parts = [[p for k, p in unique.items() if rate_of[k] == rate] for rate in self.rates]
+        self.parameters = [p for part in parts for p in part]
+        self.vectors = [nn.Parameter(flatten(part)) for part in parts]
+        self.counts = [len(part) for part in parts]
+        self._gradients: list[Tensor] = []
+        for vector, part in zip(self.vectors, parts, strict=True):
+            vector.grad = torch.zeros_like(vector)
+            self._gradients += views(vector.grad, part)
         for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = gradient
 
@@ -71,8 +95,10 @@ class Group:
         reached = [
             (place, g) for place, g in zip(self._gradients, gradients, strict=True) if g is not None
         ]
-        if len(reached) < len(gradients) and self.vector.grad is not None:
-            self.vector.grad.zero_()
+        if len(reached) < len(gradients):
+            for vector in self.vectors:
+                if vector.grad is not None:
+                    vector.grad.zero_()
         if reached:
             torch._foreach_copy_([place for place, _ in reached], [g for _, g in reached])
 

@@ -22,6 +22,25 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def frozen(*networks: nn.Module) -> list[nn.Module]:
+    """The layers with running statistics in parts whose parameters are all frozen.
+
+    A part is the nearest module around the layer that has parameters; it is frozen if none of them
+    asks for a gradient.
+    """
+
+    def below(module: nn.Module, still: bool) -> Iterator[nn.Module]:
+        own = list(module.parameters())
+        if own:
+            still = not any(p.requires_grad for p in own)
+        if still and getattr(module, "track_running_stats", False):
+            yield module
+        for child in module.children():
+            yield from below(child, still)
+
+    return [layer for network in networks for layer in below(network, False)]
+
+
 def norms(*networks: nn.Module) -> list[Any]:
     """The layers that keep running statistics."""
     return [

@@ -1,17 +1,99 @@
-"""Global random state: lent to a fit, given back to the caller."""
+"""Internal. Random numbers: a seed for each use, and the global generators lent to a fit."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum, unique
+from typing import Any
 
 import numpy as np
 import torch
 
 
+@unique
+class Kind(IntEnum):
+    """What random numbers are drawn for: each use has a stream of its own."""
+
+    WEIGHTS = 0  # of new networks
+    ROW_ORDER = 1  # by stream and turn
+    NOISE = 2  # by step
+    GLOBAL = 3  # torch's, numpy's and Python's generators (dropout, augmentation), by step
+    HELD_BACK = 4  # rows that are not trained on
+    MONITOR = 5  # what an epoch's scores are taken over
+    STATISTICS = 6  # latent rows from which running statistics are taken anew
+    TRAINING = 7  # the seed of each of several trainings in one fit
+    UTTERANCE_ORDER = 8  # by turn
+    PIECES = 9  # of utterances, by step
+    CLUSTERS = 10  # by head
+
+
+def seed_of(seed: int, kind: Kind, *numbers: int) -> int:
+    """One 63-bit seed for a use, and for numbers that tell its draws apart.
+
+    Parameters
+    ----------
+    seed : int
+        Of the fit; at least 0.
+    kind : Kind
+        The use.
+    *numbers : int
+        A step, a turn, a place; at least 0.
+
+    Returns
+    -------
+    int
+        From ``numpy.random.SeedSequence(seed, spawn_key=(kind, *numbers))``.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(int(kind), *numbers))
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+
+
+def generator_of(seed: int, kind: Kind, *numbers: int) -> np.random.Generator:
+    """A numpy generator for a use; see `seed_of`."""
+    return np.random.default_rng(seed_of(seed, kind, *numbers))
+
+
+def drawn_seed(random_state: Any) -> int:
+    """A seed from what a user gives as ``random_state``.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None
+        A generator is asked for a number and so moves on. None: a new seed, without touching
+        numpy's global generator.
+
+    Returns
+    -------
+    int
+        From 0 to 2**31 - 2.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    most = np.iinfo(np.int32).max
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0]) % most
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(most))
+    if random_state is np.random:
+        random_state = np.random.mtrand._rand
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(most))
+    integer = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
+    if not integer or not 0 <= random_state < 2**32:
+        raise ValueError(
+            "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or "
+            f"Generator, or None, not {random_state!r}"
+        )
+    return int(np.random.RandomState(random_state).randint(most))
+
+
 def seed_everything(seed: int) -> None:
-    """Seed the global generators of torch, numpy and python."""
+    """Seed the global generators of torch, numpy and Python."""
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
@@ -19,7 +101,7 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def isolated_rng(device: torch.device) -> Iterator[None]:
-    """Leave the caller's global generators (torch on CPU and device, numpy, python) as they were.
+    """Leave the caller's global generators (torch on CPU and device, numpy, Python) as they were.
 
     Module constructors and dropout draw from them; they are seeded inside.
     """

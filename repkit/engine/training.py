@@ -1,15 +1,13 @@
-"""The loop over epochs: history, checkpoints, selection of an epoch, recovery."""
+"""Internal. The loop over epochs: history, checkpoints, selection of an epoch, recovery."""
 
 from __future__ import annotations
 
 import logging
 import time
-import warnings
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
-
-from sklearn.exceptions import ConvergenceWarning
 
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine, copy_state
@@ -22,12 +20,23 @@ Callback = Callable[[Row], bool | None]
 
 @dataclass
 class Training:
-    """What a fit leaves: one history row an epoch, and the selected epoch if one was asked for."""
+    """What a training leaves.
+
+    Attributes
+    ----------
+    history : list of dict
+        One row an epoch.
+    best_epoch, best_score, best : int, float, dict or None
+        The selected epoch, its score and its weights, if a column to select by was given.
+    failure : str or None
+        What went wrong if a term, a gradient or a weight was not finite.
+    """
 
     history: list[Row] = field(default_factory=list)
     best_epoch: int = 0
     best_score: float = float("-inf")
     best: dict[str, Any] | None = None
+    failure: str | None = None
 
 
 def train(
@@ -37,6 +46,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     callbacks: Iterable[Callback] = (),
     evaluate: Callable[[], Row] | None = None,
+    show: Callable[[list[Row]], AbstractContextManager[Any]] = nullcontext,
     select: str | None = None,
     verbose: int = 0,
 ) -> Training:
@@ -52,17 +62,19 @@ def train(
         Each is called with the epoch's row, which it may add to; a true answer ends the training.
     evaluate : callable, optional
         Gives more columns of the row; run with the networks in evaluation mode.
+    show : callable, optional
+        ``(history) -> context`` in which the callbacks are called, the networks in evaluation
+        mode.
     select : str, optional
         The column (greater is better) whose best epoch's weights are kept in ``Training.best``.
     verbose : int
         Above 0, a line an epoch goes to the logger ``repkit``.
 
-    Warns
-    -----
-    ConvergenceWarning
-        When a term, or the gradient of a finite one, is not finite. The weights are then those just
-        before that step, and the history's last row has the columns ``failed_step`` and
-        ``failed_term``.
+    Returns
+    -------
+    Training
+        When something is not finite, the networks have the weights from just before that step, and
+        the history's last row has the columns ``failed_step`` and ``failed_term``.
     """
     result = Training()
     if checkpoints is not None and (state := checkpoints.load()) is not None:
@@ -79,15 +91,16 @@ def train(
             break
         epoch = len(result.history) + 1
         row = {"epoch": epoch, "step": engine.position, **row, **engine.scheduled()}
+        engine.eval_mode()
         if evaluate is not None:
-            engine.eval_mode()
             row |= evaluate()
-            engine.train_mode()
         earlier = result.history[-1]["seconds"] if result.history else 0.0
         row["seconds"] = earlier + time.perf_counter() - started
-        for callback in callbacks:
-            if callback(row):
-                row["stopped"] = True
+        with show([*result.history, row]) if callbacks else nullcontext():
+            for callback in callbacks:
+                if callback(row):
+                    row["stopped"] = True
+        engine.train_mode()
         # Plain numbers only: the history goes into checkpoints, which hold no other objects.
         row = {k: v.item() if hasattr(v, "item") else v for k, v in row.items()}
         result.history.append(row)
@@ -143,9 +156,7 @@ def _recover(
         "failed_term": term,
     }
     result.history.append({**row, **failed, "seconds": float("nan")})
-    warnings.warn(
+    result.failure = (
         f"training stopped at step {step}: {term} is not finite. The weights from before that "
-        "step are kept. Lower learning_rate, or look for extreme values in X.",
-        ConvergenceWarning,
-        stacklevel=2,
+        "step are kept. Lower learning_rate, or look for extreme values in X."
     )

@@ -14,44 +14,68 @@ from types import SimpleNamespace
 
 from torch import Tensor, nn
 
+from repkit.base.parameters import check_parameters, choice, function, number, parameters
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import LIKELIHOODS, draw, kl_from_standard
+
+__all__ = ["Objective", "vae"]
+
+
+@parameters
+class Objective:
+    """What the loss is made of.
+
+    Parameters
+    ----------
+    beta : float, default=1.0
+        Weight of the divergence, times the schedule ``kl_weight``.
+    likelihood : {"bernoulli", "gaussian"}, default="bernoulli"
+        The law of a pixel in [0, 1]; "gaussian" has variance 1.
+    augment : callable, optional
+        Maps a float batch to one of the same shape: the data are then what it gives.
+    """
+
+    beta: float = number(default=1.0)
+    likelihood: str = choice("bernoulli", "gaussian", default="bernoulli")
+    augment: Callable[[Tensor], Tensor] | None = function(default=None)
 
 
 def vae(
     networks: Mapping[str, nn.Module],
     *,
     latent_dim: int,
-    beta: float = 1.0,
-    likelihood: str = "bernoulli",
-    augment: Callable[[Tensor], Tensor] | None = None,
+    objective: Objective | None = None,
     prepare: Callable[[Tensor], Tensor] = to_float,
 ) -> System:
-    """The system with the networks E, ``x -> (n, 2 * latent_dim)``, and G, ``z -> x`` in (0, 1).
+    """Make the system of encoder and decoder.
 
     Parameters
     ----------
-    networks : mapping
+    networks : mapping of str to nn.Module
+        E: ``x -> (n, 2 * latent_dim)``, means and log variances; G: ``z -> x`` in (0, 1).
     latent_dim : int
-    beta : float
-        Weight of the divergence, times the schedule ``kl_weight``.
-    likelihood : {"bernoulli", "gaussian"}
-        Of a pixel in [0, 1]; "gaussian" has variance 1.
-    augment : callable, optional
-        Maps a float batch of images to another: the data are then its images.
+        Components of z.
+    objective : Objective, optional
+        Its defaults, if there is none.
     prepare : callable
         Stored rows to what the networks see.
+
+    Returns
+    -------
+    System
+        With the group EG.
     """
-    cost = LIKELIHOODS[likelihood]
+    o = check_parameters(objective or Objective())
+    cost = LIKELIHOODS[o.likelihood]
 
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         x = prepare(b.x)
-        x = x if augment is None else augment(x)
+        x = x if o.augment is None else o.augment(x)
         posterior = n.E(x)
         kl = kl_from_standard(posterior)
         likely = cost(n.G(draw(posterior, b.noise)), x)
-        return {"EG": likely + beta * b.kl_weight * kl, "reconstruction_loss": likely, "kl": kl}
+        return {"EG": likely + o.beta * b.kl_weight * kl, "reconstruction_loss": likely, "kl": kl}
 
     return System(
         networks,

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
-import numpy as np
 from torch import Tensor, nn
 
 from repkit import nets
-from repkit.base.autoencoder import Autoencoding
-from repkit.base.parameters import check_choice, check_number
+from repkit.base.autoencoder import Autoencoder
+from repkit.base.parameters import filled, network, parameters, schedule
 from repkit.engine.system import System
-from repkit.engine.training import Callback
-from repkit.losses import LIKELIHOODS
 from repkit.nets.trunks import Encoder
-from repkit.vae.algorithm import vae
+from repkit.schedules import RATES
+from repkit.vae.algorithm import Objective, vae
+
+__all__ = ["VAE"]
 
 
-class VAE(Autoencoding):
+@parameters
+class VAE(Objective, Autoencoder):
     r"""Variational auto-encoder: codes with a known law, and a decoder for them.
 
     Encoder and decoder minimize the negative evidence lower bound
@@ -27,147 +27,109 @@ class VAE(Autoencoding):
     .. math:: -\mathbb{E}_{q(z|x)} \log p(x|z) + \beta \, KL(q(z|x) \| N(0, I))
 
     (Kingma and Welling 2014, equation 3; :math:`\beta` of Higgins et al. 2017). Its reconstructions
-    are blurred, since a pixel's likelihood asks for the mean of what it may be; `VAEGAN` is the
-    answer to that.
+    are blurred, since the likelihood of a pixel asks for the mean of what it may be. `VAEGAN` is
+    the answer to that.
 
     Parameters
     ----------
     latent_dim : int, default=32
-        Length of z.
+        Length of the code z.
+    encoder : {"auto", "mlp", "conv", "dcgan"}, nn.Module or callable, default="auto"
+        Hidden part of E, from samples to feature rows; a linear layer to means and log variances
+        follows. "auto" is "dcgan" for images of at least 12x12, else "mlp". A callable gets
+        ``(shape_in, width)``.
+    generator : {"auto", "mlp", "dcgan"}, nn.Module or callable, default="auto"
+        G, the decoder, without its last sigmoid. "auto" is "dcgan" for images of at least 12x12,
+        else "mlp". A callable gets ``(latent_dim, shape_out)``.
     beta : float, default=1.0
-        Weight of the divergence, which grows to it over the first tenth of the training.
+        Weight of the divergence. It is reached over the first tenth of the training.
     likelihood : {"bernoulli", "gaussian"}, default="bernoulli"
-        Of a pixel, brought into [0, 1]; "gaussian" has variance 1.
-    encoder : {"auto", "mlp", "conv"}, nn.Module or callable, default="auto"
-        The hidden part of E, from samples to feature rows, on which a linear layer to means and log
-        variances is set. "auto" is "conv" for images of at least 12x12. A callable gets
-        ``(shape_in, n_features)``.
-    generator : {"auto", "mlp", "conv"}, nn.Module or callable, default="auto"
-        G, the decoder, without its last sigmoid. A callable gets ``(latent_dim, shape_out)``.
-    n_features : int, default=512
-        Width of the named networks.
+        Law of a pixel, brought into [0, 1]; "gaussian" has variance 1.
     augment : callable, optional
-        Float batch to float batch, applied to X while training: see `repkit.augment`.
-    ema : float, default=0.0
-        Decay of the averaged weights. Above 0, they are the ones that are used.
+        Maps a float batch to one of the same shape; applied to X while training. See
+        `repkit.augment`.
     recalibrate : bool, default=False
-        Take the running statistics of the batch norms anew at the end: E's over X, G's over the
-        prior.
-    learning_rate : float, default=1e-3
-        Of Adam, for all networks.
-    beta1 : float, default=0.9
-        Of Adam.
-    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="cosine"
-        Factor of the learning rate, a function of progress.
-    weight_decay : float, default=0.0
-        Decoupled from the gradient.
-    data_range : (low, high), optional
-        Range of X, mapped to [0, 1] for the networks. None: X as it is if it lies in [0, 1], uint8
-        images by 255, other images by their least and greatest value, tables column by column.
+        Whether to take the running statistics of batch norm anew at the end: those of the encoder
+        over X, those of the generator over the prior.
     validation_fraction : float, default=0.05
-        Part of X, at most 1000 rows, that is not trained on, for the ``reconstruction_ratio``.
+        Share of X, at most 1000 rows, that is held back from training. The scores of an epoch are
+        taken over it.
+    width : int, default=512
+        Width of the fully connected layers of networks that are given by name.
+    ema : float, default=0.0
+        Decay of the averaged weights, from 0 to below 1. Above 0, the averaged weights are the
+        ones that are used.
+    data_range : (low, high), optional
+        Range of X, which is mapped to [0, 1] for the networks. By default X is taken as it is if it
+        lies in [0, 1], uint8 images are divided by 255, other images are mapped by their least and
+        greatest value, and tables column by column.
     max_epochs : int, default=50
+        Length of the training.
     steps_per_epoch : int, optional
-        Default: as many as show every row once.
+        Steps in an epoch. By default, as many as show every row once.
     batch_size : int, default=64
-    device : str, default="auto"
-        A torch device; "auto" is cuda, else mps, else cpu.
+        Rows in a step.
+    learning_rate : float or dict, default=1e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="cosine"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        "auto" takes bf16 for convolutions where the hardware multiplies it.
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
     compile : bool, default=False
-        Use ``torch.compile``.
+        Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
-        A folder: a checkpoint is written after every epoch, and a fit of the same data and
-        parameters goes on from it.
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
     warm_start : bool, default=False
-        Start from the networks of the fit before.
-    callbacks : iterable of callable, optional
-        Each gets the epoch's row of ``history_`` as a dict; a true answer stops.
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
     verbose : int, default=0
-        Above 0, a line an epoch on the logger "repkit".
-    random_state : int, RandomState or None, default=None
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
 
     Attributes
     ----------
-    networks_ : dict
-        ``E`` and ``G``.
+    networks_ : dict of str to nn.Module
+        The trained networks, in evaluation mode: ``E`` and ``G``.
+    weights_ : dict
+        The weights of the "last" epoch, by network.
     history_ : DataFrame
-        For each epoch: loss_EG, reconstruction_loss and kl in nats, kl_weight (of kl beside beta),
+        One row an epoch: loss_EG, reconstruction_loss and kl in nats, kl_weight (a factor of beta),
         reconstruction_ratio, seconds.
     reconstruction_ratio_ : float
-        ``|x - G(E(x))| / |x' - G(E(x))|`` over held-back samples x, x' another of them.
+        ``|x - G(E(x))| / |x' - G(E(x))|`` over held-back samples x, where x' is another of them.
     n_iter_ : int
+        Epochs trained.
     input_shape_ : tuple of int
+        Shape of one sample.
     device_ : torch.device
+        Where it was trained; after unpickling or loading, the CPU.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from repkit import VAE
     >>> X = load_digits().images / 16
-    >>> model = VAE(latent_dim=8, n_features=64, max_epochs=2, random_state=0).fit(X)
-    >>> model.transform(X).shape, model.sample(5).shape
-    ((1797, 8), (5, 8, 8))
+    >>> model = VAE(latent_dim=8, width=64, max_epochs=2, random_state=0).fit(X)
+    >>> model.transform(X).shape, model.reconstruct(X[:3]).shape
+    ((1797, 8), (3, 8, 8))
     """
 
-    _code: ClassVar = ("encoder", "generator")
-
-    def __init__(
-        self,
-        latent_dim: int = 32,
-        *,
-        beta: float = 1.0,
-        likelihood: str = "bernoulli",
-        encoder: nets.Spec = "auto",
-        generator: nets.Spec = "auto",
-        n_features: int = 512,
-        augment: Callable[[Tensor], Tensor] | None = None,
-        ema: float = 0.0,
-        recalibrate: bool = False,
-        learning_rate: float = 1e-3,
-        beta1: float = 0.9,
-        learning_rate_schedule: str | Callable[[float], float] = "cosine",
-        weight_decay: float = 0.0,
-        data_range: tuple[float, float] | None = None,
-        validation_fraction: float = 0.05,
-        max_epochs: int = 50,
-        steps_per_epoch: int | None = None,
-        batch_size: int = 64,
-        device: str = "auto",
-        precision: str = "auto",
-        compile: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
-        warm_start: bool = False,
-        callbacks: Iterable[Callback] | None = None,
-        verbose: int = 0,
-        random_state: Any = None,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.beta = beta
-        self.likelihood = likelihood
-        self.encoder = encoder
-        self.generator = generator
-        self.n_features = n_features
-        self.augment = augment
-        self.ema = ema
-        self.recalibrate = recalibrate
-        self.learning_rate = learning_rate
-        self.beta1 = beta1
-        self.learning_rate_schedule = learning_rate_schedule
-        self.weight_decay = weight_decay
-        self.data_range = data_range
-        self.validation_fraction = validation_fraction
-        self.max_epochs = max_epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.checkpoint = checkpoint
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.verbose = verbose
-        self.random_state = random_state
+    encoder: nets.Spec = network(default="auto")
+    generator: nets.Spec = network(default="auto")
+    learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="cosine")
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train encoder and decoder. No label is used.
@@ -177,12 +139,18 @@ class VAE(Autoencoding):
         X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
             Floats, or uint8 images. Arrays, memory maps, tensors, data frames.
         y : ignored
+            For scikit-learn's pipelines.
+
+        Returns
+        -------
+        VAE
+            Itself, fitted.
 
         Raises
         ------
-        ValueError
-            Among others: NaN in X, fewer than two rows, a parameter out of its range, a network
-            that does not fit the data.
+        TypeError, ValueError
+            If a parameter is out of its range, a network does not fit the data, X has NaN or fewer
+            than two rows.
 
         Warns
         -----
@@ -191,19 +159,14 @@ class VAE(Autoencoding):
         """
         return self._fit(X)
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_choice(self, likelihood=tuple(LIKELIHOODS))
-        check_number(self, beta=(0, np.inf))
-
     def _networks(self) -> dict[str, nn.Module]:
         features, width = nets.build_hidden(
-            self.encoder, self.input_shape_, self.n_features, name="encoder"
+            self.encoder, self.input_shape_, self.width, name="encoder"
         )
         return {
             "E": Encoder(features, width, 2 * self.latent_dim, bounded=False),
             "G": nets.build_generator(
-                self.generator, self.latent_dim, self.input_shape_, self.n_features
+                self.generator, self.latent_dim, self.input_shape_, self.width
             ),
         }
 
@@ -213,8 +176,6 @@ class VAE(Autoencoding):
         return vae(
             networks,
             latent_dim=self.latent_dim,
-            beta=self.beta,
-            likelihood=self.likelihood,
-            augment=self.augment,
+            objective=filled(Objective, vars(self)),
             prepare=prepare,
         )

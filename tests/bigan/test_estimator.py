@@ -12,7 +12,7 @@ from repkit import BiGAN
 
 FAST = {
     "latent_dim": 6,
-    "n_features": 32,
+    "width": 32,
     "max_epochs": 3,
     "steps_per_epoch": 4,
     "batch_size": 16,

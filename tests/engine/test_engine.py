@@ -118,7 +118,7 @@ def assert_same(a, b, **tolerance):
 
 def noise_of(seed, position, draws=1):
     """The noise of the first ``draws`` draws since an epoch began."""
-    generator = torch.Generator().manual_seed(mix(seed, 1, position))
+    generator = torch.Generator().manual_seed(seed_of(seed, Kind.NOISE, position))
     return [torch.empty(BATCH, LATENT).normal_(generator=generator) for _ in range(draws)]
 
 

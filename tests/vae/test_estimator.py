@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 from repkit import VAE
 
-FAST = {"latent_dim": 6, "n_features": 32, "max_epochs": 3, "batch_size": 16, "random_state": 0}
+FAST = {"latent_dim": 6, "width": 32, "max_epochs": 3, "batch_size": 16, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
