@@ -525,7 +525,7 @@ class Estimator(BaseEstimator):
         try:
             unknown = set(fitted) - set(self._kept())
             if unknown:
-                raise ValueError(f"it has fitted attributes {sorted(unknown)}")
+                raise ValueError(f"it has unknown fitted attributes {sorted(unknown)}")
             for name, value in fitted.items():
                 setattr(self, name, tuple(value) if name == "input_shape_" else value)
             self._tell(history)

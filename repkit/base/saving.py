@@ -71,6 +71,8 @@ def read_parameters(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
             kind = fields[name].metadata.get("part") if name in fields else None
             if kind is None or kind.__name__ != value["part"]:
                 raise ValueError(f"parameter {name} holds a part {value['part']!r}")
+            if not isinstance(value["params"], dict):
+                raise ValueError(f"parameter {name} holds a part without parameters")
             found[name] = kind(**{k: _no_list(v) for k, v in value["params"].items()})
         else:
             found[name] = _no_list(value)

@@ -1,4 +1,4 @@
-"""What a phase may say beside its losses."""
+"""What a system is made of: groups, phases, noise; and what a phase may say beside its losses."""
 
 import numpy as np
 import pytest
@@ -8,17 +8,12 @@ from torch import nn
 from repkit.engine.batches import Batches
 from repkit.engine.engine import Engine
 from repkit.engine.optim import Adam
-from repkit.engine.rng import isolated_rng
-from repkit.engine.system import Phase, System
+from repkit.engine.system import Noise, Phase, System
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with isolated_rng(CPU):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def tensors(state):
@@ -45,7 +40,12 @@ def test_a_group_stands_still_where_its_phase_says_so(optimizer):
     def losses(n, b):
         error = (n.B(n.A(b.x)) - 1).square().mean()
         still = engine.position in skipped
-        return {"A": error, "B": error, "skip_A": torch.tensor(still), "skip_B": torch.tensor(False)}
+        return {
+            "A": error,
+            "B": error,
+            "skip_A": torch.tensor(still),
+            "skip_B": torch.tensor(False),
+        }
 
     networks = {"A": nn.Linear(3, 3), "B": nn.Linear(3, 1)}
     batches = Batches({"x": torch.randn(24, 3)}, [(np.arange(24), 8)], seed=0, device=CPU)
@@ -63,3 +63,43 @@ def test_a_group_stands_still_where_its_phase_says_so(optimizer):
     means, _ = engine.read()
     assert means["skip_A"] == pytest.approx(0.4)
     assert means["skip_B"] == 0
+
+
+# -------------------------------------------------------------------- groups and noise
+
+
+def test_groups_and_phases_must_know_each_other():
+    net = {"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)}
+    loss = lambda n, b: {"a": n.a(b.x[:, :1]).mean()}
+    with pytest.raises(ValueError, match=r"phase groups \('c',\) are not among"):
+        System(net, {"a": ("a",)}, (Phase(loss, ("c",)),))
+    with pytest.raises(ValueError, match="groups must name networks"):
+        System(net, {"a": ("a", "c")}, (Phase(loss),))
+    with pytest.raises(ValueError, match="each once at most"):
+        System(net, {"a": ("a",), "b": ("a",)}, (Phase(loss),))
+
+
+def filled(kind, shape=(7,), rows=2000):
+    generator = torch.Generator().manual_seed(3)
+    buffer = torch.full((rows, *shape), 9.0)
+    Noise(shape, kind).fill(buffer, generator)
+    return buffer
+
+
+def test_noise_has_the_law_of_its_kind():
+    normal = filled("normal")
+    assert abs(normal.mean()) < 0.03
+    assert abs(normal.std() - 1) < 0.03
+    uniform = filled("uniform", (2, 3))
+    assert -1 <= uniform.min() < -0.99
+    assert 0.99 < uniform.max() <= 1
+    assert abs(uniform.mean()) < 0.03
+    one = filled("onehot")
+    assert one.unique().tolist() == [0, 1]
+    assert (one.sum(1) == 1).all()
+    assert (one.mean(0) - 1 / 7).abs().max() < 0.03
+
+
+def test_unknown_noise():
+    with pytest.raises(ValueError, match="'uniform' or 'onehot', not 'pink'"):
+        filled("pink")

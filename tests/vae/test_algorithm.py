@@ -6,7 +6,6 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from repkit.engine.rng import isolated_rng
 from repkit.schedules import early_rise
 from repkit.vae.algorithm import vae
 
@@ -44,11 +43,7 @@ OPTIONS = {
 every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with isolated_rng(CPU):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def make(position=50, nets=None, batches=None, precision="fp32", **options):
