@@ -10,6 +10,7 @@ from typing import Any
 from repkit.base.estimator import Estimator
 from repkit.base.model_file import ModelFileError
 from repkit.base.model_file import load as read
+from repkit.base.saving import code_parameters, read_parameters
 from repkit.bigan.estimator import BiGAN
 from repkit.dann.estimator import DANN
 from repkit.infogan.estimator import InfoGAN
@@ -60,14 +61,18 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
         raise ModelFileError(f"{str(path)!r} has an incomplete repkit header") from error
     if unknown:
         raise ModelFileError(f"{name} has no parameters {sorted(unknown)}")
-    missing = [k for k in omitted if k in CLASSES[name]._code and k not in code]
+    missing = [k for k in omitted if k in code_parameters(CLASSES[name]) and k not in code]
     if missing:
         raise ModelFileError(
             f"{str(path)!r} was saved with code of its own for {missing}, which the file does not "
             f"hold: call load(path, {missing[0]}=...) with the same"
         )
-    # JSON has no tuples, and no parameter is a list.
-    params = {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}
+    try:
+        params = read_parameters(CLASSES[name], params)
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{str(path)!r} has parameters that {name} does not: {error}"
+        ) from error
     estimator = CLASSES[name](**{**params, **code})
     estimator._from_file(fitted, header.get("history", []), tensors)
     return estimator

@@ -1,5 +1,7 @@
-"""Domain-adversarial training (Ganin et al. 2016) and its conditional form (Long et al. 2018)."""
+"""Domain-adversarial training (Ganin et al. 2016), conditional form (Long et al. 2018) included."""
 
+from repkit.dann.algorithm import Objective, dann
 from repkit.dann.estimator import DANN, NoTargetWarning
+from repkit.dann.parts import Entropy, Updates
 
-__all__ = ["DANN", "NoTargetWarning"]
+__all__ = ["DANN", "Entropy", "NoTargetWarning", "Objective", "Updates", "dann"]

@@ -10,55 +10,60 @@ L_y(C(f), y) and L_d(D(f), d),
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repkit.base.parameters import check_parameters, choice, function, parameters, part, schedule
+from repkit.base.parts import Consistency
+from repkit.dann.parts import Entropy, Updates
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import evaluating
 from repkit.engine.system import Phase, System
 from repkit.losses import entropy, information, multilinear, reverse, virtual_adversarial
 from repkit.nets import set_rows
-from repkit.schedules import dann_ramp
+from repkit.schedules import LAMBDAS, dann_ramp, rise
+
+__all__ = ["Objective", "dann"]
 
 
-@dataclass(frozen=True)
+@parameters
 class Objective:
-    """What is added to the paper's two losses, each off by default.
+    """The paper's two losses, and what is added to them; all additions are off by default.
 
     Parameters
     ----------
-    conditional : {False, True, "entropy"}
+    updates : {"joint", "alternating"} or Updates, default="joint"
+        One step of all networks through the reversal; or D, then C, then F, each on its own.
+    conditional : {False, True, "entropy"}, default=False
         D reads the multilinear map of f and the predicted probabilities (CDAN, equation 6);
         "entropy" weights rows by ``1 + exp(-H)``, so that certain ones count more (CDAN+E).
-    entropy : float
-        Weight of `losses.information` on the target predictions, reached along the paper's ramp.
-    pseudo : float
-        Weight of the cross-entropy between the averaged networks' prediction on the target rows,
-        where it is certain enough, and the prediction on their augmented view (French et al. 2018).
-    threshold : float
-        The probability from which on a prediction is certain.
-    smoothness : float
-        Radius of `losses.virtual_adversarial` on the target rows, 0 for none; its weight is 1,
-        reached along the paper's ramp (VADA, Shu et al. 2018, with ``entropy``).
-    augment : callable, optional
-        Maps a float batch to one of the same shape, labels kept; it draws from torch's global
-        generator. The batch of the forward pass goes through it.
-    teacher_augment : callable, optional
-        The same for the target rows that the averaged networks see: a weaker one, if any.
+    lam : "ramp", float or callable, default="ramp"
+        Progress to the weight of the domain loss in F.
+    entropy : float or Entropy, default=0.0
+        Weight of `losses.information` on the target predictions, and the radius of
+        `losses.virtual_adversarial`; both along the paper's ramp.
+    consistency : float or Consistency, default=0.0
+        Weight of the cross-entropy between the averaged networks' prediction on weakly augmented
+        target rows, where it is certain enough, and the prediction on the strongly augmented ones
+        (French et al. 2018).
+    augment, strong_augment : callable, optional
+        Map a float batch to one of the same shape, labels kept; they draw from torch's global
+        generator. All rows go through the strong one, or the other if there is no strong one. The
+        target rows of which the averaged networks make pseudo-labels go through ``augment``.
     """
 
-    conditional: bool | str = False
-    entropy: float = 0.0
-    pseudo: float = 0.0
-    threshold: float = 0.9
-    smoothness: float = 0.0
-    augment: Callable[[Tensor], Tensor] | None = None
-    teacher_augment: Callable[[Tensor], Tensor] | None = None
+    updates: Any = part(Updates, default="joint")
+    conditional: bool | str = choice(False, True, "entropy", default=False)
+    lam: Any = schedule(LAMBDAS, default="ramp", numbers=True)
+    entropy: Any = part(Entropy, default=0.0)
+    consistency: Any = part(Consistency, default=0.0)
+    augment: Callable[[Tensor], Tensor] | None = function(default=None)
+    strong_augment: Callable[[Tensor], Tensor] | None = function(default=None)
 
 
 def dann(
@@ -66,35 +71,32 @@ def dann(
     *,
     labeled: int,
     layout: Sequence[tuple[int, int]] | None = None,
-    lam: Callable[[float], float],
-    late: Callable[[float], float] = lambda progress: 1.0,
-    training: str = "joint",
-    d_steps: int = 1,
-    objective: Objective = Objective(),
+    objective: Objective | None = None,
 ) -> System:
-    """The system with the networks F, C and D; without D, plain supervised training.
+    """Make the system of feature extractor, label predictor and domain classifier.
 
     Parameters
     ----------
-    networks : mapping
-        F: ``x -> (n, features)``, C: ``-> (n, classes)`` logits, D: ``-> (n, domains)`` logits.
+    networks : mapping of str to nn.Module
+        F: ``x -> (n, features)``; C: ``-> (n, classes)`` logits; D: ``-> (n, domains)`` logits.
+        Without D, training is plainly supervised.
     labeled : int
         Number of rows of a batch, from the first, whose ``y`` is used. No other is ever read.
     layout : sequence of (count, domain), optional
         The parts of a batch, in order; needed where F has statistics for each domain apart.
-    lam : callable
-        Progress to the weight of the domain loss in F.
-    late : callable
-        Progress to the factor of the weight ``pseudo``.
-    training : {"joint", "alternating"}
-        One step of all networks through the reversal, or D, then C, then F, each on its own.
-    d_steps : int
-        Steps of D in every step of an alternating training.
-    objective : Objective
+    objective : Objective, optional
+        Its defaults, if there is none.
+
+    Returns
+    -------
+    System
+        With one group, "net", or with the groups D, C and F.
     """
-    o = objective
+    o = check_parameters(objective or Objective())
     adapting = "D" in networks
-    all_logits = adapting and bool(o.conditional or o.entropy or o.pseudo)
+    certain, pseudo = o.entropy, o.consistency
+    strong = o.augment if o.strong_augment is None else o.strong_augment
+    all_logits = adapting and bool(o.conditional or certain.weight or pseudo.weight)
     parts = layout or ()
     starts = accumulate((count for count, _ in parts), initial=0)
     target = [part for part, start in zip(parts, starts, strict=False) if start >= labeled]
@@ -103,13 +105,13 @@ def dann(
         x = to_float(b.x)
         if layout:
             set_rows(n.F, layout)
-        b.f = n.F(x if o.augment is None else o.augment(x))
-        if o.pseudo and adapting:
+        b.f = n.F(x if strong is None else strong(x))
+        if pseudo.weight and adapting:
             # The teacher's labels; b.y of these rows is not touched.
             if layout:
                 set_rows(n.ema.F, target)
             rows = x[labeled:]
-            seen = rows if o.teacher_augment is None else o.teacher_augment(rows)
+            seen = rows if o.augment is None else o.augment(rows)
             proba = F.softmax(n.ema.C(n.ema.F(seen)).float(), 1)
             b.certainty, b.guess = proba.max(1)
 
@@ -118,20 +120,20 @@ def dann(
         logits = n.C(b.f if all_logits else b.f[:labeled]).float()
         loss = F.cross_entropy(logits[:labeled], b.y[:labeled])
         logs = {"label_loss": loss}
-        if adapting and o.entropy:
+        if adapting and certain.weight:
             logs["information_loss"] = information(logits[labeled:])
-            loss = loss + o.entropy * b.ramp * logs["information_loss"]
-        if adapting and o.pseudo:
+            loss = loss + certain.weight * b.ramp * logs["information_loss"]
+        if adapting and pseudo.weight:
             rows = F.cross_entropy(logits[labeled:], b.guess, reduction="none")
             # Over all rows, not over the certain ones: few certain rows are little evidence.
-            logs["pseudo_loss"] = torch.where(b.certainty >= o.threshold, rows, 0.0).mean()
-            loss = loss + o.pseudo * b.late * logs["pseudo_loss"]
-        if adapting and o.smoothness:
+            logs["pseudo_loss"] = torch.where(b.certainty >= pseudo.threshold, rows, 0.0).mean()
+            loss = loss + pseudo.weight * b.late * logs["pseudo_loss"]
+        if adapting and certain.smoothness:
             if layout:
                 set_rows(n.F, target)
             with evaluating(n.F, n.C):
                 logs["smoothness_loss"] = virtual_adversarial(
-                    lambda x: n.C(n.F(x)), to_float(b.x[labeled:]), o.smoothness
+                    lambda x: n.C(n.F(x)), to_float(b.x[labeled:]), certain.smoothness
                 )
             loss = loss + b.ramp * logs["smoothness_loss"]
         return loss, logits, logs
@@ -169,18 +171,18 @@ def dann(
         domain = domain_loss(n, b, b.f, logits)
         return {"F": label - b.lam * domain, **logs, "domain_loss": domain}
 
-    schedules = {"lam": lam} if adapting else {}
-    if adapting and (o.entropy or o.smoothness):
+    schedules = {"lam": o.lam} if adapting else {}
+    if adapting and (certain.weight or certain.smoothness):
         schedules["ramp"] = dann_ramp
-    if adapting and o.pseudo:
-        schedules["late"] = late
-    if training == "joint":
+    if adapting and pseudo.weight:
+        schedules["late"] = rise(pseudo.start)
+    if o.updates.order == "joint":
         phases = [Phase(joint)]
         groups = {"net": tuple(networks)}
     else:
         # f serves all the phases: F, the only network it depends on, steps last.
         phases = [Phase(label_predictor, ("C",)), Phase(feature_extractor, ("F",))]
         if adapting:
-            phases.insert(0, Phase(domain_classifier, ("D",), times=d_steps))
+            phases.insert(0, Phase(domain_classifier, ("D",), times=o.updates.d_steps))
         groups = {name: (name,) for name in networks}
     return System(networks, groups, tuple(phases), forward=forward, schedules=schedules)

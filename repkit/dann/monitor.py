@@ -1,16 +1,19 @@
-"""What is watched while a `DANN` trains, and what is said about it at the end."""
+"""Internal. What is watched while a `DANN` trains, and what is said about it at the end."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
 
 from repkit.dann.rows import Domains
-from repkit.engine.batches import mix, to_device, to_float
+from repkit.engine.batches import to_device, to_float
+from repkit.engine.rng import Kind, generator_of
 from repkit.metrics import (
     information_maximization,
     prediction_entropy,
@@ -20,7 +23,6 @@ from repkit.metrics import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from repkit.dann.estimator import DANN
 
 SCORES = ("entropy", "infomax", "snd")  # columns of history_, greater is better
 ROWS = 512  # of each side, a sample that is drawn once
@@ -32,61 +34,54 @@ class Monitor:
 
     Parameters
     ----------
-    model : DANN
-        Its networks as they are at the time of a call.
-    X : ndarray
-    codes : ndarray of int
-        Class indices; -1 where the label must not be read.
+    look : callable
+        ``(x, places) -> (features, class logits, domain logits)`` of the networks as they are.
+    X : ndarray of shape (n, ...)
+        Samples.
     domains : Domains
-    held_back : ndarray of int
-        Source rows for a scorer; none: all source rows.
+        Of the rows of X.
+    device : torch.device
+        Where the networks are.
     seed : int
+        Of the sample of rows that is looked at.
+    score : callable, optional
+        ``() -> float``: what a scorer says of the model as it is.
     """
 
     def __init__(
         self,
-        model: DANN,
+        look: Callable[[Tensor, np.ndarray], tuple[Tensor, Tensor, Tensor]],
         X: np.ndarray,
-        codes: np.ndarray,
         domains: Domains,
-        held_back: np.ndarray,
+        *,
+        device: torch.device,
         seed: int,
+        score: Callable[[], float] | None = None,
     ) -> None:
-        rng = np.random.default_rng(mix(seed, 3))
+        rng = generator_of(seed, Kind.MONITOR)
         source, target = (rng.permutation(rows)[:ROWS] for rows in (domains.source, domains.target))
         rows = np.concatenate([source, target])
-        self.model = model
+        self.look, self.score = look, score
         self.n_source = len(source)
         self.places = domains.rows[rows]
         self.chance = float(np.bincount(self.places).max() / len(rows))
-        self.x = torch.as_tensor(to_device(np.array(X[rows]), model.device_))
-        self.domain = torch.as_tensor(to_device(self.places, model.device_))
-        if callable(model.select):
-            scored = np.concatenate(
-                [held_back if len(held_back) else domains.source, domains.target]
-            )
-            # A target row carries the first class, whatever its label: scorers do not read it.
-            labels = model.classes_[np.maximum(codes[scored], 0)]
-            labels[np.isin(scored, domains.target)] = model.classes_[0]
-            self.scored = X[scored], labels, domains.ids[domains.rows[scored]]
+        self.x = torch.as_tensor(to_device(np.array(X[rows]), device))
+        self.domain = torch.as_tensor(to_device(self.places, device))
 
     @torch.no_grad()
     def __call__(self) -> dict[str, float]:
-        model = self.model
-        features = model._features(to_float(self.x), self.places)
-        logits = model.networks_["C"](features).float()
-        found = model._domain_logits(features, logits).argmax(1)
+        """Look at the networks; scores are greater the better."""
+        _, logits, found = self.look(to_float(self.x), self.places)
         proba = torch.softmax(logits[self.n_source :], 1)
         row = {
-            "domain_accuracy": float((found == self.domain).float().mean()),
+            "domain_accuracy": float((found.argmax(1) == self.domain).float().mean()),
             "domain_chance": self.chance,
             "entropy": -prediction_entropy(proba),
             "infomax": information_maximization(proba),
             "snd": soft_neighborhood_density(proba[:PAIRED_ROWS]),
         }
-        if callable(model.select):
-            X, y, sample_domain = self.scored
-            row["score"] = float(model.select(model, X, y, sample_domain=sample_domain))
+        if self.score is not None:
+            row["score"] = float(self.score())
         return row
 
 
@@ -101,7 +96,7 @@ def judge_adversary(history: pd.DataFrame) -> None:
             f"the domain classifier is dead: its loss stayed at {loss.iloc[0]:.4g}. Its network "
             "passes no gradient; look at domain_head.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
     elif (late["domain_accuracy"] > 0.99).all() and (late["lam"] > 0).all():
         warnings.warn(
@@ -109,5 +104,5 @@ def judge_adversary(history: pd.DataFrame) -> None:
             "fail, so the features are not adapted. Raise lam, lower learning_rate, or give the "
             "domain classifier less.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=5,
         )

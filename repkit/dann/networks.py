@@ -1,19 +1,47 @@
-"""The networks of a `DANN`: a backbone and the two heads on it, checked against the data."""
+"""Internal. The networks of a `DANN`: a backbone and two heads, checked against the data."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from repkit import nets
 
-if TYPE_CHECKING:
-    from repkit.dann.estimator import DANN
 
+def build_networks(
+    backbone: nets.Spec,
+    label_head: nets.Spec | None,
+    domain_head: nets.Spec | None,
+    *,
+    shape: tuple[int, ...],
+    width: int,
+    n_classes: int,
+    n_domains: int,
+    conditional: bool,
+    separate: bool,
+    adapting: bool,
+) -> dict[str, nn.Module]:
+    """Build F, C and, if there is a target, D.
 
-def build_networks(model: DANN) -> dict[str, nn.Module]:
-    """F, C and, with a target, D: for the model's classes, domains and shape of a sample.
+    Parameters
+    ----------
+    backbone, label_head, domain_head : str, nn.Module, callable or None
+        What the user chose.
+    shape : tuple of int
+        Of a sample.
+    width : int
+        Outputs of a backbone that is given by name or made by a callable.
+    n_classes, n_domains : int
+        Logits of C and D.
+    conditional : bool
+        Whether D reads the multilinear map of features and predictions.
+    separate : bool
+        Whether batch norm in F has statistics for each domain apart.
+    adapting : bool
+        Whether there is a D.
+
+    Returns
+    -------
+    dict of str to nn.Module
 
     Raises
     ------
@@ -21,27 +49,25 @@ def build_networks(model: DANN) -> dict[str, nn.Module]:
         If a network of the user's own does not take what it is given, or a head does not give one
         logit for each class or domain.
     """
-    shape = model.input_shape_
-    features, width = nets.build_features(model.backbone, shape, model.n_features, name="backbone")
-    n_classes, n_domains = len(model.classes_), len(model.domains_)
-    label_head = linear if model.label_head is None else model.label_head
+    features, outputs = nets.build_features(backbone, shape, width, name="backbone")
+    label = _linear if label_head is None else label_head
     networks: dict[str, nn.Module] = {
         "F": features,
-        "C": head(label_head, width, n_classes, "label_head", "classes"),
+        "C": _head(label, outputs, n_classes, "label_head", "classes"),
     }
-    if model._is_adapting():
-        seen = width * n_classes if model.conditional else width
-        domain_head = "mlp" if model.domain_head is None else model.domain_head
-        networks["D"] = head(domain_head, seen, n_domains, "domain_head", "domains")
-    if model.domain_norm == "separate":
-        nets.separate_domains(features, n_domains)
+    if adapting:
+        seen = outputs * n_classes if conditional else outputs
+        domain = "mlp" if domain_head is None else domain_head
+        networks["D"] = _head(domain, seen, n_domains, "domain_head", "domains")
+    if separate:
+        networks["F"] = nets.separate_domains(features, n_domains)
     return networks
 
 
-def head(spec: nets.Spec, width: int, wanted: int, name: str, what: str) -> nn.Module:
-    """A network from ``width`` features to ``wanted`` logits."""
-    network = nets.build(spec, (width,), wanted, name=name)
-    found = nets.width_out(network, (width,), name=name)
+def _head(spec: nets.Spec, outputs: int, wanted: int, name: str, what: str) -> nn.Module:
+    """A network from features to ``wanted`` logits."""
+    network = nets.build(spec, (outputs,), wanted, name=name)
+    found = nets.width_out(network, (outputs,), name=name)
     if found != wanted:
         raise ValueError(
             f"{name} must give {wanted} logits, one for each of the {what}; it gives {found}"
@@ -49,6 +75,6 @@ def head(spec: nets.Spec, width: int, wanted: int, name: str, what: str) -> nn.M
     return network
 
 
-def linear(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
+def _linear(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
     """The default label head."""
     return nn.Linear(shape_in[0], dim_out)

@@ -1,4 +1,4 @@
-"""Which rows are source and which target, and the labels that may be read."""
+"""Internal. Which rows are source and which target, and the labels that may be read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
+
+from repkit.engine.rng import Kind, generator_of
 
 
 @dataclass(frozen=True)
@@ -32,57 +34,83 @@ class Domains:
         return np.flatnonzero(self.rows >= self.n_source)
 
 
-def check_domains(sample_domain: Any, n: int) -> Domains:
+def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
     """Validated ``sample_domain``; None is one source.
+
+    Parameters
+    ----------
+    sample_domain : array-like of shape (n,) or None
+        Integers, or names if ``source`` is given.
+    n : int
+        Rows of X.
+    source : scalar or list, optional
+        The domains that are sources. By default, integers of at least 0.
+
+    Returns
+    -------
+    Domains
 
     Raises
     ------
     ValueError
-        If it is not one integer a row, has no source, has one id on both sides, or has fewer than
-        two rows of a domain.
+        If it is not one domain a row, has no source, or has fewer than two rows of a domain.
     """
     if sample_domain is None:
         return Domains(np.array([0]), np.zeros(n, dtype=np.int64), 1)
-    array = as_domain_ids(sample_domain, n)
-    values, counts = np.unique(array, return_counts=True)
-    ids = np.concatenate([values[values >= 0], values[values < 0][::-1]])
-    n_source = int((values >= 0).sum())
-    if n_source == 0:
+    array = as_domain_ids(sample_domain, n, names=source is not None)
+    values, place, counts = np.unique(array, return_inverse=True, return_counts=True)
+    if source is None:
+        is_source = values >= 0
+        # Sources first; targets by their distance from 0, so that -1 is the first.
+        order = np.concatenate([np.flatnonzero(is_source), np.flatnonzero(~is_source)[::-1]])
+    else:
+        wanted = np.atleast_1d(np.asarray(source))
+        unknown = [name for name in wanted.tolist() if name not in values.tolist()]
+        if unknown:
+            raise ValueError(
+                f"source has {unknown}, which sample_domain does not have; it has {values.tolist()}"
+            )
+        is_source = np.isin(values, wanted)
+        order = np.concatenate([np.flatnonzero(is_source), np.flatnonzero(~is_source)])
+    if not is_source.any():
         raise ValueError(
             "sample_domain has target rows (< 0) only; training needs labeled source rows (>= 0). "
             "In a cross-validation, shuffle, so that every fold has both"
         )
-    both = sorted(set(values[values > 0]) & set(-values[values < 0]))
-    if both:
-        raise ValueError(
-            f"sample_domain uses the id {both[0]} for a source ({both[0]}) and for a target "
-            f"({-both[0]}); give every domain an id of its own"
-        )
     if counts.min() < 2:
         raise ValueError(
-            f"sample_domain has 1 row of the domain {values[counts.argmin()]}; each domain needs "
-            "at least 2"
+            f"sample_domain has 1 row of the domain {values.tolist()[counts.argmin()]!r}; each "
+            "domain needs at least 2"
         )
-    place = {value: k for k, value in enumerate(ids)}
-    return Domains(
-        ids, np.array([place[v] for v in values])[np.searchsorted(values, array)], n_source
-    )
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return Domains(values[order], rank[place], int(is_source.sum()))
 
 
-def as_domain_ids(sample_domain: Any, n: int) -> np.ndarray:
-    """``sample_domain`` as ``(n,)`` integers, or a ValueError that says what is wrong."""
+def as_domain_ids(sample_domain: Any, n: int, *, names: bool) -> np.ndarray:
+    """``sample_domain`` as ``(n,)`` integers or names, or a ValueError that says what is wrong."""
     array = np.asarray(sample_domain)
     if array.shape != (n,):
         raise ValueError(
-            f"sample_domain must have one integer for each of the {n} rows of X; its shape is "
+            f"sample_domain must have one domain for each of the {n} rows of X; its shape is "
             f"{array.shape}"
+        )
+    if array.dtype.kind == "O" and all(isinstance(v, str) for v in array):
+        array = array.astype(str)
+    if array.dtype.kind == "U":
+        if names:
+            return array
+        raise ValueError(
+            "sample_domain has names; say which of them are sources: fit(X, y, "
+            f"sample_domain=..., source={str(array[0])!r}), or a list of names"
         )
     whole = array.dtype.kind in "iub" or (
         array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all()
     )
     if not whole:
         raise ValueError(
-            "sample_domain must hold integers: >= 0 for a source domain, < 0 for a target domain"
+            "sample_domain must hold integers, >= 0 for a source domain and < 0 for a target "
+            "domain, or names together with source=..."
         )
     return array.astype(np.int64)
 
@@ -128,7 +156,7 @@ def check_labels(
 
 def hold_back(source: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """A random part of the source rows, to be kept out of training."""
-    order = np.random.default_rng(seed).permutation(source)
+    order = generator_of(seed, Kind.HELD_BACK).permutation(source)
     return np.sort(order[: round(fraction * len(order))])
 
 

@@ -1,0 +1,43 @@
+"""Parts of `DANN`: the order of its updates, and the terms that make predictions certain."""
+
+from __future__ import annotations
+
+from repkit.base.parameters import Part, choice, integer, number, parameters
+
+__all__ = ["Entropy", "Updates"]
+
+
+@parameters
+class Updates(Part):
+    """In which order the networks step.
+
+    Parameters
+    ----------
+    order : {"joint", "alternating"}, default="joint"
+        One step of all networks through the gradient reversal; or in every step the domain
+        classifier, then the label predictor, then the feature extractor.
+    d_steps : int, default=1
+        Steps of the domain classifier in every step of an alternating training.
+    """
+
+    order: str = choice("joint", "alternating", default="joint", kw_only=False)
+    d_steps: int = integer(default=1)
+
+
+@parameters
+class Entropy(Part):
+    """Certain and balanced predictions on target rows.
+
+    Parameters
+    ----------
+    weight : float, default=0.0
+        Weight of the information term on target predictions: certain for each row, balanced over
+        all (Krause et al. 2010). It grows along the ramp of ``lam="ramp"``.
+    smoothness : float, default=0.0
+        Radius, in the unit of X, within which the prediction on a target row is made to change
+        little (virtual adversarial training, Miyato et al. 2018). With a weight above 0 it is VADA
+        (Shu et al. 2018). The weight of this term is 1, along the same ramp.
+    """
+
+    weight: float = number(default=0.0, kw_only=False)
+    smoothness: float = number(default=0.0)
