@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._sources import CONTENT, NOTES, SOURCES, Source
+from repkit.datasets._sources import CONTENT, NOTES, SOURCES, Source
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -162,7 +162,7 @@ def _verify(path: Path, source: Source) -> Path:
 def _download(name: str, source: Source, cache: Path) -> Path:
     import pooch
 
-    from ._download import download
+    from repkit.datasets._download import download
 
     assert source.url is not None
     target = cache / source.path

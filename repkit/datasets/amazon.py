@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, load_npz
 from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
-from ._fetch import Arrays, as_uint8, fetch, read
+from repkit.datasets._fetch import Arrays, as_uint8, fetch, read
 
 AMAZON_DOMAINS = ("books", "dvd", "electronics", "kitchen")
 _N_FEATURES = 5000

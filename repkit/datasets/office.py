@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from ._fetch import Arrays, as_uint8, read
+from repkit.datasets._fetch import Arrays, as_uint8, read
 
 OFFICE_DOMAINS = ("amazon", "caltech", "dslr", "webcam")
 

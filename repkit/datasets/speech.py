@@ -14,8 +14,7 @@ from scipy.io import wavfile
 from sklearn.utils import Bunch
 
 from repkit.audio import reading
-
-from ._fetch import Arrays, read
+from repkit.datasets._fetch import Arrays, read
 
 
 def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:

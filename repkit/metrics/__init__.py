@@ -3,8 +3,8 @@
 They take arrays and give numbers; none knows an estimator of this package.
 """
 
-from .clustering import match_clusters
-from .disentanglement import (
+from repkit.metrics.clustering import match_clusters
+from repkit.metrics.disentanglement import (
     beta_vae_score,
     dci,
     disentanglement_scores,
@@ -13,12 +13,12 @@ from .disentanglement import (
     modularity_explicitness,
     sap,
 )
-from .generation import frechet_distance, nearest_neighbor_distance, precision_recall
-from .neighbors import nearest_neighbors
-from .probes import knn_predict, knn_probe, linear_probe
-from .reconstruction import reconstruction_ratio
-from .scorers import DomainScorer, EntropyScorer, InfoMaxScorer, SNDScorer
-from .selection import (
+from repkit.metrics.generation import frechet_distance, nearest_neighbor_distance, precision_recall
+from repkit.metrics.neighbors import nearest_neighbors
+from repkit.metrics.probes import knn_predict, knn_probe, linear_probe
+from repkit.metrics.reconstruction import reconstruction_ratio
+from repkit.metrics.scorers import DomainScorer, EntropyScorer, InfoMaxScorer, SNDScorer
+from repkit.metrics.selection import (
     control_variate_risk,
     deep_embedded_validation,
     importance_weighted_validation,
@@ -27,8 +27,8 @@ from .selection import (
     prediction_entropy,
     soft_neighborhood_density,
 )
-from .source_scorers import DEVScorer, IWVScorer, ReverseValidationScorer
-from .speaker import (
+from repkit.metrics.source_scorers import DEVScorer, IWVScorer, ReverseValidationScorer
+from repkit.metrics.speaker import (
     abx_error,
     disentanglement_report,
     mean_std,
@@ -38,7 +38,7 @@ from .speaker import (
     speaker_eer,
     swap_test,
 )
-from .transfer import domain_accuracy, proxy_a_distance
+from repkit.metrics.transfer import domain_accuracy, proxy_a_distance
 
 __all__ = [
     "DEVScorer",

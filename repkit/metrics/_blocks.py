@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import as_numpy, resolve_device
+from repkit.metrics._arrays import as_numpy, resolve_device
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import resolve_device
-from ._blocks import checked_rows, dtype_for, load_rows, squared_norms
+from repkit.metrics._arrays import resolve_device
+from repkit.metrics._blocks import checked_rows, dtype_for, load_rows, squared_norms
 
 if TYPE_CHECKING:
     import torch

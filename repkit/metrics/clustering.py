@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ._arrays import as_numpy, label_vector
+from repkit.metrics._arrays import as_numpy, label_vector
 
 
 def match_clusters(clusters: Any, labels: Any, n_clusters: int | None = None) -> np.ndarray:

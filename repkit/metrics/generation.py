@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import resolve_device
-from ._blocks import block_rows, checked_rows, cost_blocks, dtype_for, load_rows, squared_norms
-from .neighbors import nearest_neighbors
+from repkit.metrics._arrays import resolve_device
+from repkit.metrics._blocks import (
+    block_rows,
+    checked_rows,
+    cost_blocks,
+    dtype_for,
+    load_rows,
+    squared_norms,
+)
+from repkit.metrics.neighbors import nearest_neighbors
 
 if TYPE_CHECKING:
     import torch

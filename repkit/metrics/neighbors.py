@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import resolve_device
-from ._blocks import block_rows, checked_rows, cost_blocks, dtype_for
+from repkit.metrics._arrays import resolve_device
+from repkit.metrics._blocks import block_rows, checked_rows, cost_blocks, dtype_for
 
 
 def nearest_neighbors(

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import label_vector
-from ._blocks import checked_rows
-from ._logistic import SoftmaxRegression
-from .neighbors import nearest_neighbors
+from repkit.metrics._arrays import label_vector
+from repkit.metrics._blocks import checked_rows
+from repkit.metrics._logistic import SoftmaxRegression
+from repkit.metrics.neighbors import nearest_neighbors
 
 
 def linear_probe(

@@ -19,8 +19,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
-from . import selection
-from ._arrays import as_numpy, label_vector, probability_matrix
+from repkit.metrics import selection
+from repkit.metrics._arrays import as_numpy, label_vector, probability_matrix
 
 
 class Domains(NamedTuple):

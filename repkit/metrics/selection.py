@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import feature_matrix, probability_matrix, resolve_device, same_width, value_vector
+from repkit.metrics._arrays import (
+    feature_matrix,
+    probability_matrix,
+    resolve_device,
+    same_width,
+    value_vector,
+)
 
 
 def prediction_entropy(proba: Any) -> float:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from . import selection
-from ._arrays import as_numpy, probability_matrix
-from .scorers import Domains, DomainScorer, call, take
+from repkit.metrics import selection
+from repkit.metrics._arrays import as_numpy, probability_matrix
+from repkit.metrics.scorers import Domains, DomainScorer, call, take
 
 
 class _WeightedScorer(DomainScorer):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import feature_matrix, same_width
+from repkit.metrics._arrays import feature_matrix, same_width
 
 _C = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 

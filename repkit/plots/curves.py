@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from .figure import COLORS, take_axes
+from repkit.plots.figure import COLORS, take_axes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .figure import COLORS, take_axes
+from repkit.plots.figure import COLORS, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

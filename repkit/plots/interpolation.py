@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .figure import take_axes
-from .images import as_images, draw_grid, grid_of, in_units_of, panel_size, range_of
+from repkit.plots.figure import take_axes
+from repkit.plots.images import as_images, draw_grid, grid_of, in_units_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

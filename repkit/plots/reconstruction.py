@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils import _safe_indexing, check_random_state
 
-from .figure import take_axes
-from .images import as_images, draw_grid, in_units_of, panel_size, range_of
+from repkit.plots.figure import take_axes
+from repkit.plots.images import as_images, draw_grid, in_units_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state
 
-from .embedding import scatter, to_plane
-from .figure import take_axes
+from repkit.plots.embedding import scatter, to_plane
+from repkit.plots.figure import take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

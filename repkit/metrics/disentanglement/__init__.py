@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ._beta_vae import beta_vae_score
-from ._dci import dci
-from ._factor_vae import factor_vae_score
-from ._mig import mig
-from ._modularity import modularity_explicitness
-from ._sap import sap
+from repkit.metrics.disentanglement._beta_vae import beta_vae_score
+from repkit.metrics.disentanglement._dci import dci
+from repkit.metrics.disentanglement._factor_vae import factor_vae_score
+from repkit.metrics.disentanglement._mig import mig
+from repkit.metrics.disentanglement._modularity import modularity_explicitness
+from repkit.metrics.disentanglement._sap import sap
 
 __all__ = [
     "beta_vae_score",

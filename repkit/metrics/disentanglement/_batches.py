@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .._arrays import as_numpy, feature_matrix
-from ._checks import code_table, factor_table
+from repkit.metrics._arrays import as_numpy, feature_matrix
+from repkit.metrics.disentanglement._checks import code_table, factor_table
 
 # Rows of codes gathered at a time: enough to amortize a call, few enough for the cache.
 _ROWS = 2**14

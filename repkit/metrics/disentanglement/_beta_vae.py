@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import generator
-from ._batches import Batches, batches, factor_of_each
+from repkit.metrics._arrays import generator
+from repkit.metrics.disentanglement._batches import Batches, batches, factor_of_each
 
 
 def beta_vae_score(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import as_numpy, check_finite, feature_matrix, generator
+from repkit.metrics._arrays import as_numpy, check_finite, feature_matrix, generator
 
 
 class Split(NamedTuple):

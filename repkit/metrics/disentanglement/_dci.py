@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from .._arrays import generator
-from ._checks import code_table, factor_table, random_split
+from repkit.metrics._arrays import generator
+from repkit.metrics.disentanglement._checks import code_table, factor_table, random_split
 
 
 def dci(

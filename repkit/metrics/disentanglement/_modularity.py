@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import Split, code_table, factor_table, random_split
-from ._mig import histogram_bins, mutual_information
+from repkit.metrics.disentanglement._checks import Split, code_table, factor_table, random_split
+from repkit.metrics.disentanglement._mig import histogram_bins, mutual_information
 
 
 def modularity_explicitness(

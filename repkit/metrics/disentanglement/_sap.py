@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import code_table, factor_table, random_split
+from repkit.metrics.disentanglement._checks import code_table, factor_table, random_split
 
 
 def sap(

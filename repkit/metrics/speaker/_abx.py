@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import generator, label_vector, resolve_device
-from ._dtw import Sequences
-from ._frames import are_frames
-from ._pairs import unit_rows
+from repkit.metrics._arrays import generator, label_vector, resolve_device
+from repkit.metrics.speaker._dtw import Sequences
+from repkit.metrics.speaker._frames import are_frames
+from repkit.metrics.speaker._pairs import unit_rows
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._frames import frame_arrays
+from repkit.metrics.speaker._frames import frame_arrays
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import as_numpy, feature_matrix, same_width
+from repkit.metrics._arrays import as_numpy, feature_matrix, same_width
 
 
 def are_frames(items: Any) -> bool:

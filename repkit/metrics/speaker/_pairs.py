@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arrays import feature_matrix
+from repkit.metrics._arrays import feature_matrix
 
 if TYPE_CHECKING:
     import torch

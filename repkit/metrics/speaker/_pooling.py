@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import as_numpy
-from ._frames import frame_arrays
+from repkit.metrics._arrays import as_numpy
+from repkit.metrics.speaker._frames import frame_arrays
 
 
 def mean_std(frames: Any) -> np.ndarray:

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .._arrays import feature_matrix, generator, label_vector, resolve_device, same_width
-from .._logistic import SoftmaxRegression
-from ..probes import probe_classes
-from ._frames import are_frames
-from ._pooling import mean_std
+from repkit.metrics._arrays import (
+    feature_matrix,
+    generator,
+    label_vector,
+    resolve_device,
+    same_width,
+)
+from repkit.metrics._logistic import SoftmaxRegression
+from repkit.metrics.probes import probe_classes
+from repkit.metrics.speaker._frames import are_frames
+from repkit.metrics.speaker._pooling import mean_std
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

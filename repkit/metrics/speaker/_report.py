@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arrays import feature_matrix, generator, label_vector
-from ._abx import abx_error
-from ._pooling import check_mask
-from ._probes import Probes, accuracies
-from ._same_different import same_different
-from ._verification import speaker_eer
+from repkit.metrics._arrays import feature_matrix, generator, label_vector
+from repkit.metrics.speaker._abx import abx_error
+from repkit.metrics.speaker._pooling import check_mask
+from repkit.metrics.speaker._probes import Probes, accuracies
+from repkit.metrics.speaker._same_different import same_different
+from repkit.metrics.speaker._verification import speaker_eer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import label_vector, resolve_device
-from ._pairs import rank_pairs, unit_rows
+from repkit.metrics._arrays import label_vector, resolve_device
+from repkit.metrics.speaker._pairs import rank_pairs, unit_rows
 
 
 def speaker_eer(
