@@ -200,7 +200,7 @@ HALVES = X[~TEST], WORDS[~TEST], X[TEST], WORDS[TEST]
     ("call", "message"),
     [
         (lambda: probe_report(*HALVES[:3], HALVES[3] + 1), "y_test holds classes that y_train"),
-        (lambda: probe_report(*HALVES, C=0), "C=0"),
+        (lambda: probe_report(*HALVES, C=0), "C must be a positive number"),
         (lambda: probe_report(*HALVES, n_hidden=0), "n_hidden=0"),
         (lambda: probe_report(X, WORDS, X[:, :2], WORDS), "X_train has 6 features but X_test has"),
         (lambda: swap_test(X, SPEAKERS + 9, WORDS, X, SPEAKERS, WORDS), "target_speakers holds"),

@@ -13,11 +13,9 @@ from repkit.metrics._arrays import (
     feature_matrix,
     generator,
     label_vector,
-    resolve_device,
     same_width,
 )
-from repkit.metrics._logistic import SoftmaxRegression
-from repkit.metrics.probes import probe_classes
+from repkit.metrics._probe import logistic_probe, probe_classes
 from repkit.metrics.speaker._frames import are_frames
 from repkit.metrics.speaker._pooling import mean_std
 
@@ -37,7 +35,6 @@ def probe_report(
     n_hidden: int = 128,
     n_epochs: int = 60,
     random_state: Any = 0,
-    device: Any = "auto",
 ) -> dict[str, float]:
     """Score a linear and an MLP probe, beside chance and the same probes on random labels.
 
@@ -57,8 +54,6 @@ def probe_report(
         training rows (where these are few, as many as make 500 steps).
     random_state : int, RandomState, Generator or None, default=0
         First weights, the order of the rows, and the random labels.
-    device : str or torch.device, default="auto"
-        Where the linear probe is fitted; "auto" takes cuda, mps or cpu, the first there is.
 
     Returns
     -------
@@ -79,8 +74,8 @@ def probe_report(
     probe_classes(y_train, y_test)
     rng = generator(random_state)
     labels = [y_train, rng.permutation(y_train)]
-    probes = Probes(C, n_hidden, n_epochs, rng, device).fit(X_train, labels, "X_train")
-    true, shuffled = probes.predict(X_test, "X_test")
+    probes = Probes(C, n_hidden, n_epochs, rng).fit(X_train, labels)
+    true, shuffled = probes.predict(X_test)
     return {
         **accuracies(true, y_test, "{}"),
         "chance": majority_share(y_test),
@@ -101,7 +96,6 @@ def swap_test(
     n_hidden: int = 128,
     n_epochs: int = 60,
     random_state: Any = 0,
-    device: Any = "auto",
 ) -> dict[str, float]:
     """Ask probes that know real utterances alone who speaks in converted ones, and which word.
 
@@ -121,7 +115,7 @@ def swap_test(
         Their labels.
     source_speakers : array of shape (n,), optional
         Who said the utterances that were converted.
-    C, n_hidden, n_epochs, random_state, device
+    C, n_hidden, n_epochs, random_state
         As in :func:`probe_report`.
 
     Returns
@@ -149,8 +143,8 @@ def swap_test(
 
     target = answers(target_speakers, "target_speakers", speaker, "real_speakers")
     said = answers(words, "words", word, "real_words")
-    probes = Probes(C, n_hidden, n_epochs, generator(random_state), device)
-    voices, heard = probes.fit(X_real, [speaker, word], "real").predict(X, "converted")
+    probes = Probes(C, n_hidden, n_epochs, generator(random_state))
+    voices, heard = probes.fit(X_real, [speaker, word]).predict(X)
     scores = accuracies(voices, target, "speaker_{}") | accuracies(heard, said, "word_{}")
     if source_speakers is not None:
         source = answers(source_speakers, "source_speakers", speaker, "real_speakers")
@@ -165,24 +159,20 @@ def swap_test(
 class Probes:
     """A linear and an MLP probe for each of several label vectors of the same rows."""
 
-    def __init__(
-        self, C: float, n_hidden: int, n_epochs: int, rng: np.random.Generator, device: Any
-    ) -> None:
-        if not C > 0:
-            raise ValueError(f"C={C!r}; wanted a positive number, such as 1.0.")
+    def __init__(self, C: float, n_hidden: int, n_epochs: int, rng: np.random.Generator) -> None:
         if n_hidden < 1 or n_epochs < 1:
             raise ValueError(f"n_hidden={n_hidden} and n_epochs={n_epochs} must be at least 1.")
-        self.C, self.device = C, resolve_device(device)
+        self.linear = logistic_probe(C)
         self.n_hidden, self.n_epochs, self.rng = n_hidden, n_epochs, rng
 
-    def fit(self, X: np.ndarray, labels: Sequence[np.ndarray], name: str) -> Probes:
-        """Fit rows (n, d), which errors call `name`, and label vectors (n,)."""
+    def fit(self, X: np.ndarray, labels: Sequence[np.ndarray]) -> Probes:
+        """Fit rows (n, d) and label vectors (n,)."""
+        from sklearn.base import clone
+
         self.fitted_ = []
         for y in labels:
             classes, codes = np.unique(y, return_inverse=True)
-            linear = SoftmaxRegression(self.C, 1000, device=self.device)
-            linear.fit(X, codes, len(classes), name)
-            self.fitted_.append((classes, linear, self._mlp(X, codes)))
+            self.fitted_.append((classes, clone(self.linear).fit(X, codes), self._mlp(X, codes)))
         return self
 
     def _mlp(self, X: np.ndarray, y: np.ndarray) -> Pipeline:
@@ -201,10 +191,10 @@ class Probes:
             warnings.simplefilter("ignore", ConvergenceWarning)
             return make_pipeline(StandardScaler(), network).fit(X, y)
 
-    def predict(self, X: np.ndarray, name: str) -> list[dict[str, np.ndarray]]:
+    def predict(self, X: np.ndarray) -> list[dict[str, np.ndarray]]:
         """Give for each label vector the labels (m,) that both probes predict."""
         return [
-            {"linear": classes[linear.predict(X, name)], "mlp": classes[mlp.predict(X)]}
+            {"linear": classes[linear.predict(X)], "mlp": classes[mlp.predict(X)]}
             for classes, linear, mlp in self.fitted_
         ]
 

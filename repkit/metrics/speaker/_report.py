@@ -105,19 +105,17 @@ def disentanglement_report(
     counts = contingency_matrix(speaker[mask], word[mask])
     settings = {"device": device, "batch_bytes": batch_bytes}
     rows = {
-        name: _row(X, name, word, speaker, mask, counts, seed, settings)
-        for name, X in matrices.items()
+        name: _row(X, word, speaker, mask, counts, seed, settings) for name, X in matrices.items()
     }
     rows["chance"] = _chance(rows["phonetic"], counts)
     rows["random labels"] = _row(
-        matrices["phonetic"], "phonetic", word[order], speaker[order], mask, counts, seed, settings
+        matrices["phonetic"], word[order], speaker[order], mask, counts, seed, settings
     )
     return pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
 
 
 def _row(
     X: np.ndarray,
-    name: str,
     word: np.ndarray,
     speaker: np.ndarray,
     test: np.ndarray,
@@ -132,9 +130,9 @@ def _row(
         if len(np.unique(y[~test])) > 1 and np.isin(y[test], y[~test]).all()
     }
     if labels:
-        probes = Probes(1.0, 128, 60, np.random.default_rng(seed), settings["device"])
-        probes.fit(X[~test], [y[~test] for y in labels.values()], name)
-        for (kind, y), found in zip(labels.items(), probes.predict(X[test], name), strict=True):
+        probes = Probes(1.0, 128, 60, np.random.default_rng(seed))
+        probes.fit(X[~test], [y[~test] for y in labels.values()])
+        for (kind, y), found in zip(labels.items(), probes.predict(X[test]), strict=True):
             row |= accuracies(found, y[test], kind + "_{}")
 
     X, word, speaker = X[test], word[test], speaker[test]
