@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
+from repkit._random import Seed, generator
 from repkit.datasets._fetch import Arrays, read
-from repkit.datasets._random import Seed, generator
 
 
 def load_mnist() -> Bunch:

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from repkit.datasets._random import Seed, generator
+from repkit._random import Seed, generator
 
 SOURCE, TARGET = 1, -2
 

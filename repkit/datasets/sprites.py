@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch
 
-from repkit.datasets._random import Seed, generator
+from repkit._random import Seed, generator
 
 _VALUES = {
     "shape": np.arange(3.0),

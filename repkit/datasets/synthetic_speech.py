@@ -8,8 +8,8 @@ import numpy as np
 from scipy.ndimage import convolve1d
 from sklearn.utils import Bunch
 
+from repkit._random import Seed, generator
 from repkit.datasets._phones import PHONES, VOWELS, lexicon
-from repkit.datasets._random import Seed, generator
 from repkit.datasets._voice import CONTROL, Array, glottal_pulses, noise_level, one_pole, resonate
 
 _BANDWIDTHS = np.array([70.0, 100.0, 140.0])

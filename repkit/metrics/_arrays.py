@@ -129,10 +129,3 @@ def resolve_device(device: Any) -> Any:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def generator(random_state: Any) -> np.random.Generator:
-    """Give a Generator for scikit-learn's ``random_state``; None seeds from the system."""
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
-    return np.random.default_rng(random_state)

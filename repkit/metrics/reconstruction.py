@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from repkit.metrics._arrays import feature_matrix, generator, same_width
+from repkit._random import generator
+from repkit.metrics._arrays import feature_matrix, same_width
 
 
 def reconstruction_ratio(X: Any, X_back: Any, *, random_state: Any = 0) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from repkit._random import legacy_generator
 from repkit.metrics import selection
 from repkit.metrics._arrays import as_numpy, probability_matrix
 from repkit.metrics.scorers import Domains, DomainScorer, call, take
@@ -199,11 +200,9 @@ class ReverseValidationScorer(DomainScorer):
 
 def halves(n_samples: int, val_size: float, random_state: Any) -> tuple[np.ndarray, np.ndarray]:
     """Split row numbers at random into two parts, the second of `val_size`, each of 2 or more."""
-    from sklearn.utils import check_random_state
-
     if not 0 < val_size < 1:
         raise ValueError(f"val_size={val_size} must lie between 0 and 1, for instance 0.5.")
-    order = check_random_state(random_state).permutation(n_samples)
+    order = legacy_generator(random_state).permutation(n_samples)
     n_val = min(max(2, round(val_size * n_samples)), n_samples - 2)
     return order[n_val:], order[:n_val]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from repkit._random import legacy_generator
 from repkit.metrics._arrays import feature_matrix, same_width
 
 _C = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -99,14 +100,13 @@ def domain_accuracy(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
-    from sklearn.utils import check_random_state
 
     strengths = np.atleast_1d(np.asarray(C, dtype=float))
     if strengths.size == 0 or not (strengths > 0).all():
         raise ValueError(f"C={C!r} must be one or more positive numbers, such as (0.01, 1).")
     if n_splits < 2:
         raise ValueError(f"n_splits={n_splits}; the error is held out: use 2 folds or more.")
-    rng = check_random_state(random_state)
+    rng = legacy_generator(random_state)
     domains = []
     for X, name in ((X_source, "X_source"), (X_target, "X_target")):
         X = feature_matrix(X, name, min_rows=n_splits)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from repkit._random import legacy_generator
 from repkit.plots.figure import COLORS, take_axes
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class EmbeddingDisplay:
         ax : sequence of two Axes, optional
         """
         features = np.asarray(features)
-        rng = check_random_state(random_state)
+        rng = legacy_generator(random_state)
         rows = np.sort(rng.permutation(len(features))[:max_points])
         points = to_plane(features[rows], seed=int(rng.randint(2**31 - 1)))
         display = cls(

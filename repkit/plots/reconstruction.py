@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing
 
+from repkit._random import legacy_generator
 from repkit.plots.figure import take_axes
 from repkit.plots.images import as_images, draw_grid, in_units_of, panel_size, range_of
 
@@ -199,7 +200,7 @@ def some_rows(X: Any, n: int, random_state: Any) -> Any:
     """At most n rows of X, drawn at random and in their order."""
     if not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n must be an integer of at least 1, not {n!r}")
-    rng = check_random_state(random_state)
+    rng = legacy_generator(random_state)
     return _safe_indexing(X, np.sort(rng.permutation(len(X))[:n]))
 
 

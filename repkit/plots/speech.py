@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 
+from repkit._random import legacy_generator
 from repkit.plots.embedding import scatter, to_plane
 from repkit.plots.figure import take_axes
 
@@ -89,7 +90,7 @@ class SpeechVectorsDisplay:
         }
         words, speakers = np.asarray(words), np.asarray(speakers)
         check_consistent_length(*vectors.values(), words, speakers)
-        rng = check_random_state(random_state)
+        rng = legacy_generator(random_state)
         rows = np.sort(rng.permutation(len(words))[:max_points])
         seed = int(rng.randint(2**31 - 1))
         display = cls(

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from repkit._random import legacy_generator
 from repkit.plots.figure import take_axes
 from repkit.plots.images import draw_grid, fitted_range, grid_of, panel_size, range_of
 
@@ -115,7 +115,7 @@ class TraversalDisplay:
             for code in chosen
         }
         if not isinstance(random_state, int | np.integer):  # one noise for all codes
-            random_state = check_random_state(random_state).randint(2**31 - 1)
+            random_state = legacy_generator(random_state).randint(2**31 - 1)
         samples = {
             code: estimator.traverse(code, row, n_rows=n_rows, random_state=random_state)
             for code, row in shown.items()

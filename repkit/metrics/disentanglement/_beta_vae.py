@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from repkit.metrics._arrays import generator
+from repkit._random import generator
 from repkit.metrics.disentanglement._batches import Batches, batches, factor_of_each
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from repkit.metrics._arrays import as_numpy, check_finite, feature_matrix, generator
+from repkit._random import generator
+from repkit.metrics._arrays import as_numpy, check_finite, feature_matrix
 
 
 class Split(NamedTuple):

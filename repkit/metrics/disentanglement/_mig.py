@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from repkit.metrics._arrays import generator
+from repkit._random import generator
 from repkit.metrics.disentanglement._checks import code_table, factor_table
 
 

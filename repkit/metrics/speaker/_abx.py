@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from repkit.metrics._arrays import generator, label_vector, resolve_device
+from repkit._random import generator
+from repkit.metrics._arrays import label_vector, resolve_device
 from repkit.metrics.speaker._dtw import Sequences
 from repkit.metrics.speaker._frames import are_frames
 from repkit.metrics.speaker._pairs import unit_rows

@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from repkit.metrics._arrays import (
-    feature_matrix,
-    generator,
-    label_vector,
-    same_width,
-)
+from repkit._random import generator
+from repkit.metrics._arrays import feature_matrix, label_vector, same_width
 from repkit.metrics._probe import logistic_probe, probe_classes
 from repkit.metrics.speaker._frames import are_frames
 from repkit.metrics.speaker._pooling import mean_std

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repkit.metrics._arrays import feature_matrix, generator, label_vector
+from repkit._random import generator
+from repkit.metrics._arrays import feature_matrix, label_vector
 from repkit.metrics.speaker._abx import abx_error
 from repkit.metrics.speaker._pooling import check_mask
 from repkit.metrics.speaker._probes import Probes, accuracies
