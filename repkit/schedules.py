@@ -1,27 +1,86 @@
-"""Schedules: functions of the progress of a training, from 0 to 1."""
+"""Schedules: functions of the progress of training, which runs from 0 to 1."""
 
 from __future__ import annotations
 
 import math
 
+__all__ = ["dann_decay", "dann_ramp", "half_decay", "warm_cosine"]
+
 
 def dann_ramp(progress: float) -> float:
-    """The lambda of Ganin et al. 2016, section 5.2.2: ``2 / (1 + exp(-10 p)) - 1``."""
+    """Ramp up the weight of an adversary: ``2 / (1 + exp(-10 p)) - 1``.
+
+    The lambda of Ganin et al. 2016, section 5.2.2.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the training steps that are done, in [0, 1].
+
+    Returns
+    -------
+    weight : float
+        From 0 at the start to 0.9999 at the end.
+
+    Examples
+    --------
+    >>> dann_ramp(0.0), round(dann_ramp(0.5), 3)
+    (0.0, 0.987)
+    """
     return 2.0 / (1.0 + math.exp(-10.0 * progress)) - 1.0
 
 
 def dann_decay(progress: float) -> float:
-    """The learning-rate factor of Ganin et al. 2016, section 5.2.2: ``(1 + 10 p) ** -0.75``."""
+    """Decay the learning rate by a power: ``(1 + 10 p) ** -0.75``.
+
+    The schedule of Ganin et al. 2016, section 5.2.2.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the training steps that are done, in [0, 1].
+
+    Returns
+    -------
+    factor : float
+        Multiplies the learning rate: 1 at the start, 0.166 at the end.
+    """
     return (1.0 + 10.0 * progress) ** -0.75
 
 
 def warm_cosine(progress: float, warm: float = 0.05) -> float:
-    """A learning-rate factor that rises from 0 to 1 up to ``warm``, then falls as a half cosine."""
+    """Warm the learning rate up in a straight line, then lower it along half a cosine.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the training steps that are done, in [0, 1].
+    warm : float, default=0.05
+        Share of the steps that warm up, in [0, 1).
+
+    Returns
+    -------
+    factor : float
+        Multiplies the learning rate: 0 at the start, 1 after the warm-up, 0 at the end.
+    """
     if progress < warm:
         return progress / warm
     return 0.5 * (1.0 + math.cos(math.pi * (progress - warm) / (1.0 - warm)))
 
 
 def half_decay(progress: float) -> float:
-    """The learning-rate factor of Donahue et al. 2017: 1, then down to 0.01 as an exponential."""
+    """Hold the learning rate for the first half, then lower it exponentially to a hundredth.
+
+    The schedule of Donahue et al. 2017.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the training steps that are done, in [0, 1].
+
+    Returns
+    -------
+    factor : float
+        Multiplies the learning rate: 1 up to the middle, 0.01 at the end.
+    """
     return 0.01 ** max(0.0, 2.0 * progress - 1.0)
