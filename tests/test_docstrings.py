@@ -61,6 +61,7 @@ def public_names(module):
 
 if __name__ == "__main__":
     import collections
+
     c = collections.Counter()
     for m in modules():
         for n in public_names(m):

@@ -28,13 +28,13 @@ def probe_classes(
     classes = np.unique(y_train)
     if len(classes) < 2:
         raise ValueError(
-            f"{names[0]} holds 1 class ({classes[0]!r}); a probe needs at least 2: "
-            "check the labels or the split."
+            f"{names[0]} must hold at least 2 classes, not {classes[0]!r} alone: check "
+            "the labels or the split"
         )
     unseen = np.setdiff1d(y_test, classes)
     if len(unseen):
         raise ValueError(
-            f"{names[1]} holds classes that {names[0]} lacks: {unseen[:5].tolist()}; add training "
-            "rows of these classes or drop the test rows."
+            f"{names[1]} must hold classes of {names[0]} only, not {unseen[:5].tolist()}: "
+            "add training rows of these classes or drop the test rows"
         )
     return classes

@@ -39,8 +39,8 @@ def match_clusters(clusters: Any, labels: Any, n_clusters: int | None = None) ->
     n_clusters = int(clusters.max()) + 1 if n_clusters is None else n_clusters
     if clusters.dtype.kind not in "iu" or clusters.min() < 0 or clusters.max() >= n_clusters:
         raise ValueError(
-            f"clusters has dtype {clusters.dtype} and runs from {clusters.min()} to "
-            f"{clusters.max()}; wanted whole numbers from 0 to {n_clusters - 1}."
+            f"clusters must be integers from 0 to {n_clusters - 1}, not {clusters.dtype} "
+            f"from {clusters.min()} to {clusters.max()}"
         )
     known, place = np.unique(labels, return_inverse=True)
     counts = np.zeros((n_clusters, len(known)), dtype=np.int64)

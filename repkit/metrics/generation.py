@@ -115,7 +115,7 @@ def precision_recall(
     import torch
 
     if not isinstance(k, int | np.integer) or k < 1:
-        raise ValueError(f"k={k!r} must be an integer of at least 1, such as 3 or 5.")
+        raise ValueError(f"k must be an integer of at least 1, such as 3 or 5, not {k!r}")
     real, generated = _checked(real, generated, k + 1, f"balls up to neighbor k={k}")
     where, dtype = resolve_device(device), dtype_for((real, generated), device)
     half_squares = []  # of the radii, as the costs are halves of squares
@@ -197,7 +197,7 @@ def _checked(real: Any, generated: Any, min_rows: int, purpose: str) -> tuple[An
         X, width = checked_rows(X, name)
         if len(X) < min_rows:
             raise ValueError(
-                f"{name} has {len(X)} rows; {purpose} needs at least {min_rows}: give more rows."
+                f"{name} must have at least {min_rows} rows for {purpose}, not {len(X)}"
             )
         for rows in _slices(len(X), width, BATCH_BYTES):
             part = load_rows(X, rows, torch.device("cpu"), dtype_for([X], "cpu"))
@@ -206,7 +206,7 @@ def _checked(real: Any, generated: Any, min_rows: int, purpose: str) -> tuple[An
     if _width(checked[0]) != _width(checked[1]):
         raise ValueError(
             f"real has {_width(checked[0])} features but generated has {_width(checked[1])}: "
-            "both must come from the same encoder."
+            "both must come from the same encoder"
         )
     return checked[0], checked[1]
 

@@ -58,14 +58,14 @@ def nearest_neighbors(
     if width != query_width:
         raise ValueError(
             f"X_reference has {width} features but X_query has {query_width}: "
-            "both must come from the same representation."
+            "both must come from the same representation"
         )
     if metric not in ("euclidean", "cosine"):
-        raise ValueError(f"metric={metric!r} is unknown; choose 'euclidean' or 'cosine'.")
+        raise ValueError(f"metric must be 'euclidean' or 'cosine', not {metric!r}")
     if not 1 <= n_neighbors <= len(reference):
         raise ValueError(
-            f"n_neighbors={n_neighbors} is not in 1..{len(reference)}, the number of reference "
-            "rows: lower it or give more rows."
+            f"n_neighbors must be from 1 to {len(reference)}, the number of reference "
+            f"rows, not {n_neighbors}"
         )
     where, dtype = resolve_device(device), dtype_for((reference, query), device)
     size = block_rows(width, n_neighbors, dtype.itemsize, batch_bytes)

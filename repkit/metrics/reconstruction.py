@@ -31,7 +31,10 @@ def reconstruction_ratio(X: Any, X_back: Any, *, random_state: Any = 0) -> float
     X, X_back = feature_matrix(X, "X", 2), feature_matrix(X_back, "X_back", 2)
     same_width(X, X_back, ("X", "X_back"))
     if len(X) != len(X_back):
-        raise ValueError(f"X has {len(X)} rows but X_back has {len(X_back)}: pass one for each.")
+        raise ValueError(
+            f"X has {len(X)} rows but X_back has {len(X_back)}: pass one reconstruction "
+            "for each row"
+        )
     order = generator(random_state).permutation(len(X))
     own = np.linalg.norm(X - X_back, axis=1).mean()
     other = np.linalg.norm(X[np.roll(order, 1)] - X_back[order], axis=1).mean()

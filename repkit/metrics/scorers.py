@@ -83,32 +83,34 @@ class DomainScorer(BaseEstimator):
         name = type(self).__name__
         if sample_domain is None:
             raise ValueError(
-                f"{name} got no sample_domain, so every row counts as source and there is no "
-                "target to score: pass sample_domain (source >= 0, target < 0). In GridSearchCV "
-                "or cross_val_score this takes sklearn.set_config(enable_metadata_routing=True)."
+                f"{name} needs sample_domain (source >= 0, target < 0), not None: pass it, "
+                "which in GridSearchCV or cross_val_score takes "
+                "sklearn.set_config(enable_metadata_routing=True)"
             )
         n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
         domain = label_vector(sample_domain, "sample_domain", n_samples)
         if domain.dtype.kind not in "iuf":
-            raise ValueError(f"sample_domain has dtype {domain.dtype}; wanted integers.")
+            raise ValueError(f"sample_domain must hold integers, not dtype {domain.dtype}")
         source, target = np.flatnonzero(domain >= 0), np.flatnonzero(domain < 0)
         if len(target) == 0:
             raise ValueError(
-                f"{name} found no target rows (sample_domain < 0) among {n_samples}: give target "
-                "rows a negative code, and check that every fold has some."
+                f"{name} found no target rows (sample_domain < 0) among {n_samples}: give "
+                "target rows a negative id, and check that every fold has some"
             )
         y_source = None
         if self._needs_labels:
             if y is None:
-                raise ValueError(f"{name} needs y, the labels of the source rows.")
+                raise ValueError(f"{name} needs y, the labels of the source rows, not None")
             if len(source) < 4:
                 raise ValueError(
-                    f"{name} found {len(source)} source rows (sample_domain >= 0) among "
-                    f"{n_samples}; at least 4 needed, for they are split in two."
+                    f"{name} needs at least 4 source rows (sample_domain >= 0), which it splits "
+                    f"in two, not {len(source)} among {n_samples}"
                 )
             y = as_numpy(y)
             if len(y) != n_samples:
-                raise ValueError(f"y has {len(y)} entries for {n_samples} rows of X.")
+                raise ValueError(
+                    f"y has {len(y)} entries for {n_samples} rows of X: pass one label for each row"
+                )
             # target labels go no further than this line
             y_source = label_vector(y[source], "y of the source rows", len(source))
         return Domains(take(X, source), take(X, target), y_source, domain[source], domain[target])
@@ -183,6 +185,6 @@ def call(scorer: Any, estimator: Any, method: str, X: Any) -> Any:
         hint = "; pass features='input' or a function (estimator, X) -> features"
         raise TypeError(
             f"{type(scorer).__name__} needs estimator.{method}, which "
-            f"{type(estimator).__name__} lacks{hint if method == 'transform' else ''}."
+            f"{type(estimator).__name__} lacks{hint if method == 'transform' else ''}"
         )
     return getattr(estimator, method)(X)

@@ -94,7 +94,9 @@ def soft_neighborhood_density(
     import torch
 
     if not temperature > 0:
-        raise ValueError(f"temperature={temperature} must be positive; the paper uses 0.05.")
+        raise ValueError(
+            f"temperature must be a positive number, such as 0.05, not {temperature!r}"
+        )
     X = feature_matrix(X, "X", min_rows=2)
     where = resolve_device(device)
     dtype = torch.float32 if where.type == "mps" else torch.float64
@@ -236,7 +238,9 @@ def control_variate_risk(loss_source_val: Any, weights: Any) -> float:
     """
     loss, w = _weighted(loss_source_val, weights)
     if len(w) < 2:
-        raise ValueError(f"loss_source_val has {len(w)} entry; a covariance needs at least 2.")
+        raise ValueError(
+            f"loss_source_val must have at least 2 entries for a covariance, not {len(w)}"
+        )
     weighted = w * loss
     (_, cov), (_, var) = np.cov(weighted, w)
     eta = -cov / var if var > 0 else 0.0
@@ -254,8 +258,8 @@ def _weighted(loss: Any, weights: Any, other: str = "weights") -> tuple[np.ndarr
     if len(loss) != len(w):
         raise ValueError(
             f"loss_source_val has {len(loss)} entries but {other} has {len(w)}: "
-            "pass one of each for every held-out source row."
+            "pass one of each for every held-out source row"
         )
     if w.min() < 0:
-        raise ValueError(f"weights holds {w.min():.3g}; density ratios are not negative.")
+        raise ValueError(f"weights must be 0 or more, as density ratios are, not {w.min():.3g}")
     return loss, w

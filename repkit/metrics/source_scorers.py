@@ -53,8 +53,8 @@ class _WeightedScorer(DomainScorer):
         if self.features == "transform":
             return call(self, estimator, "transform", X)
         raise ValueError(
-            f"features={self.features!r} is unknown; choose 'transform', 'input' or a function "
-            "(estimator, X) -> features."
+            "features must be 'transform', 'input' or a function (estimator, X) -> "
+            f"features, not {self.features!r}"
         )
 
     def _losses(self, estimator: Any, X: Any, y: np.ndarray) -> np.ndarray:
@@ -65,11 +65,11 @@ class _WeightedScorer(DomainScorer):
             member = y[:, None] == np.asarray(estimator.classes_)[None, :]
             if not member.any(axis=1).all():
                 raise ValueError(
-                    "y holds source labels that are not among estimator.classes_: fit on all "
-                    "classes, or use loss='zero_one'."
+                    "y must hold no source label that is missing from estimator.classes_: fit on "
+                    "all classes, or use loss='zero_one'"
                 )
             return -np.log(np.maximum(proba[member], np.finfo(np.float32).eps))
-        raise ValueError(f"loss={self.loss!r} is unknown; choose 'zero_one' or 'log'.")
+        raise ValueError(f"loss must be 'zero_one' or 'log', not {self.loss!r}")
 
 
 class IWVScorer(_WeightedScorer):
@@ -201,7 +201,7 @@ class ReverseValidationScorer(DomainScorer):
 def halves(n_samples: int, val_size: float, random_state: Any) -> tuple[np.ndarray, np.ndarray]:
     """Split row numbers at random into two parts, the second of `val_size`, each of 2 or more."""
     if not 0 < val_size < 1:
-        raise ValueError(f"val_size={val_size} must lie between 0 and 1, for instance 0.5.")
+        raise ValueError(f"val_size must lie between 0 and 1, such as 0.5, not {val_size!r}")
     order = legacy_generator(random_state).permutation(n_samples)
     n_val = min(max(2, round(val_size * n_samples)), n_samples - 2)
     return order[n_val:], order[:n_val]

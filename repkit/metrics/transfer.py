@@ -103,9 +103,9 @@ def domain_accuracy(
 
     strengths = np.atleast_1d(np.asarray(C, dtype=float))
     if strengths.size == 0 or not (strengths > 0).all():
-        raise ValueError(f"C={C!r} must be one or more positive numbers, such as (0.01, 1).")
+        raise ValueError(f"C must be one or more positive numbers, such as (0.01, 1), not {C!r}")
     if n_splits < 2:
-        raise ValueError(f"n_splits={n_splits}; the error is held out: use 2 folds or more.")
+        raise ValueError(f"n_splits must be at least 2, as errors are held out, not {n_splits!r}")
     rng = legacy_generator(random_state)
     domains = []
     for X, name in ((X_source, "X_source"), (X_target, "X_target")):
@@ -115,7 +115,7 @@ def domain_accuracy(
         domains.append(X)
     same_width(domains[0], domains[1], ("X_source", "X_target"))
     if max_samples is not None and max_samples < n_splits:
-        raise ValueError(f"max_samples={max_samples} is fewer than n_splits={n_splits}: raise it.")
+        raise ValueError(f"max_samples must be at least n_splits={n_splits}, not {max_samples!r}")
 
     X = np.concatenate(domains)
     d = np.repeat([0, 1], [len(domains[0]), len(domains[1])])

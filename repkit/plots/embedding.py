@@ -47,12 +47,14 @@ class EmbeddingDisplay:
     ) -> None:
         self.points = np.asarray(points)
         if self.points.ndim != 2 or self.points.shape[1] != 2:
-            raise ValueError(f"points must have the shape (n, 2), not {self.points.shape}")
+            raise ValueError(f"points must have shape (n, 2), not {self.points.shape}")
         self.labels = None if labels is None else np.asarray(labels)
         self.sample_domain = None if sample_domain is None else np.asarray(sample_domain)
         self.unlabeled = unlabeled
         if self.labels is None and self.sample_domain is None:
-            raise ValueError("give labels, sample_domain or both: there is nothing to color by")
+            raise ValueError(
+                "labels, sample_domain or both must be given, or there is nothing to color by"
+            )
 
     @classmethod
     def from_estimator(

@@ -40,13 +40,11 @@ class SpeechVectorsDisplay:
         self.points = {name: np.asarray(value) for name, value in points.items()}
         self.colorings = {name: np.asarray(value) for name, value in colorings.items()}
         if not self.points or not self.colorings:
-            raise ValueError("points or colorings is empty: there is nothing to draw")
+            raise ValueError("points and colorings must not be empty, or there is nothing to draw")
         check_consistent_length(*self.points.values(), *self.colorings.values())
         for name, value in self.points.items():
             if value.ndim != 2 or value.shape[1] != 2:
-                raise ValueError(
-                    f"points of {name!r} must have the shape (n, 2), not {value.shape}"
-                )
+                raise ValueError(f"points[{name!r}] must have shape (n, 2), not {value.shape}")
 
     @classmethod
     def from_estimator(
@@ -82,7 +80,8 @@ class SpeechVectorsDisplay:
         """
         if not hasattr(estimator, "transform_phonetic"):
             raise TypeError(
-                f"{type(estimator).__name__} has no transform_phonetic; SpeechAutoencoder has"
+                "estimator must have the method transform_phonetic, as SpeechAutoencoder "
+                f"has; {type(estimator).__name__} does not have it"
             )
         vectors = {
             "phonetic vectors": estimator.transform_phonetic(X),
@@ -131,10 +130,10 @@ class SpectrogramDisplay:
     def __init__(self, frames: Mapping[str, Any]) -> None:
         self.frames = {name: np.asarray(value) for name, value in frames.items()}
         if not self.frames:
-            raise ValueError("frames is empty: there is nothing to draw")
+            raise ValueError("frames must not be empty, or there is nothing to draw")
         for name, value in self.frames.items():
             if value.ndim != 2 or not value.size:
-                raise ValueError(f"frames[{name!r}] must have the shape (T, D), not {value.shape}")
+                raise ValueError(f"frames[{name!r}] must have shape (T, D), not {value.shape}")
 
     def plot(self, ax: Any = None) -> Self:
         """Draw; ``ax`` is one Axes for each."""

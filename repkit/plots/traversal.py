@@ -55,14 +55,19 @@ class TraversalDisplay:
     ) -> None:
         self.images = {name: grid_of(x, image_shape) for name, x in samples.items()}
         if not self.images:
-            raise ValueError("there is no code to draw")
+            raise ValueError("samples must have at least one code to draw")
         self.values = {name: list(v) for name, v in (values or {}).items()}
         for name, row in self.values.items():
             if name not in self.images:
-                raise ValueError(f"values names {name!r}; samples has {list(self.images)}")
+                raise ValueError(
+                    f"values must name codes of samples, {list(self.images)}, not {name!r}"
+                )
             columns = self.images[name].shape[1]
             if len(row) != columns:
-                raise ValueError(f"{name} has {len(row)} values for {columns} columns of samples")
+                raise ValueError(
+                    f"values[{name!r}] must have {columns} entries, one for each column of "
+                    f"samples, not {len(row)}"
+                )
         self.value_range = range_of(list(self.images.values()), value_range)
 
     @classmethod
@@ -109,7 +114,7 @@ class TraversalDisplay:
         chosen = list(known) if codes is None else [codes] if isinstance(codes, str) else [*codes]
         given = values if isinstance(values, Mapping) else dict.fromkeys(chosen, values)
         if unknown := [code for code in [*chosen, *given] if code not in known]:
-            raise ValueError(f"there is no code {unknown[0]!r}; there are {list(known)}")
+            raise ValueError(f"codes must be among {list(known)}, not {unknown[0]!r}")
         shown = {
             code: known[code] if given.get(code) is None else np.ravel(given[code])
             for code in chosen

@@ -174,11 +174,17 @@ def test_row_order_and_labels_do_not_matter(blobs, probe):
         ({"X_test": np.zeros((2, 3))}, "has 2 features but X_.* has 3"),
         ({"y_train": [0, 1, 0]}, "y_train has 3 entries for 4 rows"),
         ({"y_train": [0, 1, 0, np.nan]}, "y_train is missing .* in 1 of 4 rows"),
-        ({"y_train": [[0], [1], [0], [1]]}, r"y_train has shape \(4, 1\).*ravel"),
-        ({"y_train": [1, 1, 1, 1]}, "y_train holds 1 class .*at least 2"),
-        ({"y_test": [0, 5]}, r"y_test holds classes that y_train lacks: \[5\]"),
-        ({"X_train": np.zeros(4)}, r"X_train has shape \(4,\)"),
-        ({"X_train": np.array([["a", "b"]] * 4)}, "X_train has dtype .*real numbers"),
+        (
+            {"y_train": [[0], [1], [0], [1]]},
+            r"y_train must be a vector of shape \(n_samples,\), not \(4, 1\).*ravel",
+        ),
+        (
+            {"y_train": [1, 1, 1, 1]},
+            r"y_train must hold at least 2 classes, not np\.int64\(1\) alone",
+        ),
+        ({"y_test": [0, 5]}, r"y_test must hold classes of y_train only, not \[5\]: add"),
+        ({"X_train": np.zeros(4)}, r"X_train must have shape .*not \(4,\)"),
+        ({"X_train": np.array([["a", "b"]] * 4)}, "X_train must hold real numbers"),
     ],
 )
 def test_errors_name_the_argument(probe, change, message):

@@ -147,14 +147,32 @@ def test_scale_and_kind_of_input_do_not_matter():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda X: speaker_eer(X, [0, 0, 0, 0]), "speakers holds 1 speaker"),
-        (lambda X: speaker_eer(X, [0, 1, 2, 3]), "no two utterances of one speaker"),
+        (
+            lambda X: speaker_eer(X, [0, 0, 0, 0]),
+            r"speakers must hold at least 2 speakers, not np\.int64\(0\)",
+        ),
+        (
+            lambda X: speaker_eer(X, [0, 1, 2, 3]),
+            "speakers must hold at least 2 utterances of some speaker, a",
+        ),
         (lambda X: speaker_eer(X, [0, 1, 2]), "speakers has 3 entries for 4 rows"),
         (lambda X: speaker_eer(X * np.nan, [0, 0, 1, 1]), "vectors contains NaN"),
-        (lambda X: speaker_eer(X[:1], [0]), "vectors has 1 rows; at least 2"),
-        (lambda X: speaker_eer(X, [0, 0, 1, 1], batch_bytes=8), "batch_bytes=8 is too small"),
-        (lambda X: same_different(X, [0, 1, 2, 3]), "no two utterances of one category"),
-        (lambda X: same_different(X, [0, 0, 1, 1], [0, 0, 1, 1]), "no pair of two speakers"),
+        (
+            lambda X: speaker_eer(X[:1], [0]),
+            "vectors must have at least 2 rows, not 1: check the split that",
+        ),
+        (
+            lambda X: speaker_eer(X, [0, 0, 1, 1], batch_bytes=8),
+            "batch_bytes must be at least 65536, not 8",
+        ),
+        (
+            lambda X: same_different(X, [0, 1, 2, 3]),
+            "categories must hold at least 2 utterances of some category",
+        ),
+        (
+            lambda X: same_different(X, [0, 0, 1, 1], [0, 0, 1, 1]),
+            "speakers must hold at least 2 speakers in some category: pass",
+        ),
     ],
 )
 def test_errors(call, message):

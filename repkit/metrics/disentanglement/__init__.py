@@ -74,7 +74,9 @@ def disentanglement_scores(
     """
     unknown = [name for name in scores if name not in _SCORES]
     if unknown or isinstance(scores, str) or not len(scores):
-        raise ValueError(f"scores={scores!r}: wanted a sequence of names among {list(_SCORES)}.")
+        raise ValueError(
+            f"scores must be a sequence of names among {list(_SCORES)}, not {scores!r}"
+        )
     functions: dict[str, Callable[..., dict[str, float]]] = {
         "mig": mig,
         "dci": partial(dci, model=model),

@@ -63,7 +63,8 @@ def beta_vae_score(
 
     if min(n_train, n_eval, batch_size) < 1:
         raise ValueError(
-            f"n_train={n_train}, n_eval={n_eval}, batch_size={batch_size}: wanted at least 1."
+            f"n_train, n_eval and batch_size must be at least 1, not {n_train}, {n_eval} "
+            f"and {batch_size}"
         )
     rng = generator(random_state)
     _, source = batches(codes, factors, encode, rng)

@@ -94,8 +94,8 @@ def _model(model: Any, seed: int) -> Any:
             20, max_features=None, min_samples_leaf=0.002, random_state=seed
         )
     raise ValueError(
-        f"model={model!r} is unknown; choose 'gradient_boosting', 'random_forest' or pass a "
-        "classifier that has feature_importances_ once fitted."
+        "model must be 'gradient_boosting', 'random_forest' or a classifier that has "
+        f"feature_importances_ once fitted, not {model!r}"
     )
 
 

@@ -70,7 +70,8 @@ def factor_vae_score(
     """
     if min(n_train, n_eval) < 1 or batch_size < 2:
         raise ValueError(
-            f"n_train={n_train}, n_eval={n_eval}, batch_size={batch_size}: wanted at least 1, 1, 2."
+            f"n_train, n_eval and batch_size must be at least 1, 1 and 2, not {n_train}, "
+            f"{n_eval} and {batch_size}"
         )
     rng = generator(random_state)
     table, source = batches(codes, factors, encode, rng)
@@ -78,8 +79,9 @@ def factor_vae_score(
     active = (np.sqrt(variance) >= min_std) & (variance > 0)
     if not active.any():
         warnings.warn(
-            f"no column of codes has a standard deviation of min_std={min_std} (the greatest has "
-            f"{np.sqrt(variance.max()):.3g}): the score is 0. Scale the codes or lower min_std.",
+            f"no column of codes has a standard deviation of min_std={min_std} (the "
+            f"greatest is {np.sqrt(variance.max()):.3g}), so that the score is 0: scale "
+            "the codes or lower min_std",
             stacklevel=2,
         )
         return {"factor_vae": 0.0, "factor_vae_train": 0.0, "active_codes": 0.0}

@@ -71,7 +71,7 @@ def _gaps(information: np.ndarray, entropy: np.ndarray) -> np.ndarray:
 def histogram_bins(codes: np.ndarray, n_bins: int) -> np.ndarray:
     """Number the equal bins, 0 to n_bins - 1, in which the entries of each column (n, d) fall."""
     if n_bins < 2:
-        raise ValueError(f"n_bins={n_bins}; wanted at least 2.")
+        raise ValueError(f"n_bins must be at least 2, not {n_bins}")
     bins = np.empty(codes.shape, dtype=np.int64)
     for i, column in enumerate(codes.T):
         edges = np.linspace(column.min(), column.max(), n_bins + 1)

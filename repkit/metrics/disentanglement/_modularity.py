@@ -99,8 +99,8 @@ def _explicitness(part: Split) -> tuple[float, float]:
             )
         if not areas:
             raise ValueError(
-                f"codes has {len(Z) + len(Z_test)} rows, too few: no class of a factor is in both "
-                "the training and the test part beside another. Pass more rows."
+                f"codes has {len(Z) + len(Z_test)} rows, too few for a class of each factor "
+                "to be in both the training and the test part beside another: pass more rows"
             )
         means.append(np.mean(areas, axis=0))
     train, test = np.mean(means, axis=0)

@@ -80,14 +80,16 @@ def abx_error(
     Distances closer than 1e-12 (1e-6 in single precision) are equal.
     """
     if mode not in ("within", "across"):
-        raise ValueError(f"mode={mode!r} is unknown; choose 'within' or 'across'.")
+        raise ValueError(f"mode must be 'within' or 'across', not {mode!r}")
     if max_items is not None and max_items < 1:
-        raise ValueError(f"max_items={max_items!r}; wanted a positive number, or None for all.")
+        raise ValueError(f"max_items must be at least 1, or None for all, not {max_items!r}")
     source = _source(items, resolve_device(device), int(batch_bytes) // 2)
     n = len(source)
     names, category = np.unique(label_vector(categories, "categories", n), return_inverse=True)
     if speakers is None and mode == "across":
-        raise ValueError("speakers is None; mode='across' needs the speaker of each item.")
+        raise ValueError(
+            "speakers must name the speaker of each item with mode='across', not be None"
+        )
     given = np.zeros(n, dtype=int) if speakers is None else speakers
     people, speaker = np.unique(label_vector(given, "speakers", n), return_inverse=True)
     rows = _draw(category, speaker, max_items, random_state)
@@ -107,7 +109,7 @@ def abx_error(
             if mode == "within"
             else "items of two categories by one speaker, and of one of these by another"
         )
-        raise ValueError(f"there is no triplet with mode={mode!r}: pass {wanted}.")
+        raise ValueError(f"there is no triplet with mode={mode!r}: pass {wanted}")
     some = count > 0
     scores: dict[str, Any] = {
         "error": float(np.mean(total[some] / count[some])),
@@ -149,7 +151,7 @@ class _Vectors:
 
 def _source(items: Any, device: torch.device, batch_bytes: int) -> _Vectors | Sequences:
     if len(items) == 0:
-        raise ValueError("items is empty: check the split that made it.")
+        raise ValueError("items must not be empty: check the split that made it")
     if are_frames(items):
         return Sequences(items, "items", device, batch_bytes)
     return _Vectors(items, device)

@@ -63,13 +63,13 @@ def resampled_pca(
     arrays = frame_arrays(frames, "frames")
     train = np.ones(len(arrays), bool) if test is None else ~check_mask(test, len(arrays))
     if n_steps < 1:
-        raise ValueError(f"n_steps={n_steps!r}; wanted a positive number of frames.")
+        raise ValueError(f"n_steps must be at least 1, not {n_steps!r}")
     resampled = np.stack([_resample(a, n_steps).ravel() for a in arrays])
     most = min(resampled.shape[1], int(train.sum()))
     if not 1 <= n_components <= most:
         raise ValueError(
-            f"n_components={n_components} is not in 1..{most}, the lesser of n_steps x width and "
-            "the number of training utterances: lower it or give more."
+            f"n_components must be from 1 to {most}, the lesser of n_steps x width and "
+            f"the number of training utterances, not {n_components}"
         )
     pca = PCA(n_components, svd_solver="full").fit(resampled[train])
     return pca.transform(resampled)
@@ -89,12 +89,12 @@ def check_mask(test: Any, n: int) -> np.ndarray:
     mask = as_numpy(test)
     if mask.dtype != bool or mask.shape != (n,):
         raise ValueError(
-            f"test has dtype {mask.dtype} and shape {mask.shape}; wanted a bool mask ({n},): "
-            "True for test utterances."
+            f"test must be a bool mask of shape ({n},), True for test utterances, not "
+            f"{mask.dtype} of shape {mask.shape}"
         )
     if mask.all() or not mask.any():
         raise ValueError(
-            f"test takes {int(mask.sum())} of {n} utterances; wanted some for training and some "
-            "for test."
+            "test must leave some utterances for training and take some, not "
+            f"{int(mask.sum())} of {n}"
         )
     return mask

@@ -157,7 +157,9 @@ class Probes:
 
     def __init__(self, C: float, n_hidden: int, n_epochs: int, rng: np.random.Generator) -> None:
         if n_hidden < 1 or n_epochs < 1:
-            raise ValueError(f"n_hidden={n_hidden} and n_epochs={n_epochs} must be at least 1.")
+            raise ValueError(
+                f"n_hidden and n_epochs must be at least 1, not {n_hidden} and {n_epochs}"
+            )
         self.linear = logistic_probe(C)
         self.n_hidden, self.n_epochs, self.rng = n_hidden, n_epochs, rng
 

@@ -85,7 +85,7 @@ def disentanglement_report(
     vectors = {"phonetic": phonetic, "speaker": speaker_vectors}
     taken = {*vectors, "chance", "random labels"} & set(baselines or {})
     if taken:
-        raise ValueError(f"baselines has the names of other rows: {sorted(taken)}; rename them.")
+        raise ValueError(f"baselines must not have the names of other rows: rename {sorted(taken)}")
     matrices = {
         name: feature_matrix(X, name, min_rows=2)
         for name, X in {**vectors, **(baselines or {})}.items()
@@ -93,7 +93,9 @@ def disentanglement_report(
     n = len(matrices["phonetic"])
     for name, X in matrices.items():
         if len(X) != n:
-            raise ValueError(f"{name} has {len(X)} rows but phonetic {n}: pass one an utterance.")
+            raise ValueError(
+                f"{name} has {len(X)} rows but phonetic has {n}: pass one row for each utterance"
+            )
     mask = check_mask(test, n)
     word, speaker = label_vector(words, "words", n), label_vector(speakers, "speakers", n)
     rng = generator(random_state)

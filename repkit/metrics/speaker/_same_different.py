@@ -55,15 +55,13 @@ def same_different(
     # bit 0: same category; bit 1: same speaker
     different, same = counts.reshape(-1, 2, counts.shape[1]).sum(axis=0)
     if not same.any():
-        raise ValueError(
-            "categories holds no two utterances of one category: pass at least 2 of some category."
-        )
+        raise ValueError("categories must hold at least 2 utterances of some category")
     scores = {"ap": average_precision(same, different), "chance": _share(same, different)}
     if speakers is not None:
         if not counts[1].any():
             raise ValueError(
-                "speakers holds no pair of two speakers in one category: pass utterances of one "
-                "category by at least 2 speakers, or speakers=None."
+                "speakers must hold at least 2 speakers in some category: pass such "
+                "utterances, or speakers=None"
             )
         scores["ap_across"] = average_precision(counts[1], counts[0])
         scores["chance_across"] = _share(counts[1], counts[0])

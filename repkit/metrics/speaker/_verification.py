@@ -48,14 +48,10 @@ def speaker_eer(
     y = label_vector(speakers, "speakers", len(unit))
     values, sizes = np.unique(y, return_counts=True)
     if len(values) < 2:
-        raise ValueError(
-            f"speakers holds 1 speaker ({values[0]!r}); the error rate needs pairs of different "
-            "ones: pass utterances of at least 2."
-        )
+        raise ValueError(f"speakers must hold at least 2 speakers, not {values[0]!r} alone")
     if sizes.max() < 2:
         raise ValueError(
-            "speakers holds no two utterances of one speaker, so that there is no pair to accept: "
-            "pass at least 2 utterances of some speaker."
+            "speakers must hold at least 2 utterances of some speaker, a pair to accept"
         )
     different, same = rank_pairs(unit, [y], batch_bytes)
     return equal_error_rate(same, different)
