@@ -1,4 +1,4 @@
-"""Shared by the metrics: checks (arrays in, finite ones out, or an error), devices, generators."""
+"""Internal. Checks shared by the metrics: finite arrays, or an error; and devices."""
 
 from __future__ import annotations
 

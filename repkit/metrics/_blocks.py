@@ -1,4 +1,4 @@
-"""Rows of large arrays, and pairs of them, walked in blocks on the device."""
+"""Internal. Rows of large arrays, and pairs of them, walked in blocks on the device."""
 
 from __future__ import annotations
 

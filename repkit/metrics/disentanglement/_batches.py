@@ -1,4 +1,4 @@
-"""Batches in which one factor is held fixed: rows of given arrays, or codes made on demand."""
+"""Internal. Batches in which one factor is held fixed: rows of given arrays, or codes made on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the disentanglement scores share: checked tables and a random split."""
+"""Internal. What the disentanglement scores share: checked tables and a random split."""
 
 from __future__ import annotations
 

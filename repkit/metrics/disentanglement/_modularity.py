@@ -19,7 +19,7 @@ def modularity_explicitness(
     n_test: int = 5000,
     random_state: Any = 0,
 ) -> dict[str, float]:
-    r"""Modularity and explicitness (Ridgeway and Mozer, NeurIPS 2018, section 3).
+    r"""Compute modularity and explicitness (Ridgeway and Mozer, NeurIPS 2018, section 3).
 
     Modularity is high when each code knows about one factor only: the mean over codes of
     :math:`1 - \sum_{j\ne j^*} I_{ij}^2 / (I_{ij^*}^2 (k-1))`, with :math:`I_{ij}` the mutual
@@ -41,11 +41,14 @@ def modularity_explicitness(
     factors : array of shape (n, k)
         True factors as whole numbers, at least two columns.
     n_bins : int, default=20
-        Bins of the histograms.
-    n_train, n_test : int, default=10000, 5000
-        Rows drawn for training and test; with fewer rows, all of them in this proportion. The
+        Number of equal bins of each code.
+    n_train : int, default=10000
+        Rows drawn for training.
+    n_test : int, default=5000
+        Rows drawn for test. With fewer rows than both, all are used, in the same proportion. The
         mutual information is that of the training rows.
     random_state : int, RandomState, Generator or None, default=0
+        Draws the rows.
 
     Returns
     -------
@@ -55,8 +58,8 @@ def modularity_explicitness(
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a single factor, a factor that is constant or not whole,
-        or fewer than 10 rows.
+        If input is not finite, shapes do not match, there is a single factor, a factor is constant
+        or not whole, or there are fewer than 10 rows.
     """
     codes = code_table(codes, min_codes=1, min_rows=10)
     factors = factor_table(factors, len(codes), min_factors=2)

@@ -1,7 +1,7 @@
-"""Speech: what the vectors of an utterance say of the word and of the speaker.
+"""Speech: what the vectors of an utterance tell about the word and about the speaker.
 
-Verification, discrimination and probes by the conventions of their fields, one table of them all,
-and the vectors without training that a model must beat. Arrays in, numbers out.
+Verification, discrimination and probes follow the conventions of their fields. There is one table
+of them all, and vectors without training that a model must beat.
 """
 
 from repkit.metrics.speaker._abx import abx_error

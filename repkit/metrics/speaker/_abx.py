@@ -30,54 +30,59 @@ def abx_error(
     device: Any = "auto",
     batch_bytes: int = 2**28,
 ) -> dict[str, Any]:
-    r"""Give the ABX error over all triplets, averaged as in the ZeroSpeech challenges.
+    r"""Compute the ABX error over all triplets, averaged as in the ZeroSpeech challenges.
 
-    A and X are of category a, B of category b. A triplet counts 1 when X is further from A than
-    from B, and 1/2 when it is as far (Schatz et al., Interspeech 2013). In a cell all triplets
-    share a, b and the speaker of A and B, and that of X. Cells are averaged over speakers for each
-    ordered (a, b), and then over those. 0 is perfect, 0.5 is chance.
+    A and X are of category a, B of category b. A triplet counts 1 if X is further from A than from
+    B, and 1/2 if it is as far (Schatz et al., Interspeech 2013). All triplets of a cell share a, b,
+    the speaker of A and B, and the speaker of X. Cells are averaged over speakers for each ordered
+    (a, b), and then over these.
 
     Parameters
     ----------
     items : array of shape (n, d), or sequence of n arrays of shape (T_i, d)
-        One vector for each item, compared by cosine; or its frames, compared by the mean angular
-        distance along the path of dynamic time warping.
+        One vector for each item, compared by cosine; or the frames of each item, compared by the
+        mean angular distance along the path of dynamic time warping.
     categories : array of shape (n,)
-        The word or phone of each item.
+        Word or phone of each item.
     speakers : array of shape (n,), optional
-        Who said it; None takes all items as one speaker's.
+        Speaker of each item. Default: one speaker for all.
     mode : {"within", "across"}, default="within"
-        Within: A, B and X are of one speaker. Across: A and B of one, X of another, so that the
-        error is low where the word outweighs the voice.
+        "within": A, B and X are of one speaker. "across": A and B are of one speaker and X of
+        another, so that the error is low if the word outweighs the voice.
     max_items : int, optional
-        Draw at most so many items of each speaker and category; ZeroSpeech draws 10, for each cell
-        anew. None takes all.
+        Most items of each speaker and category, drawn at random. ZeroSpeech draws 10, anew for each
+        cell. Default: all.
     random_state : int, RandomState, Generator or None, default=0
-        For `max_items`.
+        Draws the items if `max_items` is given.
     return_cells : bool, default=False
-        Whether to give the cells too.
+        Whether to return the cells, too.
     device : str or torch.device, default="auto"
-        Where distances are computed and compared; "auto" takes cuda, mps or cpu, the first there
-        is.
+        Where to compute distances. "auto" takes the first there is of cuda, mps and cpu.
     batch_bytes : int, default=2**28
-        Memory besides a copy of the items.
+        Memory besides a copy of the items, in bytes.
 
     Returns
     -------
     scores : dict of str to number
-        ``error``, ``n_triplets`` and ``n_cells``; with `return_cells` also ``cells``, a DataFrame
-        of one row for each cell: ``category_a``, ``category_b``, ``speaker`` (of A and B),
-        ``speaker_x``, ``error`` and ``n_triplets``.
+        ``error`` (0 is perfect, 0.5 is chance), ``n_triplets`` and ``n_cells``. With `return_cells`
+        also ``cells``, a DataFrame with a row for each cell: ``category_a``, ``category_b``,
+        ``speaker`` (of A and B), ``speaker_x``, ``error`` and ``n_triplets``.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, an unknown mode, no speakers across, or when there is no
-        triplet at all.
+        If input is not finite, shapes do not match, the mode is unknown, "across" comes without
+        speakers, or there is no triplet at all.
 
     Notes
     -----
-    Distances closer than 1e-12 (1e-6 in single precision) are equal.
+    Distances closer than 1e-12 (1e-6 in single precision) count as equal.
+
+    Examples
+    --------
+    >>> scores = abx_error([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], ["a", "a", "b"])
+    >>> scores["error"], scores["n_triplets"]
+    (0.0, 2)
     """
     if mode not in ("within", "across"):
         raise ValueError(f"mode must be 'within' or 'across', not {mode!r}")

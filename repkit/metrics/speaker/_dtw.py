@@ -1,4 +1,4 @@
-"""Dynamic time warping of many pairs of sequences at once, on the device."""
+"""Internal. Dynamic time warping of many pairs of sequences at once, on the device."""
 
 from __future__ import annotations
 

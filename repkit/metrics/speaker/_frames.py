@@ -1,4 +1,4 @@
-"""Utterances as sequences of frames of any length."""
+"""Internal. Utterances as sequences of frames of any length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All pairs of vectors, ranked by cosine, in bounded memory."""
+"""Internal. All pairs of vectors, ranked by cosine, in bounded memory."""
 
 from __future__ import annotations
 

@@ -11,21 +11,29 @@ from repkit.metrics.speaker._frames import frame_arrays
 
 
 def mean_std(frames: Any) -> np.ndarray:
-    """Give the mean and the deviation over time of each utterance.
+    """Compute the mean and the standard deviation over time of each utterance.
 
     Parameters
     ----------
     frames : sequence of n arrays of shape (T_i, d)
+        Frames of each utterance.
 
     Returns
     -------
     vectors : ndarray of shape (n, 2 d)
-        The d means, then the d standard deviations, 0 for a single frame.
+        The d means of each utterance, then its d standard deviations (0 for a single frame).
 
     Raises
     ------
     ValueError
-        On no utterance, one that is empty or not (T_i, d), another width, NaN or infinity.
+        If there is no utterance, one is empty or not of shape (T_i, d), widths differ, or frames
+        are not finite.
+
+    Examples
+    --------
+    >>> mean_std([[[1.0], [3.0]], [[5.0]]])
+    array([[2., 1.],
+           [5., 0.]])
     """
     arrays = frame_arrays(frames, "frames")
     return np.stack([np.concatenate([a.mean(axis=0), a.std(axis=0)]) for a in arrays])
@@ -34,29 +42,32 @@ def mean_std(frames: Any) -> np.ndarray:
 def resampled_pca(
     frames: Any, test: Any = None, *, n_steps: int = 20, n_components: int = 64
 ) -> np.ndarray:
-    """Give the principal components of utterances that are brought to one length.
+    """Compute principal components of utterances that are brought to one length.
 
-    Each is resampled to `n_steps` frames by linear interpolation in time, its ends staying where
-    they are; components are those of the training utterances.
+    Each utterance is resampled to `n_steps` frames by linear interpolation in time, its first and
+    last frame kept. The components are those of the training utterances.
 
     Parameters
     ----------
     frames : sequence of n arrays of shape (T_i, d)
-    test : bool array of shape (n,), optional
-        Utterances that the components are not fitted to; None fits to all.
-    n_steps : int, default=20
         Frames of each utterance.
+    test : bool array of shape (n,), optional
+        True for utterances that the components are not fitted to. Default: all are fitted to.
+    n_steps : int, default=20
+        Frames of each resampled utterance.
     n_components : int, default=64
-        At most n_steps d and the number of training utterances.
+        Number of components, at most n_steps d and the number of training utterances.
 
     Returns
     -------
     vectors : ndarray of shape (n, n_components)
+        Components of all utterances.
 
     Raises
     ------
     ValueError
-        As :func:`mean_std`, and on a bad mask, `n_steps` or `n_components`.
+        If there is no utterance, one is empty or not of shape (T_i, d), widths differ, frames are
+        not finite, or `test`, `n_steps` or `n_components` is out of range.
     """
     from sklearn.decomposition import PCA
 

@@ -34,35 +34,40 @@ def probe_report(
 ) -> dict[str, float]:
     """Score a linear and an MLP probe, beside chance and the same probes on random labels.
 
-    The MLP is the honest one: an adversary or an erasure often hides a label from linear probes
-    alone.
+    Trust the MLP more: an adversary or an erasure often hides a label from linear probes only.
 
     Parameters
     ----------
-    X_train, X_test : array of shape (n_samples, ...)
-        Frozen vectors; both probes standardize them by the training rows.
-    y_train, y_test : array of shape (n_samples,)
-        Words or speakers; every class of `y_test` must be in `y_train`.
+    X_train : array of shape (n_train, ...)
+        Frozen training vectors. Both probes standardize vectors by these.
+    y_train : array of shape (n_train,)
+        Training labels, such as words or speakers: at least two classes.
+    X_test : array of shape (n_test, ...)
+        Frozen test vectors, as wide as `X_train`.
+    y_test : array of shape (n_test,)
+        Test labels, all of classes in `y_train`.
     C : float, default=1.0
         Inverse strength of the linear probe's penalty, as in :func:`linear_probe`.
-    n_hidden, n_epochs : int, default=128, 60
-        Of the MLP, scikit-learn's ``MLPClassifier``: hidden units, and the most passes over the
-        training rows (where these are few, as many as make 500 steps).
+    n_hidden : int, default=128
+        Hidden units of the MLP, scikit-learn's ``MLPClassifier``.
+    n_epochs : int, default=60
+        Most passes of the MLP over the training rows. If these are few, as many as make 500 steps.
     random_state : int, RandomState, Generator or None, default=0
-        First weights, the order of the rows, and the random labels.
+        Draws the MLP's first weights, the order of rows, and the random labels.
 
     Returns
     -------
     scores : dict of str to float
-        ``linear`` and ``mlp``, accuracies on the test rows; ``chance``, the share of the most
-        frequent test label, which is what the best constant answer gets; ``linear_random`` and
-        ``mlp_random``, accuracies after the training labels were shuffled: near chance, or the
-        test is not a fair one.
+        ``linear`` and ``mlp``: accuracies on the test rows. ``chance``: share of the most frequent
+        test label, which the best constant answer gets right. ``linear_random`` and
+        ``mlp_random``: accuracies after training labels were shuffled. If these are not near
+        chance, the test is unfair.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, one class, or test classes unseen in training.
+        If input is not finite, shapes do not match, there is one class, or a test class is missing
+        from training.
     """
     X_train, X_test = _vectors(X_train, X_test, ("X_train", "X_test"))
     y_train = label_vector(y_train, "y_train", len(X_train))
@@ -93,39 +98,50 @@ def swap_test(
     n_epochs: int = 60,
     random_state: Any = 0,
 ) -> dict[str, float]:
-    """Ask probes that know real utterances alone who speaks in converted ones, and which word.
+    """Ask probes of real utterances who speaks in converted ones, and which word.
 
-    Words of one utterance were decoded with the speaker of another. A good conversion is heard as
-    the target speaker and still as the word; one that ignores the speaker as the source.
+    A converted utterance holds the word of one utterance, decoded with the speaker of another. A
+    good conversion is heard as the target speaker and still as the word. One that ignores the
+    speaker is heard as the source speaker.
 
     Parameters
     ----------
     converted : array of shape (n, d), or sequence of n arrays of shape (T_i, d)
         Vectors of the converted utterances, or their frames, of which :func:`mean_std` is taken.
-    target_speakers, words : array of shape (n,)
-        Whose voice was asked for, and what is said.
+    target_speakers : array of shape (n,)
+        Whose voice each conversion asked for.
+    words : array of shape (n,)
+        Word of each converted utterance.
     real : array of shape (m, d), or sequence of m arrays of shape (T_i, d)
-        Real utterances to train the probes on, vectors or frames as `converted`; others than were
+        Vectors or frames of real utterances that train the probes. None of them should have been
         converted.
-    real_speakers, real_words : array of shape (m,)
-        Their labels.
+    real_speakers : array of shape (m,)
+        Speaker of each real utterance.
+    real_words : array of shape (m,)
+        Word of each real utterance.
     source_speakers : array of shape (n,), optional
         Who said the utterances that were converted.
-    C, n_hidden, n_epochs, random_state
-        As in :func:`probe_report`.
+    C : float, default=1.0
+        Inverse strength of the linear probe's penalty, as in :func:`linear_probe`.
+    n_hidden : int, default=128
+        Hidden units of the MLP, scikit-learn's ``MLPClassifier``.
+    n_epochs : int, default=60
+        Most passes of the MLP over the training rows. If these are few, as many as make 500 steps.
+    random_state : int, RandomState, Generator or None, default=0
+        Draws the MLP's first weights and the order of rows.
 
     Returns
     -------
     scores : dict of str to float
-        ``speaker_linear``, ``speaker_mlp``: share heard as the target speaker; ``word_linear``,
-        ``word_mlp``: share heard as the word; ``speaker_chance``, ``word_chance`` as in
-        :func:`probe_report`; with `source_speakers` also ``source_linear`` and ``source_mlp``,
-        share heard as the source speaker.
+        ``speaker_linear``, ``speaker_mlp``: share heard as the target speaker. ``word_linear``,
+        ``word_mlp``: share heard as the word. ``speaker_chance``, ``word_chance``: share of the most
+        frequent target speaker and word. With `source_speakers` also ``source_linear`` and
+        ``source_mlp``: share heard as the source speaker.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, or labels unknown to the real utterances.
+        If input is not finite, shapes do not match, or a label is missing from the real utterances.
     """
     X_real, X = (mean_std(a) if are_frames(a) else a for a in (real, converted))
     X_real, X = _vectors(X_real, X, ("real", "converted"))

@@ -43,41 +43,50 @@ def disentanglement_report(
     device: Any = "auto",
     batch_bytes: int = 2**28,
 ) -> pd.DataFrame:
-    """Measure how well the word and the speaker of utterances are told apart, in one table.
+    """Measure how well two kinds of vectors separate word and speaker, in one table.
 
-    Probes learn from the training utterances; every number is of the test utterances.
+    Probes learn from the training utterances. Every number is of the test utterances.
 
     Parameters
     ----------
-    phonetic, speaker_vectors : array of shape (n, p) and (n, s)
-        Vectors of all utterances, training and test.
-    words, speakers : array of shape (n,)
-        What is said, and by whom.
+    phonetic : array of shape (n, p)
+        Phonetic vectors of all utterances, training and test.
+    speaker_vectors : array of shape (n, s)
+        Speaker vectors of the same utterances.
+    words : array of shape (n,)
+        Word of each utterance.
+    speakers : array of shape (n,)
+        Speaker of each utterance.
     test : bool array of shape (n,)
-        True for the test utterances.
+        True for test utterances.
     baselines : mapping of str to array of shape (n, d), optional
         Further vectors of the same utterances, such as those of :func:`mean_std` and
         :func:`resampled_pca`.
     random_state : int, RandomState, Generator or None, default=0
-        For the probes and the random labels.
-    device, batch_bytes
-        As in :func:`speaker_eer`.
+        Draws the probes' weights and the random labels.
+    device : str or torch.device, default="auto"
+        Where to compute cosines. "auto" takes the first there is of cuda, mps and cpu.
+    batch_bytes : int, default=2**28
+        Memory besides a copy of the vectors, in bytes. With less than 48 bytes for each pair (more
+        than 3300 utterances by default) cosines are told apart in steps of 64 / `batch_bytes`
+        (2.4e-7); else results are exact.
 
     Returns
     -------
     report : DataFrame
-        Rows ``phonetic``, ``speaker`` and the baselines; ``chance``; and ``random labels``, the
-        phonetic vectors with words and speakers shuffled, which must be near chance.
+        Rows: ``phonetic``, ``speaker``, the baselines, ``chance`` and ``random labels`` (the
+        phonetic vectors with words and speakers shuffled, which must be near chance).
         Columns: accuracy of the probes ``word_linear``, ``word_mlp``, ``speaker_linear``,
         ``speaker_mlp`` (:func:`probe_report`); ``eer`` (:func:`speaker_eer`); ``abx_within``,
         ``abx_across`` (:func:`abx_error` of words, pooled vectors); ``ap``, ``ap_across``
-        (:func:`same_different` of words). NaN where the utterances do not define it: probes of
-        speakers unseen in training, anything across speakers with one speaker.
+        (:func:`same_different` of words). All are in [0, 1], or NaN if the utterances do not define
+        them: probes of speakers unseen in training, and anything across speakers with one speaker.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a bad mask, or a baseline named as another row.
+        If input is not finite, shapes do not match, the mask is bad, or a baseline has the name of
+        another row.
     """
     import pandas as pd
     from sklearn.metrics.cluster import contingency_matrix
