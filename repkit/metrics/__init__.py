@@ -1,6 +1,6 @@
 """Metrics: probes, disentanglement, distances of domains, generation, label-free selection.
 
-They take arrays and give numbers; none knows an estimator of this package.
+They take arrays or tensors and return numbers. None knows an estimator of this package.
 """
 
 from repkit.metrics.clustering import match_clusters
@@ -27,7 +27,12 @@ from repkit.metrics.selection import (
     prediction_entropy,
     soft_neighborhood_density,
 )
-from repkit.metrics.source_scorers import DEVScorer, IWVScorer, ReverseValidationScorer
+from repkit.metrics.source_scorers import (
+    DEVScorer,
+    IWVScorer,
+    ReverseValidationScorer,
+    ScorerError,
+)
 from repkit.metrics.speaker import (
     abx_error,
     disentanglement_report,
@@ -48,6 +53,7 @@ __all__ = [
     "InfoMaxScorer",
     "ReverseValidationScorer",
     "SNDScorer",
+    "ScorerError",
     "abx_error",
     "beta_vae_score",
     "control_variate_risk",
@@ -82,3 +88,13 @@ __all__ = [
     "speaker_eer",
     "swap_test",
 ]
+
+
+# Earlier spellings, for callers that still use them.
+_EARLIER = {"soft_neighbourhood_density": "soft_neighborhood_density"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _EARLIER:
+        return globals()[_EARLIER[name]]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,11 @@ import pytest
 import sklearn
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from repkit.metrics import (
     DEVScorer,
@@ -17,6 +18,7 @@ from repkit.metrics import (
     InfoMaxScorer,
     IWVScorer,
     ReverseValidationScorer,
+    ScorerError,
     SNDScorer,
     deep_embedded_validation,
     importance_weighted_validation,
@@ -25,7 +27,7 @@ from repkit.metrics import (
     prediction_entropy,
     soft_neighborhood_density,
 )
-from repkit.metrics.source_scorers import halves
+from repkit.metrics._domains import halves
 
 ALL = [
     EntropyScorer(),
@@ -408,3 +410,50 @@ def test_errors_of_the_estimator_and_the_parameters():
     by_function = DEVScorer(features=lambda estimator, X: X)(plain, X, y, domain)
     assert by_function == DEVScorer(features="input")(plain, X, y, domain)
     assert repr(IWVScorer(C=0.1)) == "IWVScorer(C=0.1)"
+
+
+def frame_with_text():
+    rng = np.random.default_rng(0)
+    d = np.tile([1, -1], 40)
+    number = rng.normal(size=80) + (d < 0)
+    color = rng.choice(["red", "blue"], 80)
+    y = ((number > 0.5) ^ (color == "red")).astype(int)
+    return pd.DataFrame({"number": number, "color": color}), y, d
+
+
+@pytest.mark.parametrize("scorer", [IWVScorer(), DEVScorer(features="input")])
+def test_a_pipeline_from_text_is_weighed_by_what_its_last_step_sees(scorer):
+    X, y, d = frame_with_text()
+    encoder = ColumnTransformer([("color", OneHotEncoder(), ["color"])], remainder="passthrough")
+    model = make_pipeline(encoder, LogisticRegression())
+    grid = {"logisticregression__C": [0.01, 1.0]}
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = GridSearchCV(model, grid, scoring=scorer, cv=2).fit(X, y, sample_domain=d)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+class OnFrames(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return (X["color"] == "red").to_numpy().astype(int)
+
+
+def test_a_search_shows_that_a_scorer_cannot_work():
+    X, y, d = frame_with_text()
+    with pytest.raises(ScorerError, match="features must give numbers, not dtype"):
+        IWVScorer()(OnFrames().fit(X, y), X, y, sample_domain=d)
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.raises(ScorerError, match="encode text columns in a Pipeline"),
+    ):
+        GridSearchCV(OnFrames(), {}, scoring=IWVScorer(), cv=2).fit(X, y, sample_domain=d)
+
+
+def test_mixed_numbers_of_a_frame_are_numbers():
+    X, y, d = frame_with_text()
+    X["color"] = X["color"] == "red"  # the frame's array has the dtype object
+    model = make_pipeline(LogisticRegression()).fit(X, y)
+    assert np.isfinite(IWVScorer()(model, X, y, sample_domain=d))

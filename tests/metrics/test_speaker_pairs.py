@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, det_curve, roc_curve
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from repkit.metrics import same_different, speaker_eer
+from repkit.metrics.speaker._same_different import average_precision
 
 
 class Largest(TorchDispatchMode):
@@ -178,3 +179,9 @@ def test_scale_and_kind_of_input_do_not_matter():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.eye(4))
+
+
+@pytest.mark.parametrize("seed", [33, 35, 66])  # 1.0000000000000002 without a bound
+def test_a_perfect_precision_is_not_above_1(seed):
+    same = np.random.default_rng(seed).integers(1, 1000, 10)
+    assert average_precision(same, np.zeros_like(same)) <= 1.0

@@ -1,4 +1,4 @@
-"""Internal. Batches in which one factor is held fixed: rows of given arrays, or codes made on demand."""
+"""Internal. Batches with one factor held fixed: rows of given arrays, or codes made on demand."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ def beta_vae_score(
     Returns
     -------
     scores : dict of str to float
-        ``beta_vae`` and ``beta_vae_train``: accuracies, in [0, 1], on the scored and on the training
-        batches.
+        ``beta_vae`` and ``beta_vae_train``: accuracies, in [0, 1], on the scored and on the
+        training batches.
 
     Raises
     ------

@@ -134,8 +134,8 @@ def swap_test(
     -------
     scores : dict of str to float
         ``speaker_linear``, ``speaker_mlp``: share heard as the target speaker. ``word_linear``,
-        ``word_mlp``: share heard as the word. ``speaker_chance``, ``word_chance``: share of the most
-        frequent target speaker and word. With `source_speakers` also ``source_linear`` and
+        ``word_mlp``: share heard as the word. ``speaker_chance``, ``word_chance``: share of the
+        most frequent target speaker and word. With `source_speakers` also ``source_linear`` and
         ``source_mlp``: share heard as the source speaker.
 
     Raises

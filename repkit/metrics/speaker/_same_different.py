@@ -77,7 +77,8 @@ def average_precision(same: np.ndarray, different: np.ndarray) -> float:
     hits = np.cumsum(same)
     # where nothing has come yet there is no precision, and no weight either
     precision = hits / np.maximum(hits + np.cumsum(different), 1)
-    return float(precision @ (same / hits[-1]))
+    # rounding can lift a perfect score above 1
+    return min(float(precision @ (same / hits[-1])), 1.0)
 
 
 def _share(same: np.ndarray, different: np.ndarray) -> float:
