@@ -11,7 +11,6 @@ from repkit.vae.algorithm import vae
 
 from ..updates import (
     BATCH,
-    CPU,
     LATENT,
     ROWS,
     WIDTH,
