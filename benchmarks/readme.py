@@ -1,4 +1,4 @@
-"""Writes the tables of README.md from the committed results."""
+"""Writes the tables of benchmarks/README.md from the committed results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.runner import RESULTS, read
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parent / "README.md"
 # <!-- table: BENCHMARK task=T;U metrics=A;B --> ... <!-- end -->
 MARK = re.compile(
     r"(<!-- table: (?P<name>\w+)(?: task=(?P<task>[\w,; ]+?))?(?: metrics=(?P<metrics>[^>]+?))?"
