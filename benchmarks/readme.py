@@ -60,15 +60,16 @@ def table(rows: pd.DataFrame, order: list[str], title: str) -> str:
         for task, metric in columns
     ]
     lines = [
-        f"| {title} | " + " | ".join(heads) + " | seconds a run |",
-        "|---" * (len(columns) + 2) + "|",
+        f"| {title} | " + " | ".join(heads) + " | seconds a run | commit |",
+        "|---" * (len(columns) + 3) + "|",
     ]
     for (system, variant), group in rows.groupby(["system", "variant"], sort=False):
         found = {(r.task, r.metric): figure(r) for r in group.itertuples()}
         seconds = f"{group.seconds.astype(float).mean():.0f}"
+        commits = " ".join(dict.fromkeys(group.commit.astype(str)))
         cells = [found.get(column, "") for column in columns]
         name = ", ".join(part for part in (system, variant) if part)
-        lines.append(f"| {name} | " + " | ".join([*cells, seconds]) + " |")
+        lines.append(f"| {name} | " + " | ".join([*cells, seconds, commits]) + " |")
     sources = [source for source in dict.fromkeys(rows.source) if source]
     if sources:
         lines += ["", f"In brackets, published: {'; '.join(sources)}."]

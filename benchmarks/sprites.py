@@ -2,8 +2,8 @@
 
 The scores are computed on 15 000 images drawn apart from the 40 000 to train on, but from the same
 737 280, so that one in twenty was seen in training. FactorVAE and BetaVAE votes take their batches
-from them; with the preset `paper` from new images, drawn for the factors that the published protocol
-asks for, and DCI uses its published gradient boosting.
+from them; with the preset `paper` from new images, drawn for the factors that the published
+protocol asks for, and DCI uses its published gradient boosting.
 """
 
 from __future__ import annotations
