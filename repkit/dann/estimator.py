@@ -53,7 +53,7 @@ class NoTargetWarning(UserWarning):
 class Rows:
     """Validated input: samples, class places (-1 where none may be read), domains."""
 
-    X: np.ndarray
+    X: Any  # array, memory map or sparse table
     codes: np.ndarray
     domains: Domains
 
@@ -298,7 +298,7 @@ class DANN(
         X = self._check_X(X, reset=True)
         if y is not None:
             check_consistent_length(X, y)
-        domains = check_domains(sample_domain, len(X), source)
+        domains = check_domains(sample_domain, X.shape[0], source)
         self.classes_, codes = check_labels(
             y, domains, target_labels=self.target_labels, name=type(self).__name__
         )
@@ -340,7 +340,7 @@ class DANN(
         train_codes[held_back] = -1
         streams, layout, labeled = batch_parts(train_codes, domains, self.batch_size)
         batches = Batches(
-            {"x": to_device(X, device), "y": to_device(train_codes, device)},
+            {"x": self._stored(X, device), "y": to_device(train_codes, device)},
             streams,
             seed=seed,
             device=device,
@@ -358,7 +358,7 @@ class DANN(
             return Problem(system, batches)
         monitor = Monitor(
             self._look,
-            X,
+            lambda rows: self._scaler(device)(to_device(self._converted(X[rows]), device)),
             domains,
             device=device,
             seed=seed,
@@ -396,7 +396,7 @@ class DANN(
     def _features(self, x: Tensor, rows: np.ndarray) -> Tensor:
         """F in evaluation mode; ``rows`` is each row's place in ``domains_``."""
         network = self.networks_["F"]
-        if self.domain_norm == "shared":
+        if self._built.domain_norm == "shared":
             return network(x)
         out: Tensor | None = None
         for domain in np.unique(rows):
@@ -411,13 +411,13 @@ class DANN(
 
     def _domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
         D = self.networks_["D"]
-        if self.conditional:
+        if self._built.conditional:
             features = multilinear(features.float(), torch.softmax(logits, 1))
         return D(features).float()
 
     def _run(self, X: Any, sample_domain: Any, head: Callable[[Tensor], Tensor]) -> np.ndarray:
         X = self._check_X(X, reset=False)
-        rows = self._places(sample_domain, len(X))
+        rows = self._places(sample_domain, X.shape[0])
         with torch.no_grad():
             return self._like(self._apply(lambda x, r: head(self._features(x, r)), X, rows), X)
 
@@ -425,8 +425,8 @@ class DANN(
         """Each row's place in ``domains_``; without ``sample_domain``, the first target's."""
         n_targets = len(self.domains_) - self.n_source_domains_
         default = self.n_source_domains_ if n_targets else 0
-        if sample_domain is None or self.domain_norm == "shared":
-            if self.domain_norm == "separate" and n_targets > 1:
+        if sample_domain is None or self._built.domain_norm == "shared":
+            if self._built.domain_norm == "separate" and n_targets > 1:
                 raise ValueError(
                     "domain_norm='separate' with several targets: give sample_domain, so that each "
                     "row is normalized by its own domain's statistics"
