@@ -24,7 +24,14 @@ from repkit.dann.parts import Entropy, Updates
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import evaluating
 from repkit.engine.system import Phase, System
-from repkit.losses import entropy, information, multilinear, reverse, virtual_adversarial
+from repkit.losses import (
+    entropy,
+    information,
+    multilinear,
+    reverse,
+    virtual_adversarial,
+    weighted_cross_entropy,
+)
 from repkit.nets import set_rows
 from repkit.schedules import LAMBDAS, dann_ramp, rise
 
