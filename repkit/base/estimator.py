@@ -6,12 +6,11 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import joblib
 import numpy as np
 import torch
 from scipy import sparse
@@ -22,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from repkit.base import model_file, saving
+from repkit.base.fingerprint import fingerprint
 from repkit.base.parameters import (
     Part,
     anything,
@@ -373,12 +373,12 @@ class Estimator(BaseEstimator):
         if number:
             seed = seed_of(seed, Kind.TRAINING, number)
         checkpoints = shown_on._checkpoints(data, number)
-        if checkpoints is not None:
-            # Without a fixed random_state the seed of the run in the folder is taken over.
-            state = checkpoints.load()
-            seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
-        self.seed_ = seed
-        with isolated_rng(device):
+        with checkpoints or nullcontext(), isolated_rng(device):
+            if checkpoints is not None:
+                # Without a fixed random_state the seed of the run in the folder is taken over.
+                state = checkpoints.load()
+                seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
+            self.seed_ = seed
             networks = self._new_networks()
             saving.take_weights(networks, start)
             self.device_ = device
@@ -469,21 +469,22 @@ class Estimator(BaseEstimator):
         return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
 
     def _checkpoints(self, data: Any, number: int) -> Checkpoints | None:
-        """Where the run is kept: each of several trainings has a folder of its own."""
+        """Where the run is kept; each of several trainings is a run."""
         if self.checkpoint is None:
             return None
-        folder = Path(self.checkpoint, f"part-{number}") if number else self.checkpoint
-        return Checkpoints(folder, self._fingerprint(data))
-
-    def _fingerprint(self, data: Any) -> str:
-        params = {
-            k: describe(v) for k, v in self.get_params(deep=False).items() if k not in NEUTRAL
-        }
+        params = {k: v for k, v in self.get_params(deep=False).items() if k not in NEUTRAL}
         if isinstance(self.random_state, int | np.integer):
             params["random_state"] = int(self.random_state)
         start = self.weights_ if self.warm_start and hasattr(self, "weights_") else None
-        start = describe_weights(start)
-        return str(joblib.hash((type(self).__name__, sorted(params.items()), data, start)))
+        content = vars(data) if is_dataclass(data) else data
+        run, unknown = fingerprint(type(self).__name__, params, content, start, number)
+        if unknown is not None:
+            warnings.warn(
+                f"checkpoint: {unknown} cannot be compared with what it was in an earlier run, so "
+                "this fit starts afresh, and no later one will go on from it",
+                stacklevel=6,
+            )
+        return Checkpoints(self.checkpoint, run)
 
     # ---------------------------------------------------------------- use
 
@@ -709,24 +710,6 @@ def rates_of(
 def _states(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
     """The tensors of networks: those very ones, not copies."""
     return {name: dict(network.state_dict()) for name, network in networks.items()}
-
-
-def describe(value: Any) -> Any:
-    """What stands for a parameter in a fingerprint: code by its name, a module by its weights."""
-    if isinstance(value, Part):
-        return type(value).__name__, {k: describe(v) for k, v in value.get_params().items()}
-    if isinstance(value, nn.Module):
-        return repr(value), describe_weights(value.state_dict())
-    if callable(value):
-        return getattr(value, "__module__", ""), getattr(value, "__qualname__", repr(type(value)))
-    return value
-
-
-def describe_weights(state: Any) -> Any:
-    """A state dict, of any depth, with arrays in the place of tensors."""
-    if isinstance(state, Tensor):
-        return state.detach().cpu().numpy()
-    return {k: describe_weights(v) for k, v in state.items()} if state else None
 
 
 def has_fast_bf16(device: torch.device) -> bool:
