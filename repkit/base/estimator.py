@@ -631,8 +631,14 @@ class Estimator(BaseEstimator):
         built = check_parameters(self._built)
         with torch.device("meta"):
             # Sizes first: a number in a file could ask for any amount of memory.
-            for name, network in built._networks().items():
-                saving.check_weights(network, self.weights_[which][name])
+            networks = built._networks()
+        if networks.keys() != self.weights_[which].keys():
+            raise ValueError(
+                f"there are weights of {sorted(self.weights_[which])}, but the networks are "
+                f"{sorted(networks)}"
+            )
+        for name, network in networks.items():
+            saving.check_weights(network, self.weights_[which][name])
         with isolated_rng(torch.device("cpu")):
             # In earnest, from the seed of then: a network may have constants beside its weights.
             networks = built._new_networks()
