@@ -214,6 +214,28 @@ def virtual_adversarial(
     return divergence(radius * unit(direction))
 
 
+def weighted_cross_entropy(logits: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean cross-entropy over rows, each counting as much as its weight.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, classes)
+        Unnormalized log probabilities.
+    y : int64 Tensor of shape (n,)
+        Classes.
+    weight : Tensor of shape (>= n,), optional
+        Of the rows, at least 0; the first n are used. By default, all alike.
+
+    Returns
+    -------
+    Tensor of shape ()
+        ``sum_i w_i CE_i / n``: weights with a mean of 1 over all rows leave the scale of the loss.
+    """
+    if weight is None:
+        return F.cross_entropy(logits, y)
+    return (F.cross_entropy(logits, y, reduction="none") * weight[: len(y)]).mean()
+
+
 def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
     """Multiply features by class probabilities: the outer product of each row, flattened.
 

@@ -266,7 +266,8 @@ class InfoGAN(Objective, Coded):
             )
 
     def _codes(self) -> Codes:
-        return Codes.of(self.categorical, self.continuous, self.latent_dim)
+        own = self._built
+        return Codes.of(own.categorical, own.continuous, own.latent_dim)
 
     def _read(self, X: Any) -> np.ndarray:
         X = self._check_X(X, reset=True)
@@ -298,8 +299,8 @@ class InfoGAN(Objective, Coded):
     def _problem(
         self, data: np.ndarray, networks: dict[str, nn.Module], device: torch.device, seed: int
     ) -> Problem:
-        rows, held_back = self._split(len(data), seed, self.validation_fraction)
-        x = torch.as_tensor(to_device(np.array(data[held_back]), device))
+        rows, held_back = self._split(data.shape[0], seed, self.validation_fraction)
+        x = to_device(self._converted(data[held_back]), device)
         inputs = self._latents(ROWS, generator_of(seed, Kind.MONITOR))
         shown, codes, scale = (
             torch.from_numpy(inputs).to(device),
