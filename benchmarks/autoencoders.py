@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import peers
-from repkit.nets.build import TRUNKS
+from repkit.nets.build import BODIES
 from repkit.nets.generators import GENERATORS
 from repkit.nets.trunks import Encoder, features_of
 
@@ -47,7 +47,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.beta, self.latent_dim = beta, latent_dim
         if body is None:
-            trunk = TRUNKS[kind](shape, n_features)
+            trunk = BODIES[kind](shape, n_features)
             with torch.no_grad():
                 width = trunk(torch.zeros(2, *shape)).shape[1]
             features = features_of(trunk, width, n_features)

@@ -84,10 +84,12 @@ def _no_list(value: Any) -> Any:
 
 
 def read_weights(tensors: Mapping[str, Tensor]) -> Weights:
-    """Sort a file's tensors by epoch, network and name."""
+    """Sort a file's tensors by epoch, network and name; raise a ValueError for others."""
     weights: Weights = {}
     for path, tensor in tensors.items():
         which, network, key = path.split("/")
+        if which not in ("last", "selected"):
+            raise ValueError(f"it has tensors of {which!r}; there are 'last' and 'selected'")
         weights.setdefault(which, {}).setdefault(network, {})[key] = tensor
     return weights
 

@@ -322,12 +322,17 @@ class Engine:
         return None
 
     def release(self) -> None:
-        """Give the parameters memory of their own again, when training is over."""
+        """Give the parameters memory of their own again, when training is over.
+
+        The averaged ones are then frozen where the trained ones are.
+        """
         for group in self.groups.values():
             group.release()
-        for network in self.averaged.values():
-            for parameter in network.parameters():
+        for name, network in self.averaged.items():
+            own = self.system.networks[name].parameters()
+            for parameter, trained in zip(network.parameters(), own, strict=True):
                 parameter.data = parameter.data.clone(memory_format=torch.preserve_format)
+                parameter.requires_grad_(trained.requires_grad)
 
     def state_dict(self) -> dict[str, Any]:
         """All that training changes. Its tensors are copies, safe from later steps."""

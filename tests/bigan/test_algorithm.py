@@ -9,7 +9,6 @@ from repkit.bigan.algorithm import Objective, bigan
 
 from ..updates import (
     BATCH,
-    CPU,
     LATENT,
     ROWS,
     WIDTH,
