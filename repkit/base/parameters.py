@@ -18,7 +18,7 @@ import dataclasses
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, Literal, Self, TypeVar, dataclass_transform
@@ -348,7 +348,7 @@ def _declared(cls: type) -> Mapping[str, Any]:
     return vars(cls).get("__annotations__", {})
 
 
-def with_new_names(values: dict[str, Any], names: Iterable[str], owner: str) -> dict[str, Any]:
+def with_new_names(values: dict[str, Any], names: Sequence[str], owner: str) -> dict[str, Any]:
     """Give parameters that were renamed their names of now, with a warning.
 
     Parameters
@@ -364,7 +364,7 @@ def with_new_names(values: dict[str, Any], names: Iterable[str], owner: str) -> 
     -------
     dict
     """
-    old = [name for name in values if RENAMED.get(name) in names and name not in names]
+    old = [k for k in values if k in RENAMED and RENAMED[k] in names and k not in names]
     for name in old:
         warnings.warn(
             f"the parameter {name} of {owner} is now called {RENAMED[name]}",
