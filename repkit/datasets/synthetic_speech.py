@@ -91,16 +91,16 @@ def make_speech(
         If a count is below 1, there are more words than `vocab` has, a scale is negative, or
         `sample_rate` is too low.
 
+    Notes
+    -----
+    Vowels have the formants of Peterson and Barney (JASA 1952); the cascade of resonators is that
+    of Klatt (JASA 1980). Utterances start and end without silence.
+
     Examples
     --------
     >>> data = make_speech(n_speakers=2, n_words=3, n_takes=1, random_state=0)
     >>> len(data.data), data.word_names
     (6, ('b-ih-t', 'b-eh-t', 'd-ih-t'))
-
-    Notes
-    -----
-    Vowels have the formants of Peterson and Barney (JASA 1952); the cascade of resonators is that
-    of Klatt (JASA 1980). Utterances start and end without silence.
     """
     import pandas as pd
 
