@@ -406,7 +406,7 @@ class DANN(
         # A target row carries the first class, whatever its label: scorers do not read it.
         labels = self.classes_[np.maximum(data.codes[rows], 0)]
         labels[np.isin(rows, domains.target)] = self.classes_[0]
-        X, sample_domain = data.X[rows], domains.ids[domains.rows[rows]]
+        X, sample_domain = data.X[rows], domains.signed[rows]
         select: Any = self.select
         return lambda: select(self, X, labels, sample_domain=sample_domain)
 
