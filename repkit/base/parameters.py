@@ -243,9 +243,14 @@ def part(cls: type[Part], *, default: Any, optional: bool = False, kw_only: bool
         if value is None and optional:
             return None
         given = cls.of(value)
+        first = dataclasses.fields(cls)[0]  # type: ignore[arg-type]
+        if isinstance(value, Part) and not isinstance(value, cls):
+            raise TypeError(
+                f"{name} must be of the class {cls.__name__}, or its {first.name}, not "
+                f"{_shown(value)}"
+            )
         if not isinstance(value, Part):
             # The short form: an error names the parameter itself.
-            first = dataclasses.fields(cls)[0]  # type: ignore[arg-type]
             first.metadata["rule"](name, value)
         return check_parameters(given, prefix=f"{name}__")
 
@@ -311,7 +316,6 @@ def parameters(cls: C) -> C:
         delattr(cls, name)
     made: Any = dataclasses.dataclass(eq=False, repr=False, kw_only=True)(cls)
     plain = made.__init__
-    names = [f.name for f in dataclasses.fields(made)]
 
     @wraps(plain)
     def init(self: Any, *args: Any, **values: Any) -> None:
@@ -324,14 +328,15 @@ def parameters(cls: C) -> C:
     (itself, *given) = signature.parameters.values()
 
     def place(p: inspect.Parameter) -> tuple[bool, int]:
-        # Positional ones first, then by the class that declares them first: one that is written
-        # again with another default keeps its place.
+        # Positional ones first, in their true order, then by the class that declares them first:
+        # one that is written again with another default keeps its place.
+        keyword = p.kind is p.KEYWORD_ONLY
         first = max(k for k, c in enumerate(made.__mro__) if p.name in _declared(c))
-        return p.kind is p.KEYWORD_ONLY, first
+        return keyword, first if keyword else 0
 
-    init.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[itself, *sorted(given, key=place)]
-    )
+    given.sort(key=place)
+    names = [p.name for p in given]
+    init.__signature__ = signature.replace(parameters=[itself, *given])  # type: ignore[attr-defined]
     made.__init__ = init
     return made
 

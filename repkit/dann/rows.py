@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
 
+from repkit.base.labels import as_label_array, missing, read_labels
 from repkit.engine.rng import Kind, generator_of
 
 
@@ -132,26 +131,48 @@ def check_labels(
         raise ValueError(f"{name} requires y to be passed, but the target y is None")
     if not isinstance(y, list | tuple) and not hasattr(y, "iloc"):
         y = np.asarray(y)
-    codes = np.full(len(domains.rows), -1, dtype=np.int64)
-    known = _checked(_safe_indexing(y, domains.source))
-    classes, codes[domains.source] = np.unique(known, return_inverse=True)
+    n, source, target = len(domains.rows), domains.source, domains.target
+    if len(y) != n:
+        raise ValueError(
+            f"y must have one label for each of the {n} rows of X; it has {len(y)} "
+            f"(inconsistent numbers of samples: [{n}, {len(y)}])"
+        )
+    labels = read_labels(_safe_indexing(y, source), len(source))
+    if not labels.known.all():
+        raise ValueError(
+            f"y has no label at {(~labels.known).sum()} source rows (-1, None or NaN), the first "
+            f"of them row {source[~labels.known][0]}; every source row needs one. A class that is "
+            "called -1 beside classes other than 1 needs another name"
+        )
+    classes = labels.classes
+    codes = np.full(n, -1, dtype=np.int64)
+    codes[source] = labels.codes
     if len(classes) < 2:
         raise ValueError(
             f"{name} needs source rows of at least 2 classes in y; the data contains only one "
             f"class: {classes[0]!r}"
         )
-    if target_labels:
-        for row, label in zip(domains.target, _safe_indexing(y, domains.target), strict=True):
-            if label is None or label != label or label == -1:
-                continue
-            place = np.searchsorted(classes, label)
-            if place == len(classes) or classes[place] != label:
-                raise ValueError(
-                    f"y has the label {label} at the target row {row}, which no source row has; "
-                    "mark a target row without a label by -1, None or NaN"
-                )
-            codes[row] = place
+    if target_labels and len(target):
+        codes[target] = _places(_safe_indexing(y, target), classes, target)
     return classes, codes
+
+
+def _places(y: Any, classes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The class index of labels at target rows, -1 for missing ones."""
+    values = as_label_array(y, "y")
+    place = {label: k for k, label in enumerate(classes.tolist())}
+    codes = np.full(len(values), -1, dtype=np.int64)
+    # Source labels say whether -1 is a class.
+    gone = missing(values, minus_one=-1 not in place)
+    for k in np.flatnonzero(~gone):
+        label = values[k].item() if isinstance(values[k], np.generic) else values[k]
+        if label not in place:
+            raise ValueError(
+                f"y has the label {label!r} at the target row {rows[k]}, which no source row has; "
+                "mark a target row without a label by -1, None or NaN"
+            )
+        codes[k] = place[label]
+    return codes
 
 
 def hold_back(source: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -187,10 +208,3 @@ def batch_parts(
         [(count, k) for _, count, k in parts],
         sum(count for _, count, _ in parts[: len(labeled)]),
     )
-
-
-def _checked(y: Any) -> np.ndarray:
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-    y = column_or_1d(y, warn=True)
-    check_classification_targets(y)
-    return y

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, load_npz
 from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
-from ._fetch import Arrays, as_uint8, fetch, read
+from repkit.datasets._fetch import Arrays, as_uint8, fetch, read
 
 AMAZON_DOMAINS = ("books", "dvd", "electronics", "kitchen")
 _N_FEATURES = 5000
@@ -47,7 +47,7 @@ def load_amazon_reviews(domain: str) -> Bunch:
     Downloaded, where needed, from the repository of the paper's authors (GRAAL), at one commit.
     """
     if domain not in AMAZON_DOMAINS:
-        raise ValueError(f"domain={domain!r}: wanted one of {', '.join(AMAZON_DOMAINS)}")
+        raise ValueError(f"domain must be one of {', '.join(AMAZON_DOMAINS)}, not {domain!r}")
     bunch = Bunch()
     for part in ("train", "test"):
         name = f"{domain}_{part}"

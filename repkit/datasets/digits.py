@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
-from ._fetch import Arrays, read
-from ._random import Seed, generator
+from repkit._random import Seed, generator
+from repkit.datasets._fetch import Arrays, read
 
 
 def load_mnist() -> Bunch:
@@ -73,7 +73,7 @@ def load_usps(size: int = 16) -> Bunch:
     is rounded to that grid, so that all sources give the same numbers.
     """
     if not isinstance(size, int | np.integer) or size < 16:
-        raise ValueError(f"size={size!r}: wanted a whole number of at least 16")
+        raise ValueError(f"size must be an integer of at least 16, not {size!r}")
     bunch = Bunch()
     for part in ("train", "test"):
         data = read(f"usps/{part}", partial(_parse_usps, part=part))
@@ -120,7 +120,7 @@ def load_mnist_m(published: bool = False, train_parts: Iterable[int] = (0, 1)) -
         return Bunch(x_test=data["x"], y_test=data["y"], index=data["index"])
     parts = sorted(set(train_parts))
     if not parts or not set(parts) <= {0, 1}:
-        raise ValueError(f"train_parts={train_parts!r}: wanted one or both of 0 and 1")
+        raise ValueError(f"train_parts must be one or both of 0 and 1, not {train_parts!r}")
     halves = [_mnist_m_part(f"train_{part}", "mnist_index_train") for part in parts]
     train = {key: np.concatenate([half[key] for half in halves]) for key in halves[0]}
     if len(parts) > 1:
@@ -167,21 +167,21 @@ def make_mnist_m(
     """
     digits = np.asarray(images)
     if digits.ndim != 3:
-        raise ValueError(f"images has shape {digits.shape}: wanted (n, height, width)")
+        raise ValueError(f"images must have shape (n, height, width), not {digits.shape}")
     height, width = digits.shape[1:]
     pictures = [np.asarray(photograph) for photograph in photographs]
     if not pictures:
-        raise ValueError("photographs is empty: wanted at least one picture to crop from")
+        raise ValueError("photographs must hold at least one picture to crop from")
     for i, picture in enumerate(pictures):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise ValueError(
-                f"photographs[{i}] is {picture.dtype} {picture.shape}: "
-                "wanted uint8 (rows, columns, 3)"
+                f"photographs[{i}] must be uint8 of shape (rows, columns, 3), not "
+                f"{picture.dtype} of shape {picture.shape}"
             )
         if picture.shape[0] < height or picture.shape[1] < width:
             raise ValueError(
-                f"photographs[{i}] of {picture.shape[0]} x {picture.shape[1]} pixels is smaller "
-                f"than the digits, {height} x {width}"
+                f"photographs[{i}] must be as large as the digits, {height} x {width} pixels, "
+                f"not {picture.shape[0]} x {picture.shape[1]}"
             )
     rng = generator(random_state)
     out = np.empty((len(digits), 3, height, width), np.uint8)

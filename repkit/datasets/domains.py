@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from ._random import Seed, generator
+from repkit._random import Seed, generator
 
 SOURCE, TARGET = 1, -2
 
@@ -56,9 +56,9 @@ def make_domains(
         `n_samples` below 2 or `noise` negative.
     """
     if n_samples < 2:
-        raise ValueError(f"n_samples={n_samples!r}: wanted at least 2, one of each class")
+        raise ValueError(f"n_samples must be at least 2, one of each class, not {n_samples!r}")
     if noise < 0:
-        raise ValueError(f"noise={noise!r}: a standard deviation is not negative")
+        raise ValueError(f"noise must be 0 or more, not {noise!r}")
     rng = generator(random_state)
     xs, ys = [], []
     for angle in (0.0, np.deg2rad(rotation)):
@@ -118,8 +118,8 @@ def load_digits_domains(
     """
     names = [shift] if isinstance(shift, str) else list(shift)
     names = [part.strip() for name in names for part in name.split("+")]
-    if not names or not set(names) <= SHIFTS.keys():
-        raise ValueError(f"shift={shift!r}: wanted one or more of {', '.join(SHIFTS)}")
+    if not names or not set(names) <= _SHIFTS.keys():
+        raise ValueError(f"shift must be one or more of {', '.join(_SHIFTS)}, not {shift!r}")
     rng = generator(random_state)
     digits = load_digits()
     labels = digits.target.astype(np.int64)
@@ -134,7 +134,7 @@ def load_digits_domains(
     shifted = plain
     # All the digits, so that a digit's background does not depend on the size of the test part.
     for name in names:
-        shifted = SHIFTS[name](shifted, rng)
+        shifted = _SHIFTS[name](shifted, rng)
 
     def as_float32(images: Images) -> NDArray[np.float32]:
         return images[:, None].astype(np.float32)
@@ -170,7 +170,7 @@ def _inverted(images: Images, rng: np.random.Generator) -> Images:
     return 1 - images
 
 
-SHIFTS: dict[str, Callable[[Images, np.random.Generator], Images]] = {
+_SHIFTS: dict[str, Callable[[Images, np.random.Generator], Images]] = {
     "rotated": _rotated,
     "blurred": _blurred,
     "textured": _textured,

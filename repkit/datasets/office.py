@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from ._fetch import Arrays, as_uint8, read
+from repkit.datasets._fetch import Arrays, as_uint8, read
 
 OFFICE_DOMAINS = ("amazon", "caltech", "dslr", "webcam")
 
@@ -41,7 +41,7 @@ def load_office_caltech(domain: str) -> Bunch:
     Downloaded, where needed, from a copy of the authors' release on GitHub, at one commit.
     """
     if domain not in OFFICE_DOMAINS:
-        raise ValueError(f"domain={domain!r}: wanted one of {', '.join(OFFICE_DOMAINS)}")
+        raise ValueError(f"domain must be one of {', '.join(OFFICE_DOMAINS)}, not {domain!r}")
     data = read(f"office_caltech/{domain}", partial(_parse, domain=domain))
     return Bunch(data=data["x"].astype(np.float32), target=data["y"].astype(np.int64))
 

@@ -14,8 +14,7 @@ from scipy.io import wavfile
 from sklearn.utils import Bunch
 
 from repkit.audio import reading
-
-from ._fetch import Arrays, read
+from repkit.datasets._fetch import Arrays, read
 
 
 def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
@@ -50,9 +49,9 @@ def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
     Downloaded, where needed, from its repository on GitHub, at one commit (CC BY-SA 4.0).
     """
     if subset not in ("all", "train", "test"):
-        raise ValueError(f"subset={subset!r}: wanted 'all', 'train' or 'test'")
+        raise ValueError(f"subset must be 'all', 'train' or 'test', not {subset!r}")
     if not 1 <= test_takes <= 49:
-        raise ValueError(f"test_takes={test_takes!r}: wanted 1 to 49 of the 50 takes")
+        raise ValueError(f"test_takes must be from 1 to 49 of the 50 takes, not {test_takes!r}")
     data = read("fsdd", _parse_fsdd)
     take = data["index"].astype(np.int64)
     rows = np.flatnonzero((subset == "all") | ((take < test_takes) == (subset == "test")))
@@ -124,7 +123,7 @@ def load_speech_folder(
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise NotADirectoryError(f"path={str(path)!r} is not a folder")
+        raise NotADirectoryError(f"path must be a folder, not {str(path)!r}")
     files = reading.find(folder)
     named = [_speaker_of(file, folder, speaker) for file in files]
     names, index = np.unique(named, return_inverse=True)
@@ -141,15 +140,21 @@ def _speaker_of(
     if callable(speaker):
         name = speaker(file)
         if name is None or name == "":
-            raise ValueError(f"speaker={speaker!r} gave {name!r} for {file}")
+            raise ValueError(
+                f"speaker must give a name for every file; {speaker!r} gave {name!r} for {file}"
+            )
         return str(name)
     if speaker == "parent":
         return file.relative_to(folder).parent.name or folder.resolve().name
     match = re.search(speaker, file.relative_to(folder).as_posix())
     if match is None:
-        raise ValueError(f"speaker={speaker!r} is not found in the path of {file}")
+        raise ValueError(
+            f"speaker must match the path of every file; {speaker!r} does not match {file}"
+        )
     groups = match.groupdict()
     name = groups.get("speaker") or (match.group(1) if match.re.groups else match.group())
     if not name:
-        raise ValueError(f"speaker={speaker!r} names nobody in the path of {file}")
+        raise ValueError(
+            f"speaker must name somebody for every file; {speaker!r} names nobody for {file}"
+        )
     return name

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch
 
-from ._random import Seed, generator
+from repkit._random import Seed, generator
 
 _VALUES = {
     "shape": np.arange(3.0),
@@ -105,15 +105,17 @@ class Sprites:
         index = np.asarray(rows)
         if index.dtype == bool:
             if index.shape != (len(self),):
-                raise IndexError(f"rows is a mask {index.shape}: wanted one of ({len(self)},)")
+                raise IndexError(
+                    f"rows must have shape ({len(self)},) as a mask, not {index.shape}"
+                )
             return np.flatnonzero(index)
         if index.ndim > 1 or (index.dtype.kind not in "iu" and index.size):
             raise IndexError(
-                f"rows={rows!r}: wanted a whole number, a vector of them, a slice or a mask"
+                f"rows must be an integer, a vector of integers, a slice or a mask, not {rows!r}"
             )
         index = index.astype(np.int64)
         if index.size and not (-len(self) <= index.min() and index.max() < len(self)):
-            raise IndexError(f"rows={rows!r}: out of range for {len(self)} sprites")
+            raise IndexError(f"rows must be in the range of {len(self)} sprites, not {rows!r}")
         return index % len(self)
 
 
@@ -168,7 +170,7 @@ def make_sprites(
     size = _checked_size(size)
     if factors is None:
         if n_samples < 1:
-            raise ValueError(f"n_samples={n_samples!r}: wanted at least 1")
+            raise ValueError(f"n_samples must be at least 1, not {n_samples!r}")
         index = generator(random_state).integers(0, _SIZES, size=(n_samples, len(_SIZES)))
     else:
         index = _checked_factors(np.asarray(factors))
@@ -184,23 +186,25 @@ def make_sprites(
 
 def _checked_size(size: int) -> int:
     if not isinstance(size, int | np.integer) or size < 16:
-        raise ValueError(f"size={size!r}: wanted a whole number of at least 16")
+        raise ValueError(f"size must be an integer of at least 16, not {size!r}")
     return int(size)
 
 
 def _checked_factors(factors: NDArray[Any]) -> NDArray[np.int64]:
     if factors.ndim != 2 or factors.shape[1] != len(_SIZES):
-        raise ValueError(f"factors has shape {factors.shape}: wanted (n, 5), one column for each")
+        raise ValueError(
+            f"factors must have shape (n, 5), one column for each, not {factors.shape}"
+        )
     if factors.dtype.kind not in "iu":
         raise ValueError(
-            f"factors has dtype {factors.dtype}: wanted class indices, whole numbers, not values"
+            f"factors must hold class indices, which are integers, not dtype {factors.dtype}"
         )
     for j, (name, n) in enumerate(zip(_VALUES, _SIZES, strict=True)):
         column = factors[:, j]
         if column.size and not (column.min() >= 0 and column.max() < n):
             raise ValueError(
-                f"factors[:, {j}] ({name}) runs from {column.min()} to {column.max()}: "
-                f"wanted 0 to {n - 1}"
+                f"factors[:, {j}] ({name}) must run from 0 to {n - 1}, not from "
+                f"{column.min()} to {column.max()}"
             )
     return factors.astype(np.int64)
 

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.ndimage import convolve1d
 from sklearn.utils import Bunch
 
-from ._phones import PHONES, VOWELS, lexicon
-from ._random import Seed, generator
-from ._voice import CONTROL, Array, glottal_pulses, noise_level, one_pole, resonate
+from repkit._random import Seed, generator
+from repkit.datasets._phones import PHONES, VOWELS, lexicon
+from repkit.datasets._voice import CONTROL, Array, glottal_pulses, noise_level, one_pole, resonate
 
 _BANDWIDTHS = np.array([70.0, 100.0, 140.0])
 _AT_ONCE = 256  # utterances made side by side
@@ -90,16 +90,16 @@ def make_speech(
 
     for name, count in (("n_speakers", n_speakers), ("n_takes", n_takes)):
         if count < 1:
-            raise ValueError(f"{name}={count!r}: wanted at least 1")
+            raise ValueError(f"{name} must be at least 1, not {count!r}")
     for name, scale in (
         ("speaker_spread", speaker_spread),
         ("token_noise", token_noise),
         ("channel", channel),
     ):
         if not scale >= 0:
-            raise ValueError(f"{name}={scale!r}: wanted 0 or more")
+            raise ValueError(f"{name} must be 0 or more, not {scale!r}")
     if sample_rate < 4000:
-        raise ValueError(f"sample_rate={sample_rate!r}: wanted at least 4000 Hz")
+        raise ValueError(f"sample_rate must be at least 4000 Hz, not {sample_rate!r}")
     words = lexicon(vocab, n_words)
     rng = generator(random_state)
     voices = _speakers(rng, n_speakers, speaker_spread)

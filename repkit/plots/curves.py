@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from .figure import COLORS, take_axes
+from repkit.plots.figure import COLORS, take_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,17 +43,21 @@ class ErrorCurveDisplay:
     def __init__(self, table: pd.DataFrame) -> None:
         wanted = ["labels", "system", "mean", "std"]
         if missing := [name for name in wanted if name not in table]:
-            raise ValueError(f"table has no column {missing[0]!r}; it needs {wanted}")
+            raise ValueError(f"table must have the columns {wanted}; {missing[0]!r} is missing")
         self.table = table[wanted].reset_index(drop=True)
         if self.table.empty:
-            raise ValueError("table has no rows: there is nothing to draw")
+            raise ValueError("table must have rows, or there is nothing to draw")
         if not (self.table["labels"] > 0).all():
-            raise ValueError("labels must be positive: their axis is logarithmic")
+            raise ValueError(
+                "table must have positive numbers of labels, for their axis is logarithmic, "
+                f"not {self.table['labels'].min()}"
+            )
         twice = self.table.duplicated(["system", "labels"])
         if twice.any():
             labels, system = self.table.loc[twice.idxmax(), ["labels", "system"]]
             raise ValueError(
-                f"table has two rows of {system!r} for {labels} labels; average the seeds first"
+                f"table must have one row of {system!r} for {labels} labels, not several: "
+                "average the seeds first"
             )
 
     def plot(self, ax: Any = None) -> Self:

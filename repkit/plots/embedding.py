@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import check_random_state
 
-from .figure import COLORS, take_axes
+from repkit._random import legacy_generator
+from repkit.plots.figure import COLORS, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,12 +47,14 @@ class EmbeddingDisplay:
     ) -> None:
         self.points = np.asarray(points)
         if self.points.ndim != 2 or self.points.shape[1] != 2:
-            raise ValueError(f"points must have the shape (n, 2), not {self.points.shape}")
+            raise ValueError(f"points must have shape (n, 2), not {self.points.shape}")
         self.labels = None if labels is None else np.asarray(labels)
         self.sample_domain = None if sample_domain is None else np.asarray(sample_domain)
         self.unlabeled = unlabeled
         if self.labels is None and self.sample_domain is None:
-            raise ValueError("give labels, sample_domain or both: there is nothing to color by")
+            raise ValueError(
+                "labels, sample_domain or both must be given, or there is nothing to color by"
+            )
 
     @classmethod
     def from_estimator(
@@ -97,7 +99,7 @@ class EmbeddingDisplay:
         ax : sequence of two Axes, optional
         """
         features = np.asarray(features)
-        rng = check_random_state(random_state)
+        rng = legacy_generator(random_state)
         rows = np.sort(rng.permutation(len(features))[:max_points])
         points = to_plane(features[rows], seed=int(rng.randint(2**31 - 1)))
         display = cls(

@@ -37,7 +37,7 @@ def take_axes(
     if ax is not None:
         given: list[Axes] = list(np.ravel(ax))
         if len(given) != n:
-            raise ValueError(f"ax must hold {n} Axes, one for each {each}; it holds {len(given)}")
+            raise ValueError(f"ax must hold {n} Axes, one for each {each}, not {len(given)}")
         return given, given[0].get_figure()  # type: ignore[return-value]
     columns = n if n <= 3 else 2 if n == 4 else 3
     rows = -(-n // columns)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .figure import COLORS, take_axes
+from repkit.plots.figure import COLORS, take_axes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .figure import take_axes
-from .images import as_images, draw_grid, grid_of, in_units_of, panel_size, range_of
+from repkit.plots.figure import take_axes
+from repkit.plots.images import as_images, draw_grid, grid_of, in_units_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +54,9 @@ class InterpolationDisplay:
         steps = grid_of(between, image_shape, name="between")
         if not inputs[0].shape == inputs[1].shape == (len(steps), *steps.shape[2:]):
             raise ValueError(
-                f"starts have the shape {np.shape(starts)}, ends {np.shape(ends)}, between "
-                f"{np.shape(between)}; wanted (n_pairs, ...) twice and (n_pairs, n_steps, ...)"
+                "starts and ends must have shape (n_pairs, ...) and between (n_pairs, "
+                f"n_steps, ...), not {np.shape(starts)}, {np.shape(ends)} and "
+                f"{np.shape(between)}"
             )
         self.value_range = range_of(inputs, value_range)
         self.images = np.concatenate([inputs[0][:, None], steps, inputs[1][:, None]], axis=1)
@@ -91,12 +92,15 @@ class InterpolationDisplay:
             If X_start and X_end do not hold images that go together.
         """
         if not hasattr(estimator, "interpolate"):
-            raise TypeError(f"{type(estimator).__name__} has no interpolate; VAEGAN, say, has")
+            raise TypeError(
+                "estimator must have the method interpolate, as VAEGAN has; "
+                f"{type(estimator).__name__} does not have it"
+            )
         starts, ends = np.asarray(X_start), np.asarray(X_end)
         if starts.shape != ends.shape or starts.dtype != ends.dtype:
             raise ValueError(
-                f"X_start is {starts.dtype} of shape {starts.shape}, X_end {ends.dtype} of shape "
-                f"{ends.shape}: give as many images of one kind"
+                f"X_start and X_end must hold as many images of one kind, not {starts.dtype} "
+                f"of shape {starts.shape} and {ends.dtype} of shape {ends.shape}"
             )
         steps = in_units_of(starts, np.asarray(estimator.interpolate(X_start, X_end, n_steps)))
         return cls(starts, ends, steps, image_shape=image_shape).plot(ax=ax)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing
 
-from .figure import take_axes
-from .images import as_images, draw_grid, in_units_of, panel_size, range_of
+from repkit._random import legacy_generator
+from repkit.plots.figure import take_axes
+from repkit.plots.images import as_images, draw_grid, in_units_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,20 +65,19 @@ class ReconstructionDisplay:
             images = as_images(x, image_shape, name=name)
             if images.shape != self.inputs.shape:
                 raise ValueError(
-                    f"{name} have the shape {np.shape(x)}, inputs {np.shape(inputs)}; "
-                    "wanted the same"
+                    f"{name} must have the shape of inputs, {np.shape(inputs)}, not {np.shape(x)}"
                 )
             return images
 
         self.inputs = as_images(inputs, image_shape, name="inputs")
         if not len(self.inputs):
-            raise ValueError("inputs are empty; wanted at least one image")
+            raise ValueError("inputs must hold at least one image")
         self.neighbors = None if neighbors is None else images_of(neighbors, "neighbors")
         real = [x for x in (self.inputs, self.neighbors) if x is not None]
         self.value_range = range_of(real, value_range)
         if isinstance(reconstructions, Mapping):
             if not reconstructions:
-                raise ValueError("reconstructions names no model")
+                raise ValueError("reconstructions must name at least one model")
             self.reconstructions = {k: images_of(x, k) for k, x in reconstructions.items()}
             self.errors = {k: self._errors(x) for k, x in self.reconstructions.items()}
         else:
@@ -192,14 +192,17 @@ class ReconstructionDisplay:
 
 def check_reconstructs(estimator: Any) -> None:
     if not hasattr(estimator, "reconstruct"):
-        raise TypeError(f"{type(estimator).__name__} has no reconstruct; BiGAN, say, has")
+        raise TypeError(
+            "estimator must have the method reconstruct, as BiGAN has; "
+            f"{type(estimator).__name__} does not have it"
+        )
 
 
 def some_rows(X: Any, n: int, random_state: Any) -> Any:
     """At most n rows of X, drawn at random and in their order."""
     if not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n must be an integer of at least 1, not {n!r}")
-    rng = check_random_state(random_state)
+    rng = legacy_generator(random_state)
     return _safe_indexing(X, np.sort(rng.permutation(len(X))[:n]))
 
 
@@ -210,6 +213,7 @@ def neighbors_in(X_train: Any, queries: np.ndarray, inputs: np.ndarray) -> np.nd
     known = X_train if isinstance(X_train, np.ndarray) else np.asarray(X_train)
     if (known.dtype == np.uint8) != (inputs.dtype == np.uint8):
         raise ValueError(
-            f"X has dtype {inputs.dtype} and X_train {known.dtype}: only one of them runs to 255"
+            "X and X_train must both be uint8, which runs to 255, or neither, not "
+            f"{inputs.dtype} and {known.dtype}"
         )
     return known[nearest_neighbors(known, queries)[:, 0]]

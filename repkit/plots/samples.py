@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .figure import take_axes
-from .images import draw_grid, fitted_range, grid_of, panel_size, range_of
+from repkit.plots.figure import take_axes
+from repkit.plots.images import draw_grid, fitted_range, grid_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ class SampleGridDisplay:
         self.classes = None if classes is None else list(classes)
         if self.classes is not None and len(self.classes) != len(self.images):
             raise ValueError(
-                f"classes has {len(self.classes)} names for {len(self.images)} rows of samples"
+                f"classes must name {len(self.images)} rows of samples, not {len(self.classes)}"
             )
         self.value_range = range_of([self.images], value_range)
 
@@ -92,7 +92,10 @@ class SampleGridDisplay:
             If ``n_per_class`` is no positive integer, or what is generated is no image.
         """
         if not hasattr(estimator, "sample"):
-            raise TypeError(f"{type(estimator).__name__} has no sample; BiGAN, say, has")
+            raise TypeError(
+                "estimator must have the method sample, as BiGAN has; "
+                f"{type(estimator).__name__} does not have it"
+            )
         if not isinstance(n_per_class, int | np.integer) or n_per_class < 1:
             raise ValueError(f"n_per_class must be an integer of at least 1, not {n_per_class!r}")
         classes = None

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 
-from .embedding import scatter, to_plane
-from .figure import take_axes
+from repkit._random import legacy_generator
+from repkit.plots.embedding import scatter, to_plane
+from repkit.plots.figure import take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,13 +40,11 @@ class SpeechVectorsDisplay:
         self.points = {name: np.asarray(value) for name, value in points.items()}
         self.colorings = {name: np.asarray(value) for name, value in colorings.items()}
         if not self.points or not self.colorings:
-            raise ValueError("points or colorings is empty: there is nothing to draw")
+            raise ValueError("points and colorings must not be empty, or there is nothing to draw")
         check_consistent_length(*self.points.values(), *self.colorings.values())
         for name, value in self.points.items():
             if value.ndim != 2 or value.shape[1] != 2:
-                raise ValueError(
-                    f"points of {name!r} must have the shape (n, 2), not {value.shape}"
-                )
+                raise ValueError(f"points[{name!r}] must have shape (n, 2), not {value.shape}")
 
     @classmethod
     def from_estimator(
@@ -81,7 +80,8 @@ class SpeechVectorsDisplay:
         """
         if not hasattr(estimator, "transform_phonetic"):
             raise TypeError(
-                f"{type(estimator).__name__} has no transform_phonetic; SpeechAutoencoder has"
+                "estimator must have the method transform_phonetic, as SpeechAutoencoder "
+                f"has; {type(estimator).__name__} does not have it"
             )
         vectors = {
             "phonetic vectors": estimator.transform_phonetic(X),
@@ -89,7 +89,7 @@ class SpeechVectorsDisplay:
         }
         words, speakers = np.asarray(words), np.asarray(speakers)
         check_consistent_length(*vectors.values(), words, speakers)
-        rng = check_random_state(random_state)
+        rng = legacy_generator(random_state)
         rows = np.sort(rng.permutation(len(words))[:max_points])
         seed = int(rng.randint(2**31 - 1))
         display = cls(
@@ -130,10 +130,10 @@ class SpectrogramDisplay:
     def __init__(self, frames: Mapping[str, Any]) -> None:
         self.frames = {name: np.asarray(value) for name, value in frames.items()}
         if not self.frames:
-            raise ValueError("frames is empty: there is nothing to draw")
+            raise ValueError("frames must not be empty, or there is nothing to draw")
         for name, value in self.frames.items():
             if value.ndim != 2 or not value.size:
-                raise ValueError(f"frames[{name!r}] must have the shape (T, D), not {value.shape}")
+                raise ValueError(f"frames[{name!r}] must have shape (T, D), not {value.shape}")
 
     def plot(self, ax: Any = None) -> Self:
         """Draw; ``ax`` is one Axes for each."""

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import check_random_state
 
-from .figure import take_axes
-from .images import draw_grid, fitted_range, grid_of, panel_size, range_of
+from repkit._random import legacy_generator
+from repkit.plots.figure import take_axes
+from repkit.plots.images import draw_grid, fitted_range, grid_of, panel_size, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,14 +55,19 @@ class TraversalDisplay:
     ) -> None:
         self.images = {name: grid_of(x, image_shape) for name, x in samples.items()}
         if not self.images:
-            raise ValueError("there is no code to draw")
+            raise ValueError("samples must have at least one code to draw")
         self.values = {name: list(v) for name, v in (values or {}).items()}
         for name, row in self.values.items():
             if name not in self.images:
-                raise ValueError(f"values names {name!r}; samples has {list(self.images)}")
+                raise ValueError(
+                    f"values must name codes of samples, {list(self.images)}, not {name!r}"
+                )
             columns = self.images[name].shape[1]
             if len(row) != columns:
-                raise ValueError(f"{name} has {len(row)} values for {columns} columns of samples")
+                raise ValueError(
+                    f"values[{name!r}] must have {columns} entries, one for each column of "
+                    f"samples, not {len(row)}"
+                )
         self.value_range = range_of(list(self.images.values()), value_range)
 
     @classmethod
@@ -109,13 +114,13 @@ class TraversalDisplay:
         chosen = list(known) if codes is None else [codes] if isinstance(codes, str) else [*codes]
         given = values if isinstance(values, Mapping) else dict.fromkeys(chosen, values)
         if unknown := [code for code in [*chosen, *given] if code not in known]:
-            raise ValueError(f"there is no code {unknown[0]!r}; there are {list(known)}")
+            raise ValueError(f"codes must be among {list(known)}, not {unknown[0]!r}")
         shown = {
             code: known[code] if given.get(code) is None else np.ravel(given[code])
             for code in chosen
         }
         if not isinstance(random_state, int | np.integer):  # one noise for all codes
-            random_state = check_random_state(random_state).randint(2**31 - 1)
+            random_state = legacy_generator(random_state).randint(2**31 - 1)
         samples = {
             code: estimator.traverse(code, row, n_rows=n_rows, random_state=random_state)
             for code, row in shown.items()

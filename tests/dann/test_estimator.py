@@ -19,6 +19,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from repkit import DANN, NoTargetWarning, load
+from repkit.dann import Updates
 from repkit.datasets import load_digits_domains, make_domains
 from repkit.metrics import (
     DEVScorer,
@@ -73,16 +74,16 @@ def test_adapts_to_the_turned_moons():
     assert np.mean(gains) > 0.1, gains
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
-def test_lam_zero_is_source_only_bit_for_bit(moons, training):
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
+def test_lam_zero_is_source_only_bit_for_bit(moons, updates):
     """The target rows of a batch change none of the source's numbers."""
     source = moons.sample_domain >= 0
-    alone = DANN(**FAST, training=training).fit(moons.X[source], moons.y[source])
-    without = fit(moons, lam=0.0, training=training)
-    adapted = fit(moons, lam=1.0, training=training)
+    alone = DANN(**FAST, updates=updates).fit(moons.X[source], moons.y[source])
+    without = fit(moons, lam=0.0, updates=updates)
+    adapted = fit(moons, lam=1.0, updates=updates)
     # The label path of lam=0 is what the label loss alone makes of the same batches...
     with pytest.warns(ConvergenceWarning, match="dead"):
-        unread = fit(moons, lam=0.0, training=training, domain_head=DeadHead)
+        unread = fit(moons, lam=0.0, updates=updates, domain_head=DeadHead)
     assert same_networks_of(without, unread, "FC")
     # ...and what a fit without any target row does.
     assert same_networks_of(without, alone, "FC")
@@ -120,12 +121,11 @@ def test_proxy_a_distance_falls_on_real_digits(digits):
     source = digits.sample_domain >= 0
     X = digits.X.reshape(len(digits.X), -1)
     options = {
-        "training": "alternating",
-        "d_steps": 5,
+        "updates": Updates("alternating", d_steps=5),
         "optimizer": "sgd",
         "learning_rate": 0.05,
         "learning_rate_schedule": "dann",
-        "n_features": 16,
+        "width": 16,
         "max_epochs": 15,
         "steps_per_epoch": 40,
         "random_state": 0,
@@ -246,20 +246,19 @@ def test_divergence_keeps_the_last_good_weights(moons):
 # -------------------------------------------------------------------- input of every kind
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
 @pytest.mark.parametrize("conditional", [False, True, "entropy"])
 @pytest.mark.parametrize("domain_norm", ["shared", "separate"])
-def test_every_form_trains(digits, training, conditional, domain_norm):
+def test_every_form_trains(digits, updates, conditional, domain_norm):
     model = fit(
         digits,
         backbone="conv",
-        n_features=16,
-        training=training,
+        width=16,
+        updates=Updates(updates, d_steps=2),
         conditional=conditional,
         domain_norm=domain_norm,
-        d_steps=2,
         entropy=0.1,
-        pseudo=1.0,
+        consistency=1.0,
         ema=0.9,
         select="infomax",
     )
@@ -270,13 +269,13 @@ def test_every_form_trains(digits, training, conditional, domain_norm):
 
 def test_images_in_every_shape_and_type(digits, tmp_path):
     uint8 = np.rint(digits.X * 255).astype(np.uint8)
-    plain = fit(digits, backbone="conv", n_features=8)
+    plain = fit(digits, backbone="conv", width=8)
     digits8 = {**digits, "X": uint8.astype(np.float32) / 255}
-    expected = fit(sklearn.utils.Bunch(**digits8), backbone="conv", n_features=8)
+    expected = fit(sklearn.utils.Bunch(**digits8), backbone="conv", width=8)
     path = tmp_path / "X.npy"
     np.save(path, uint8)
     for X in (uint8, uint8[:, 0], torch.from_numpy(uint8), np.load(path, mmap_mode="r")):
-        model = DANN(backbone="conv", n_features=8, **FAST)
+        model = DANN(backbone="conv", width=8, **FAST)
         model.fit(X, digits.y, sample_domain=digits.sample_domain)
         assert model.input_shape_ == X.shape[1:]
         np.testing.assert_allclose(
@@ -310,7 +309,7 @@ def test_labels_of_any_kind(moons, labels):
 
 def test_data_frames_and_feature_names(moons):
     X = pd.DataFrame(moons.X, columns=["left", "up"])
-    model = DANN(**FAST, n_features=3)
+    model = DANN(**FAST, width=3)
     model.fit(X, pd.Series(moons.y), sample_domain=pd.Series(moons.sample_domain))
     assert list(model.feature_names_in_) == ["left", "up"]
     out = model.set_output(transform="pandas").transform(X)
@@ -341,7 +340,7 @@ def with_norm(shape_in, dim_out):
 
 
 def test_separate_norms_give_each_row_its_domain(digits):
-    model = fit(digits, backbone="conv", domain_norm="separate", n_features=8)
+    model = fit(digits, backbone="conv", domain_norm="separate", width=8)
     whole = model.transform(digits.X, digits.sample_domain)
     for domain in (1, -2):
         rows = digits.sample_domain == domain
@@ -388,12 +387,11 @@ def test_no_target_rows_trains_on_the_source_and_warns(moons):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sample_domain": np.repeat([1, -1], 120)}, "id 1 for a source .1. and for a target"),
         ({"sample_domain": np.full(240, -2)}, "target rows .< 0. only"),
         ({"sample_domain": np.r_[np.ones(239), -2]}, "1 row of the domain -2"),
         ({"sample_domain": np.repeat([1.5, -2], 120)}, "must hold integers"),
-        ({"sample_domain": np.repeat(["a", "b"], 120)}, "must hold integers"),
-        ({"sample_domain": [1, -2]}, "one integer for each of the 240 rows"),
+        ({"sample_domain": np.repeat(["a", "b"], 120)}, "has names; say which of them are sources"),
+        ({"sample_domain": [1, -2]}, "one domain for each of the 240 rows"),
         ({"y": np.zeros(240)}, "only one class: "),
         ({"y": None}, "requires y to be passed"),
         ({"y": np.zeros(3)}, "inconsistent numbers of samples"),
@@ -411,17 +409,17 @@ def test_bad_data(moons, change, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"training": "both"}, "training must be one of"),
+        ({"updates": "both"}, "updates must be one of"),
         ({"conditional": "yes"}, "conditional must be one of"),
         ({"domain_norm": "none"}, "domain_norm must be one of"),
-        ({"optimizer": "rmsprop"}, "optimizer must be one of"),
+        ({"optimizer": "rmsprop"}, "optimizer must be 'adam', 'sgd' or a callable"),
         ({"lam": "up"}, "lam must be one of"),
-        ({"lam": -1.0}, "lam must be between 0 and inf"),
+        ({"lam": -1.0}, "lam must be a number of at least 0"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
         ({"max_epochs": 1.5}, "max_epochs must be an integer"),
         ({"learning_rate": "fast"}, "learning_rate must be a number"),
         ({"learning_rate_schedule": "step"}, "learning_rate_schedule must be one of"),
-        ({"pseudo": 1.0}, "needs ema > 0"),
+        ({"consistency": 1.0}, "needs ema > 0"),
         ({"select": "accuracy"}, "select must be None, a scorer or one of"),
         ({"device": "gpu0"}, "device='gpu0' is not available"),
         ({"precision": "fp8"}, "precision must be one of"),

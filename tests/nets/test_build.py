@@ -16,12 +16,7 @@ from repkit.nets import (
     width_out,
 )
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 @pytest.mark.parametrize("side", [4, 5, 8, 16, 28, 32, 64])

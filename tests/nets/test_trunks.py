@@ -32,11 +32,7 @@ IMAGES = [
 ROWS = [(5,), (1,)]
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def reached(out, network):

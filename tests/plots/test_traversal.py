@@ -103,7 +103,9 @@ def test_flat_rows_need_the_shape_of_their_images(plt):
     rows = np.random.default_rng(0).random((30, 16)) * 9.0
     rows[0], rows[1] = 0.0, 9.0
     model = fitted(rows)
-    with pytest.raises(ValueError, match=r"shape \(16,\), which is no image.*\(4, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"samples must be images of shape \(height, width\), \(1, height"
+    ):
         TraversalDisplay.from_estimator(model)
     display = TraversalDisplay.from_estimator(model, image_shape=(4, 4), random_state=1)
     # Black and white are those of the data, however gray the samples are.
@@ -134,11 +136,17 @@ def test_samples_from_anywhere(plt):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (({},), "no code to draw"),
+        (({},), "samples must have at least one code to draw"),
         (({"a": np.zeros((2, 3))},), r"shape \(n_rows, n_columns, ...\), not \(2, 3\)"),
         (({"a": np.zeros((0, 3, 4, 4))},), "n_rows"),
-        (({"a": np.zeros((2, 3, 4, 4))}, {"a": [1, 2]}), "a has 2 values for 3 columns"),
-        (({"a": np.zeros((2, 3, 4, 4))}, {"b": [1, 2, 3]}), r"values names 'b'; samples has"),
+        (
+            ({"a": np.zeros((2, 3, 4, 4))}, {"a": [1, 2]}),
+            r"values\['a'\] must have 3 entries, one for each column of",
+        ),
+        (
+            ({"a": np.zeros((2, 3, 4, 4))}, {"b": [1, 2, 3]}),
+            r"values must name codes of samples, \['a'\], not 'b'",
+        ),
     ],
 )
 def test_traversal_refuses_samples(arguments, message):
@@ -151,9 +159,9 @@ def test_traversal_refuses_estimators(plt, model):
         TraversalDisplay.from_estimator(BiGAN())
     with pytest.raises(NotFittedError):
         TraversalDisplay.from_estimator(InfoGAN())
-    with pytest.raises(ValueError, match=r"no code 'continuous7'; there are \['category0'"):
+    with pytest.raises(ValueError, match=r"codes must be among \['category0', 'continuous0'"):
         TraversalDisplay.from_estimator(model, "continuous7")
-    with pytest.raises(ValueError, match="no code 'slant'"):
+    with pytest.raises(ValueError, match=r"codes must be among \['category0', 'continuous0'"):
         TraversalDisplay.from_estimator(model, values={"slant": [1]})
     with pytest.raises(ValueError, match="category0 has the values 0 to 2"):
         TraversalDisplay.from_estimator(model, values=[-1, 1])
