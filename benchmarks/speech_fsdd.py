@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.runner import Case
 from benchmarks.spoken import adapted, baseline, corpus, seen, unseen, unseen_baseline
+from repkit.speech import Adversary, Prototypes, Swap
 
 # Chosen on takes 40 to 49 of the training, with one seed. "plain" keeps all that is said, to be
 # erased where the speaker must go; "quantized" takes him from probes that are not linear as well.
@@ -20,39 +21,38 @@ from benchmarks.spoken import adapted, baseline, corpus, seen, unseen, unseen_ba
 PLAIN: dict[str, Any] = {
     "phonetic_dim": 48,
     "adversary": None,
-    "cycle": 0.3,
+    "swap": Swap(cycle=0.3),
     "steps_per_epoch": 50,
     "max_epochs": 40,
 }
-QUANTizED: dict[str, Any] = {
+QUANTIZED: dict[str, Any] = {
     **PLAIN,
-    "prototypes": (40, 80),
-    "quantize": 0.13,
-    "cycle": 0.5,
+    "prototypes": Prototypes((40, 80), quantize=0.13),
+    "swap": Swap(cycle=0.5),
     "max_epochs": 60,
 }
-UNKNOWN: dict[str, Any] = {**PLAIN, "cycle": 0.0, "perturb": 1.7, "max_epochs": 32}
+UNKNOWN: dict[str, Any] = {**PLAIN, "swap": True, "perturb": 1.7, "max_epochs": 32}
 SHORT: dict[str, Any] = {
     "phonetic_dim": 30,
     "adversary": None,
     "steps_per_epoch": 50,
     "max_epochs": 16,
 }
-NO_CLUSTERS: dict[str, Any] = {"prototypes": None, "segment_prototypes": 0}
+NO_CLUSTERS: dict[str, Any] = {"prototypes": None}
 PARTS: dict[str, Any] = {**NO_CLUSTERS, "perturb": 0.0}
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "reconstruction alone": {**PARTS, "swap": False, "speaker_weight": 0.0},
-    "swap alone": {**PARTS, "speaker_weight": 0.0},
+    "reconstruction alone": {**PARTS, "swap": False, "speaker_loss": 0.0},
+    "swap alone": {**PARTS, "speaker_loss": 0.0},
     "margin alone": {**PARTS, "swap": False},
     "swap, margin": PARTS,
-    "swap, margin, adversary": {**PARTS, "adversary": "classifier", "adversary_weight": 1.0},
-    "swap, margin, adversary of pairs": {**PARTS, "adversary": "pair", "adversary_weight": 1.0},
+    "swap, margin, adversary": {**PARTS, "adversary": Adversary(weight=1.0)},
+    "swap, margin, adversary of pairs": {**PARTS, "adversary": Adversary("pair", weight=1.0)},
     "swap, margin, perturbation": NO_CLUSTERS,
     "swap, margin, prototypes": {"perturb": 0.0},
     "swap, margin, perturbation, prototypes": {},
-    "the same with adversary": {"adversary": "classifier", "adversary_weight": 1.0},
-    "the same quantized": {"quantize": 0.1},
-    "the same with cycle": {"cycle": 1.0},
+    "the same with adversary": {"adversary": Adversary(weight=1.0)},
+    "the same quantized": {"prototypes": Prototypes(quantize=0.1)},
+    "the same with cycle": {"swap": Swap(cycle=1.0)},
     "the same with GRU": {"encoder": "gru"},
     "the same with transformer": {"encoder": "transformer"},
 }
@@ -73,7 +73,7 @@ def cases(preset: str, device: str) -> list[Case]:
         )
         for task, name, settings, seeds in (
             (SEEN, "plain", PLAIN, None),
-            (SEEN, "quantized", QUANTizED, None),
+            (SEEN, "quantized", QUANTIZED, None),
             *((SHORT_TASK, name, {**SHORT, **change}, 1) for name, change in ABLATIONS.items()),
         )
     ]

@@ -13,8 +13,7 @@ from benchmarks.spoken import baseline, corpus, seen
 
 MADE: dict[str, Any] = {
     "adversary": None,
-    "batch_speakers": 8,
-    "batch_segments": 9,
+    "batch_size": (8, 9),
     "steps_per_epoch": 25,
     "max_epochs": 8,
 }
@@ -25,7 +24,7 @@ def cases(preset: str, device: str) -> list[Case]:
     """With and without prototypes, and what needs no training."""
     variants: dict[str, dict[str, Any]] = {
         "plain": {},
-        "no prototypes": {"prototypes": None, "segment_prototypes": 0},
+        "no prototypes": {"prototypes": None},
     }
     listed = [
         Case(

@@ -261,10 +261,20 @@ class Engine:
                 )
             )
         for group in groups:
-            self.optimizers[group].step()
+            self._move(self.optimizers[group], terms.get(f"skip_{group}"))
         names = tuple(f"loss_{k}" if k in self.groups else k for k in terms)
         values = torch.stack([v.detach().float() for v in terms.values()])
         self._records[number].append((self.position, names, values))
+
+    @staticmethod
+    def _move(optimizer: Optimizer, skip: Tensor | None) -> None:
+        """One step, unless ``skip`` is true: then weights and state stay as they are."""
+        if skip is None:
+            optimizer.step()
+        elif isinstance(optimizer, Adam):
+            optimizer.step(skip)
+        elif not skip:  # other optimizers know no such thing: the host has to look
+            optimizer.step()
 
     def _draw_noise(self, batch: Batch) -> None:
         for name, noise in self.system.noise.items():

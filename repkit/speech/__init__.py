@@ -1,5 +1,21 @@
 """Speech auto-encoder with a phonetic and a speaker vector (Chen et al. 2018, 2019)."""
 
 from repkit.speech.estimator import SpeechAutoencoder
+from repkit.speech.parts import (
+    Adversary,
+    Prototypes,
+    SpeakerLoss,
+    SpeechEncoder,
+    SpeechFrames,
+    Swap,
+)
 
-__all__ = ["SpeechAutoencoder"]
+__all__ = [
+    "Adversary",
+    "Prototypes",
+    "SpeakerLoss",
+    "SpeechAutoencoder",
+    "SpeechEncoder",
+    "SpeechFrames",
+    "Swap",
+]

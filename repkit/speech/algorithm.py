@@ -1,8 +1,8 @@
 """The speech auto-encoder of Chen et al. 2018 (arXiv 1803.10952; 1807.08089, stage 1).
 
 Two encoders read an utterance x_i of speaker y_i: p_i = E_p(x_i), what is said, and s_i = E_s(x_i),
-of length 1, who says it. R rebuilds the frames from p_i and the speaker vector of another segment
-j(i) of the same speaker, and an adversary D looks for the speaker in p:
+of length 1, who says it. R rebuilds the frames from p_i and the speaker vector of another
+utterance j(i) of the same speaker, and an adversary D looks for the speaker in p:
 
     A = (E_p, E_s, R):  rec + alpha spk - lambda L_D       rec = |R(p_i, s_j(i)) - x_i|^2
     D:                  L_D                                 per frame and column
@@ -22,94 +22,86 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repkit.base.parameters import check_parameters, parameters, part
 from repkit.engine.batches import Batch
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Phase, System
 from repkit.schedules import dann_ramp
-from repkit.speech.networks import inside
+from repkit.speech.bodies import inside
+from repkit.speech.parts import Adversary, Prototypes, SpeakerLoss, Swap
 from repkit.speech.prototypes import Assignments
+
+__all__ = ["Objective", "speech"]
 
 PENALTY = 10.0  # weight of the gradient penalty, as in the paper
 Perturb = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True)
+@parameters
 class Objective:
-    """The weights of the losses.
+    """What is trained against what.
 
     Parameters
     ----------
-    swap : bool
-        R gets another segment's speaker vector, rather than the utterance's own.
-    speaker : float
-        alpha.
-    margin : float
-        Between vectors of different speakers, at most 2.
-    adversary : {"classifier", "pair", "wasserstein", None}
-    adversary_weight : float
-        The last lambda.
-    start, warmup : float
-        Shares of the training: before lambda rises, and over which it does.
-    discriminator_steps : int
-        Of D, for each step of A.
-    prototypes : float
-        Weight of the loss of `Assignments`.
-    reconstruction_share : float
-        Share of the gradient of rec that reaches E_p.
-    quantize : float, optional
-        Temperature at which R and D get p softly replaced by prototypes.
-    quantize_start : float
-        Share of the training before they do.
-    cycle : float
-        Weight in R of `cycle_loss`: a converted utterance is heard as the voice asked for, and says
-        the same. R then has a group of its own.
+    swap : bool or Swap, default=True
+        Whose speaker vector R gets, ``cycle`` (see `cycle_loss`; R then has a group of its own) and
+        the share of the gradient of rec that reaches E_p.
+    speaker_loss : float or SpeakerLoss, default=1.0
+        alpha and the margin.
+    adversary : {"classifier", "pair", "wasserstein"}, Adversary or None, default="classifier"
+        The form of L_D, lambda and its course, and the steps of D for each step of A.
+    prototypes : tuple of int, Prototypes or None, default=(20, 40)
+        The weight of the loss of `Assignments`, and whether R and D get quantized vectors. The
+        sizes and the start are read by who makes the assignments.
     """
 
-    swap: bool = True
-    speaker: float = 1.0
-    margin: float = 1.0
-    adversary: str | None = "classifier"
-    adversary_weight: float = 0.3
-    start: float = 0.0
-    warmup: float = 0.3
-    discriminator_steps: int = 2
-    prototypes: float = 1.0
-    reconstruction_share: float = 1.0
-    quantize: float | None = None
-    quantize_start: float = 0.3
-    cycle: float = 0.0
+    swap: Any = part(Swap, default=True)
+    speaker_loss: Any = part(SpeakerLoss, default=1.0)
+    adversary: Any = part(Adversary, default="classifier", optional=True)
+    prototypes: Any = part(Prototypes, default=(20, 40), optional=True)
 
 
 def speech(
     networks: Mapping[str, nn.Module],
     *,
-    objective: Objective = Objective(),
+    objective: Objective | None = None,
     prepare: Callable[[Tensor, Tensor], Tensor] = lambda x, length: x * inside(length, x.shape[1]),
     perturb: Perturb | None = None,
     assignments: Assignments | None = None,
 ) -> System:
-    """The system with the networks Ep, Es, R, and D and K where they are used.
+    """Make the system of both encoders, decoder and adversary.
 
     Parameters
     ----------
-    networks : mapping
-        Ep, Es: ``(x, length) -> (n, d)``; R: ``(p, s, length, T) -> (n, T, D)``; D: ``(n, d) ->``
-        logits of speakers, or, of the features of pairs (`pair_features`), ``(pairs, 1)``; K:
-        ``(n, d) ->`` cosines with prototypes.
-    objective : Objective
+    networks : mapping of str to nn.Module
+        Ep, Es: ``(x, length) -> (n, d)``; R: ``(p, s, length, T) -> (n, T, D)``; D, with an
+        adversary: ``(n, d) ->`` logits of speakers, or, of the features of pairs (`pair_features`),
+        ``(pairs, 1)``; K, with assignments: ``(n, d) ->`` cosines with prototypes.
+    objective : Objective, optional
+        Its defaults, if there is none.
     prepare : callable
         Stored frames and lengths to what the networks see, zero beyond the ends.
     perturb : callable, optional
         ``(x, length, y) -> (x, length)``, of stored frames.
     assignments : Assignments, optional
-        Needs K.
+        Of the prototypes. Without, the objective's prototypes count for nothing.
+
+    Returns
+    -------
+    System
+        With the groups A, D with an adversary, and R with ``cycle``.
     """
-    o = objective
+    o = check_parameters(objective or Objective())
+    swap, adversary = o.swap, o.adversary
+    prototypes: Any = None if assignments is None else o.prototypes
+    assignments = None if prototypes is None else assignments
+    temperature = None if prototypes is None else prototypes.quantize
 
     def encode(n: SimpleNamespace, b: Batch) -> None:
         b.frames = prepare(b.x, b.length)
@@ -123,13 +115,13 @@ def speech(
             x, length = perturb(x, length, y)
         b.p = n.Ep(prepare(x, length), length).float()
         b.given = b.p  # to R and D
-        if o.quantize is not None:
-            b.given = torch.lerp(b.p, n.K.quantized(b.p, o.quantize), b.quantized)
+        if temperature is not None:
+            b.given = torch.lerp(b.p, n.K.quantized(b.p, temperature), b.quantized)
 
     def judge(n: SimpleNamespace, b: Batch, p: Tensor) -> Verdict:
-        if o.adversary == "classifier":
+        if adversary.kind == "classifier":
             return classifier(n.D, p, b.y.repeat(b.views))
-        judged = pair if o.adversary == "pair" else wasserstein
+        judged = pair if adversary.kind == "pair" else wasserstein
         return judged(n.D, p[: len(b.y)], b.y)
 
     def discriminate(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
@@ -137,46 +129,46 @@ def speech(
         return {"D": verdict.loss + verdict.penalty}
 
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        voices = b.s[b.partner] if o.swap else b.s
+        voices = b.s[b.partner] if swap.on else b.s
         p = b.given[: len(b.y)]
-        p = torch.lerp(p.detach(), p, o.reconstruction_share)
+        p = torch.lerp(p.detach(), p, swap.reconstruction_share)
         rebuilt = n.R(p, voices, b.length, b.x.shape[1])
         terms = {"reconstruction_loss": frame_error(rebuilt, b.frames, b.length)}
         loss = terms["reconstruction_loss"]
-        if o.speaker:
-            terms["speaker_loss"] = speaker_loss(b.s, b.y, o.margin)
-            loss = loss + o.speaker * terms["speaker_loss"]
+        if o.speaker_loss.weight:
+            terms["speaker_loss"] = contrastive_loss(b.s, b.y, o.speaker_loss.margin)
+            loss = loss + o.speaker_loss.weight * terms["speaker_loss"]
         if assignments is not None:
             terms["prototype_loss"] = torch.zeros_like(loss)
             if assignments.shares:
                 cosines = n.K(b.p)
                 terms["prototype_loss"] = assignments.loss(cosines, b.row.repeat(b.views))
-            loss = loss + o.prototypes * terms["prototype_loss"]
+            loss = loss + prototypes.weight * terms["prototype_loss"]
         losses = {"A": loss}
-        if o.cycle:
+        if swap.cycle:
             terms["cycle_loss"] = cycle_loss(n, b, assignments)
-            losses["R"] = terms["reconstruction_loss"] + o.cycle * terms["cycle_loss"]
-        if o.adversary is not None:
+            losses["R"] = terms["reconstruction_loss"] + swap.cycle * terms["cycle_loss"]
+        if adversary is not None:
             verdict = judge(n, b, b.given)
-            losses |= {
-                "A": loss - b.lam * verdict.loss,
-                "D": verdict.loss + verdict.penalty,
-            }
+            losses["A"] = loss - b.lam * verdict.loss
+            losses["D"] = verdict.loss + verdict.penalty
             terms["d_accuracy"] = verdict.accuracy
         return {**losses, **terms}
 
     groups = {"A": tuple(name for name in ("Ep", "Es", "R", "K") if name in networks)}
-    if o.cycle:
+    if swap.cycle:
         groups = {"A": tuple(name for name in groups["A"] if name != "R"), "R": ("R",)}
     phases: tuple[Phase, ...] = (Phase(step),)
-    schedules = {}
-    if o.quantize is not None:
-        schedules["quantized"] = lambda progress: float(progress >= o.quantize_start)
-    if o.adversary is not None:
+    schedules: dict[str, Callable[[float], float]] = {}
+    if temperature is not None:
+        schedules["quantized"] = lambda progress: float(progress >= prototypes.quantize_start)
+    if adversary is not None:
         groups["D"] = ("D",)
-        if o.discriminator_steps > 1:
-            phases = (Phase(discriminate, ("D",), times=o.discriminator_steps - 1), *phases)
-        schedules["lam"] = lambda progress: o.adversary_weight * rising(progress, o.start, o.warmup)
+        if adversary.d_steps > 1:
+            phases = (Phase(discriminate, ("D",), times=adversary.d_steps - 1), *phases)
+        schedules["lam"] = lambda progress: (
+            adversary.weight * rising(progress, adversary.start, adversary.warmup)
+        )
     return System(
         networks,
         groups,
@@ -218,7 +210,7 @@ def frame_error(rebuilt: Tensor, frames: Tensor, length: Tensor) -> Tensor:
     return error.sum() / (length.sum() * frames.shape[2])
 
 
-def speaker_loss(s: Tensor, y: Tensor, margin: float) -> Tensor:
+def contrastive_loss(s: Tensor, y: Tensor, margin: float) -> Tensor:
     """``spk`` over all pairs of the batch whose speakers are known."""
     square = (s[:, None] - s[None]).square().sum(2)
     same, different = kinds_of_pairs(y)
@@ -242,7 +234,10 @@ def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Verdict:
-    """L_D, what D adds to it for itself, and the share of its judgments that are right."""
+    """L_D, what D adds to it for itself, and the share of its judgments that are right.
+
+    The share is 0 where there is nothing to judge.
+    """
 
     loss: Tensor
     penalty: Tensor
@@ -273,7 +268,11 @@ def pair(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
 
 
 def wasserstein(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
-    """The paper's form: D scores a pair of one speaker and a pair of two apart, for each row."""
+    """The paper's form: D scores a pair of one speaker and a pair of two apart, for each row.
+
+    Which of them scores higher is D's choice, so the accuracy is the share of the more frequent
+    order of the two: never below one half.
+    """
     same, different = kinds_of_pairs(y)
     draw = torch.rand_like(same)
     near, far = (draw * same).argmax(1), (draw * different).argmax(1)
@@ -285,4 +284,6 @@ def wasserstein(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
     (slope,) = torch.autograd.grad(D(between).float().sum(), between, create_graph=True)
     steep = (slope.square().sum(1) + 1e-12).sqrt()
     penalty = PENALTY * mean_over((steep - 1.0).square(), able)
-    return Verdict(-mean_over(gap.square(), able), penalty, mean_over((gap > 0).float(), able))
+    ordered = mean_over((gap > 0).float(), able)
+    accuracy = torch.maximum(ordered, able.amax() - ordered)
+    return Verdict(-mean_over(gap.square(), able), penalty, accuracy)

@@ -1,4 +1,4 @@
-"""Batches of speech: speakers times segments, of like length, addressed by one integer."""
+"""Internal. Batches of speech: speakers times utterances, of like length, by one integer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repkit.engine.batches import Batch, mix
+from repkit.engine.batches import Batch
+from repkit.engine.rng import Kind, generator_of
 
 AT_ONCE = 2**15  # frames in a batch outside training, padding included
 JITTER = 0.25  # of the natural logarithm of a length, when utterances are sorted by it
 
 
-class Frames:
+class FrameStore:
     """Frames of many utterances, one after the other in a tensor on the device.
 
     Parameters
@@ -67,24 +68,24 @@ class Frames:
             yield rows, x, length
 
 
-class Segments:
-    """Batches of about ``speakers x segments`` rows, derived from ``(seed, step)`` alone.
+class SpeechBatches:
+    """Batches of about ``speakers x utterances`` rows, derived from ``(seed, step)`` alone.
 
     In every turn each utterance is drawn once. Those of a speaker are sorted by length, roughly,
-    and cut into chunks of about ``segments``; a batch is about ``speakers`` chunks of like place in
-    that order, of different speakers where that is possible. So the length and the number of rows
-    differ from batch to batch.
+    and cut into chunks of about ``utterances``; a batch is about ``speakers`` chunks of like place
+    in that order, of different speakers where that is possible. So the length and the number of
+    rows differ from batch to batch.
 
     Batches have ``x`` (n, T, D), zero beyond ``length`` (n,); ``y`` (n,), the speaker or -1;
-    ``partner`` (n,), the place in the batch of another segment of the same speaker, and of itself
+    ``partner`` (n,), the place in the batch of another utterance of the same speaker, and of itself
     where there is none or the speaker is unknown; ``row`` (n,), the utterance.
 
     Parameters
     ----------
-    frames : Frames
+    frames : FrameStore
     y : int64 ndarray of shape (n,)
         Speakers, from 0; -1 where unknown.
-    speakers, segments : int
+    speakers, utterances : int
         Each at least 2.
     max_frames : int
         Of a longer utterance a random piece of this length is drawn.
@@ -95,11 +96,11 @@ class Segments:
 
     def __init__(
         self,
-        frames: Frames,
+        frames: FrameStore,
         y: np.ndarray,
         *,
         speakers: int,
-        segments: int,
+        utterances: int,
         max_frames: int,
         seed: int,
         steps_per_epoch: int | None = None,
@@ -108,8 +109,8 @@ class Segments:
         self.device = frames.device
         self.max_frames = max_frames
         self.members = [np.flatnonzero(y == k) for k in np.unique(y)]
-        # No chunk of one segment, unless its speaker has no other.
-        self.cuts = [max(1, min(round(len(m) / segments), len(m) // 2)) for m in self.members]
+        # No chunk of one utterance, unless its speaker has no other.
+        self.cuts = [max(1, min(round(len(m) / utterances), len(m) // 2)) for m in self.members]
         self.turn = max(1, sum(self.cuts) // speakers)
         self.steps_per_epoch = steps_per_epoch or self.turn
         # The most rows that a batch can have: what buffers for noise are made for.
@@ -127,7 +128,7 @@ class Segments:
         return self._plan[place]
 
     def _planned_turn(self, turn: int) -> list[list[np.ndarray]]:
-        rng = np.random.default_rng(mix(self.seed, 0, turn))
+        rng = generator_of(self.seed, Kind.UTTERANCE_ORDER, turn)
         lengths = np.log(np.minimum(self.frames.lengths, self.max_frames))
         lengths = lengths + JITTER * rng.standard_normal(len(lengths))
         places, chunks = [], []
@@ -142,7 +143,7 @@ class Segments:
     def at(self, step: int) -> Batch:
         """The batch of a step."""
         chunks = self.chunks(step)
-        rng = np.random.default_rng(mix(self.seed, 1, step))
+        rng = generator_of(self.seed, Kind.PIECES, step)
         rows = np.concatenate(chunks)
         whole = self.frames.lengths[rows]
         lengths = np.minimum(whole, self.max_frames)

@@ -4,30 +4,59 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from repkit import nets
 from repkit.audio import statistics
-from repkit.engine.training import Callback
-from repkit.speech.algorithm import Perturb
-from repkit.speech.batches import Frames
-from repkit.speech.erasure import leace
-from repkit.speech.recipe import (
-    check_parameters,
-    engine_of,
-    has_speakers,
-    networks_of,
+from repkit.base.estimator import Problem
+from repkit.base.parameters import (
+    anything,
+    choice,
+    filled,
+    fitted,
+    integer,
+    number,
+    parameters,
+    part,
+    per_group,
+    schedule,
+    sizes,
 )
-from repkit.speech.speakers import numbered, speaker_labels
+from repkit.base.parts import Optimizer
+from repkit.schedules import RATES
+from repkit.speech.algorithm import Objective, Perturb, speech
+from repkit.speech.batches import FrameStore, SpeechBatches
+from repkit.speech.erasure import leace
+from repkit.speech.networks import Codebook, speech_networks
+from repkit.speech.parts import Prototypes, SpeechEncoder
+from repkit.speech.perturb import voices_and_speeds
+from repkit.speech.prototypes import Assignments, clustered_slices, phonetic_vectors
+from repkit.speech.speakers import folder_speakers, numbered, speaker_labels
+from repkit.speech.utterance_input import standardization, utterance_frames
 from repkit.speech.vectors import TwoVectors
 
+__all__ = ["SpeechAutoencoder"]
 
-class SpeechAutoencoder(TwoVectors):
+_AT_LEAST_12, _STRENGTH = integer(12, default=96), number(0.0, 3.0, default=1.0)
+
+
+def _width(name: str, value: Any) -> int:
+    found: int = _AT_LEAST_12.metadata["rule"](name, value)
+    if found % 12:
+        raise ValueError(f"{name} must be a multiple of 12, not {value!r}")
+    return found
+
+
+def _perturb(name: str, value: Any) -> Any:
+    return value if callable(value) else _STRENGTH.metadata["rule"](name, value)
+
+
+@parameters
+class SpeechAutoencoder(Objective, TwoVectors):
     r"""Two vectors of an utterance: what is said, p, and who says it, s.
 
     A phonetic and a speaker encoder read the frames, and one decoder rebuilds them from both, with
@@ -45,131 +74,110 @@ class SpeechAutoencoder(TwoVectors):
     Parameters
     ----------
     phonetic_dim : int, default=32
+        Length of the phonetic vector p.
     speaker_dim : int, default=16
-        Speaker vectors have length 1.
+        Components of the speaker vector s, whose length is 1.
+    encoder : {"conv", "gru", "transformer"}, nn.Module, callable or SpeechEncoder, default="conv"
+        How both encoders read frames, and the layout of p; see `SpeechEncoder`.
+    width : int, default=96
+        Width of the fully connected layers of networks that are given by name. It is a multiple of
+        12, and that of convolutions and recurrent layers too; the speaker encoder has two thirds of
+        it.
+    perturb : float or callable, default=1.0
+        How much the phonetic encoder reads other voices and speeds (of MFCC and of ready frames:
+        speeds), from 0, not at all, to 3. Stronger ones serve speakers that were never seen. A
+        callable maps ``(x, length, y)``, frames ``(n, T, D)`` before standardization, lengths and
+        speakers, to ``(x, length)`` of the same shapes.
+    erase : {None, "leace"}, default=None
+        "leace" removes from the phonetic vectors, after training and by a linear map, what a linear
+        probe can tell of the training speakers, and as little else as possible (Belrose et al.
+        2023).
+    swap : bool or Swap, default=True
+        Whether an utterance is rebuilt with the speaker vector of another utterance of its speaker,
+        and what the decoder learns from conversions; see `Swap`.
+    speaker_loss : float or SpeakerLoss, default=1.0
+        :math:`\alpha`, the weight of the loss of speaker vectors, and its margin; see
+        `SpeakerLoss`.
+    adversary : {"classifier", "pair", "wasserstein"}, Adversary or None, default="classifier"
+        What looks for the speaker in p, with which weight :math:`\lambda` and when; see
+        `Adversary`. None trains without one.
+    prototypes : tuple of int, Prototypes or None, default=(20, 40)
+        Numbers of clusters, balanced within each speaker, that phonetic vectors are pulled to; see
+        `Prototypes`. None makes no clusters at all, () only those of segments.
     output : {"both", "phonetic", "speaker"}, default="both"
         What `transform` gives.
     sample_rate : int, default=16000
-        In Hz, of arrays, and what files are resampled to.
-    features : {"logmel", "mfcc"}, default="logmel"
-        Frames of 25 ms every 10 ms. The level of log-mel frames is taken out of every utterance.
+        Sample rate in Hz of arrays, and to which files are resampled.
+    front_end : {"logmel", "mfcc"} or SpeechFrames, default="logmel"
+        What frames of sound hold; see `SpeechFrames`.
     n_mels : int, default=40
-    deltas : bool, default=False
-        Append first and second differences.
-    stack : int, default=2
-        Frames that the networks take as one.
-    content_norm : {None, "instance"}, default=None
-        "instance": the phonetic encoder sees frames normalized within the utterance.
-    encoder : {"conv", "gru", "transformer"}, nn.Module or callable, default="conv"
-        From frames ``(n, T, D)`` and a mask ``(n, T, 1)`` to ``(n, T, C)``, for both encoders; what
-        it gives beyond an end is not read. A callable gets ``(D, n_features)``.
-    n_features : int, default=96
-        Width of the named networks, a multiple of 12; the speaker encoder has two thirds of it.
-    n_segments : int, default=3
-        Parts of equal share of an utterance's time, each of which has its own slice of the phonetic
-        vector, in order.
-    swap : bool, default=True
-        Decode with the speaker vector of another utterance of the speaker, not the own one.
-    speaker_weight : float, default=1.0
-        :math:`\alpha`.
-    margin : float, default=1.0
-        Least distance of vectors of two speakers, between 0 and 2.
-    adversary : {"classifier", "pair", "wasserstein", None}, default="classifier"
-        It names the speaker, or tells pairs of one speaker from pairs of two, by a logit or in the
-        paper's Wasserstein form.
-    adversary_weight : float, default=0.3
-        The last :math:`\lambda`.
-    n_discriminator_steps : int, default=2
-        Of the adversary in each step.
-    adversary_start : float, default=0.0
-        Share of the training before :math:`\lambda` rises.
-    adversary_warmup : float, default=0.3
-        Share of the training over which :math:`\lambda` rises.
-    prototypes : tuple of int or None, default=(20, 40)
-        Numbers of clusters, balanced within each speaker, that whole phonetic vectors are pulled
-        to; None or (): none. The clusters of slices stay: without any, set both this and
-        ``segment_prototypes`` off.
-    segment_prototypes : int, default=16
-        The same for the slice of each segment; 0: none.
-    prototype_weight : float, default=1.0
-        Of both.
-    prototype_start : float, default=0.15
-        Share of the training before clusters are made, rounded to whole epochs.
-    reconstruction_share : float, default=1.0
-        Share of the reconstruction's gradient that reaches the phonetic encoder, from 0 to 1.
-    quantize : float, optional
-        Replace phonetic vectors softly by the prototypes next to them, with this temperature (.1,
-        say): in training for decoder and adversary, and in what comes out. It takes most of the
-        speaker away from nonlinear probes too, and some of what is said. It needs ``prototypes``,
-        those of whole vectors; of unknown speakers, or of one, nothing is quantized.
-    quantize_start : float, default=0.3
-        Share of the training before that; it never begins before clusters are made.
-    cycle : float, default=0.0
-        Weight in the decoder of what the encoders find wrong in converted utterances: speaker
-        vectors that are not those asked for, and other prototypes, where there are any.
-    perturb : float or callable, default=1.0
-        How much the phonetic encoder reads other voices and speeds (of MFCC and of ready frames:
-        speeds); 0: not at all. Stronger ones serve speakers that were never seen.
-        A callable maps ``(x, length, y)``, frames ``(n, T, D)`` before standardization, lengths and
-        speakers, to ``(x, length)`` of the same shapes.
-    erase : {None, "leace"}, default=None
-        "leace": after training, remove by a linear map what a linear probe can tell of the training
-        speakers from the phonetic vectors, and as little else as possible (Belrose et al. 2023).
-    batch_speakers : int, default=6
-        Speakers in a batch, about; at least 2.
-    batch_segments : int, default=12
-        Utterances of each, about; at least 2.
+        Mel bands of a frame.
     max_frames : int, default=400
         Training sees random pieces of this length of longer utterances. Elsewhere they are cut into
         equal pieces of at most this length, whose vectors are averaged.
     on_error : {"raise", "skip"}, default="raise"
-        Leave out utterances that are empty, silent, not finite or not readable, and list them in
-        ``skipped_``. `transform` has NaN rows for them.
-    learning_rate : float, default=2e-3
-        Of Adam.
-    adversary_learning_rate : float, default=2e-3
-    beta1 : float, default=0.9
-        Of Adam; the adversary's is 0.5.
-    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="cosine"
-        Factor of the learning rates, a function of progress.
-    weight_decay : float, default=1e-4
-        Decoupled from the gradient.
+        "skip" leaves out utterances that are empty, silent, not finite or not readable, and lists
+        them in ``skipped_``. `transform` has NaN rows for them.
     max_epochs : int, default=32
+        Length of the training.
     steps_per_epoch : int, optional
-        Default: as many as show every utterance once.
-    device : str, default="auto"
-        A torch device; "auto" is cuda, else mps, else cpu.
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : (int, int), default=(6, 12)
+        Speakers in a step, and utterances of each, about; each at least 2.
+    learning_rate : float or dict, default=2e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"Ep": 1e-4, "Ep.body": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="cosine"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default=Optimizer("adam", weight_decay=1e-4)
+        How gradients become steps; see `repkit.Optimizer`. The adversary's momentum is always 0.5.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        "auto" takes bf16 for convolutions on a GPU that multiplies it.
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
     compile : bool, default=False
-        Use ``torch.compile``.
+        Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
-        A folder: a checkpoint is written after every epoch, and a fit of the same data and
-        parameters goes on from it.
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
     warm_start : bool, default=False
-        Start from the networks of the fit before.
-    callbacks : iterable of callable, optional
-        Each gets the epoch's row of ``history_`` as a dict; a true answer stops.
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
     verbose : int, default=0
-        Above 0, a line an epoch on the logger "repkit".
-    random_state : int, RandomState or None, default=None
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
 
     Attributes
     ----------
-    speakers_ : ndarray
-        Those of the training.
-    skipped_ : list
-        Utterances that ``fit`` left out: index, name and reason.
-    networks_ : dict
-        ``Ep``, ``Es``, ``R``; ``D`` and ``K`` (prototypes) where they were used.
+    networks_ : dict of str to nn.Module
+        The trained networks, in evaluation mode: ``Ep``, ``Es`` and ``R``, and ``D`` (adversary)
+        and ``K`` (prototypes) where they were used.
+    weights_ : dict
+        The weights of the "last" epoch, by network.
     history_ : DataFrame
-        For each epoch: loss_A, reconstruction_loss (per frame and column, of standardized frames),
-        speaker_loss, prototype_loss, and of the adversary loss_D, d_accuracy and lam; with
-        ``cycle`` loss_R and cycle_loss, with ``quantize`` quantized, 1 once it has begun; seconds.
+        One row an epoch: loss_A, reconstruction_loss (per frame and column, of standardized frames)
+        and seconds. From two known speakers on, speaker_loss, prototype_loss, and of the adversary
+        loss_D, lam (its weight) and d_accuracy; the last is the share of its judgments that are
+        right, of "wasserstein", which may order pairs either way, the share of the more frequent
+        order. With ``cycle``, loss_R and cycle_loss; with ``quantize``, quantized, 1 once it has
+        begun.
+    speakers_ : ndarray
+        The speakers of the training.
+    skipped_ : list of Skipped
+        Utterances that ``fit`` left out: index, name and reason.
     n_iter_ : int
+        Epochs trained.
     input_shape_ : tuple of int
-        ``(D,)``, columns of a frame.
+        Shape of one sample: ``(D,)``, the columns of a frame.
     device_ : torch.device
+        Where it was trained; after unpickling or loading, the CPU.
 
     Examples
     --------
@@ -183,124 +191,20 @@ class SpeechAutoencoder(TwoVectors):
     40
     """
 
-    _fitted: ClassVar = (
-        "input_shape_",
-        "n_features_in_",
-        "feature_names_in_",
-        "n_iter_",
-        "kind_",
-        "mean_",
-        "std_",
-        "speakers_",
-        "erasure_mean_",
-        "erasure_matrix_",
-    )
-    _code: ClassVar = ("encoder",)
+    encoder: Any = part(SpeechEncoder, default="conv")
+    width: int = anything(_width, default=96)
+    perturb: float | Perturb = anything(_perturb, default=1.0)
+    erase: str | None = choice(None, "leace", default=None)
+    max_epochs: int = integer(default=32)
+    batch_size: tuple[int, int] = sizes(2, length=2, default=(6, 12))
+    learning_rate: float | Mapping[str, float] = per_group(default=2e-3)
+    learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="cosine")
+    optimizer: Any = part(Optimizer, default=Optimizer("adam", weight_decay=1e-4))
 
-    speakers_: np.ndarray
+    _fitted: ClassVar = (*TwoVectors._fitted, "speakers_")
+    _live: ClassVar = ("output", "on_error", "max_frames")
 
-    def __init__(
-        self,
-        phonetic_dim: int = 32,
-        speaker_dim: int = 16,
-        *,
-        output: str = "both",
-        sample_rate: int = 16000,
-        features: str = "logmel",
-        n_mels: int = 40,
-        deltas: bool = False,
-        stack: int = 2,
-        content_norm: str | None = None,
-        encoder: nets.Spec = "conv",
-        n_features: int = 96,
-        n_segments: int = 3,
-        swap: bool = True,
-        speaker_weight: float = 1.0,
-        margin: float = 1.0,
-        adversary: str | None = "classifier",
-        adversary_weight: float = 0.3,
-        n_discriminator_steps: int = 2,
-        adversary_start: float = 0.0,
-        adversary_warmup: float = 0.3,
-        prototypes: tuple[int, ...] | None = (20, 40),
-        segment_prototypes: int = 16,
-        prototype_weight: float = 1.0,
-        prototype_start: float = 0.15,
-        reconstruction_share: float = 1.0,
-        quantize: float | None = None,
-        quantize_start: float = 0.3,
-        cycle: float = 0.0,
-        perturb: float | Perturb = 1.0,
-        erase: str | None = None,
-        batch_speakers: int = 6,
-        batch_segments: int = 12,
-        max_frames: int = 400,
-        on_error: str = "raise",
-        learning_rate: float = 2e-3,
-        adversary_learning_rate: float = 2e-3,
-        beta1: float = 0.9,
-        learning_rate_schedule: str | Callable[[float], float] = "cosine",
-        weight_decay: float = 1e-4,
-        max_epochs: int = 32,
-        steps_per_epoch: int | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        compile: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
-        warm_start: bool = False,
-        callbacks: Iterable[Callback] | None = None,
-        verbose: int = 0,
-        random_state: Any = None,
-    ) -> None:
-        self.phonetic_dim = phonetic_dim
-        self.speaker_dim = speaker_dim
-        self.output = output
-        self.sample_rate = sample_rate
-        self.features = features
-        self.n_mels = n_mels
-        self.deltas = deltas
-        self.stack = stack
-        self.content_norm = content_norm
-        self.encoder = encoder
-        self.n_features = n_features
-        self.n_segments = n_segments
-        self.swap = swap
-        self.speaker_weight = speaker_weight
-        self.margin = margin
-        self.adversary = adversary
-        self.adversary_weight = adversary_weight
-        self.n_discriminator_steps = n_discriminator_steps
-        self.adversary_start = adversary_start
-        self.adversary_warmup = adversary_warmup
-        self.prototypes = prototypes
-        self.segment_prototypes = segment_prototypes
-        self.prototype_weight = prototype_weight
-        self.prototype_start = prototype_start
-        self.reconstruction_share = reconstruction_share
-        self.quantize = quantize
-        self.quantize_start = quantize_start
-        self.cycle = cycle
-        self.perturb = perturb
-        self.erase = erase
-        self.batch_speakers = batch_speakers
-        self.batch_segments = batch_segments
-        self.max_frames = max_frames
-        self.on_error = on_error
-        self.learning_rate = learning_rate
-        self.adversary_learning_rate = adversary_learning_rate
-        self.beta1 = beta1
-        self.learning_rate_schedule = learning_rate_schedule
-        self.weight_decay = weight_decay
-        self.max_epochs = max_epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.checkpoint = checkpoint
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.verbose = verbose
-        self.random_state = random_state
+    speakers_: np.ndarray = fitted()
 
     # ---------------------------------------------------------------- fit
 
@@ -316,19 +220,26 @@ class SpeechAutoencoder(TwoVectors):
         y : array-like of shape (n,), optional
             The speaker of each utterance, labels of any kind; -1 (or "-1" among strings) where it
             is unknown. Utterances of unknown speaker only serve the reconstruction, with their own
-            speaker vector. None: all unknown.
+            speaker vector. By default, the files of a folder that lie in several sub-folders have
+            the names of those as speakers, and all other utterances are of unknown speaker. Give y
+            where sub-folders are anything else: words, or parts of a corpus.
         pairs : array-like of shape (m, 2), optional
             In the place of y: numbers of utterances known to be of the same speaker, of one
             recording, say. All that is connected is one speaker, and what is not is taken as of
             different ones; an utterance in no pair is of unknown speaker.
 
+        Returns
+        -------
+        SpeechAutoencoder
+            Itself, fitted.
+
         Raises
         ------
         repkit.audio.AudioError
-            (a ``ValueError``) An utterance cannot be used, and ``on_error="raise"``.
-        ValueError
-            Among others: a parameter out of its range, ``quantize`` without prototypes, y
-            of another length, an encoder that does not fit the frames.
+            (a ``ValueError``) If an utterance cannot be used, and ``on_error="raise"``.
+        TypeError, ValueError
+            If a parameter is out of its range, y is of another length, an encoder does not fit the
+            frames, or fewer than two utterances are usable.
 
         Warns
         -----
@@ -338,43 +249,152 @@ class SpeechAutoencoder(TwoVectors):
         ConvergenceWarning
             If a loss is not finite.
         """
-        check_parameters(self)
-        utterances, dtype = self._utterances(X, reset=True)
+        return self._fit(X, y, pairs)
+
+    def _check_together(self) -> None:
+        p = self.prototypes
+        if p is not None and p.quantize is not None and not p.sizes:
+            raise ValueError(
+                f"prototypes__quantize={p.quantize!r} needs clusters of whole vectors; give "
+                "prototypes__sizes=(20, 40), say, or prototypes__quantize=None. Those of "
+                "prototypes__segment_size do not serve, they are of slices"
+            )
+
+    def _read(self, X: Any, y: Any, pairs: Any) -> tuple[list[np.ndarray], np.ndarray]:
+        utterances, _ = self._utterances(X, reset=True)
+        if len(utterances) < 2:
+            raise ValueError(
+                f"X has {len(utterances)} utterance (n_samples={len(utterances)}) while a minimum "
+                "of 2 is required to fit"
+            )
+        if y is None and pairs is None and isinstance(X, str | os.PathLike):
+            y = folder_speakers(utterances.items)
         labels, known = speaker_labels(y, pairs, len(utterances))
-        read = self._speech(utterances, dtype, self._resolve_device())
-        if len(read.frames) < 2:
-            raise ValueError(f"{len(read.frames)} utterance is left of {read.n}: 2 are required")
-        self.skipped_, self.kind_ = read.skipped, read.kind
-        self.input_shape_ = read.frames[0].shape[1:]
-        self.mean_, self.std_ = statistics(read.frames)
-        self.speakers_, place = numbered(labels[read.kept], known[read.kept])
+        found = utterance_frames(utterances, self._front_end(), torch.device(self.device))
+        if len(found.frames) < 2:
+            raise ValueError(f"{len(found.frames)} utterance is left of {found.n}: 2 are required")
+        self.skipped_, self.kind_ = found.skipped, utterances.kind
+        self.input_shape_ = found.frames[0].shape[1:]
+        self.mean_, self.std_ = statistics(found.frames)
+        self.speakers_, place = numbered(labels[found.kept], known[found.kept])
         if len(self.speakers_) == 1:
             warnings.warn(
                 f"all utterances of known speaker are of one, {self.speakers_[0]}: the speaker "
                 "losses and the adversary need two, and are left out",
-                stacklevel=2,
+                stacklevel=4,
             )
-        with self._training((read.frames, place)) as (device, seed, checkpoints):
-            networks = self._start(seed)
-            frames = Frames(read.frames, device)
-            engine = engine_of(self, networks, frames, place, seed)
-            self.device_ = device
-            self._train(engine, checkpoints=checkpoints, evaluate=dict)
-            self._learn_erasure(frames, place)
-        return self
+        return found.frames, place
+
+    def _objective(self) -> Objective:
+        """What is trained; without two known speakers, nothing about speakers."""
+        if len(self.speakers_) > 1:
+            return filled(Objective, vars(self))
+        return Objective(swap=self.swap, speaker_loss=0.0, adversary=None, prototypes=None)
+
+    def _heads(self) -> list[tuple[slice, int]]:
+        """Slices of the phonetic vector that are clustered, and the clusters of each."""
+        p, segments = self._objective().prototypes, self.encoder.n_segments
+        if p is None:
+            return []
+        segments = min(segments, self.phonetic_dim)
+        return clustered_slices(self.phonetic_dim, segments, p.sizes, p.segment_size)
 
     def _networks(self) -> dict[str, nn.Module]:
-        return networks_of(self)
+        adversary = self._objective().adversary
+        return speech_networks(
+            self.input_shape_[0],
+            encoder=self.encoder,
+            width=self.width,
+            phonetic_dim=self.phonetic_dim,
+            speaker_dim=self.speaker_dim,
+            n_speakers=len(self.speakers_),
+            adversary=None if adversary is None else adversary.kind,
+            heads=self._heads(),
+        )
 
-    def _resolve_precision(self, device: torch.device, networks: dict[str, nn.Module]) -> str:
+    def _problem(
+        self,
+        data: tuple[list[np.ndarray], np.ndarray],
+        networks: dict[str, nn.Module],
+        device: torch.device,
+        seed: int,
+    ) -> Problem:
+        frames, speaker = FrameStore(data[0], device), data[1]
+        speakers, utterances = self.batch_size
+        batches = SpeechBatches(
+            frames,
+            speaker,
+            speakers=speakers,
+            utterances=utterances,
+            max_frames=self.max_frames,
+            seed=seed,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+        prepare = standardization(self.mean_, self.std_, device)
+        objective, assignments = self._objective(), None
+        if "K" in networks:
+            of, epochs = objective.prototypes, self.max_epochs
+            first = min(round(of.start * epochs), epochs - 1)
+            # Not before there are clusters: directions are random until then.
+            begins = max(of.quantize_start, first / epochs)
+            objective.prototypes = Prototypes(**{**of.get_params(), "quantize_start": begins})
+            assignments = Assignments(
+                speaker,
+                self._heads(),
+                lambda n: phonetic_vectors(
+                    n.Ep,
+                    frames,
+                    prepare,
+                    phonetic_dim=self.phonetic_dim,
+                    max_frames=self.max_frames,
+                ),
+                start=first * batches.steps_per_epoch,
+                seed=seed,
+            )
+        system = speech(
+            networks,
+            objective=objective,
+            prepare=prepare,
+            perturb=self._perturbation(frames, speaker),
+            assignments=assignments,
+        )
+        return Problem(system, batches, momentum={"D": 0.5})
+
+    def _perturbation(self, frames: FrameStore, speaker: np.ndarray) -> Perturb | None:
+        if callable(self.perturb):
+            return self.perturb
+        if not self.perturb:
+            return None
+        return voices_and_speeds(
+            self.perturb,
+            frames,
+            speaker,
+            sample_rate=self.sample_rate,
+            mean=self.mean_,
+            voices=self.kind_ == "audio"
+            and self.front_end.kind == "logmel"
+            and not self.front_end.deltas,
+        )
+
+    def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
         if self.precision == "auto" and device.type == "cpu":
             return "fp32"  # bf16 gains nothing there, on networks of this size
         return super()._resolve_precision(device, networks)
 
-    def _learn_erasure(self, frames: Frames, place: np.ndarray) -> None:
-        for name in ("erasure_mean_", "erasure_matrix_"):
-            self.__dict__.pop(name, None)
-        if self.erase is None or not has_speakers(self):
+    def _conclude(self, data: tuple[list[np.ndarray], np.ndarray], scores: np.ndarray) -> None:
+        if self.erase is None or len(self.speakers_) < 2:
             return
-        p = self._vectors_of(frames)[0]
-        self.erasure_mean_, self.erasure_matrix_ = leace(p[place >= 0], place[place >= 0])
+        frames, speaker = data
+        p = self._vectors_of(FrameStore(frames, self.device_))[0]
+        known = speaker >= 0
+        self.erasure_mean_, self.erasure_matrix_ = leace(p[known], speaker[known])
+
+    # ---------------------------------------------------------------- use
+
+    def _phonetic(self, x: Tensor, length: Tensor) -> Tensor:
+        p, K = super()._phonetic(x, length), self.networks_.get("K")
+        prototypes = self._built.prototypes
+        if prototypes is None or not isinstance(K, Codebook):
+            return p
+        temperature = Prototypes.of(prototypes).quantize
+        return p if temperature is None else K.quantized(p, temperature)

@@ -1,30 +1,23 @@
-"""Networks over padded utterances: each reads as if it were alone, whatever the batch.
+"""Networks of speech: encoders from frames to vectors, the decoder back, prototypes, adversary.
 
-Encoders take frames ``x`` (n, T, D), zero beyond ``length`` (n,), and give a row each. A body maps
-frames and their mask ``(n, T, 1)`` to as many rows of features; what it gives beyond an end is
-not read.
+All read padded utterances as if each were alone, whatever the batch: frames ``x`` (n, T, D) are
+zero beyond ``length`` (n,). Internal.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repkit.nets.build import Spec, build
+from repkit.speech.bodies import Convolutions, build_body, inside
+from repkit.speech.parts import SpeechEncoder
 
-HEADS = 4  # of the transformer
-
-
-def inside(length: Tensor, time: int) -> Tensor:
-    """1 for the frames of each utterance, 0 beyond: ``(n,) -> (n, time, 1)``."""
-    steps = torch.arange(time, device=length.device)
-    return (steps < length[:, None]).float()[..., None]
+SPEAKER_SHARE = 2 / 3  # width of the speaker encoder's body, of the phonetic one's
 
 
 def joined(x: Tensor, length: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -39,16 +32,20 @@ def near(place: Tensor, n: int) -> Tensor:
     return (1.0 - (place[..., None] - torch.arange(n, device=place.device)).abs()).clamp_min(0.0)
 
 
-def parts(h: Tensor, mask: Tensor, n: int) -> Tensor:
+def segment_means(h: Tensor, mask: Tensor, n: int) -> Tensor:
     """Means over n overlapping parts of equal share of the time: ``(rows, T, C) -> (rows, n, C)``.
 
-    A frame counts for the two parts whose middles it lies between, by its nearness.
+    A frame counts for the two parts whose middles it lies between, by its nearness. A part that no
+    frame lies near, of an utterance of few frames, has what lies at its middle.
     """
-    length = mask.sum(1)
-    steps = torch.arange(h.shape[1], device=h.device)
+    time, length = h.shape[1], mask.sum(1)
+    steps = torch.arange(time, device=h.device)
     place = ((steps + 0.5) / length * n - 0.5).clamp(0.0, n - 1.0)
     weight = near(place, n) * mask
-    weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-4)
+    middles = (torch.arange(n, device=h.device) + 0.5) / n * length - 0.5
+    between = near(torch.minimum(middles.clamp_min(0.0), length - 1.0), time).transpose(1, 2)
+    total = weight.sum(1, keepdim=True)
+    weight = torch.where(total > 1e-4, weight / total.clamp_min(1e-4), between)
     return torch.einsum("btn,btc->bnc", weight, h.float())
 
 
@@ -74,121 +71,66 @@ def centered(x: Tensor, mask: Tensor) -> Tensor:
     return x / (x.square().sum(1, keepdim=True) / count + 0.1).sqrt()
 
 
-class Block(nn.Module):
-    """Convolution over time, layer norm and GELU, added to the input where the widths agree."""
+def speech_networks(
+    columns: int,
+    *,
+    encoder: SpeechEncoder,
+    width: int,
+    phonetic_dim: int,
+    speaker_dim: int,
+    n_speakers: int,
+    adversary: str | None,
+    heads: Sequence[tuple[slice, int]],
+) -> dict[str, nn.Module]:
+    """New networks Ep, Es and R; D with an adversary, and K with clustered slices.
 
-    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
-        super().__init__()
-        self.convolution = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
-        self.norm = nn.LayerNorm(n_out)
-        self.residual = n_in == n_out
+    Parameters
+    ----------
+    columns : int
+        Of a frame.
+    encoder : SpeechEncoder
+        Checked.
+    width : int
+        Of the bodies that are given by name.
+    phonetic_dim, speaker_dim : int
+        Of the vectors.
+    n_speakers : int
+        That a classifier tells apart.
+    adversary : {"classifier", "pair", "wasserstein"}, optional
+        Its kind.
+    heads : sequence of (slice, int)
+        Slices of the phonetic vector and the prototypes of each.
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        # Biases and norms have filled the padding, which the convolution would read.
-        h = self.convolution((x * mask).transpose(1, 2)).transpose(1, 2)
-        h = F.gelu(self.norm(h))
-        return x + h if self.residual else h
-
-
-class Convolutions(nn.Module):
-    """A stack of `Block`."""
-
-    def __init__(self, n_in: int, width: int, layers: int = 3, kernel: int = 3) -> None:
-        super().__init__()
-        widths = [n_in] + [width] * layers
-        self.blocks = nn.ModuleList(Block(a, b, kernel) for a, b in pairwise(widths))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = block(x, mask)
-        return x
-
-
-class Recurrence(nn.Module):
-    """A GRU forwards and one backwards, of half the width each (Chen et al. 2018).
-
-    The backward one reads each utterance turned around within its own length: padding then comes
-    last for both, and no length has to be known on the host, as packing would have it.
+    Returns
+    -------
+    dict of str to nn.Module
     """
-
-    def __init__(self, n_in: int, width: int) -> None:
-        super().__init__()
-        self.onward = nn.GRU(n_in, width // 2, batch_first=True)
-        self.backward = nn.GRU(n_in, width // 2, batch_first=True)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        steps = torch.arange(x.shape[1], device=x.device)
-        length = mask.sum(1).long()
-        turned = torch.where(steps < length, length - 1 - steps, steps)[..., None]
-
-        def turn(h: Tensor) -> Tensor:
-            return h.gather(1, turned.expand(-1, -1, h.shape[2]))
-
-        return torch.cat([self.onward(x)[0], turn(self.backward(turn(x))[0])], 2)
-
-
-class Transformer(nn.Module):
-    """A linear layer, sines of the frame's number, and pre-norm layers (Xiong et al. 2020)."""
-
-    def __init__(self, n_in: int, width: int, layers: int = 2) -> None:
-        super().__init__()
-        self.entry = nn.Linear(n_in, width)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width, HEADS, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True
-            )
-            for _ in range(layers)
-        )
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        h = self.entry(x)
-        steps = torch.arange(x.shape[1], device=x.device)[:, None]
-        rates = 1000.0 ** -torch.linspace(0, 1, h.shape[2] // 2, device=x.device)
-        h = h + torch.cat([(steps * rates).sin(), (steps * rates).cos()], 1)
-        beyond = mask[..., 0] == 0
-        for layer in self.layers:
-            h = layer(h, src_key_padding_mask=beyond)
-        return self.norm(h)
+    stack, n_in = encoder.stack, encoder.stack * columns
+    body, wide = build_body(encoder.network, n_in, width)
+    other, narrow = build_body(encoder.network, n_in, round(SPEAKER_SHARE * width))
+    networks: dict[str, nn.Module] = {
+        "Ep": UtteranceEncoder(
+            body,
+            wide,
+            phonetic_dim,
+            stack,
+            min(encoder.n_segments, phonetic_dim),
+            nn.BatchNorm1d(phonetic_dim, affine=False),
+            encoder.content_norm == "instance",
+        ),
+        "Es": UtteranceEncoder(other, narrow, speaker_dim, stack, 0, UnitLength()),
+        "R": FrameDecoder(phonetic_dim, speaker_dim, columns, width, stack),
+    }
+    if adversary == "classifier":
+        networks["D"] = critic(phonetic_dim, n_speakers)
+    elif adversary is not None:
+        networks["D"] = critic(3 * phonetic_dim, 1)
+    if heads:
+        networks["K"] = Codebook(heads)
+    return networks
 
 
-BODIES: dict[str, Callable[..., nn.Module]] = {
-    "conv": Convolutions,
-    "gru": Recurrence,
-    "transformer": Transformer,
-}
-
-
-def build_body(spec: Spec, n_in: int, width: int) -> tuple[nn.Module, int]:
-    """The body that ``encoder`` stands for, and the width of what it gives.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is none, or does not map ``(n, T, n_in)`` and a mask ``(n, T, 1)`` to ``(n, T, C)``.
-    """
-    body = build(spec, n_in, width, name="encoder", named=BODIES)
-    if isinstance(spec, str):
-        return body, width
-    weight = next(body.parameters(), torch.empty(0))
-    try:
-        with torch.no_grad():
-            x = torch.zeros(2, 3, n_in, device=weight.device)
-            out: Any = body(x, torch.ones(2, 3, 1, device=weight.device))
-    except Exception as error:
-        raise ValueError(
-            f"encoder does not take frames of shape (n, T, {n_in}) and a mask (n, T, 1): {error}"
-        ) from error
-    if not isinstance(out, Tensor) or out.ndim != 3 or out.shape[:2] != (2, 3):
-        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise ValueError(
-            f"encoder must give a row for every frame, (n, T, C); for 2 utterances of 3 frames it "
-            f"gave {shape}"
-        )
-    return body, out.shape[2]
-
-
-class Encoder(nn.Module):
+class UtteranceEncoder(nn.Module):
     """A body over joined frames, pooled over time, and a linear layer.
 
     Parameters
@@ -200,8 +142,8 @@ class Encoder(nn.Module):
     stack : int
         Frames joined to one.
     segments : int
-        Pooling over so many `parts`, each of which has its own slice of the row (`slices`); 0:
-        `mean_deviation` of the whole.
+        Pooling over so many parts (`segment_means`), each of which has its own slice of the row
+        (`slices`); 0: `mean_deviation` of the whole.
     last : nn.Module
         What the rows go through at the end.
     instance_norm : bool
@@ -234,21 +176,23 @@ class Encoder(nn.Module):
         # Beyond an end there may be anything: zero, lest a NaN of a body outlive its weight of 0.
         h = torch.where(mask > 0, h, 0.0)
         pooled = (
-            parts(h, mask, self.segments) if self.segments else mean_deviation(h, mask)[:, None]
+            segment_means(h, mask, self.segments)
+            if self.segments
+            else mean_deviation(h, mask)[:, None]
         )
         rows = [linear(pooled[:, k]) for k, linear in enumerate(self.linear)]
         out: Tensor = self.last(torch.cat(rows, 1))
         return out
 
 
-class Unit(nn.Module):
+class UnitLength(nn.Module):
     """Rows of length 1."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.normalize(x.float(), dim=1)
 
 
-class Decoder(nn.Module):
+class FrameDecoder(nn.Module):
     """``(p, s, length, T) -> (n, T, D)``: all frames at once, from vectors and their place in time.
 
     The vectors and the logarithm of the length are mapped to points that are evenly spread over the
@@ -291,8 +235,8 @@ class Decoder(nn.Module):
         return self.out(h).reshape(len(p), -1, self.n_features)[:, :time]
 
 
-class Prototypes(nn.Module):
-    """Cosines of slices of rows with learned directions.
+class Codebook(nn.Module):
+    """Prototypes: cosines of slices of rows with learned directions.
 
     Parameters
     ----------
@@ -324,8 +268,9 @@ class Prototypes(nn.Module):
         whole = [d for d in self.directions if d.shape[1] == x.shape[1]]
         if not whole:
             raise ValueError(
-                "quantize needs prototypes of whole vectors, and the model was fitted without: fit "
-                "it again with prototypes=(20, 40), say, or set quantize=None"
+                "prototypes__quantize needs prototypes of whole vectors, and the model was fitted "
+                "without; fit it again with prototypes__sizes=(20, 40), say, or set "
+                "prototypes__quantize=None"
             )
         unit, out = F.normalize(x.float(), dim=1), torch.zeros_like(x, dtype=torch.float32)
         for directions in whole:

@@ -1,4 +1,4 @@
-"""Random changes of log-mel frames that keep the words: other voices, rooms and speeds.
+"""Internal. Random changes of log-mel frames that keep the words: other voices, rooms and speeds.
 
 Each is a module that maps ``x`` (n, T, M), ``length`` (n,) and ``y`` (n,), speakers or -1, to
 frames and lengths of the same shape, with new random numbers for every utterance from torch's
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from repkit.audio.front_end import LOWEST
+from repkit.speech.batches import FrameStore
 
 # Widths that keep what is said easy to tell.
 SPEED, WARP, FILTER = 0.15, 0.15, 0.3
@@ -146,6 +148,53 @@ class Chain(nn.Module):
         for step in self.steps:
             x, length = step(x, length, y)
         return x, length
+
+
+def voices_and_speeds(
+    strength: float,
+    frames: FrameStore,
+    speaker: np.ndarray,
+    *,
+    sample_rate: int,
+    mean: np.ndarray,
+    voices: bool,
+) -> nn.Module:
+    """The perturbation of a strength.
+
+    Parameters
+    ----------
+    strength : float
+        Factor of the widths that keep what is said easy to tell.
+    frames : FrameStore
+        Of the training utterances.
+    speaker : int64 ndarray of shape (n,)
+        Of each utterance, from 0; -1 where unknown.
+    sample_rate : int
+        In Hz.
+    mean : ndarray of shape (M,)
+        Mean of all frames.
+    voices : bool
+        Whether voices are changed too, which needs log-mel frames.
+
+    Returns
+    -------
+    nn.Module
+        On the device of the frames.
+    """
+    speed = RandomSpeed(SPEED * strength)
+    if not voices:
+        return speed
+    owner = torch.from_numpy(np.repeat(speaker, frames.lengths)).to(frames.device)
+    means = [frames.all[owner == k].mean(0) for k in range(speaker.max(initial=-1) + 1)]
+    table = torch.stack(means) if means else frames.all.new_zeros(0, len(mean))
+    voice = RandomVoice(
+        sample_rate,
+        torch.from_numpy(mean),
+        table.cpu(),
+        warp=WARP * strength,
+        filter=FILTER * strength,
+    )
+    return Chain(speed, voice.to(frames.device))
 
 
 def warps(sample_rate: int, n_mels: int, factors: Tensor) -> Tensor:

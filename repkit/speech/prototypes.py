@@ -1,4 +1,4 @@
-"""Clusters of phonetic vectors of which every speaker has equal shares, found without words.
+"""Internal. Clusters of phonetic vectors of which every speaker has equal shares; no word is seen.
 
 As in DeepCluster and SwAV (Caron et al. 2018, 2020), utterances are assigned to prototypes, and the
 network then learns to tell the assignment. Here the shares of the prototypes are balanced within
@@ -14,9 +14,12 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from repkit.engine.batches import mix
+from repkit.engine.modes import evaluating
+from repkit.engine.rng import Kind, seed_of
+from repkit.speech.batches import FrameStore
+from repkit.speech.networks import slices
 
 ROUNDS = 10  # of assignment and mean when prototypes are first placed
 TEMPERATURE = 0.1  # of the softmax over cosines that learns to tell the assignment
@@ -67,7 +70,8 @@ class Assignments:
         for k, (directions, part, groups) in enumerate(heads):
             x = F.normalize(by_group(rows[:, part], groups), dim=1)
             if step == self.start:
-                directions.copy_(self._placed(x, groups, len(directions), mix(self.seed, 5, k)))
+                seed = seed_of(self.seed, Kind.CLUSTERS, k)
+                directions.copy_(self._placed(x, groups, len(directions), seed))
             self.shares.append(self._assigned(x, groups, directions))
 
     def _assigned(self, x: Tensor, groups: Sequence[Tensor], directions: Tensor) -> Tensor:
@@ -100,6 +104,33 @@ class Assignments:
             costs = -(shares[rows] * F.log_softmax(cosine / TEMPERATURE, 1)).sum(1)
             total = total + (costs * known).sum() / known.sum().clamp_min(1.0)
         return total / max(len(self.shares), 1)
+
+
+@torch.no_grad()
+def phonetic_vectors(
+    Ep: nn.Module,
+    frames: FrameStore,
+    prepare: Callable[[Tensor, Tensor], Tensor],
+    *,
+    phonetic_dim: int,
+    max_frames: int,
+) -> Tensor:
+    """Of all utterances, unperturbed; of long ones the first ``max_frames``: ``(n, d)``."""
+    out = torch.empty(len(frames.lengths), phonetic_dim, device=frames.device)
+    with evaluating(Ep):
+        for rows, x, length in frames.in_order(max_frames):
+            out[torch.from_numpy(rows).to(frames.device)] = Ep(prepare(x, length), length).float()
+    return out
+
+
+def clustered_slices(
+    phonetic_dim: int, n_segments: int, sizes: Sequence[int], segment_size: int
+) -> list[tuple[slice, int]]:
+    """Slices of the phonetic vector, whole or of a segment, and the number of clusters of each."""
+    heads = [(slice(0, phonetic_dim), size) for size in sizes]
+    if segment_size:
+        heads += [(part, segment_size) for part in slices(phonetic_dim, n_segments)]
+    return heads
 
 
 def balanced_groups(y: np.ndarray, k: int) -> list[Tensor]:

@@ -1,14 +1,17 @@
-"""Who speaks: labels, or pairs known to be of one speaker, as numbers from 0."""
+"""Internal. Who speaks: labels, or pairs known to be of one speaker, as numbers from 0."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.utils import check_array
-from sklearn.utils.validation import column_or_1d
+
+from repkit.base.labels import read_labels
 
 
 def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,16 +42,30 @@ def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         return _connected(pairs, n)
     if y is None:
         return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
-    y = column_or_1d(y, warn=True)
-    if len(y) != n:
-        raise ValueError(
-            f"y has {len(y)} labels for {n} utterances: Found input variables with inconsistent "
-            f"numbers of samples: [{n}, {len(y)}]"
-        )
-    if y.dtype.kind == "O":
-        y = y.astype(str)
-    return y, y != "-1" if y.dtype.kind in "US" else y != -1
+    found = read_labels(y, n)
+    if not len(found.classes):
+        return np.zeros(n, dtype=np.int64), found.known
+    return found.classes[np.maximum(found.codes, 0)], found.known
+
+
+def folder_speakers(paths: Sequence[Path]) -> np.ndarray | None:
+    """Names of the sub-folders in which files lie, where the paths first part.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files below one folder.
+
+    Returns
+    -------
+    ndarray of str of shape (n,) or None
+        "-1" for a file beside the sub-folders; None if all files lie in one folder.
+    """
+    top = Path(os.path.commonpath([path.parent for path in paths]))
+    below = [path.relative_to(top).parts for path in paths]
+    if all(len(parts) == 1 for parts in below):
+        return None
+    return np.array([parts[0] if len(parts) > 1 else "-1" for parts in below])
 
 
 def numbered(labels: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

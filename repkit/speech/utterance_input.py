@@ -1,28 +1,27 @@
-"""What an estimator of speech needs: utterances in any form to frames, and vectors of pieces."""
+"""Internal. What holds speech to frames, and frames to padded batches outside training."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, extract
-from repkit.base.estimator import BLOCK, Estimator
-from repkit.speech.batches import Frames
+from repkit.audio import FrontEnd, Skipped, Utterances, extract
+from repkit.base.estimator import BLOCK
+from repkit.speech.batches import FrameStore
+from repkit.speech.bodies import inside
 
 ROUND = 16  # frames outside training are padded to multiples of this
 AREA = 4096  # rows times frames of the least batch, about
 QUIET = -12.0  # the lowest level kept, below an utterance's mean
 
 
-class Rows(Utterances):
+class TableRows(Utterances):
     """Waveforms of an array that scikit-learn has checked: a row of zeros is silence, no error."""
 
     def blocks(self, i: int, size: int) -> Iterator[np.ndarray]:
@@ -31,7 +30,7 @@ class Rows(Utterances):
 
 
 @dataclass
-class Speech:
+class UtteranceFrames:
     """Frames of the usable utterances of an input.
 
     Attributes
@@ -45,10 +44,7 @@ class Speech:
     n : int
         Utterances in the input.
     skipped : list of Skipped
-    dtype : type
-        Of what is made of them.
-    kind : str
-        "audio" or "frames".
+        Those left out.
     """
 
     frames: list[np.ndarray]
@@ -56,147 +52,33 @@ class Speech:
     kept: np.ndarray
     n: int
     skipped: list[Skipped]
-    dtype: type
-    kind: str
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """A row for every utterance of the input: NaN for those skipped."""
-        values = values.astype(self.dtype, copy=False)
         if len(self.kept) == self.n:
             return values
-        out = np.full((self.n, *values.shape[1:]), np.nan, dtype=self.dtype)
+        out = np.full((self.n, *values.shape[1:]), np.nan, dtype=values.dtype)
         out[self.kept] = values
         return out
 
 
-class Spoken(Estimator):
-    """Base of estimators of speech.
+def utterance_frames(
+    utterances: Utterances, front_end: FrontEnd, device: torch.device
+) -> UtteranceFrames:
+    """Read utterances and make frames, those of log-mel energies without the utterance's level."""
+    found = extract(utterances, front_end, device)
+    frames, levels = found.frames, np.zeros(len(found.frames), dtype=np.float32)
+    if utterances.kind == "audio" and front_end.kind == "logmel":
+        n_mels = front_end.n_mels
+        levels = np.array([level(x[:, :n_mels]) for x in frames], dtype=np.float32)
+        for x, own in zip(frames, levels, strict=True):
+            x[:, :n_mels] = np.logaddexp(x[:, :n_mels] - own, np.float32(QUIET))
+    return UtteranceFrames(frames, levels, found.kept, len(utterances), found.skipped)
 
-    Attributes
-    ----------
-    kind_ : str
-        "audio", or "frames" made by somebody else.
-    mean_, std_ : ndarray of shape (D,)
-        Of the columns of all training frames.
-    skipped_ : list of Skipped
-        Utterances that ``fit`` left out: index, name and reason.
-    """
 
-    sample_rate: int
-    features: str
-    n_mels: int
-    deltas: bool
-    max_frames: int
-    on_error: str
-    kind_: str
-    mean_: np.ndarray
-    std_: np.ndarray
-    skipped_: list[Skipped]
-
-    # ---------------------------------------------------------------- input
-
-    def _front_end(self) -> FrontEnd:
-        return FrontEnd(
-            self.features, sample_rate=self.sample_rate, n_mels=self.n_mels, deltas=self.deltas
-        )
-
-    def _utterances(self, X: Any, *, reset: bool) -> tuple[Utterances, type]:
-        """Whatever holds speech; and float64 if that is what an array of waveforms holds."""
-        if not reset:
-            check_is_fitted(self)
-        else:
-            for name in ("n_features_in_", "feature_names_in_"):
-                self.__dict__.pop(name, None)
-        if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
-        dtype: type = np.float32
-        table = is_table(X)
-        if table:
-            # Waveforms of one length: scikit-learn's own kind of input, with its checks.
-            X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
-            dtype = np.float64 if X.dtype == np.float64 else np.float32
-        utterances = as_utterances(X, sample_rate=self.sample_rate, on_error=self.on_error)
-        if table:
-            utterances = Rows(utterances.items, "audio", utterances.sample_rate, self.on_error)
-        if reset and len(utterances) < 2:
-            raise ValueError(
-                f"X has {len(utterances)} utterance (n_samples={len(utterances)}) while a minimum "
-                "of 2 is required to fit"
-            )
-        if not reset and (utterances.kind, utterances.n_features or self.input_shape_[0]) != (
-            self.kind_,
-            self.input_shape_[0],
-        ):
-            width = utterances.n_features
-            raise ValueError(
-                f"X holds {utterances.kind}{f' of {width} columns' if width else ''}, but "
-                f"{type(self).__name__} was fitted on {self.kind_} of {self.input_shape_[0]} "
-                "columns"
-            )
-        return utterances, dtype
-
-    def _speech(self, utterances: Utterances, dtype: type, device: torch.device) -> Speech:
-        """Read them and make frames."""
-        front_end = self._front_end()
-        found = extract(utterances, front_end, device)
-        frames, levels = found.frames, np.zeros(len(found.frames), dtype=np.float32)
-        if utterances.kind == "audio" and front_end.kind == "logmel":
-            levels = np.array([level(x[:, : self.n_mels]) for x in frames], dtype=np.float32)
-            for x, own in zip(frames, levels, strict=True):
-                x[:, : self.n_mels] = np.logaddexp(x[:, : self.n_mels] - own, np.float32(QUIET))
-        return Speech(
-            frames, levels, found.kept, len(utterances), found.skipped, dtype, utterances.kind
-        )
-
-    def _read(self, X: Any) -> Speech:
-        """The same for a fitted estimator; tells of skipped utterances."""
-        speech = self._speech(*self._utterances(X, reset=False), self._where())
-        if speech.skipped:
-            first = speech.skipped[0]
-            warnings.warn(
-                f"{len(speech.skipped)} of {speech.n} utterances were skipped, and have NaN rows "
-                f"or no frames; the first, {first.name}, because {first.reason}",
-                stacklevel=3,
-            )
-        return speech
-
-    def _as_frames(self, x: np.ndarray, own: float) -> np.ndarray:
-        """What a decoder gives, as the front end makes frames, at this level."""
-        x = x * self.std_ + self.mean_
-        if self.kind_ == "audio" and self.features == "logmel":
-            x[:, : self.n_mels] += own
-        return x.astype(np.float32, copy=False)
-
-    # ---------------------------------------------------------------- use
-
-    def _pieces(self, store: Frames) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row, first frame and length of equal pieces of at most ``max_frames``."""
-        counts = -(-store.lengths // self.max_frames)
-        rows = np.repeat(np.arange(len(counts)), counts)
-        place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        edges = [place * store.lengths[rows] // counts[rows]]
-        edges.append((place + 1) * store.lengths[rows] // counts[rows])
-        return rows, edges[0], edges[1] - edges[0]
-
-    def _padded(
-        self, store: Frames, pieces: tuple[np.ndarray, np.ndarray, np.ndarray]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, Tensor, Tensor]]:
-        """Yield ``(wanted, index, x, length)``: pieces in batches whose shapes hardly vary.
-
-        A piece is padded to a multiple of `ROUND` frames whatever comes with it, and the rows to
-        a whole number of blocks: matrix kernels round differently for odd sizes, and what an
-        utterance gives should not depend on its company. ``index[: len(wanted)]`` is ``wanted``.
-        """
-        rows, starts, lengths = pieces
-        times = -(-lengths // ROUND) * ROUND
-        for time in np.unique(times):
-            block = int(np.clip(AREA // time, 1, BLOCK))
-            chosen = np.flatnonzero(times == time)
-            for k in range(0, len(chosen), 8 * block):
-                wanted = chosen[k : k + 8 * block]
-                index = np.pad(wanted, (0, -len(wanted) % block), mode="edge")
-                x, length = store.take(rows[index], starts[index], lengths[index], int(time))
-                yield wanted, index, x, length
+def level(x: np.ndarray) -> float:
+    """Logarithm of the mean energy of log-mel frames."""
+    return float(np.log(np.exp(x, dtype=np.float64).mean()))
 
 
 def is_table(X: Any) -> bool:
@@ -207,6 +89,51 @@ def is_table(X: Any) -> bool:
     return (np.asarray(X).ndim if n_dims is None else n_dims) == 2
 
 
-def level(x: np.ndarray) -> float:
-    """Logarithm of the mean energy of log-mel frames."""
-    return float(np.log(np.exp(x, dtype=np.float64).mean()))
+def standardization(
+    mean: np.ndarray, std: np.ndarray, device: torch.device
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Stored frames and their lengths to what the networks see: standardized, zero beyond ends."""
+    center = torch.from_numpy(mean).to(device)
+    scale = torch.from_numpy(1.0 / std).to(device)
+    return lambda x, length: (x - center) * scale * inside(length, x.shape[1])
+
+
+# ---------------------------------------------------------------- pieces of long utterances
+
+
+class Pieces(NamedTuple):
+    """The utterance, the first frame and the length of each piece, ``(n,)``."""
+
+    rows: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+
+def pieces_of(lengths: np.ndarray, max_frames: int) -> Pieces:
+    """Cut utterances of these lengths into equal pieces of at most ``max_frames``."""
+    counts = -(-lengths // max_frames)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = place * lengths[rows] // counts[rows]
+    return Pieces(rows, first, (place + 1) * lengths[rows] // counts[rows] - first)
+
+
+def padded_batches(
+    store: FrameStore, pieces: Pieces
+) -> Iterator[tuple[np.ndarray, np.ndarray, Tensor, Tensor]]:
+    """Yield ``(wanted, index, x, length)``: pieces in batches whose shapes hardly vary.
+
+    A piece is padded to a multiple of `ROUND` frames whatever comes with it, and the rows to
+    a whole number of blocks: matrix kernels round differently for odd sizes, and what an
+    utterance gives should not depend on its company. ``index[: len(wanted)]`` is ``wanted``.
+    """
+    rows, starts, lengths = pieces
+    times = -(-lengths // ROUND) * ROUND
+    for time in np.unique(times):
+        block = int(np.clip(AREA // time, 1, BLOCK))
+        chosen = np.flatnonzero(times == time)
+        for k in range(0, len(chosen), 8 * block):
+            wanted = chosen[k : k + 8 * block]
+            index = np.pad(wanted, (0, -len(wanted) % block), mode="edge")
+            x, length = store.take(rows[index], starts[index], lengths[index], int(time))
+            yield wanted, index, x, length

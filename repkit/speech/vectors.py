@@ -2,79 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import warnings
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from repkit.audio import to_waveform
-from repkit.speech.batches import Frames
+from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, to_waveform
+from repkit.base.estimator import Estimator
+from repkit.base.parameters import choice, fitted, integer, parameters, part
+from repkit.speech.batches import FrameStore
 from repkit.speech.erasure import erased
-from repkit.speech.networks import inside
-from repkit.speech.utterance_input import Speech, Spoken
+from repkit.speech.inference import decoded_frames, utterance_vectors
+from repkit.speech.parts import SpeechFrames
+from repkit.speech.utterance_input import (
+    TableRows,
+    UtteranceFrames,
+    is_table,
+    standardization,
+    utterance_frames,
+)
+
+__all__ = ["TwoVectors"]
 
 
-class TwoVectors(TransformerMixin, Spoken):
-    """Base of an estimator with the networks Ep, Es and R, and K where vectors are quantized."""
+@parameters
+class TwoVectors(TransformerMixin, Estimator):
+    """Base of an estimator of speech with the networks Ep, Es and R.
 
-    phonetic_dim: int
-    speaker_dim: int
-    output: str
-    quantize: float | None
-    erasure_mean_: np.ndarray
-    erasure_matrix_: np.ndarray
+    Attributes
+    ----------
+    kind_ : str
+        "audio", or "frames" made by somebody else.
+    mean_, std_ : ndarray of shape (D,)
+        Of the columns of all training frames.
+    skipped_ : list of Skipped
+        Utterances that ``fit`` left out: index, name and reason.
+    erasure_mean_, erasure_matrix_ : ndarray of shape (p,) and (p, p), p being ``phonetic_dim``
+        What erases phonetic vectors, if something does.
+    """
 
-    def _prepare(self, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-        """Stored frames and their lengths to what the networks see."""
-        mean = torch.from_numpy(self.mean_).to(device)
-        scale = torch.from_numpy(1.0 / self.std_).to(device)
-        return lambda x, length: (x - mean) * scale * inside(length, x.shape[1])
+    phonetic_dim: int = integer(default=32, kw_only=False)
+    speaker_dim: int = integer(default=16, kw_only=False)
+    output: str = choice("both", "phonetic", "speaker", default="both")
+    sample_rate: int = integer(default=16000)
+    front_end: Any = part(SpeechFrames, default="logmel")
+    n_mels: int = integer(default=40)
+    max_frames: int = integer(default=400)
+    on_error: str = choice("raise", "skip", default="raise")
 
-    # ---------------------------------------------------------------- use
+    _fitted: ClassVar = (
+        *Estimator._fitted,
+        "kind_",
+        "mean_",
+        "std_",
+        "erasure_mean_",
+        "erasure_matrix_",
+    )
 
-    @torch.no_grad()
-    def _vectors_of(self, store: Frames, *, erase: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Phonetic and speaker vector of each utterance: means over its pieces."""
-        pieces, prepare = self._pieces(store), self._prepare(store.device)
-        p = np.empty((len(pieces[0]), self.phonetic_dim), dtype=np.float32)
-        s = np.empty((len(pieces[0]), self.speaker_dim), dtype=np.float32)
-        for wanted, _, x, length in self._padded(store, pieces):
-            x = prepare(x, length)
-            p[wanted] = self._phonetic(x, length).cpu().numpy()[: len(wanted)]
-            s[wanted] = self.networks_["Es"](x, length).float().cpu().numpy()[: len(wanted)]
-        p, s = (mean_of_pieces(v, pieces[0], pieces[2]) for v in (p, s))
-        if erase and hasattr(self, "erasure_matrix_"):
-            p = erased(p, self.erasure_mean_, self.erasure_matrix_)
-        return p, s / np.maximum(np.linalg.norm(s, axis=1, keepdims=True), 1e-12)
+    kind_: str = fitted()
+    mean_: np.ndarray = fitted()
+    std_: np.ndarray = fitted()
+    skipped_: list[Skipped] = fitted()
+    erasure_mean_: np.ndarray = fitted()
+    erasure_matrix_: np.ndarray = fitted()
+
+    # ---------------------------------------------------------------- input
+
+    def _front_end(self) -> FrontEnd:
+        frames = SpeechFrames.of(self._built.front_end)
+        return FrontEnd(
+            frames.kind,
+            sample_rate=self._built.sample_rate,
+            n_mels=self._built.n_mels,
+            deltas=frames.deltas,
+        )
+
+    def _utterances(self, X: Any, *, reset: bool) -> tuple[Utterances, type]:
+        """Whatever holds speech; and float64 if that is what an array of waveforms holds."""
+        if isinstance(X, Tensor):
+            X = X.detach().cpu().numpy()
+        dtype: type = np.float32
+        table = is_table(X)
+        if table:
+            # Waveforms of one length: scikit-learn's own kind of input, with its checks.
+            X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+            dtype = np.float64 if X.dtype == np.float64 else np.float32
+        utterances = as_utterances(X, sample_rate=self._built.sample_rate, on_error=self.on_error)
+        if table:
+            utterances = TableRows(utterances.items, "audio", utterances.sample_rate, self.on_error)
+        return utterances, dtype
+
+    def _heard(self, X: Any) -> tuple[UtteranceFrames, type]:
+        """Frames of what a fitted model is given; tells of skipped utterances."""
+        check_is_fitted(self)
+        utterances, dtype = self._utterances(X, reset=False)
+        columns = self.input_shape_[0]
+        if (utterances.kind, utterances.n_features or columns) != (self.kind_, columns):
+            width = utterances.n_features
+            raise ValueError(
+                f"X holds {utterances.kind}{f' of {width} columns' if width else ''}, but "
+                f"{type(self).__name__} was fitted on {self.kind_} of {columns} columns"
+            )
+        found = utterance_frames(utterances, self._front_end(), self._where())
+        if found.skipped:
+            first = found.skipped[0]
+            warnings.warn(
+                f"{len(found.skipped)} of {found.n} utterances were skipped, and have NaN rows "
+                f"or no frames; the first, {first.name}, because {first.reason}",
+                stacklevel=4,
+            )
+        return found, dtype
+
+    # ---------------------------------------------------------------- vectors
 
     def _phonetic(self, x: Tensor, length: Tensor) -> Tensor:
+        """Phonetic vectors of what the networks see."""
         p: Tensor = self.networks_["Ep"](x, length).float()
-        if self.quantize is not None and "K" in self.networks_:
-            p = self.networks_["K"].quantized(p, self.quantize)  # type: ignore[operator]
         return p
 
+    def _vectors_of(
+        self, store: FrameStore, *, erase: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Phonetic and speaker vector of each utterance."""
+        prepare = standardization(self.mean_, self.std_, store.device)
+        Es = self.networks_["Es"]
+        p, s = utterance_vectors(self._phonetic, Es, store, prepare, self.max_frames)
+        if erase and hasattr(self, "erasure_matrix_"):
+            p = erased(p, self.erasure_mean_, self.erasure_matrix_)
+        return p, s
+
     def _vectors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        read = self._read(X)
-        p, s = self._vectors_of(Frames(read.frames, self._where()), erase=True)
-        return read.spread(p), read.spread(s)
+        found, dtype = self._heard(X)
+        p, s = self._vectors_of(FrameStore(found.frames, self._where()), erase=True)
+        return (
+            found.spread(p.astype(dtype, copy=False)),
+            found.spread(s.astype(dtype, copy=False)),
+        )
 
     def transform(self, X: Any) -> np.ndarray:
-        """The vectors that ``output`` names.
+        """Give the vectors that ``output`` names.
 
         Parameters
         ----------
         X : list, array, str or Path
-            As for `fit`, of any speakers.
+            Utterances of any speakers, in the forms that ``fit`` takes.
 
         Returns
         -------
-        ndarray of shape (n, phonetic_dim + speaker_dim), or of one of them
+        ndarray of shape (n, phonetic_dim + speaker_dim), (n, phonetic_dim) or (n, speaker_dim)
             float64 for a 2-D array of that type, else float32. An utterance gives the same row
             whatever comes with it. NaN where it was skipped.
+
+        Raises
+        ------
+        repkit.audio.AudioError
+            (a ``ValueError``) If an utterance cannot be used, and ``on_error="raise"``.
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If X holds frames and the model was fitted on audio, the reverse, or frames of another
+            width.
+
+        Warns
+        -----
+        UserWarning
+            If utterances were skipped.
         """
         p, s = self._vectors(X)
         if self.output == "both":
@@ -82,29 +178,61 @@ class TwoVectors(TransformerMixin, Spoken):
         return p if self.output == "phonetic" else s
 
     def transform_phonetic(self, X: Any) -> np.ndarray:
-        """What is said: ``(n, phonetic_dim)``, erased if ``erase`` is set."""
+        """Give what is said, whatever ``output`` is.
+
+        Parameters
+        ----------
+        X : list, array, str or Path
+            Utterances of any speakers, in the forms that ``fit`` takes.
+
+        Returns
+        -------
+        ndarray of shape (n, phonetic_dim)
+            Erased if ``erase`` was set in ``fit``.
+        """
         return self._vectors(X)[0]
 
     def transform_speaker(self, X: Any) -> np.ndarray:
-        """Who says it: ``(n, speaker_dim)``, rows of length 1."""
+        """Give who says it, whatever ``output`` is.
+
+        Parameters
+        ----------
+        X : list, array, str or Path
+            Utterances of any speakers, in the forms that ``fit`` takes.
+
+        Returns
+        -------
+        ndarray of shape (n, speaker_dim)
+            Rows of length 1.
+        """
         return self._vectors(X)[1]
 
+    # ---------------------------------------------------------------- frames
+
     def reconstruct(self, X: Any) -> list[np.ndarray]:
-        """Frames rebuilt from both vectors of each utterance.
+        """Rebuild the frames of each utterance from its two vectors.
+
+        Parameters
+        ----------
+        X : list, array, str or Path
+            Utterances of any speakers, in the forms that ``fit`` takes.
 
         Returns
         -------
         list of ndarray of shape (T, D)
             As the front end makes frames, at the utterance's level; no frames for one skipped.
         """
-        return self._decoded(self._read(X), None)
+        found, _ = self._heard(X)
+        store = FrameStore(found.frames, self._where())
+        return self._decoded(found, store, self._vectors_of(store)[1])
 
     def convert(self, X: Any, reference: Any) -> list[np.ndarray]:
-        """Frames with the words of X in the voice of the reference.
+        """Rebuild frames with the words of X in the voice of the reference.
 
         Parameters
         ----------
         X : list, array, str or Path
+            Utterances of any speakers, in the forms that ``fit`` takes.
         reference : list, array, str or Path
             One utterance for each of X, or one for all; of any words, any speaker.
 
@@ -118,45 +246,46 @@ class TwoVectors(TransformerMixin, Spoken):
         ValueError
             If the reference has another number of utterances, or one was skipped.
         """
-        read, voices = self._read(X), self._read(reference)
-        if voices.n not in (1, read.n):
+        (found, _), (voices, _) = self._heard(X), self._heard(reference)
+        if voices.n not in (1, found.n):
             raise ValueError(
-                f"reference must have one utterance, or as many as X, {read.n}; it has {voices.n}"
+                f"reference must have one utterance, or as many as X, {found.n}; it has {voices.n}"
             )
         if voices.skipped:
             raise ValueError(f"the reference {voices.skipped[0].name} has no voice: it was skipped")
-        s = self._vectors_of(Frames(voices.frames, self._where()))[1]
-        return self._decoded(read, s[read.kept] if voices.n > 1 else s[[0] * len(read.kept)])
+        device = self._where()
+        s = self._vectors_of(FrameStore(voices.frames, device))[1]
+        s = s[found.kept] if voices.n > 1 else s[[0] * len(found.kept)]
+        return self._decoded(found, FrameStore(found.frames, device), s)
 
-    @torch.no_grad()
-    def _decoded(self, read: Speech, s: np.ndarray | None) -> list[np.ndarray]:
-        """Frames of every utterance, in its own voice or in those given for each."""
-        device, R = self._where(), self.networks_["R"]
-        store = Frames(read.frames, device)
-        pieces, prepare = self._pieces(store), self._prepare(device)
-        voices = torch.from_numpy(self._vectors_of(store)[1] if s is None else s).to(device)
-        parts: list[list[np.ndarray]] = [[] for _ in range(read.n)]
-        found: dict[int, np.ndarray] = {}
-        for wanted, index, x, length in self._padded(store, pieces):
-            p = self._phonetic(prepare(x, length), length)
-            rows = torch.from_numpy(pieces[0][index]).to(device)
-            out = R(p, voices[rows], length, x.shape[1]).float().cpu().numpy()
-            for k, piece in enumerate(wanted):
-                found[int(piece)] = out[k, : pieces[2][piece]]
-        for piece, row in enumerate(pieces[0]):
-            frames = self._as_frames(found[piece], read.levels[row])
-            parts[read.kept[row]].append(frames)
-        none = np.empty((0, self.input_shape_[0]), dtype=np.float32)
-        return [np.concatenate(own) if own else none for own in parts]
+    def _decoded(
+        self, found: UtteranceFrames, store: FrameStore, s: np.ndarray
+    ) -> list[np.ndarray]:
+        """Frames of every utterance of the input, in the voice given for each that was kept."""
+        prepare = standardization(self.mean_, self.std_, store.device)
+        R, none = self.networks_["R"], np.empty((0, self.input_shape_[0]), dtype=np.float32)
+        decoded = decoded_frames(self._phonetic, R, s, store, prepare, self.max_frames)
+        frames = [none] * found.n
+        for place, x, own in zip(found.kept, decoded, found.levels, strict=True):
+            frames[place] = self._as_frames(x, own)
+        return frames
+
+    def _as_frames(self, x: np.ndarray, own: float) -> np.ndarray:
+        """What a decoder gives, as the front end makes frames, at this level."""
+        x = x * self.std_ + self.mean_
+        if self.kind_ == "audio" and SpeechFrames.of(self._built.front_end).kind == "logmel":
+            x[:, : self._built.n_mels] += own
+        return x.astype(np.float32, copy=False)
 
     def to_waveform(self, frames: Any, *, n_iter: int = 32) -> Any:
-        """Sound of frames, by Griffin and Lim's algorithm.
+        """Make sound of frames, by Griffin and Lim's algorithm.
 
         Parameters
         ----------
         frames : array of shape (T, D), or list of them
             As `reconstruct` and `convert` give them.
         n_iter : int, default=32
+            Rounds of the algorithm.
 
         Returns
         -------
@@ -181,22 +310,24 @@ class TwoVectors(TransformerMixin, Spoken):
         width = self.input_shape_[0]
         if not self.mean_.shape == self.std_.shape == (width,):
             raise ValueError(f"mean_ and std_ must have shape ({width},)")
-        store = Frames([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
+        store = FrameStore([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
         self._vectors_of(store, erase=True)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """``phonetic<k>`` and ``speaker<k>``."""
+        """Name the columns that `transform` gives.
+
+        Parameters
+        ----------
+        input_features : ignored
+            For scikit-learn's pipelines.
+
+        Returns
+        -------
+        ndarray of str
+            ``phonetic<k>`` and ``speaker<k>``.
+        """
         check_is_fitted(self)
-        sizes = {"phonetic": self.phonetic_dim, "speaker": self.speaker_dim}
+        sizes = {"phonetic": self._built.phonetic_dim, "speaker": self._built.speaker_dim}
         wanted = sizes if self.output == "both" else (self.output,)
         names = [f"{kind}{k}" for kind in wanted for k in range(sizes[kind])]
         return np.array(names, dtype=object)
-
-
-def mean_of_pieces(values: np.ndarray, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Means over the pieces of each utterance, by their lengths: ``(pieces, d) -> (n, d)``."""
-    if len(rows) == rows[-1] + 1:
-        return values
-    out = np.zeros((rows[-1] + 1, values.shape[1]), dtype=np.float64)
-    np.add.at(out, rows, values * lengths[:, None])
-    return (out / np.bincount(rows, lengths)[:, None]).astype(np.float32)

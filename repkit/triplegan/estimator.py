@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from repkit import nets
-from repkit.base.estimator import Problem
+from repkit.base.estimator import Problem, as_shares
 from repkit.base.generative import Generative, judge_discriminator
-from repkit.base.labels import partial_labels
+from repkit.base.labels import read_labels
 from repkit.base.parameters import (
     filled,
     fitted,
@@ -230,7 +230,20 @@ class TripleGAN(
 
     def _read(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         X = self._check_X(X, reset=True)
-        self.classes_, place = partial_labels(X, y, owner=type(self).__name__)
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: give "
+                "labels, and -1 where there is none"
+            )
+        labels = read_labels(y, X.shape[0])
+        self.classes_, place = labels.classes, labels.codes
+        if not len(self.classes_):
+            raise ValueError("y has no label at all: every value is -1, None or NaN")
+        if len(self.classes_) == 1 and not labels.known.all():
+            raise ValueError(
+                f"y has labels of one class only, {self.classes_.tolist()[0]!r}: unlabeled rows "
+                "can only be told apart with labels of at least two classes"
+            )
         self._learn_range(X)
         return X, place
 
@@ -258,7 +271,7 @@ class TripleGAN(
         seed: int,
     ) -> Problem:
         X, place = data
-        labeled, rows = np.flatnonzero(place >= 0), np.arange(len(X))
+        labeled, rows = np.flatnonzero(place >= 0), np.arange(X.shape[0])
         n_labeled, n_unlabeled = (
             min(n, len(of)) for n, of in zip(self.batch_size, (labeled, rows), strict=True)
         )
@@ -295,7 +308,7 @@ class TripleGAN(
         """
         X = self._check_X(X, reset=False)
         C = self.networks_["C"]
-        return self._like(self._map(X, lambda x: C(x).float().softmax(1)), X)
+        return as_shares(self._like(self._map(X, lambda x: C(x).float().softmax(1)), X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the likeliest class of each sample.
@@ -354,7 +367,7 @@ class TripleGAN(
             trained without a generator.
         """
         check_is_fitted(self)
-        if self.generator is None:
+        if self._built.generator is None:
             raise ValueError("generator=None: this classifier was trained without a generator")
         labels = None if y is None else np.atleast_1d(y)
         if n is None:
@@ -367,12 +380,14 @@ class TripleGAN(
                     f"y must be a class or n={n} classes of {self.classes_.tolist()}, not {y!r}"
                 )
             place = np.searchsorted(self.classes_, np.broadcast_to(labels, n))
-            latents[:, self.latent_dim :] = np.eye(len(self.classes_), dtype=np.float32)[place]
+            latents[:, self._built.latent_dim :] = np.eye(len(self.classes_), dtype=np.float32)[
+                place
+            ]
         return self._generate(latents)
 
     def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
         n_classes = len(self.classes_)
-        z = rng.normal(size=(n, self.latent_dim))
+        z = rng.normal(size=(n, self._built.latent_dim))
         codes = np.eye(n_classes)[rng.integers(n_classes, size=n)]
         return np.concatenate([z, codes], 1).astype(np.float32)
 

@@ -12,9 +12,11 @@ from torch import nn
 from repkit.engine.engine import Engine
 from repkit.engine.rng import isolated_rng
 from repkit.speech.algorithm import Objective, rising, speech, wasserstein
-from repkit.speech.batches import Frames, Segments
-from repkit.speech.networks import Decoder, Encoder, Prototypes, Unit, build_body, critic, inside
-from repkit.speech.prototypes import Assignments, balanced_groups, by_group, sinkhorn
+from repkit.speech.batches import FrameStore, SpeechBatches
+from repkit.speech.bodies import build_body, inside
+from repkit.speech.networks import Codebook, FrameDecoder, UnitLength, UtteranceEncoder, critic
+from repkit.speech.parts import Adversary, Prototypes, SpeakerLoss, Swap
+from repkit.speech.prototypes import Assignments
 
 CPU = torch.device("cpu")
 D, P, S, RATE = 3, 4, 2, 0.1
@@ -40,34 +42,52 @@ def _seeded():
 def frames():
     rng = np.random.default_rng(0)
     found = [rng.standard_normal((t, D)).astype(np.float32) for t in rng.integers(3, 9, len(Y))]
-    return Frames(found, CPU)
+    return FrameStore(found, CPU)
 
 
 def networks(adversary="classifier", heads=()):
     n = {}
-    for name, dim, last in (("Ep", P, nn.BatchNorm1d(P, affine=False)), ("Es", S, Unit())):
+    for name, dim, last in (("Ep", P, nn.BatchNorm1d(P, affine=False)), ("Es", S, UnitLength())):
         body, width = build_body("conv", 2 * D, 12)
-        n[name] = Encoder(body, width, dim, 2, 2 if name == "Ep" else 0, last)
-    n["R"] = Decoder(P, S, D, 12, 2)
+        n[name] = UtteranceEncoder(body, width, dim, 2, 2 if name == "Ep" else 0, last)
+    n["R"] = FrameDecoder(P, S, D, 12, 2)
     if adversary is not None:
         n["D"] = critic(P, 3, 12) if adversary == "classifier" else critic(3 * P, 1, 12)
     if heads:
-        n["K"] = Prototypes(heads)
+        n["K"] = Codebook(heads)
     return n
 
 
+def objective(
+    adversary="classifier",
+    swap=True,
+    speaker=1.0,
+    margin=1.0,
+    d_steps=1,
+    adversary_weight=0.7,
+    cycle=0.0,
+    share=1.0,
+    **prototypes,
+):
+    return Objective(
+        swap=Swap(swap, cycle=cycle, reconstruction_share=share),
+        speaker_loss=SpeakerLoss(speaker, margin=margin),
+        adversary=adversary
+        and Adversary(adversary, weight=adversary_weight, d_steps=d_steps, warmup=0.0),
+        prototypes=Prototypes(**prototypes),
+    )
+
+
 def make(total=1, y=Y, perturb=None, heads=(), **options):
-    options = {"adversary_weight": 0.7, "warmup": 0.0, "discriminator_steps": 1} | options
-    objective = Objective(**options)
     store = frames()
-    batches = Segments(store, y, speakers=4, segments=5, max_frames=100, seed=0)
-    nets = networks(objective.adversary, heads)
+    batches = SpeechBatches(store, y, speakers=4, utterances=5, max_frames=100, seed=0)
+    nets = networks(options.get("adversary", "classifier"), heads)
     assignments = None
     if heads:
         generator = torch.Generator().manual_seed(1)
         rows = torch.randn(len(y), P, generator=generator)
         assignments = Assignments(y, heads, lambda n: rows, start=0, seed=0)
-    system = speech(nets, objective=objective, perturb=perturb, assignments=assignments)
+    system = speech(nets, objective=objective(**options), perturb=perturb, assignments=assignments)
     engine = Engine(
         system,
         batches,
@@ -145,7 +165,8 @@ def set_apart(n, p, y):
         point = (share[i] * one + (1 - share[i]) * two).detach().requires_grad_()
         (slope,) = torch.autograd.grad(n.D(point[None]).sum(), point, create_graph=True)
         extra.append(10.0 * (slope.norm() - 1.0) ** 2)
-    return -mean([g**2 for g in gaps]), mean(extra), mean([float(g > 0) for g in gaps])
+    order = mean([float(g > 0) for g in gaps])
+    return -mean([g**2 for g in gaps]), mean(extra), max(order, 1 - order)
 
 
 def written_out(n, b, adversary="classifier", swap=True, speaker=1.0, margin=1.0):
@@ -209,9 +230,7 @@ def test_the_adversary_is_fooled():
 @pytest.mark.parametrize("kind", ["classifier", "wasserstein"])
 def test_more_steps_of_the_adversary_move_it_alone(kind):
     """On the vectors that the decoder gets."""
-    engine = make(
-        discriminator_steps=3, adversary=kind, heads=HEADS, quantize=0.1, quantize_start=0.0
-    )
+    engine = make(d_steps=3, adversary=kind, heads=HEADS, quantize=0.1, quantize_start=0.0)
     system = engine.system
     assert [p.times for p in system.phases] == [2, 1]
     engine.system = dataclasses.replace(system, phases=system.phases[:1])
@@ -241,6 +260,35 @@ def test_the_penalty_is_for_slopes_that_are_not_1():
     direction = torch.nn.functional.normalize(torch.randn(3 * P, 1), dim=0)
     assert wasserstein(lambda x: x @ direction, p, y).penalty == pytest.approx(0, abs=1e-4)
     assert wasserstein(lambda x: 3 * x @ direction, p, y).penalty == pytest.approx(40, rel=1e-3)
+
+
+def test_a_wasserstein_adversary_may_order_pairs_either_way():
+    """Its loss is the same for both signs; where nothing can be judged it is right in nothing."""
+    y = torch.arange(12) % 2
+    p = torch.stack([y.float(), torch.zeros(12)], 1)
+    apart = lambda x: x[:, 2:3]  # |p - q|: 0 for pairs of one speaker, 1 for pairs of two
+    for sign in (1.0, -1.0):
+        verdict = wasserstein(lambda x, sign=sign: sign * apart(x), p, y)
+        assert verdict.loss == -1
+        assert verdict.accuracy == 1
+    for _ in range(20):
+        assert wasserstein(lambda x: x[:, :1] + x[:, 4:5], torch.randn(12, 2), y).accuracy >= 0.5
+    assert wasserstein(apart, p, torch.full((12,), -1)).accuracy == 0
+
+
+def test_defaults_stand_for_themselves():
+    """Without an objective; prototypes need assignments."""
+    system = speech(networks())
+    assert [phase.times for phase in system.phases] == [1, 1]
+    assert set(system.groups) == {"A", "D"}
+    assert system.schedules["lam"](1.0) == pytest.approx(0.3 * rising(1.0, 0.0, 0.3))
+
+
+def test_without_prototypes_assignments_count_for_nothing():
+    assignments = Assignments(Y, HEADS, lambda n: torch.randn(len(Y), P), start=0, seed=0)
+    given = Objective(prototypes=None, adversary=None)
+    system = speech(networks(None), objective=given, assignments=assignments)
+    assert system.refresh is None
 
 
 def test_unlabeled_rows_only_count_in_the_reconstruction():
@@ -276,7 +324,7 @@ HEADS = [(slice(0, P), 3), (slice(0, P), 5), (slice(0, 2), 2)]
 
 
 def test_a_share_of_the_reconstruction_reaches_the_phonetic_encoder():
-    plain, less = (make(adversary=None, reconstruction_share=share) for share in (1.0, 0.3))
+    plain, less = (make(adversary=None, share=share) for share in (1.0, 0.3))
     less.system.networks["Ep"].load_state_dict(plain.system.networks["Ep"].state_dict())
     for name in ("Es", "R"):
         less.system.networks[name].load_state_dict(plain.system.networks[name].state_dict())
@@ -298,7 +346,7 @@ def quantized(n, p):
 
 
 def test_quantized_vectors_are_what_decoder_and_adversary_get():
-    engine = make(heads=HEADS, quantize=0.1, quantize_start=0.0, speaker=0.0, prototypes=0.0)
+    engine = make(heads=HEADS, quantize=0.1, quantize_start=0.0, speaker=0.0, weight=0.0)
     n, b = twins(engine), engine.batches.at(0)
     p, s = quantized(n, n.Ep(b.x, b.length)), n.Es(b.x, b.length)
     back = n.R(p, s[b.partner], b.length, b.x.shape[1])
@@ -322,7 +370,7 @@ def test_quantized_vectors_are_what_decoder_and_adversary_get():
     ids=["voices", "voices and words", "quantized"],
 )
 def test_conversions_keep_voice_and_prototypes_by_the_decoder_alone(temperature, heads):
-    options = {"quantize": temperature, "quantize_start": 0.0, "prototypes": 0.0}
+    options = {"quantize": temperature, "quantize_start": 0.0, "weight": 0.0}
     engine = make(heads=heads, cycle=0.6, adversary=None, speaker=0.0, **options)
     shares = [x.clone() for x in engine.system.refresh.__self__.shares] if heads else []
     n, b = twins(engine), engine.batches.at(0)
@@ -365,7 +413,7 @@ def test_both_views_learn_the_assignment():
     def perturb(x, length, y):
         return x + torch.linspace(0, 1, len(y))[:, None, None], length
 
-    engine = make(heads=HEADS, perturb=perturb, speaker=0.0, prototypes=0.8)
+    engine = make(heads=HEADS, perturb=perturb, speaker=0.0, weight=0.8)
     shares = [x.clone() for x in engine.system.refresh.__self__.shares]
     n, b = twins(engine), engine.batches.at(0)
     time, count = b.x.shape[1], len(b.y)
@@ -404,78 +452,3 @@ def test_rising():
     assert rising(0.7, 0.2, 0.5) == rising(1.0, 0.2, 0.5) == pytest.approx(2 / (1 + np.exp(-5)) - 1)
     assert rising(0.45, 0.2, 0.5) == pytest.approx(2 / (1 + np.exp(-2.5)) - 1)
     assert rising(0.0, 0.0, 0.0) == 1
-
-
-# -------------------------------------------------------------------- prototypes
-
-
-def test_sinkhorn():
-    scores = 3 * torch.randn(40, 5)
-    shares = sinkhorn(scores, rounds=200)
-    torch.testing.assert_close(shares.sum(1), torch.ones(40))
-    torch.testing.assert_close(shares.sum(0), torch.full((5,), 8.0), rtol=1e-3, atol=1e-3)
-    few = sinkhorn(scores)
-    torch.testing.assert_close(few.sum(1), torch.ones(40))
-    torch.testing.assert_close(few.sum(0), torch.full((5,), 8.0), rtol=0.05, atol=0)
-
-
-def test_groups():
-    y = np.array([0, 0, 0, 1, 2, 2, -1, 0])
-    assert [g.tolist() for g in balanced_groups(y, 3)] == [[0, 1, 2, 7], [3, 4, 5]]
-    assert [g.tolist() for g in balanced_groups(y, 9)] == [[0, 1, 2, 3, 4, 5, 7]]
-    x = torch.randn(8, 2) * 50 + 7
-    found = by_group(x, balanced_groups(y, 3))
-    assert found[6].tolist() == [0, 0]
-    torch.testing.assert_close(found[3:6].mean(0), torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(found[3:6].std(0, correction=0), torch.ones(2), atol=0.01, rtol=0)
-
-
-def clusters():
-    """Three words by two speakers, who are far apart."""
-    rng = np.random.default_rng(0)
-    word, speaker = np.tile(np.arange(3), 20), np.repeat([0, 1], 30)
-    centers = 3 * np.eye(3, P)
-    rows = centers[word] + 20.0 * speaker[:, None] + 0.3 * rng.standard_normal((60, P))
-    return torch.from_numpy(rows).float(), word, speaker
-
-
-def test_assignments_find_what_speakers_share():
-    rows, word, speaker = clusters()
-    heads = [(slice(0, P), 3)]
-    found = Assignments(speaker, heads, lambda n: rows, start=4, seed=0)
-    n = SimpleNamespace(K=Prototypes(heads))
-    found.refresh(n, 0)
-    assert found.shares == []
-    found.refresh(n, 4)
-    chosen = found.shares[0].argmax(1).numpy()
-    table = np.zeros((3, 3), int)
-    np.add.at(table, (chosen, word), 1)
-    assert sorted(table.max(1)) == [20, 20, 20]  # words, and not speakers
-    units = torch.nn.functional.normalize(by_group(rows, balanced_groups(speaker, 3)), dim=1)
-    cosines = units @ n.K.directions[0].detach().T
-    torch.testing.assert_close(found.shares[0][:30], sinkhorn(cosines[:30] / 0.05))
-    again = found.shares[0].clone()
-    found.refresh(n, 4)  # a replay of the epoch
-    assert torch.equal(found.shares[0], again)
-    with torch.no_grad():
-        n.K.directions[0].copy_(n.K.directions[0][[1, 2, 0]])
-    found.refresh(n, 8)  # later they are the network's
-    torch.testing.assert_close(found.shares[0], again[:, [1, 2, 0]])
-
-
-def test_the_loss_of_assignments():
-    rows, _, speaker = clusters()
-    y = np.where(np.arange(60) < 5, -1, speaker)
-    heads = [(slice(0, P), 3), (slice(1, 3), 2)]
-    found = Assignments(y, heads, lambda n: rows, start=0, seed=0)
-    n = SimpleNamespace(K=Prototypes(heads))
-    found.refresh(n, 0)
-    chosen = torch.tensor([0, 7, 30, 59])
-    cosines = [c.detach() for c in n.K(rows[chosen])]
-    expected = 0.0
-    for cosine, shares in zip(cosines, found.shares, strict=True):
-        for k in (1, 2, 3):  # the first is of unknown speaker
-            p = (cosine[k] / 0.1).softmax(0)
-            expected -= (shares[chosen[k]] * p.log()).sum() / 3 / 2
-    assert found.loss(cosines, chosen).item() == pytest.approx(float(expected), rel=1e-5)
-    assert found.loss(cosines, torch.tensor([0, 0, 1, 2])).item() == 0

@@ -4,20 +4,20 @@ import pytest
 import torch
 from torch import nn
 
+from repkit.speech.bodies import BODIES, build_body, inside
 from repkit.speech.networks import (
-    BODIES,
-    Decoder,
-    Encoder,
-    Prototypes,
-    Unit,
-    build_body,
+    Codebook,
+    FrameDecoder,
+    UnitLength,
+    UtteranceEncoder,
     centered,
-    inside,
     joined,
     mean_deviation,
-    parts,
+    segment_means,
     slices,
+    speech_networks,
 )
+from repkit.speech.parts import SpeechEncoder
 
 D = 6
 
@@ -29,8 +29,8 @@ def _seeded():
 
 def encoder(name="conv", segments=3, dim=7, **options):
     body, width = build_body(name, 2 * D, 24)
-    last = nn.BatchNorm1d(dim, affine=False) if segments else Unit()
-    return Encoder(body, width, dim, 2, segments, last, **options).eval()
+    last = nn.BatchNorm1d(dim, affine=False) if segments else UnitLength()
+    return UtteranceEncoder(body, width, dim, 2, segments, last, **options).eval()
 
 
 def padded(length, time, filling=0.0):
@@ -75,14 +75,32 @@ def test_joined():
     assert joined(x, torch.tensor([4]), 2)[1].tolist() == [2]
 
 
-def test_parts_by_hand():
+def test_segment_means_by_hand():
     """Four frames in two parts: middles at 1/4 and 3/4, frames at 1/8, 3/8, 5/8, 7/8."""
     h = torch.tensor([1.0, 2.0, 4.0, 8.0, 100.0])[None, :, None]
     mask = torch.tensor([1.0, 1, 1, 1, 0])[None, :, None]
     first = (1 + 0.75 * 2 + 0.25 * 4) / 2
     second = (0.25 * 2 + 0.75 * 4 + 8) / 2
-    assert parts(h, mask, 2).flatten().tolist() == pytest.approx([first, second])
-    assert parts(h[:, :1], mask[:, :1], 4).flatten().tolist() == pytest.approx([0, 1, 1, 0])
+    assert segment_means(h, mask, 2).flatten().tolist() == pytest.approx([first, second])
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [([3.0], [3, 3, 3, 3]), ([3.0, 7.0], [3, 3, 3, 4.5, 5.5, 7, 7, 7])],
+)
+def test_few_frames_reach_every_segment(frames, expected):
+    """A part that no frame lies near has what lies at its middle, between the frames."""
+    h = torch.tensor([*frames, 100.0, 100.0])[None, :, None]
+    mask = inside(torch.tensor([len(frames)]), len(frames) + 2)
+    assert segment_means(h, mask, len(expected)).flatten().tolist() == expected
+
+
+def test_one_joined_frame_gives_no_slice_that_is_the_bias_alone():
+    net = encoder("conv", 4, 8)
+    for count in (1, 2, 3):
+        x = padded(torch.tensor([count]), count)
+        found, other = (net(v, torch.tensor([count])) for v in (x, x + 1.0))
+        assert (found - other).abs().min() > 1e-4
 
 
 def test_mean_deviation_and_centered():
@@ -110,7 +128,7 @@ def test_the_segments_have_slices_of_their_own():
 
 
 def test_decoder():
-    net = Decoder(5, 3, D, 24, 2).eval()
+    net = FrameDecoder(5, 3, D, 24, 2).eval()
     p, s = torch.randn(3, 5), torch.randn(3, 3)
     length = torch.tensor([9, 4, 1])
     together = net(p, s, length, 9)
@@ -127,8 +145,8 @@ def test_speaker_vectors_have_length_one():
     torch.testing.assert_close(out.norm(dim=1), torch.ones(2))
 
 
-def test_prototypes():
-    net = Prototypes([(slice(0, 4), 3), (slice(1, 3), 5)])
+def test_codebook():
+    net = Codebook([(slice(0, 4), 3), (slice(1, 3), 5)])
     x = torch.randn(7, 4)
     whole, part = net(x)
     assert whole.shape == (7, 3)
@@ -136,29 +154,21 @@ def test_prototypes():
     torch.testing.assert_close(part, expected)
 
 
-class Own(nn.Module):
-    def __init__(self, n_in, width):
-        super().__init__()
-        self.linear = nn.Linear(n_in, 5)
-
-    def forward(self, x, mask):
-        return self.linear(x)
-
-
-def test_bodies_of_ones_own():
-    assert build_body(Own, D, 24)[1] == 5
-    given = Own(D, 24)
-    body, width = build_body(given, D, 24)
-    assert width == 5
-    assert body is not given
-    with pytest.raises(ValueError, match=r"encoder does not take frames of shape \(n, T, 7\)"):
-        build_body(given, 7, 24)
-    with pytest.raises(ValueError, match=r"it gave \(2, 5\)"):
-        build_body(lambda *_: Pooled(D, 24), D, 24)
-    with pytest.raises(ValueError, match="encoder='lstm' is not known"):
-        build_body("lstm", D, 24)
-
-
-class Pooled(Own):
-    def forward(self, x, mask):
-        return self.linear(x).mean(1)
+def test_the_networks_that_the_parts_ask_for():
+    options = {
+        "encoder": SpeechEncoder(n_segments=5),
+        "width": 24,
+        "phonetic_dim": 3,
+        "speaker_dim": 2,
+        "n_speakers": 7,
+    }
+    plain = speech_networks(D, **options, adversary=None, heads=[])
+    assert set(plain) == {"Ep", "Es", "R"}
+    assert len(plain["Ep"].linear) == 3  # no segment without a component
+    assert plain["Es"].linear[0].in_features == 2 * 16
+    named = speech_networks(D, **options, adversary="classifier", heads=[(slice(0, 3), 4)])
+    assert named["D"][-1].out_features == 7
+    assert named["K"].directions[0].shape == (4, 3)
+    for kind in ("pair", "wasserstein"):
+        judge = speech_networks(D, **options, adversary=kind, heads=[])["D"]
+        assert (judge[0].in_features, judge[-1].out_features) == (9, 1)

@@ -1,9 +1,20 @@
 """Perturbations: what they keep, and what they change."""
 
+import numpy as np
 import pytest
 import torch
 
-from repkit.speech.perturb import Chain, RandomSpeed, RandomVoice, warps
+from repkit.speech.batches import FrameStore
+from repkit.speech.perturb import (
+    FILTER,
+    SPEED,
+    WARP,
+    Chain,
+    RandomSpeed,
+    RandomVoice,
+    voices_and_speeds,
+    warps,
+)
 
 MELS = 24
 
@@ -103,3 +114,20 @@ def test_no_speaker_known():
     x, length, y = some()
     found, _ = RandomVoice(8000, torch.zeros(MELS), torch.zeros(0, MELS))(x, length, y)
     assert found.isfinite().all()
+
+
+def test_perturbations_are_as_strong_as_asked():
+    frames = [np.full((t, 20), k, np.float32) for t, k in ((9, 1.0), (3, 5.0), (4, 7.0))]
+    store, mean = FrameStore(frames, torch.device("cpu")), np.full(20, 2.0, np.float32)
+    options = {"sample_rate": 8000, "mean": mean, "voices": True}
+    speed, voice = voices_and_speeds(2.0, store, np.array([0, 0, -1]), **options).steps
+    assert speed.amount == 2 * SPEED
+    assert voice.filter == 2 * FILTER
+    widest = torch.linspace(-2 * WARP, 2 * WARP, len(voice.bank)).exp()
+    assert torch.equal(voice.bank, warps(8000, 20, widest))
+    assert voice.speaker_means.tolist() == [[2.0] * 20]  # (9 * 1 + 3 * 5) / 12, a mean of frames
+    assert voice.mean.tolist() == [2.0] * 20
+    unknown = voices_and_speeds(1.0, store, np.full(3, -1), **options).steps[1]
+    assert unknown.speaker_means.shape == (0, 20)
+    options["voices"] = False
+    assert isinstance(voices_and_speeds(1.0, store, np.zeros(3, int), **options), RandomSpeed)
