@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import peers
-from repkit.nets.build import TRUNKS
+from repkit.nets.build import BODIES
 from repkit.nets.generators import GENERATORS
 from repkit.nets.trunks import Encoder, features_of
 
@@ -24,7 +24,7 @@ class Autoencoder(nn.Module):
     ----------
     shape : tuple of int
         Of a sample in [0, 1].
-    kind : {"mlp", "conv"}
+    kind : {"mlp", "dcgan"}
         The networks, those of repkit's estimators, where none are given.
     latent_dim, n_features : int
     beta : float, optional
@@ -47,7 +47,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.beta, self.latent_dim = beta, latent_dim
         if body is None:
-            trunk = TRUNKS[kind](shape, n_features)
+            trunk = BODIES[kind](shape, n_features)
             with torch.no_grad():
                 width = trunk(torch.zeros(2, *shape)).shape[1]
             features = features_of(trunk, width, n_features)
@@ -56,7 +56,7 @@ class Autoencoder(nn.Module):
         outputs = latent_dim if beta is None else 2 * latent_dim
         self.E = Encoder(features, n_features, outputs, bounded=False)
         self.G = (
-            GENERATORS[kind](latent_dim, shape, n_features=n_features)
+            GENERATORS[kind](latent_dim, shape, n_features)
             if generator is None
             else generator(latent_dim, shape)
         )

@@ -14,5 +14,5 @@ def judge(features: Features, y_train, y_test, device: str) -> dict[str, float]:
     train, test = features
     return {
         "1-NN": knn_probe(train, y_train, test, y_test, n_neighbors=1, device=device)["accuracy"],
-        "linear probe": linear_probe(train, y_train, test, y_test, device=device)["accuracy"],
+        "linear probe": linear_probe(train, y_train, test, y_test)["accuracy"],
     }

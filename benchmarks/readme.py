@@ -1,4 +1,4 @@
-"""Writes the tables of README.md from the committed results."""
+"""Writes the tables of benchmarks/README.md from the committed results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.runner import RESULTS, read
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parent / "README.md"
 # <!-- table: BENCHMARK task=T;U metrics=A;B --> ... <!-- end -->
 MARK = re.compile(
     r"(<!-- table: (?P<name>\w+)(?: task=(?P<task>[\w,; ]+?))?(?: metrics=(?P<metrics>[^>]+?))?"
@@ -60,15 +60,16 @@ def table(rows: pd.DataFrame, order: list[str], title: str) -> str:
         for task, metric in columns
     ]
     lines = [
-        f"| {title} | " + " | ".join(heads) + " | seconds a run |",
-        "|---" * (len(columns) + 2) + "|",
+        f"| {title} | " + " | ".join(heads) + " | seconds a run | commit |",
+        "|---" * (len(columns) + 3) + "|",
     ]
     for (system, variant), group in rows.groupby(["system", "variant"], sort=False):
         found = {(r.task, r.metric): figure(r) for r in group.itertuples()}
         seconds = f"{group.seconds.astype(float).mean():.0f}"
+        commits = " ".join(dict.fromkeys(group.commit.astype(str)))
         cells = [found.get(column, "") for column in columns]
         name = ", ".join(part for part in (system, variant) if part)
-        lines.append(f"| {name} | " + " | ".join([*cells, seconds]) + " |")
+        lines.append(f"| {name} | " + " | ".join([*cells, seconds, commits]) + " |")
     sources = [source for source in dict.fromkeys(rows.source) if source]
     if sources:
         lines += ["", f"In brackets, published: {'; '.join(sources)}."]

@@ -66,7 +66,8 @@ COLOR: dict[str, Any] = {**DIGITS, "steps_per_epoch": 250}  # MNIST-M is learned
 PAPER: dict[str, Any] = {"backbone": wide_digit_net, "max_epochs": 100}
 
 # Changes of a digit that keep it a digit. Strokes: shape only. Texture: also what lies behind it,
-# as random smooth fields, nothing of the target's making.
+# as |x - field| of random smooth fields. That is how MNIST-M itself is blended, with photographs in
+# the place of the fields: what is known of the target's making is built in.
 STROKES = nn.Sequential(RandomAffine(), RandomThickness())
 TEXTURE = nn.Sequential(
     RandomAffine(degrees=10, zoom=0.1, stretch=0.05, shear=0.1, shift=0.04),

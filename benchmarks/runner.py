@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import shlex
 import statistics
+import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
+
+from repkit import __version__
 
 RESULTS = Path(__file__).parent / "results"
+OUT = Path(__file__).parent / "out"
 COLUMNS = [
     "task", "system", "variant", "metric", "mean", "std", "seeds", "published", "source",
-    "seconds", "device", "preset", "command", "values",
+    "seconds", "device", "preset", "command", "values", "commit",
 ]  # fmt: skip
 Key = tuple[str, str]  # task, metric
 
@@ -52,6 +56,10 @@ class Case:
         return f"{self.task}/{self.system}/{self.variant}"
 
 
+class NoMatch(LookupError):
+    """No case of a benchmark has the name that was asked for."""
+
+
 def run_cases(
     benchmark: str,
     cases: Iterable[Case],
@@ -62,21 +70,47 @@ def run_cases(
     out: Path,
     only: str = "",
     redo: bool = False,
-    console: Console | None = None,
+    echo: Callable[[str], None] = print,
 ) -> pd.DataFrame:
-    """Run the cases whose rows do not stand yet; the rows of all of them."""
-    console = console or Console()
+    """Run the cases whose rows do not stand yet, and print the rows of all of them.
+
+    Parameters
+    ----------
+    benchmark : str
+        Its name: rows are written to ``<benchmark>-<device>.csv``.
+    cases : iterable of Case
+    preset : str
+    seeds : int
+        Runs of each case that has no number of its own.
+    device : str
+    out : Path
+        The folder of the file.
+    only : str
+        Run the cases whose name holds this; the whole name of a case means that case alone.
+    redo : bool
+        Whether to run also the cases whose rows stand in the file already.
+    echo : callable
+        Prints a line.
+
+    Returns
+    -------
+    DataFrame
+        The rows of the cases. What stood already is marked in the printed table.
+
+    Raises
+    ------
+    NoMatch
+        If no case's name holds ``only``.
+    """
     label = device_label(device)
     path = out / f"{benchmark}-{label}.csv"
-    cases = list(cases)
-    # A whole name means that case alone, so that a row's command makes that row.
-    wanted = [case for case in cases if case.name == only]
-    wanted = wanted or [case for case in cases if only in case.name]
+    wanted = chosen(benchmark, list(cases), only)
+    ran: set[str] = set()
     for case in wanted:
         n = case.seeds or seeds
         if not redo and stands(path, case, preset, n):
             continue
-        console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {case.name}", highlight=False)
+        echo(f"{time.strftime('%H:%M:%S')} {case.name}")
         values: dict[Key, list[float]] = {}
         started = time.perf_counter()
         for seed in range(n):
@@ -105,26 +139,69 @@ def run_cases(
                 "seconds": round(seconds, 1),
                 "device": label,
                 "preset": preset,
-                "command": f"{command} --only '{case.name}'",
+                "command": f"{command} --only {shlex.quote(case.name)}",
                 "values": " ".join(f"{x:.4f}" for x in v),
+                "commit": commit(),
             }
             for (task, metric), v in values.items()
         ]
         write(path, case, preset, rows)
+        ran.add(case.name)
     table = read(path)
     names = {case.name for case in wanted}
-    chosen = table[
-        [f"{t}/{s}/{v}" in names for t, s, v in table[["task", "system", "variant"]].values]
-    ]
-    chosen = chosen[chosen.preset == preset]
-    show(benchmark, chosen, console)
-    return chosen
+    if stood := len(names - ran):
+        echo(f"{stood} of {len(names)} cases stood in {path} and were not run: 'earlier' (--redo)")
+    rows = table[pd.Series(names_of(table), dtype=str).isin(names) & (table.preset == preset)]
+    show(benchmark, rows, ran, echo)
+    return rows
+
+
+def chosen(benchmark: str, cases: list[Case], only: str) -> list[Case]:
+    """The cases whose name holds ``only``, or the one whose name it is."""
+    # A whole name means that case alone, so that a row's command makes that row.
+    wanted = [case for case in cases if case.name == only]
+    wanted = wanted or [case for case in cases if only in case.name]
+    if not wanted:
+        listed = "".join(f"\n  {case.name}" for case in cases)
+        raise NoMatch(
+            f"no case of {benchmark} has {only!r} in its name; give a part of one of:{listed}"
+        )
+    return wanted
+
+
+def names_of(rows: pd.DataFrame) -> list[str]:
+    """The name of the case that made each row."""
+    return [f"{t}/{s}/{v}" for t, s, v in rows[["task", "system", "variant"]].values]
+
+
+@cache
+def commit() -> str:
+    """The commit that is run, with a "+" if files have changed since; without git, the version.
+
+    Files of results do not count as changes: every row that is written is one.
+    """
+    root = RESULTS.parent.parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return __version__  # a copy inside some other repository
+        dirty = git("status", "--porcelain", "--", ".", ":!benchmarks/results")
+        return git("rev-parse", "--short=7", "HEAD") + ("+" if dirty else "")
+    except (OSError, subprocess.CalledProcessError):
+        return __version__
 
 
 def read(path: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path, keep_default_na=False, dtype={"values": str})
+    table = pd.read_csv(path, keep_default_na=False, dtype={"values": str, "commit": str})
+    return table.reindex(columns=COLUMNS, fill_value="")  # rows of before have fewer
 
 
 def stands(path: Path, case: Case, preset: str, seeds: int) -> bool:
@@ -153,7 +230,7 @@ def write(path: Path, case: Case, preset: str, rows: list[dict[str, object]]) ->
         kept = table[~old].to_dict("records")
         temporary = path.with_suffix(".part")
         with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows([*kept, *rows])
         os.replace(temporary, path)
@@ -177,28 +254,33 @@ def locked(path: Path) -> Iterable[None]:
         lock.unlink(missing_ok=True)
 
 
-def show(benchmark: str, rows: pd.DataFrame, console: Console) -> None:
+def show(benchmark: str, rows: pd.DataFrame, ran: set[str], echo: Callable[[str], None]) -> None:
     """Print the rows: a table for each set of systems that share metrics."""
     groups: dict[str, set[str]] = {}
     for system, metrics in rows.groupby("system", sort=False).metric:
         shared = next((k for k, known in groups.items() if known & set(metrics)), system)
         groups[shared] = groups.get(shared, set()) | set(metrics)
     for metrics in groups.values():
-        print_table(benchmark, rows[rows.metric.isin(metrics)], console)
+        echo("\n".join(["", benchmark, *table(rows[rows.metric.isin(metrics)], ran)]))
 
 
-def print_table(title: str, rows: pd.DataFrame, console: Console) -> None:
-    """One line a (task, system, variant), one column a metric."""
+def table(rows: pd.DataFrame, ran: set[str]) -> list[str]:
+    """One line a (task, system, variant), one column a metric; the last says who made the line."""
     metrics = list(dict.fromkeys(rows.metric))
-    table = Table(title=title, title_justify="left")
-    for name in ("task", "system", "variant", *metrics, "published", "s a run"):
-        table.add_column(name, overflow="fold")
+    lines = [["task", "system", "variant", *metrics, "published", "s a run", "run"]]
     for (task, system, variant), group in rows.groupby(["task", "system", "variant"], sort=False):
         found = {row.metric: row for row in group.itertuples()}
         cells = [cell(found[m].mean, found[m].std) if m in found else "" for m in metrics]
         published = "; ".join(f"{r.published} ({r.source})" for r in group.itertuples() if r.source)
-        table.add_row(task, system, variant, *cells, published, str(group.seconds.iloc[0]))
-    console.print(table)
+        now = f"{task}/{system}/{variant}" in ran
+        made = "now" if now else f"earlier ({group.commit.iloc[0]})"
+        lines.append([task, system, variant, *cells, published, str(group.seconds.iloc[0]), made])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
 
 
 def cell(mean: float, std: float | str) -> str:

@@ -223,7 +223,7 @@ def cases(preset: str, device: str) -> list[Case]:
                 "repkit",
                 statement,
                 lambda seed, s=statement: {"time ratio": import_ratio(s)},
-                seeds=1,
+                seeds=5,  # one repetition is uncertain by more than the package takes
             )
         )
     return listed

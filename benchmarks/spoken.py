@@ -131,7 +131,6 @@ def converted(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, flo
         level([c.frames[k] for k in real]),
         c.speaker[real],
         c.word[real],
-        device=device,
     )
     return {"converted: speaker": found["speaker_linear"], "converted: word": found["word_linear"]}
 
@@ -183,9 +182,7 @@ def unseen_baseline(c: Corpus, name: str, device: str) -> dict[str, float]:
 
 
 def word_probe(c: Corpus, vectors: np.ndarray, known: np.ndarray, device: str) -> float:
-    found = linear_probe(
-        vectors[known], c.word[known], vectors[~known], c.word[~known], device=device
-    )
+    found = linear_probe(vectors[known], c.word[known], vectors[~known], c.word[~known])
     return found["accuracy"]
 
 

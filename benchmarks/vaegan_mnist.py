@@ -85,7 +85,7 @@ def judge(task: str, model: VAE | VAEGAN, device: str) -> dict[str, float]:
     """A fitted model's figures."""
     X, y, X_test, y_test = load(task)
     samples = distance(task, model.sample(len(X_test), random_state=0), device)
-    codes = linear_probe(model.transform(X), y, model.transform(X_test), y_test, device=device)
+    codes = linear_probe(model.transform(X), y, model.transform(X_test), y_test)
     return {
         "Frechet, samples": samples["Frechet"],
         "precision": samples["precision"],
@@ -113,7 +113,7 @@ def pca(task: str, n_components: int, device: str) -> dict[str, float]:
     model = PCA(n_components, random_state=0).fit(flat[0])
     codes = [model.transform(a) for a in flat]
     back = model.inverse_transform(codes[1]).clip(0, 1).reshape(X_test.shape) * high
-    found = linear_probe(codes[0], y, codes[1], y_test, device=device)
+    found = linear_probe(codes[0], y, codes[1], y_test)
     return {
         **judge_images(task, back.astype(X.dtype), device),
         "linear probe": found["accuracy"],

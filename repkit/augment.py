@@ -1,7 +1,7 @@
-"""Random changes to image batches that keep the label, on the device.
+"""Random changes to batches of images that keep the label, on the device.
 
-Each is a module that maps ``(n, channels, height, width)`` floats in [0, 1] to the same shape, with
-new random numbers for every image from torch's global generator. Chain them with
+Each is a module that maps floats (n, channels, height, width) in [0, 1] to the same shape. Every
+image gets its own random numbers, from torch's global generator. Chain the modules with
 ``torch.nn.Sequential``.
 """
 
@@ -13,27 +13,68 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+__all__ = ["RandomAffine", "RandomInvert", "RandomTexture", "RandomThickness"]
 
-def per_image(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """A uniform number for each image, ``(n, 1, 1, 1)``."""
+
+def _per_image(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Draw a uniform number for each image, (n, 1, 1, 1)."""
     return torch.empty(len(x), 1, 1, 1, device=x.device, dtype=x.dtype).uniform_(low, high)
 
 
-class RandomAffine(nn.Module):
-    """Rotation, zoom, stretch, shear and shift, each uniform around none.
+class _Images(nn.Module):
+    """Base of changes to a batch of images, with or without a channel axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Change a batch of images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, height, width) or (n, height, width)
+            Images in [0, 1].
+
+        Returns
+        -------
+        Tensor of the same shape
+            Changed images.
+
+        Raises
+        ------
+        ValueError
+            If it is of another shape.
+        """
+        if x.ndim == 3:
+            return self._changed(x[:, None])[:, 0]
+        if x.ndim != 4:
+            raise ValueError(
+                "x must be images (n, channels, height, width) or (n, height, width), not of shape "
+                f"{tuple(x.shape)}"
+            )
+        return self._changed(x)
+
+    def _changed(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class RandomAffine(_Images):
+    """Rotate, zoom, stretch, shear and shift images, each by a uniform amount around none.
 
     Parameters
     ----------
-    degrees : float
-        Greatest rotation.
-    zoom : float
-        Greatest natural logarithm of the scale.
-    stretch : float
-        The same for each axis on its own.
-    shear : float
-        Greatest shear, as a tangent.
-    shift : float
-        Greatest shift, as a fraction of the side.
+    degrees : float, default=15.0
+        Greatest rotation, in degrees.
+    zoom : float, default=0.25
+        Greatest natural logarithm of the scale, common to both axes.
+    stretch : float, default=0.1
+        Greatest natural logarithm of a further scale, drawn for each axis.
+    shear : float, default=0.2
+        Greatest shear, as the tangent of its angle.
+    shift : float, default=0.08
+        Greatest shift along each axis, as a fraction of the side.
+
+    Examples
+    --------
+    >>> RandomAffine(degrees=5.0)(torch.rand(4, 1, 28, 28)).shape
+    torch.Size([4, 1, 28, 28])
     """
 
     def __init__(
@@ -48,40 +89,49 @@ class RandomAffine(nn.Module):
         self.degrees, self.zoom, self.stretch = degrees, zoom, stretch
         self.shear, self.shift = shear, shift
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _changed(self, x: Tensor) -> Tensor:
         draw = torch.empty(7, len(x), device=x.device).uniform_(-1.0, 1.0)
         angle = draw[0] * math.radians(self.degrees)
         cos, sin, shear = angle.cos(), angle.sin(), draw[4] * self.shear
         # Where each output pixel is read: scale * rotation * shear, then the shift.
         width = torch.exp(draw[1] * self.zoom + draw[2] * self.stretch)
         height = torch.exp(draw[1] * self.zoom + draw[3] * self.stretch)
-        first = [width * cos, width * (shear * cos - sin), 2.0 * self.shift * draw[5]]
-        second = [height * sin, height * (shear * sin + cos), 2.0 * self.shift * draw[6]]
+        # In coordinates from -1 to 1 along each side, which differ in length.
+        aspect = x.shape[2] / x.shape[3]
+        first = [width * cos, width * (shear * cos - sin) * aspect, 2.0 * self.shift * draw[5]]
+        second = [height * sin / aspect, height * (shear * sin + cos), 2.0 * self.shift * draw[6]]
         matrix = torch.stack([torch.stack(first, 1), torch.stack(second, 1)], 1)
         grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
     def extra_repr(self) -> str:
+        """Name the parameters in the module's ``repr``.
+
+        Returns
+        -------
+        text : str
+            The parameters and their values.
+        """
         return (
             f"degrees={self.degrees}, zoom={self.zoom}, stretch={self.stretch}, "
             f"shear={self.shear}, shift={self.shift}"
         )
 
 
-class RandomThickness(nn.Module):
-    """Strokes thicker, thinner or softer: a blend with the 3x3 maximum, minimum or mean.
+class RandomThickness(_Images):
+    """Make strokes thicker, thinner or softer: blend with the 3x3 maximum, minimum or mean.
 
     Parameters
     ----------
-    p : float
-        Chance that an image is changed; by how much is uniform.
+    p : float, default=0.5
+        Chance that an image is changed. The strength of the change is uniform in [0, 1].
     """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _changed(self, x: Tensor) -> Tensor:
         padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
         # Separable, by shifts: the pooling kernels are ten times slower on CPUs.
         columns = padded[..., :-2], padded[..., 1:-1], padded[..., 2:]
@@ -94,24 +144,32 @@ class RandomThickness(nn.Module):
         changed[2] = changed[2] / 9.0
         kind = torch.randint(3, (len(x), 1, 1, 1), device=x.device)
         other = torch.where(kind == 0, changed[0], torch.where(kind == 1, changed[1], changed[2]))
-        amount = per_image(x) * (per_image(x) < self.p)
+        amount = _per_image(x) * (_per_image(x) < self.p)
         return torch.lerp(x, other, amount)
 
     def extra_repr(self) -> str:
+        """Name the parameters in the module's ``repr``.
+
+        Returns
+        -------
+        text : str
+            The parameters and their values.
+        """
         return f"p={self.p}"
 
 
-class RandomTexture(nn.Module):
-    """The absolute difference from a smooth random field, of a random strength.
+class RandomTexture(_Images):
+    """Replace images by their absolute difference from a smooth random field.
 
-    The field is a random mixture of uniform noise on coarse to fine grids, gray to fully colored,
-    stretched to a random part of [0, 1]: a stand-in for any background.
+    This is how MNIST-M blends digits into photographs (Ganin et al. 2016, section 5.2.4). The
+    field, a stand-in for any background, is a random mixture of uniform noise on coarse to fine
+    grids, gray to fully colored, stretched to a random part of [0, 1]. Its strength is random.
 
     Parameters
     ----------
-    p : float
+    p : float, default=0.8
         Chance that an image is changed.
-    grids : tuple of int
+    grids : tuple of int, default=(2, 5, 12)
         Cells along a side, for each scale of the noise.
     """
 
@@ -119,34 +177,52 @@ class RandomTexture(nn.Module):
         super().__init__()
         self.p, self.grids = p, tuple(grids)
 
-    def forward(self, x: Tensor) -> Tensor:
-        strength = per_image(x) * (per_image(x) < self.p)
+    def _changed(self, x: Tensor) -> Tensor:
+        strength = _per_image(x) * (_per_image(x) < self.p)
         return (x - strength * self.field(x)).abs()
 
     def field(self, x: Tensor) -> Tensor:
-        """A random field in [0, 1] of the shape of ``x``."""
-        color = per_image(x)
+        """Draw the random fields of a batch.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, height, width)
+            Images that give the shape, device and dtype.
+
+        Returns
+        -------
+        field : Tensor of shape (n, channels, height, width)
+            A field in [0, 1] for each image.
+        """
+        color = _per_image(x)
         field = torch.zeros_like(x)
         for cells in self.grids:
             noise = torch.rand(*x.shape[:2], cells, cells, device=x.device, dtype=x.dtype)
             noise = torch.lerp(noise[:, :1].expand_as(noise), noise, color)
-            field += per_image(x) * F.interpolate(
+            field += _per_image(x) * F.interpolate(
                 noise, x.shape[2:], mode="bilinear", align_corners=False
             )
         low, high = field.amin((1, 2, 3), keepdim=True), field.amax((1, 2, 3), keepdim=True)
-        span = per_image(x, 0.2, 1.0)
-        return (field - low) / (high - low + 1e-4) * span + per_image(x) * (1.0 - span)
+        span = _per_image(x, 0.2, 1.0)
+        return (field - low) / (high - low + 1e-4) * span + _per_image(x) * (1.0 - span)
 
     def extra_repr(self) -> str:
+        """Name the parameters in the module's ``repr``.
+
+        Returns
+        -------
+        text : str
+            The parameters and their values.
+        """
         return f"p={self.p}, grids={self.grids}"
 
 
-class RandomInvert(nn.Module):
-    """``1 - x`` for some images.
+class RandomInvert(_Images):
+    """Invert some images: ``1 - x``.
 
     Parameters
     ----------
-    p : float
+    p : float, default=0.5
         Chance that an image is inverted.
     """
 
@@ -154,8 +230,15 @@ class RandomInvert(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.where(per_image(x) < self.p, 1.0 - x, x)
+    def _changed(self, x: Tensor) -> Tensor:
+        return torch.where(_per_image(x) < self.p, 1.0 - x, x)
 
     def extra_repr(self) -> str:
+        """Name the parameters in the module's ``repr``.
+
+        Returns
+        -------
+        text : str
+            The parameters and their values.
+        """
         return f"p={self.p}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ from repkit.base.estimator import Estimator
 from repkit.base.model_file import ModelFileError
 from repkit.base.model_file import load as read
 from repkit.base.saving import code_parameters, read_parameters
-from repkit.bigan.estimator import BiGAN
-from repkit.dann.estimator import DANN
-from repkit.infogan.estimator import InfoGAN
-from repkit.speech.estimator import SpeechAutoencoder
-from repkit.triplegan.estimator import TripleGAN
-from repkit.vae.estimator import VAE
-from repkit.vaegan.estimator import VAEGAN
 
-CLASSES: dict[str, type[Estimator]] = {
-    cls.__name__: cls for cls in (BiGAN, DANN, InfoGAN, SpeechAutoencoder, TripleGAN, VAE, VAEGAN)
+__all__ = ["load"]
+
+# The folder of each class. A file brings in its own class and no other.
+HOMES = {
+    "DANN": "dann",
+    "VAE": "vae",
+    "VAEGAN": "vaegan",
+    "BiGAN": "bigan",
+    "InfoGAN": "infogan",
+    "SpeechAutoencoder": "speech",
+    "TripleGAN": "triplegan",
 }
 
 
@@ -49,11 +52,12 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
     """
     header, tensors = read(Path(path))
     name = header.get("class")
-    if not isinstance(name, str) or name not in CLASSES:
+    if not isinstance(name, str) or name not in HOMES:
         raise ModelFileError(
-            f"{str(path)!r} holds a {name!r}; this version of repkit knows {sorted(CLASSES)}"
+            f"{str(path)!r} holds a {name!r}; this version of repkit knows {sorted(HOMES)}"
         )
-    known = set(inspect.signature(CLASSES[name]).parameters)
+    cls: type[Estimator] = getattr(import_module(f"repkit.{HOMES[name]}"), name)
+    known = set(inspect.signature(cls).parameters)
     try:
         params, fitted, omitted = header["params"], header["fitted"], header["code"]
         unknown = ({*params.keys(), *omitted} | set(code)) - known
@@ -61,18 +65,18 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
         raise ModelFileError(f"{str(path)!r} has an incomplete repkit header") from error
     if unknown:
         raise ModelFileError(f"{name} has no parameters {sorted(unknown)}")
-    missing = [k for k in omitted if k in code_parameters(CLASSES[name]) and k not in code]
+    missing = [k for k in omitted if k in code_parameters(cls) and k not in code]
     if missing:
         raise ModelFileError(
             f"{str(path)!r} was saved with code of its own for {missing}, which the file does not "
             f"hold: call load(path, {missing[0]}=...) with the same"
         )
     try:
-        params = read_parameters(CLASSES[name], params)
+        params = read_parameters(cls, params)
     except (TypeError, ValueError) as error:
         raise ModelFileError(
             f"{str(path)!r} has parameters that {name} does not: {error}"
         ) from error
-    estimator = CLASSES[name](**{**params, **code})
+    estimator = cls(**{**params, **code})
     estimator._from_file(fitted, header.get("history", []), tensors)
     return estimator

@@ -1,4 +1,4 @@
-"""Pure tensor functions that the systems' phases are written with."""
+"""Losses, as pure functions of tensors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,25 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+__all__ = [
+    "ADVERSARIAL",
+    "HINGE",
+    "LIKELIHOODS",
+    "LOGISTIC",
+    "Adversarial",
+    "GradientReversal",
+    "code_loss",
+    "draw",
+    "entropy",
+    "gradient_penalty",
+    "information",
+    "kl_from_standard",
+    "multilinear",
+    "paired_information",
+    "reverse",
+    "virtual_adversarial",
+]
 
 
 class _Reverse(torch.autograd.Function):
@@ -26,16 +45,29 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse(x: Tensor, lam: Tensor | float = 1.0) -> Tensor:
-    """Gradient reversal: the identity forward, ``-lam`` times the gradient backward.
+    """Reverse the gradient: the identity forward, ``-lam`` times the gradient backward.
 
     Ganin et al. 2016, equations 16 and 17.
 
     Parameters
     ----------
+    x : Tensor of any shape
+        What is passed on unchanged.
+    lam : float or Tensor of shape (), default=1.0
+        Factor of the reversed gradient. A tensor can change between steps without recompiling. It
+        gets no gradient itself.
+
+    Returns
+    -------
     x : Tensor
-        Any shape.
-    lam : Tensor of shape () or float
-        The factor. A tensor may change between steps without a recompilation; it gets no gradient.
+        Equal to the input.
+
+    Examples
+    --------
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> reverse(x, 0.5).sum().backward()
+    >>> x.grad
+    tensor([-0.5000, -0.5000])
     """
     if not isinstance(lam, Tensor):
         lam = torch.tensor(float(lam), device=x.device)
@@ -43,12 +75,13 @@ def reverse(x: Tensor, lam: Tensor | float = 1.0) -> Tensor:
 
 
 class GradientReversal(nn.Module):
-    """`reverse` as a layer, for networks of your own.
+    """A layer that reverses the gradient (see `reverse`), for networks of your own.
 
     Parameters
     ----------
     lam : float, default=1.0
-        The factor. It is a buffer: ``layer.lam.fill_(value)`` changes it.
+        Factor of the reversed gradient. It is kept as a buffer: ``layer.lam.fill_(value)``
+        changes it.
     """
 
     lam: Tensor
@@ -58,36 +91,81 @@ class GradientReversal(nn.Module):
         self.register_buffer("lam", torch.tensor(float(lam)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pass a tensor on, to be met by a reversed gradient.
+
+        Parameters
+        ----------
+        x : Tensor of any shape
+            Input of the layer.
+
+        Returns
+        -------
+        x : Tensor
+            Equal to the input.
+        """
         return reverse(x, self.lam)
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Shannon entropy of each row's softmax, in nats: ``(n, classes) -> (n,)``."""
+    """Compute the Shannon entropy of each row's softmax.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, classes)
+        Unnormalized log probabilities.
+
+    Returns
+    -------
+    entropy : Tensor of shape (n,), float32
+        In nats, from 0 to log(classes).
+    """
     log_p = F.log_softmax(logits.float(), 1)
     return -(log_p.exp() * log_p).sum(1)
 
 
 def _p_log_p(p: Tensor) -> Tensor:
-    """``sum p log p``, with a gradient also where p is 0, which that of xlogy is not."""
+    """Give ``sum p log p``, with a finite gradient where p is 0 (that of xlogy is not)."""
     return (p * p.clamp_min(torch.finfo(p.dtype).tiny).log()).sum()
 
 
 def information(logits: Tensor) -> Tensor:
-    """Mean entropy of the rows minus the entropy of the mean prediction (RIM; Krause et al. 2010).
+    """Compute minus the mutual information between inputs and predicted classes.
 
-    Minimized, it makes predictions certain and the classes evenly used: the negative of the mutual
-    information between input and prediction. ``(n, classes) -> ()``.
+    The mean entropy of the rows minus the entropy of the mean prediction (RIM; Krause et al.
+    2010). Minimizing it makes predictions certain and uses all classes evenly.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, classes)
+        Unnormalized log probabilities of a batch.
+
+    Returns
+    -------
+    loss : Tensor of shape (), float32
+        In nats, from -log(classes) to 0.
     """
     mean = F.softmax(logits.float(), 1).mean(0)
     return entropy(logits).mean() + _p_log_p(mean)
 
 
 def paired_information(logits: Tensor, other: Tensor) -> Tensor:
-    """Minus the mutual information of two views' predictions (IIC; Ji et al. 2019, equation 3).
+    """Compute minus the mutual information between the predictions for two views.
 
-    With the joint distribution P of the categories of the two views, averaged over the batch and
-    made symmetric, ``-sum P log(P / (p p'))``: minimized, a sample's category is the same in every
-    view and all categories are used. ``(n, classes), (n, classes) -> ()``
+    ``-sum P log(P / (p p'))``, with P the joint distribution of the categories of the two views,
+    averaged over the batch and made symmetric (IIC; Ji et al. 2019, equation 3). Minimizing it
+    gives a sample the same category in every view and uses all categories.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, classes)
+        Unnormalized log probabilities of the first views.
+    other : Tensor of shape (n, classes)
+        Unnormalized log probabilities of the second views, in the same order.
+
+    Returns
+    -------
+    loss : Tensor of shape (), float32
+        In nats, from -log(classes) to 0.
     """
     p, q = F.softmax(logits.float(), 1), F.softmax(other.float(), 1)
     joint = (p[:, :, None] * q[:, None, :]).mean(0)
@@ -99,19 +177,28 @@ def paired_information(logits: Tensor, other: Tensor) -> Tensor:
 def virtual_adversarial(
     logits: Callable[[Tensor], Tensor], x: Tensor, radius: float, *, reach: float = 0.2
 ) -> Tensor:
-    """How much the prediction changes in the direction in which it changes most.
+    """Measure how far predictions change in the direction in which they change most.
 
-    ``KL(p(x) || p(x + r))`` for the r of length ``radius`` that one step of power iteration finds,
-    started ``reach * radius`` away at random (Miyato et al. 2018, equations 5 to 12). It has a
-    gradient in the network's parameters, through p(x + r) only.
+    ``KL(p(x) || p(x + r))`` for the r of length `radius` that one step of power iteration finds
+    (Miyato et al. 2018, equations 5 to 12). Its gradient reaches the network's parameters through
+    p(x + r) only.
 
     Parameters
     ----------
     logits : callable
-        ``(n, ...) -> (n, classes)``, the same in every call: no dropout, fixed batch statistics.
+        Maps samples (n, ...) to logits (n, classes). It must be the same function in every call:
+        no dropout, fixed batch statistics.
     x : Tensor of shape (n, ...)
+        Samples.
     radius : float
-        In the unit of a whole sample: its Euclidean length.
+        Euclidean length of the change to a whole sample.
+    reach : float, default=0.2
+        The power iteration starts at random, at a distance of ``reach * radius``.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        Mean over the batch, in nats.
     """
 
     def divergence(r: Tensor) -> Tensor:
@@ -127,20 +214,64 @@ def virtual_adversarial(
     return divergence(radius * unit(direction))
 
 
-def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
-    """The multilinear map of Long et al. 2018 (CDAN), equation 6: ``f (x) g``, flattened.
+def weighted_cross_entropy(logits: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean cross-entropy over rows, each counting as much as its weight.
 
-    ``(n, d), (n, classes) -> (n, d * classes)``.
+    Parameters
+    ----------
+    logits : Tensor of shape (n, classes)
+        Unnormalized log probabilities.
+    y : int64 Tensor of shape (n,)
+        Classes.
+    weight : Tensor of shape (>= n,), optional
+        Of the rows, at least 0; the first n are used. By default, all alike.
+
+    Returns
+    -------
+    Tensor of shape ()
+        ``sum_i w_i CE_i / n``: weights with a mean of 1 over all rows leave the scale of the loss.
+    """
+    if weight is None:
+        return F.cross_entropy(logits, y)
+    return (F.cross_entropy(logits, y, reduction="none") * weight[: len(y)]).mean()
+
+
+def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
+    """Multiply features by class probabilities: the outer product of each row, flattened.
+
+    The multilinear map of CDAN (Long et al. 2018, equation 6).
+
+    Parameters
+    ----------
+    features : Tensor of shape (n, d)
+        Features of a batch.
+    probabilities : Tensor of shape (n, classes)
+        Class probabilities of the same rows.
+
+    Returns
+    -------
+    product : Tensor of shape (n, d * classes)
+        Entry ``i * classes + c`` of a row is feature i times the probability of class c.
     """
     return torch.bmm(features.unsqueeze(2), probabilities.unsqueeze(1)).flatten(1)
 
 
 class Adversarial(NamedTuple):
-    """A discriminator's loss and its opponents', on logits: means over rows, sums over columns.
+    """The losses of a discriminator and of its opponents, as functions of logits.
 
-    Greater logits say "real". ``real`` and ``fake`` are what the discriminator pays for a row of
-    that kind, ``seem_real`` and ``seem_fake`` what an opponent pays who wants the row judged so.
-    Several columns are several judgments of a row, each with its loss.
+    Greater logits say "real". Each function maps logits (n, k) to a number: the mean over rows,
+    and the sum over columns, where several columns are several judgments of a row.
+
+    Parameters
+    ----------
+    real : callable
+        The discriminator's loss on real rows.
+    fake : callable
+        The discriminator's loss on generated rows.
+    seem_real : callable
+        The loss of an opponent who wants rows to be judged real.
+    seem_fake : callable
+        The loss of an opponent who wants rows to be judged generated.
     """
 
     real: Callable[[Tensor], Tensor]
@@ -171,16 +302,23 @@ ADVERSARIAL = {"logistic": LOGISTIC, "hinge": HINGE}
 
 
 def gradient_penalty(logits: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """``1/2 E |grad D|^2`` at the given inputs, jointly (R1; Mescheder et al. 2018, equation 9).
+    """Penalize the slope of a discriminator at its inputs: ``1/2 E |grad D|^2``.
 
-    It has a gradient in the parameters of D alone. Batch norm ties the rows of a batch together:
-    a row's gradient is then that of the sum over the batch.
+    The R1 penalty (Mescheder et al. 2018, equation 9), of all inputs together. Its gradient reaches
+    the parameters of D alone. Batch norm ties the rows of a batch together: a row's slope is then
+    that of the sum over the batch.
 
     Parameters
     ----------
     logits : callable
-        ``(*inputs) -> (n, ...)``.
+        The discriminator. Maps ``*inputs`` to logits (n, ...).
     *inputs : Tensor of shape (n, ...)
+        What the discriminator reads, usually real samples.
+
+    Returns
+    -------
+    penalty : Tensor of shape ()
+        Mean over rows.
     """
     inputs = tuple(x.detach().requires_grad_() for x in inputs)
     gradients = torch.autograd.grad(logits(*inputs).float().sum(), inputs, create_graph=True)
@@ -194,26 +332,29 @@ def code_loss(
     values: Tensor,
     log_variances: Tensor | None = None,
 ) -> Tensor:
-    """``-E log Q(c | x)`` of each code: the bound of Chen et al. 2016, equation 5, less H(c).
+    """Compute the negative log likelihood of the codes of a generated sample, ``-E log Q(c | x)``.
 
-    Cross-entropy for the categorical codes, the Gaussian negative log-likelihood for the
-    continuous ones: ``1/2 log(2 pi s^2) + (c - mu)^2 / (2 s^2)``, with s = 1 where no variance is
-    given.
+    The bound of InfoGAN (Chen et al. 2016, equation 5) less H(c). Categorical codes have the
+    cross-entropy. Continuous codes have ``1/2 log(2 pi s^2) + (c - mu)^2 / (2 s^2)``, with s = 1
+    where no variance is given.
 
     Parameters
     ----------
     logits : sequence of Tensor of shape (n, categories)
-        What Q says of each categorical code.
+        Predictions of Q for each categorical code.
     codes : sequence of Tensor of shape (n, categories)
-        One-hot.
-    means, values : Tensor of shape (n, k)
-        What Q says of the continuous codes, and what they are.
+        True categories, one-hot.
+    means : Tensor of shape (n, k)
+        Predictions of Q for the k continuous codes.
+    values : Tensor of shape (n, k)
+        True continuous codes.
     log_variances : Tensor of shape (n, k), optional
+        Log variances that Q gives its predictions. Default: variances of 1.
 
     Returns
     -------
-    Tensor of shape (len(logits) + k,)
-        The mean over the batch for each code, categorical ones first.
+    losses : Tensor of shape (len(logits) + k,), float32
+        Mean over the batch for each code in nats, categorical codes first.
     """
     terms = [
         -(code * F.log_softmax(q.float(), 1)).sum(1).mean()
@@ -227,25 +368,52 @@ def code_loss(
 
 
 def draw(posterior: Tensor, noise: Tensor) -> Tensor:
-    """``mu + sigma * noise`` from rows of means and log variances.
+    """Draw from a diagonal Gaussian by reparametrization: ``mu + sigma * noise``.
 
-    Kingma and Welling 2014, equation 10. ``(n, 2 d), (n, d) -> (n, d)``
+    Kingma and Welling 2014, equation 10.
+
+    Parameters
+    ----------
+    posterior : Tensor of shape (n, 2 d)
+        The d means of each row, then its d log variances.
+    noise : Tensor of shape (n, d)
+        Draws from a standard normal distribution.
+
+    Returns
+    -------
+    z : Tensor of shape (n, d), float32
+        A draw for each row.
     """
     mean, log_variance = _statistics(posterior)
     return mean + torch.exp(0.5 * log_variance) * noise
 
 
 def kl_from_standard(posterior: Tensor) -> Tensor:
-    """``KL(N(mu, sigma^2) || N(0, I))``, a sum over components, a mean over rows.
+    """Compute the divergence of diagonal Gaussians from the standard normal distribution.
 
-    Kingma and Welling 2014, appendix B; of rows of means and log variances. ``(n, 2 d) -> ()``
+    ``KL(N(mu, sigma^2) || N(0, I))`` (Kingma and Welling 2014, appendix B).
+
+    Parameters
+    ----------
+    posterior : Tensor of shape (n, 2 d)
+        The d means of each row, then its d log variances.
+
+    Returns
+    -------
+    divergence : Tensor of shape (), float32
+        Sum over components and mean over rows, in nats.
+
+    Examples
+    --------
+    >>> kl_from_standard(torch.zeros(3, 4))  # means 0 and variances 1
+    tensor(0.)
     """
     mean, log_variance = _statistics(posterior)
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1).mean()
 
 
 def _statistics(posterior: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and log variances, these between the bounds at which fp32 still tells them apart."""
+    """Split means and log variances, the latter kept where fp32 still tells them apart."""
     mean, log_variance = posterior.float().chunk(2, 1)
     return mean, log_variance.clamp(-10.0, 10.0)
 
@@ -260,5 +428,5 @@ def _gaussian(mean: Tensor, x: Tensor) -> Tensor:
     return 0.5 * (mean.float() - x).square().flatten(1).sum(1).mean()
 
 
-# -log p(x | what is decoded), constants left out: sums over pixels in [0, 1], means over rows.
+# -log p(x | decoded x) without constants: sums over pixels in [0, 1], means over rows.
 LIKELIHOODS = {"bernoulli": _bernoulli, "gaussian": _gaussian}

@@ -1,4 +1,4 @@
-"""Schedules: functions of the progress of a training, from 0 at its start to 1 at its end."""
+"""Schedules: functions of the progress of training, which runs from 0 to 1."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ __all__ = [
     "constant",
     "dann_decay",
     "dann_ramp",
+    "early_rise",
     "half_decay",
     "rise",
     "warm_cosine",
@@ -23,7 +24,7 @@ def constant(progress: float) -> float:
     Parameters
     ----------
     progress : float
-        From 0 to 1.
+        Share of the training steps that are done, in [0, 1].
 
     Returns
     -------
@@ -33,50 +34,60 @@ def constant(progress: float) -> float:
 
 
 def dann_ramp(progress: float) -> float:
-    """Rise from 0 to nearly 1: lambda of Ganin et al. 2016, section 5.2.2.
+    """Ramp up the weight of an adversary: ``2 / (1 + exp(-10 p)) - 1``.
+
+    The lambda of Ganin et al. 2016, section 5.2.2.
 
     Parameters
     ----------
     progress : float
-        The p of the paper, from 0 to 1.
+        Share of the training steps that are done, in [0, 1].
 
     Returns
     -------
-    float
-        ``2 / (1 + exp(-10 p)) - 1``.
+    weight : float
+        From 0 at the start to 0.9999 at the end.
+
+    Examples
+    --------
+    >>> dann_ramp(0.0), round(dann_ramp(0.5), 3)
+    (0.0, 0.987)
     """
     return 2.0 / (1.0 + math.exp(-10.0 * progress)) - 1.0
 
 
 def dann_decay(progress: float) -> float:
-    """Fall from 1 to 0.17: the learning-rate factor of Ganin et al. 2016, section 5.2.2.
+    """Decay the learning rate by a power: ``(1 + 10 p) ** -0.75``.
+
+    The schedule of Ganin et al. 2016, section 5.2.2.
 
     Parameters
     ----------
     progress : float
-        The p of the paper, from 0 to 1.
+        Share of the training steps that are done, in [0, 1].
 
     Returns
     -------
-    float
-        ``(1 + 10 p) ** -0.75``.
+    factor : float
+        Multiplies the learning rate: 1 at the start, 0.166 at the end.
     """
     return (1.0 + 10.0 * progress) ** -0.75
 
 
 def warm_cosine(progress: float, warm: float = 0.05) -> float:
-    """Rise from 0 to 1, then fall to 0 as a half cosine.
+    """Warm the learning rate up in a straight line, then lower it along half a cosine.
 
     Parameters
     ----------
     progress : float
-        From 0 to 1.
+        Share of the training steps that are done, in [0, 1].
     warm : float, default=0.05
-        Progress at which the rise ends.
+        Share of the steps that warm up, in [0, 1).
 
     Returns
     -------
-    float
+    factor : float
+        Multiplies the learning rate: 0 at the start, 1 after the warm-up, 0 at the end.
     """
     if progress < warm:
         return progress / warm
@@ -84,16 +95,19 @@ def warm_cosine(progress: float, warm: float = 0.05) -> float:
 
 
 def half_decay(progress: float) -> float:
-    """Stay at 1 for the first half, then fall to 0.01: the factor of Donahue et al. 2017.
+    """Hold the learning rate for the first half, then lower it exponentially to a hundredth.
+
+    The schedule of Donahue et al. 2017.
 
     Parameters
     ----------
     progress : float
-        From 0 to 1.
+        Share of the training steps that are done, in [0, 1].
 
     Returns
     -------
-    float
+    factor : float
+        Multiplies the learning rate: 1 up to the middle, 0.01 at the end.
     """
     return 0.01 ** max(0.0, 2.0 * progress - 1.0)
 
@@ -123,3 +137,20 @@ RATES: dict[str, Callable[[float], float]] = {
     "cosine": warm_cosine,
 }
 LAMBDAS: dict[str, Callable[[float], float]] = {"ramp": dann_ramp}
+
+
+def early_rise(progress: float, until: float = 0.1) -> float:
+    """Grow from 0 to 1 over the first tenth, so that codes that say nothing do not settle early.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the training steps that are done, in [0, 1].
+    until : float, default=0.1
+        Progress at which 1 is reached.
+
+    Returns
+    -------
+    float
+    """
+    return min(1.0, progress / until)

@@ -1,10 +1,13 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
 import torch
+
+from repkit.engine.rng import isolated_rng
 
 # Small networks: threads cost more than they give, above all on a loaded machine.
 torch.set_num_threads(1)
@@ -19,3 +22,11 @@ def data_home() -> Path:
     if not Path(given).is_dir():
         pytest.skip(f"needs real data: REPKIT_DATA={given!r} is not a folder")
     return Path(given)
+
+
+@pytest.fixture
+def seeded() -> Iterator[None]:
+    """Random numbers as from a new seed; the generators of other tests are left alone."""
+    with isolated_rng(torch.device("cpu")):
+        torch.manual_seed(0)
+        yield

@@ -1,57 +1,52 @@
 """The benchmark runner: rows as they are finished, none twice; and every case is runnable."""
 
-import io
+import re
+import shlex
+import subprocess
 from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
-from rich.console import Console
 
 from benchmarks import readme, runner, strokes
-from benchmarks.__main__ import NAMES, main
+from benchmarks.__main__ import COMMANDS, NAMES, main, parser
 from benchmarks.autoencoders import Autoencoder
-from benchmarks.runner import COLUMNS, RESULTS, Case, read, run_cases
-from repkit import BiGAN, InfoGAN, TripleGAN
+from benchmarks.runner import COLUMNS, OUT, RESULTS, Case, NoMatch, read, run_cases
+from repkit import BiGAN, InfoGAN, TripleGAN, __version__
 from repkit.datasets import make_sprites
 
 
-@pytest.fixture
-def quiet():
-    return Console(quiet=True)
+def go(path, cases, **options):
+    options = {"preset": "cpu", "seeds": 3, "device": "cpu", "echo": lambda line: None, **options}
+    return run_cases("toy", cases, out=path, **options)
 
 
-def go(path, cases, console, **options):
-    options = {"preset": "cpu", "seeds": 3, "device": "cpu", **options}
-    return run_cases("toy", cases, out=path, console=console, **options)
-
-
-def test_rows_are_written_skipped_and_redone(tmp_path, quiet):
+def test_rows_are_written_skipped_and_redone(tmp_path):
     calls = []
 
     def run(seed):
         calls.append(seed)
         return {"accuracy": 0.5 + 0.1 * seed, ("a part", "accuracy"): 1.0}
 
-    case = Case("task", "System", "plain", run, {"accuracy": (0.7, "Somebody 2000")})
-    rows = go(tmp_path, [case], quiet)
+    case = Case("task", "It's a System", "plain", run, {"accuracy": (0.7, "Somebody 2000")})
+    rows = go(tmp_path, [case])
     assert list(read(tmp_path / "toy-cpu.csv").columns) == COLUMNS
     row = rows[rows.task == "task"].iloc[0]
     assert (row["mean"], row["std"], row["seeds"]) == (0.6, 0.1, 3)
     assert (row["published"], row["source"]) == ("0.7", "Somebody 2000")
     assert row["values"] == "0.5000 0.6000 0.7000"
-    assert "--only 'task/System/plain'" in row["command"]
-    go(tmp_path, [case], quiet)
+    assert row["command"].endswith("--device cpu --only 'task/It'\"'\"'s a System/plain'")
+    go(tmp_path, [case])
     assert calls == [0, 1, 2]
-    go(tmp_path, [case], quiet, seeds=4)
+    go(tmp_path, [case], seeds=4)
     assert calls == [0, 1, 2, 0, 1, 2, 3]
-    go(tmp_path, [case], quiet, redo=True)
+    go(tmp_path, [case], redo=True)
     assert len(calls) == 10
     assert len(read(tmp_path / "toy-cpu.csv")) == 2
 
 
-def test_a_failure_keeps_the_rows_before_it(tmp_path, quiet):
+def test_a_failure_keeps_the_rows_before_it(tmp_path):
     def fail(seed):
         raise RuntimeError("out of memory")
 
@@ -60,21 +55,105 @@ def test_a_failure_keeps_the_rows_before_it(tmp_path, quiet):
         Case("task", "System", "bad", fail),
     ]
     with pytest.raises(RuntimeError, match="out of memory"):
-        go(tmp_path, cases, quiet)
+        go(tmp_path, cases)
     assert list(read(tmp_path / "toy-cpu.csv").variant) == ["good"]
-    assert len(go(tmp_path, cases, quiet, only="good")) == 1
+    assert len(go(tmp_path, cases, only="good")) == 1
 
 
-def test_only_a_part_of_a_name_or_the_whole(tmp_path, quiet):
+def test_only_a_part_of_a_name_or_the_whole(tmp_path):
     calls = []
     cases = [
         Case("task", "System", name, lambda seed, name=name: calls.append(name) or {"a": 1.0})
         for name in ("joint", "joint + more", "other")
     ]
-    go(tmp_path, cases, quiet, seeds=1, only="joint")
+    go(tmp_path, cases, seeds=1, only="joint")
     assert calls == ["joint", "joint + more"]
-    go(tmp_path, cases, quiet, seeds=1, only="task/System/joint", redo=True)
+    go(tmp_path, cases, seeds=1, only="task/System/joint", redo=True)
     assert calls == ["joint", "joint + more", "joint"]
+
+
+def test_only_without_a_match_says_what_there_is(tmp_path, capsys):
+    cases = [Case("task", "System", name, lambda seed: {"a": 1.0}) for name in ("one", "two")]
+    with pytest.raises(NoMatch, match="'three'") as error:
+        go(tmp_path, cases, only="three")
+    assert "task/System/one\n  task/System/two" in str(error.value)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(SystemExit) as stopped:
+        main(["digits_domains", "--only", "jont", "--out", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert "  MNIST->USPS/DANN/joint\n" in capsys.readouterr().err
+
+
+def test_rows_that_were_not_run_are_marked(tmp_path):
+    cases = [Case("task", "System", name, lambda seed: {"a": 1.0}) for name in ("one", "two")]
+    lines = []
+    go(tmp_path, cases[:1], seeds=1, echo=lines.append)
+    assert "earlier" not in "\n".join(lines)
+    made = read(tmp_path / "toy-cpu.csv").commit[0]
+    lines.clear()
+    go(tmp_path, cases, seeds=1, echo=lines.append)
+    assert any(line.startswith("1 of 2 cases stood in ") for line in lines)
+    one, two = lines[-1].splitlines()[-2:]
+    assert one.endswith(f"earlier ({made})")
+    assert two.endswith("now")
+
+
+def test_rows_have_the_commit_that_made_them(tmp_path, monkeypatch):
+    def git(*arguments):
+        name = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        done = subprocess.run(
+            ["git", "-C", tmp_path, *name, *arguments], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit():
+        runner.commit.cache_clear()
+        return runner.commit()
+
+    results = tmp_path / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    monkeypatch.setattr(runner, "RESULTS", results)
+    try:
+        assert commit() == __version__  # no repository
+        git("init")
+        assert commit() == __version__  # no commit
+        (tmp_path / "a.py").write_text("")
+        git("add", ".")
+        git("commit", "-m", "a")
+        clean = git("rev-parse", "--short=7", "HEAD")
+        (results / "toy-cpu.csv").write_text("a row that was just made")
+        assert commit() == clean
+        (tmp_path / "a.py").write_text("changed")
+        assert commit() == f"{clean}+"
+        go(tmp_path / "out", [Case("task", "System", "", lambda seed: {"a": 1.0})])
+        assert list(read(tmp_path / "out" / "toy-cpu.csv").commit) == [f"{clean}+"]
+        monkeypatch.setattr(runner, "RESULTS", results / "copy" / "results")
+        (results / "copy").mkdir()
+        assert commit() == __version__  # inside another repository
+    finally:
+        runner.commit.cache_clear()
+
+
+def test_by_default_nothing_is_written_beside_the_committed_results():
+    assert parser().parse_args([]).out == OUT != RESULTS
+
+
+def test_help_has_a_line_for_each_benchmark(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name, about in COMMANDS.items():
+        assert f"  {name:<18}{about}" in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["nope"], "no benchmark 'nope'; there are quick,"), (["--seeds", "0"], "at least 1")],
+)
+def test_wrong_arguments_are_named(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,16 +163,12 @@ def test_cases_are_distinct_and_need_no_data_to_be_listed(name, preset):
     assert len({case.name for case in cases}) == len(cases)
 
 
-def test_a_quick_case_runs(tmp_path):
-    arguments = ["quick", "--seeds", "1", "--only", "moons, turned/DANN/joint"]
+def test_a_quick_case_runs(tmp_path, monkeypatch, capsys):
     quick = import_module("benchmarks.quick")
-    figures = quick.figures
-    try:
-        quick.figures = lambda out, device: []
-        result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path)])
-    finally:
-        quick.figures = figures
-    assert result.exit_code == 0, result.output
+    monkeypatch.setattr(quick, "figures", lambda out, device: [])
+    case = "moons, turned/DANN/joint"
+    main(["quick", "--seeds", "1", "--only", case, "--out", str(tmp_path)])
+    assert "moons, turned" in capsys.readouterr().out
     rows = read(next(tmp_path.glob("quick-*.csv")))
     assert set(rows.metric) == {"accuracy_last", "accuracy_selected"}
     assert (rows["mean"] > 0.7).all()
@@ -116,8 +191,8 @@ FEW = {"max_epochs": 1, "steps_per_epoch": 2, "batch_size": 8}
 def test_the_paper_presets_of_the_encoders_train():
     images = np.random.default_rng(0).integers(0, 256, (16, 1, 28, 28)).astype(np.uint8)
     recipes = import_module("benchmarks.gan_recipes")
-    assert BiGAN(**{**recipes.BIGAN_PAPER, **FEW}).fit(images).n_features == 1024
-    assert InfoGAN(**{**recipes.INFOGAN_PAPER, **FEW}).fit(images).n_features == 1024
+    assert BiGAN(**{**recipes.BIGAN_PAPER, **FEW}).fit(images).width == 1024
+    assert InfoGAN(**{**recipes.INFOGAN_PAPER, **FEW}).fit(images).width == 1024
     sprites = {**recipes.SPRITES_PAPER, **FEW}
     sprites.pop("n_train", None)
     images = make_sprites(16, random_state=0).X
@@ -130,10 +205,10 @@ def test_the_paper_presets_of_the_generators_train():
     settings = import_module("benchmarks.vaegan_mnist")
     for system, recipe in settings.SETTINGS["MNIST"].items():
         model = settings.SYSTEMS[system](**{**recipe, **settings.PAPER, **FEW})
-        assert model.fit(images).n_features == 1024
+        assert model.fit(images).width == 1024
     settings = import_module("benchmarks.triplegan_mnist")
     model = TripleGAN(**{**settings.MNIST, **settings.PAPER, **FEW})
-    assert model.fit(images, np.arange(16) % 3 - 1).n_features == 512
+    assert model.fit(images, np.arange(16) % 3 - 1).width == 512
 
 
 def test_few_labels_are_drawn_evenly_and_anew():
@@ -166,25 +241,70 @@ def test_slant_and_width_of_strokes():
             assert strokes.width(image[None])[0] == pytest.approx(across, rel=0.2)
 
 
+def committed():
+    return [(path, read(path)) for path in RESULTS.glob("*.csv")]
+
+
 def test_committed_results_are_whole():
-    for path in RESULTS.glob("*.csv"):
-        rows = pd.read_csv(path, keep_default_na=False)
-        assert list(rows.columns) == COLUMNS
+    for path, rows in committed():
+        assert path.read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
         key = ["task", "system", "variant", "metric", "preset"]
         assert not rows.duplicated(key).any(), path.name
+        assert rows.commit.str.fullmatch(r"[0-9a-f]{7}").all(), path.name
 
 
-def test_the_readmes_tables_are_those_of_the_results(tmp_path):
+def test_published_figures_say_whether_they_were_read():
+    for path, rows in committed():
+        sources = rows.source[rows.published != ""]
+        assert sources.str.contains(r"\((?:read|from memory)\)$").all(), path.name
+        assert (rows.published[rows.source == ""] == "").all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "quick"])
+def test_the_commands_of_committed_rows_make_these_rows(name):
+    cases = {case.name: case for case in import_module(f"benchmarks.{name}").cases("cpu", "cpu")}
+    peers = ("skada", "pytorch-adapt", "pythae")  # not always installed
+    rows = read(RESULTS / f"{name}-cpu.csv")
+    for command, metrics in rows.groupby("command", sort=False):
+        options = parser().parse_args(shlex.split(command)[3:])
+        assert options.names == [name]
+        if not any(peer in options.only for peer in peers):
+            case = cases[options.only]
+            row = metrics[metrics.task == case.task].iloc[0]
+            assert (row.system, row.variant) == (case.system, case.variant)
+            published = {row.metric: row.published for row in metrics.itertuples() if row.source}
+            assert published == {k: str(v) for k, (v, _) in case.published.items()}
+
+
+def test_the_tables_of_the_readme_are_those_of_the_results(tmp_path):
     copy = tmp_path / "README.md"
     copy.write_text(readme.README.read_text(encoding="utf-8"), encoding="utf-8")
     readme.update(copy)
     assert copy.read_text(encoding="utf-8") == readme.README.read_text(encoding="utf-8")
 
 
+def test_no_table_of_the_results_is_left_out():
+    marks = {mark["name"] for mark in readme.MARK.finditer(readme.README.read_text("utf-8"))}
+    assert marks == {path.name.rpartition("-")[0] for path in RESULTS.glob("*.csv")}
+
+
+def test_figures_of_the_first_readme_are_in_the_results():
+    text = (readme.README.parent.parent / "README.md").read_text(encoding="utf-8")
+    figures = {
+        f"{float(row['mean']):.3f} ± {float(row['std']):.3f}"
+        for _, rows in committed()
+        for row in rows[rows["std"] != ""].to_dict("records")
+    }
+    found = re.findall(r"\d+\.\d+ ± \d+\.\d+", text)
+    assert len(found) >= 7
+    assert set(found) <= figures
+
+
 def rows_of(*cases):
     """Rows as the runner writes them: (task, system, variant, metric, mean, std, published)."""
     names = ("task", "system", "variant", "metric", "mean", "std", "published")
     common = {"seconds": 2.0, "device": "cpu", "preset": "cpu", "seeds": 3, "source": ""}
+    common["commit"] = "abc1234"
     table = pd.DataFrame([{**common, **dict(zip(names, case, strict=True))} for case in cases])
     return table.reindex(columns=COLUMNS, fill_value="")
 
@@ -198,23 +318,21 @@ def test_a_table_has_the_tasks_and_metrics_asked_for_in_that_order(tmp_path, mon
         ("six", "A", "x", "error", 0.9, "", ""),
     ).to_csv(tmp_path / "toy-cpu.csv", index=False)
     lines = readme.tables("toy", "error", "two;ten").splitlines()
-    assert lines[0] == "| cpu, preset cpu | two | ten | seconds a run |"
-    assert lines[2] == "| A, x | 0.300 | 0.100 ± 0.010 (0.200) | 2 |"
+    assert lines[0] == "| cpu, preset cpu | two | ten | seconds a run | commit |"
+    assert lines[2] == "| A, x | 0.300 | 0.100 ± 0.010 (0.200) | 2 | abc1234 |"
     lines = readme.tables("toy", "other;error", "ten").splitlines()
-    assert lines[0] == "| cpu, preset cpu | other | error | seconds a run |"
+    assert lines[0] == "| cpu, preset cpu | other | error | seconds a run | commit |"
 
 
 def test_systems_that_share_metrics_share_a_table():
-    console = Console(record=True, width=120, file=io.StringIO())
     rows = rows_of(
         ("t", "A", "", "error", 0.1, "", ""),
         ("t", "B", "", "error", 0.2, "", ""),
         ("t", "B", "", "r", 0.3, "", ""),
         ("t", "C", "", "speed", 0.4, "", ""),
     )
-    runner.show("toy", rows, console)
-    text = console.export_text()
-    assert text.count("toy") == 2
-    first, second = text.split("toy")[1:]
+    tables = []
+    runner.show("toy", rows, set(), tables.append)
+    first, second = tables
     assert all(("0.2000" in first, "0.3000" in first, "0.4000" not in first))
     assert "0.4000" in second

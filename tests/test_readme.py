@@ -1,55 +1,76 @@
-"""The README's snippets run, one after the other, as a reader would run them."""
+"""README.md: its snippets run one after the other, its names exist, its picture is the tree's."""
 
-import doctest
-import importlib
 import re
 from pathlib import Path
 
 import pytest
-import sklearn
 
-README = Path(__file__).parent.parent / "README.md"
+import repkit
+import repkit.datasets
+import repkit.metrics
 
-
-@pytest.fixture
-def routing():
-    before = sklearn.get_config()["enable_metadata_routing"]
-    yield
-    sklearn.set_config(enable_metadata_routing=before)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_snippets_run(tmp_path, monkeypatch, capsys, routing):
-    text = README.read_text(encoding="utf-8")
-    snippets = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len(snippets) >= 5
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_snippets_run(tmp_path, monkeypatch, capsys):
+    snippets = blocks("python")
+    assert len(snippets) >= 7
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    for snippet in snippets:
-        exec(compile(snippet, str(README), "exec"), names)
-    alone, adapted = map(
-        float, re.search(r"(\d\.\d+) -> (\d\.\d+)", capsys.readouterr().out).groups()
-    )
+    for number, snippet in enumerate(snippets):
+        exec(compile(snippet, f"README.md, snippet {number}", "exec"), names)
+    printed = capsys.readouterr().out
+    alone, adapted = map(float, re.search(r"(\d\.\d+) -> (\d\.\d+)", printed).groups())
     assert adapted > alone + 0.1
-    made = {"history.png", "features.png", "reconstructions.png", "traversals.png", "run"}
-    assert made | {"moons.safetensors"} <= {path.name for path in tmp_path.iterdir()}
+    assert float(re.search(r"(\S+) of the digits in the category", printed)[1]) > 0.4
+    assert float(re.search(r"(\S+) right, from 50 labels", printed)[1]) > 0.7
+    assert float(re.search(r"(\S+) from a sample to the nearest point", printed)[1]) < 0.15
+    assert {"run", "moons.safetensors"} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_every_name_of_the_readme_exists():
-    import repkit.datasets
-    import repkit.metrics
+def test_it_is_short():
+    assert len(README.splitlines()) <= 270
 
-    text = README.read_text(encoding="utf-8")
-    for name in re.findall(r"`((?:load|make)_\w+)`", text):
+
+def test_the_first_two_commands_are_those_that_run_everything():
+    commands = [line for line in README.splitlines() if line.startswith("python -m pip")][:2]
+    assert commands == [
+        'python -m pip install ".[all]" && python -m benchmarks quick',
+        'python -m pip install ".[all,test]" && python -m pytest',
+    ]
+
+
+def test_names_exist():
+    for name in re.findall(r"`((?:load|make)_\w+)`", README):
         assert hasattr(repkit.datasets, name), name
-    for name in re.findall(r"`(\w+Scorer)`", text):
+    for name in re.findall(r"`(\w+Scorer)`", README):
         assert hasattr(repkit.metrics, name), name
+    for name in re.findall(r"^\| .* \| `(\w+)` \|", README, re.M):
+        assert hasattr(repkit, name), name
     for name in repkit.__all__:
         assert getattr(repkit, name) is not None
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("name", ["bigan", "dann", "infogan"])
-def test_examples_in_docstrings(name):
-    failed, tried = doctest.testmod(importlib.import_module(f"repkit.estimators.{name}"))
-    assert tried
-    assert not failed
+def test_files_of_the_picture_exist():
+    (picture,) = blocks("text")
+    root = None
+    listed = set()
+    for line in picture.splitlines():
+        if folder := re.match(r"(  )?(\w+)/", line):
+            root = ROOT / "repkit" / folder[2] if folder[1] else ROOT / folder[2]
+            assert root.is_dir(), root
+        elif re.match(r"  \w+\.py", line):
+            root = ROOT / "repkit"
+        for name in re.findall(r"(?<![\w/])(\w+\.py)", line):
+            assert (root / name).is_file(), root / name
+            listed.add(root / name)
+    papers = ("dann", "bigan", "infogan", "vae", "vaegan", "triplegan", "speech")
+    for room in ("engine", "nets", "base", *papers):
+        files = {p for p in (ROOT / "repkit" / room).glob("*.py") if p.name != "__init__.py"}
+        assert files <= listed, sorted(files - listed)

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from repkit.engine.batches import Batch, Batches
-from repkit.engine.rng import Kind, seed_of
 from repkit.engine.engine import Engine
+from repkit.engine.rng import Kind, seed_of
 
 CPU = torch.device("cpu")
 ROWS, BATCH, WIDTH, LATENT, RATE = 40, 8, 4, 3, 0.1

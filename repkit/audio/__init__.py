@@ -1,9 +1,19 @@
-"""From audio to frames: reading, resampling, log-mel and MFCC frames, and back to a waveform."""
+"""Speech as frames: audio is read, resampled and turned into log-mel or MFCC frames, and back.
 
-from .extraction import Extracted, extract, statistics, stream
-from .front_end import FrontEnd
-from .inversion import to_waveform
-from .utterances import AudioError, Skipped, Utterances, as_utterances
+The extra ``speech`` installs what this package needs: soundfile for audio files, torchaudio for
+frames.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from repkit.audio.extraction import Extracted, extract, statistics, stream
+    from repkit.audio.front_end import FrontEnd
+    from repkit.audio.inversion import to_waveform
+    from repkit.audio.utterances import AudioError, Skipped, Utterances, as_utterances
 
 __all__ = [
     "AudioError",
@@ -17,3 +27,27 @@ __all__ = [
     "stream",
     "to_waveform",
 ]
+# Where each name lives. It is imported on first use: `repkit.datasets` reads audio files by
+# `repkit.audio.reading`, and must not load torch for that.
+_HOMES = {
+    "AudioError": "utterances",
+    "Extracted": "extraction",
+    "FrontEnd": "front_end",
+    "Skipped": "utterances",
+    "Utterances": "utterances",
+    "as_utterances": "utterances",
+    "extract": "extraction",
+    "statistics": "extraction",
+    "stream": "extraction",
+    "to_waveform": "inversion",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"repkit.audio.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'repkit.audio' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,4 +1,4 @@
-"""Utterances to frames: in batches of like length, long recordings block by block."""
+"""Frames of utterances: in batches of similar length, long recordings block by block."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .frames import normalized, stacked, with_deltas
-from .front_end import FrontEnd
-from .resampling import resample, resample_blocks, resampled_length, windows
-from .utterances import AudioError, Skipped, Utterances
+from repkit.audio.frames import normalized, stacked, with_deltas
+from repkit.audio.front_end import FrontEnd
+from repkit.audio.resampling import resample, resample_blocks, resampled_length, windows
+from repkit.audio.utterances import AudioError, Skipped, Utterances
+
+__all__ = ["Extracted", "extract", "statistics", "stream"]
 
 # Samples in a batch, padding included, and in a block of a longer recording: half a minute at
 # 16 kHz.
-BLOCK = 2**19
+_BLOCK = 2**19
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """Frames of the usable utterances.
+    """Frames of the usable utterances, as `extract` returns them.
 
     Parameters
     ----------
-    frames : list of ndarray
-        float32 (T, n_features), in the order of the input.
+    frames : list of ndarray of shape (T, D)
+        Float32 frames of each usable utterance, in the order of the input.
     kept : ndarray of shape (n_kept,)
-        int64, the place of each in the input: use it to take their labels.
+        Int64 index of each of them in the input: use it to select their labels.
     skipped : list of Skipped
-        The others: index, name and reason.
+        The unusable utterances, with index, name and reason.
+
+    See Also
+    --------
+    extract : Compute the frames of every utterance.
     """
 
     frames: list[np.ndarray]
@@ -42,24 +48,46 @@ class Extracted:
 def extract(utterances: Utterances, front_end: FrontEnd, device: Any = "cpu") -> Extracted:
     """Compute the frames of every utterance.
 
+    An utterance gives the same frames in any batch, and read at once or block by block.
+
     Parameters
     ----------
     utterances : Utterances
-        From `as_utterances`. Of ready frames only `stack` and `normalize` are applied.
+        What `as_utterances` returns. To ready frames only `stack` and `normalize` are applied.
     front_end : FrontEnd
+        How frames are computed.
     device : str or torch.device, default="cpu"
-        Where frames are computed; they are handed back as arrays.
+        Where frames are computed.
 
     Returns
     -------
     Extracted
+        Frames as arrays, their indices in the input, and the skipped utterances.
 
     Raises
     ------
     AudioError
-        (a ``ValueError``) An unusable utterance, where ``on_error="raise"``.
+        If an utterance is unusable and ``on_error="raise"``; it is a ``ValueError``.
     ValueError
-        All utterances were skipped.
+        If all utterances were skipped.
+    ImportError
+        If torchaudio, or for files soundfile, is missing; the extra ``speech`` installs both.
+
+    See Also
+    --------
+    stream : The same frames, one utterance at a time.
+    to_waveform : A waveform from frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from repkit.audio import FrontEnd, as_utterances, extract
+    >>> waves = [np.sin(np.arange(n)) for n in (1600, 0, 3200)]
+    >>> found = extract(as_utterances(waves, on_error="skip"), FrontEnd())
+    >>> [x.shape for x in found.frames], found.kept.tolist()
+    ([(11, 40), (21, 40)], [0, 2])
+    >>> found.skipped[0].reason
+    'it is empty (0 samples)'
     """
     found = dict(stream(utterances, front_end, device))
     kept = sorted(found)
@@ -69,10 +97,39 @@ def extract(utterances: Utterances, front_end: FrontEnd, device: Any = "cpu") ->
 def stream(
     utterances: Utterances, front_end: FrontEnd, device: Any = "cpu"
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield ``(index, frames)`` of the usable utterances, as `extract`, in the order of length.
+    """Compute the frames of one utterance after the other, ordered by length.
 
-    Half a minute of sound (at 16 kHz) is in memory at a time, whatever the size of the corpus or
-    the length of a recording, and the frames of one batch: below 150 MB beside them.
+    Whatever the size of the corpus or the length of a recording, half a minute of sound (at
+    16 kHz) is in memory at a time, below 150 MB, beside the frames of one batch.
+
+    Parameters
+    ----------
+    utterances : Utterances
+        What `as_utterances` returns. To ready frames only `stack` and `normalize` are applied.
+    front_end : FrontEnd
+        How frames are computed.
+    device : str or torch.device, default="cpu"
+        Where frames are computed.
+
+    Yields
+    ------
+    index : int
+        Index of the utterance in the input.
+    frames : ndarray of shape (T, D)
+        Float32 frames of the utterance.
+
+    Raises
+    ------
+    AudioError
+        If an utterance is unusable and ``on_error="raise"``; it is a ``ValueError``.
+    ValueError
+        If all utterances were skipped.
+    ImportError
+        If torchaudio, or for files soundfile, is missing; the extra ``speech`` installs both.
+
+    See Also
+    --------
+    extract : The frames of all utterances at once, in the order of the input.
     """
     device, any_usable = torch.device(device), False
     for batch in _batches(utterances, front_end):
@@ -88,22 +145,38 @@ def stream(
 
 
 def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each column over all frames, walked through once.
+    """Compute the mean and the standard deviation of each column over all frames.
 
     Parameters
     ----------
     frames : iterable of ndarray of shape (T, D)
-        A generator will do: ``(x for _, x in stream(...))``.
+        Frames of each utterance, read once: a generator such as
+        ``(x for _, x in stream(utterances, front_end))`` will do.
 
     Returns
     -------
-    mean, std : ndarray of shape (D,)
-        float32, for ``(x - mean) / std``; `std` is 1 where a column does not vary.
+    mean : ndarray of shape (D,)
+        Float32 mean of each column.
+    std : ndarray of shape (D,)
+        Float32 standard deviation of each column, 1 where a column does not vary: the frames are
+        standardized by ``(x - mean) / std``.
 
     Raises
     ------
     ValueError
-        There are no frames.
+        If there are no frames.
+
+    See Also
+    --------
+    stream : Frames of one utterance after the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from repkit.audio import statistics
+    >>> mean, std = statistics([np.zeros((2, 1)), np.full((2, 1), 4.0)])
+    >>> mean.tolist(), std.tolist()
+    ([2.0], [2.0])
     """
     from sklearn.preprocessing import StandardScaler
 
@@ -111,15 +184,15 @@ def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     for x in frames:
         scaler.partial_fit(np.asarray(x, np.float64))
     if not hasattr(scaler, "n_samples_seen_"):
-        raise ValueError("frames is empty: there is nothing to take the mean of")
+        raise ValueError("frames must have at least one array of frames, not none")
     mean, std = scaler.mean_, np.sqrt(scaler.var_)
-    # Rounding leaves a column that does not vary a deviation; scikit-learn's bound is of float64.
+    # Rounding leaves a constant column with a deviation; scikit-learn's bound is that of float64.
     std[std <= 1e-6 * (1 + np.abs(mean))] = 1.0
     return mean.astype(np.float32), std.astype(np.float32)
 
 
 def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]:
-    """Lists of utterances of one rate and of like length; a long one is alone."""
+    """Lists of utterances of one rate and similar length; a long utterance is alone."""
     if utterances.kind == "frames":
         yield from ([i] for i in range(len(utterances)))
         return
@@ -136,7 +209,7 @@ def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]
     for rate, n, i in sorted(sizes):
         # Sorted, so that this one is the longest: all are padded to it. At least a window each.
         padded = max(n, front_end.win_length) * (len(batch) + 1)
-        if batch and (padded > BLOCK or rate != previous):
+        if batch and (padded > _BLOCK or rate != previous):
             yield batch
             batch = []
         batch.append(i)
@@ -148,7 +221,7 @@ def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]
 def _computed(
     utterances: Utterances, batch: list[int], front_end: FrontEnd, device: torch.device
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Frames of the utterances of a batch; one alone is read block by block."""
+    """Frames of the utterances of a batch; a batch of one is read block by block."""
     if utterances.kind == "frames" or len(batch) == 1:
         for i in batch:
             try:
@@ -166,7 +239,7 @@ def _computed(
     waves: dict[int, Tensor] = {}
     for i in batch:
         try:
-            waves[i] = torch.from_numpy(np.concatenate(list(utterances.blocks(i, BLOCK))))
+            waves[i] = torch.from_numpy(np.concatenate(list(utterances.blocks(i, _BLOCK))))
         except AudioError as error:
             utterances.reject(error)
     if waves:
@@ -182,22 +255,22 @@ def _padded(
     x = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(device)
     x = resample(x, rate, target)
     samples = torch.tensor([resampled_length(len(w), rate, target) for w in waves], device=device)
-    # The interpolation rings into the padding; alone, the signal is cut there.
+    # The interpolation rings into the padding; a signal alone is cut there.
     x = x.masked_fill(torch.arange(x.shape[1], device=device) >= samples[:, None], 0.0)
     static = front_end.static(torch.nn.functional.pad(x, (half, half)))
     return _finished(static, 1 + samples // front_end.hop_length, front_end, front_end.deltas)
 
 
 def _long(utterances: Utterances, i: int, front_end: FrontEnd, device: torch.device) -> Tensor:
-    """Frames ``(T, n_static)`` of a recording of any length, in bounded memory but for them."""
+    """Frames ``(T, n_static)`` of a recording of any length; all memory but theirs is bounded."""
     rate, hop = utterances.length(i)[1], front_end.hop_length
-    blocks = (torch.from_numpy(np.array(b)).to(device) for b in utterances.blocks(i, BLOCK))
-    signal = resample_blocks(blocks, rate, front_end.sample_rate, BLOCK)
+    blocks = (torch.from_numpy(np.array(b)).to(device) for b in utterances.blocks(i, _BLOCK))
+    signal = resample_blocks(blocks, rate, front_end.sample_rate, _BLOCK)
     expected = 1 + resampled_length(utterances.length(i)[0], rate, front_end.sample_rate) // hop
     # Written in place: many small results between large blocks would keep the heap from shrinking.
     frames = torch.empty(expected, front_end.n_static, device=device)
     first = 0
-    for window, fresh in windows(signal, max(1, BLOCK // hop) * hop, front_end.n_fft // 2):
+    for window, fresh in windows(signal, max(1, _BLOCK // hop) * hop, front_end.n_fft // 2):
         # The last frame, centered just behind the piece, is overwritten by the next one's first.
         new = front_end.static(window[None])[0][: 1 + fresh // hop]
         if first + len(new) > len(frames):  # the header's number was an estimate

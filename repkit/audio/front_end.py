@@ -5,53 +5,75 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .frames import exact
+from repkit.audio import _torchaudio
+from repkit.audio.frames import exact
+
+__all__ = ["FLOOR", "LOWEST", "FrontEnd", "mel_filters"]
 
 # Added to mel energies before the logarithm: about 100 dB below a sine at full scale.
 FLOOR = 1e-6
-LOWEST = 20.0  # Hz; below it there is hum and offset, no speech
+# Lower edge of the lowest mel filter, in Hz: below it there is hum and offset, no speech.
+LOWEST = 20.0
 
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """What is computed from a waveform; it has no state, learns nothing and can be shared.
+    """The way from a waveform to frames. It learns nothing, has no state and can be shared.
 
-    Frame t is centered on sample ``t * hop``; zeros stand before the start and after the end, so
-    that ``n`` samples give ``1 + n // hop`` frames and a single sample one. Filters are HTK-mel
-    triangles over the power spectrum, from 20 Hz to half the sample rate; the FFT is the smallest
-    power of two that holds a window and puts a bin in every filter. The logarithm is natural,
-    of the energy plus 1e-6.
+    Frame t is centered on sample ``t * hop_length``. Zeros stand before the start of a waveform
+    and after its end, so ``n`` samples give ``1 + n // hop_length`` frames, and a single sample
+    gives one. Filters are HTK-mel triangles over the power spectrum, from 20 Hz to half the sample
+    rate. The FFT has the smallest power of two of points that holds a window and puts a bin into
+    every filter. The logarithm is the natural one of the energy plus 1e-6.
 
     Parameters
     ----------
     kind : {"logmel", "mfcc"}, default="logmel"
-        Log mel energies, or their orthonormal DCT, the first `n_mfcc` coefficients.
+        What a frame holds: log mel energies, or the first `n_mfcc` coefficients of their
+        orthonormal DCT.
     sample_rate : int, default=16000
-        In Hz; sound of another rate is resampled to it.
+        Sample rate in Hz, above 40; sound at another rate is resampled to it.
     n_mels : int, default=40
-        Mel filters.
+        Number of mel filters.
     n_mfcc : int, default=13
-        Coefficients kept, at most `n_mels`.
-    window, hop : float, default=0.025, 0.010
-        Length of the (Hann) window and distance of the frames, in seconds.
+        Number of cepstral coefficients, at most `n_mels`; used by ``kind="mfcc"`` only.
+    window : float, default=0.025
+        Length of the Hann window, in seconds.
+    hop : float, default=0.010
+        Time from one frame to the next, in seconds; at most `window`.
     deltas : bool, default=False
-        Append the first and second differences over time, regressions over 5 frames in which the
-        first and last frame are held.
+        Whether to append first and second differences over time: regressions over 5 frames in
+        which the first and the last frame of an utterance are held.
     stack : int, default=1
-        Frames joined to one, without overlap; the last frame is repeated to fill the last one.
+        Number of frames joined into one, without overlap. The last frame of an utterance is
+        repeated to fill its last group.
     normalize : {None, "utterance"}, default=None
-        ``"utterance"``: each column gets mean 0 and deviation 1 over the frames of its utterance
-        (columns that do not vary become 0), before stacking.
+        With ``"utterance"`` each column is scaled to mean 0 and standard deviation 1 over the
+        frames of its utterance, before stacking; a column that does not vary becomes 0.
 
     Raises
     ------
     ValueError
-        A parameter out of range, or more filters than the FFT can tell apart.
+        If a parameter is out of range, or if there are more filters than the FFT can tell apart.
+    ImportError
+        If torchaudio is missing or does not load; the extra ``speech`` installs it.
+
+    See Also
+    --------
+    extract : Frames of many utterances.
+    to_waveform : A waveform from frames.
+
+    Examples
+    --------
+    >>> from repkit.audio import FrontEnd
+    >>> front_end = FrontEnd("mfcc", sample_rate=8000, deltas=True)
+    >>> front_end.n_features, front_end.n_frames(8000)
+    (39, 101)
     """
 
     kind: str = "logmel"
@@ -66,56 +88,79 @@ class FrontEnd:
 
     def __post_init__(self) -> None:
         if self.kind not in ("logmel", "mfcc"):
-            raise ValueError(f"kind={self.kind!r}: wanted 'logmel' or 'mfcc'")
+            raise ValueError(f"kind must be 'logmel' or 'mfcc', not {self.kind!r}")
         if self.normalize not in (None, "utterance"):
-            raise ValueError(f"normalize={self.normalize!r}: wanted None or 'utterance'")
+            raise ValueError(f"normalize must be None or 'utterance', not {self.normalize!r}")
         for name in ("sample_rate", "n_mels", "n_mfcc", "stack"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)!r}: wanted at least 1")
+                raise ValueError(
+                    f"{name} must be an integer of at least 1, not {getattr(self, name)!r}"
+                )
         if self.kind == "mfcc" and self.n_mfcc > self.n_mels:
-            raise ValueError(f"n_mfcc={self.n_mfcc}: wanted at most n_mels={self.n_mels}")
+            raise ValueError(f"n_mfcc must be at most n_mels={self.n_mels}, not {self.n_mfcc}")
         if self.hop_length < 1 or self.hop > self.window:
             raise ValueError(
-                f"window={self.window!r}, hop={self.hop!r}: wanted seconds, a hop of at least one "
-                "sample and no longer than the window"
+                f"hop must be at least one sample and no longer than window={self.window!r} "
+                f"seconds, not {self.hop!r}"
             )
         if self.sample_rate <= 2 * LOWEST:
-            raise ValueError(f"sample_rate={self.sample_rate!r}: wanted more than 40 Hz")
-        self.n_fft  # noqa: B018  (too many filters are told of here)
+            raise ValueError(f"sample_rate must be above 40 Hz, not {self.sample_rate!r}")
+        self.n_fft  # noqa: B018  (raises the error of too many filters)
 
     @property
     def win_length(self) -> int:
-        """Samples in a window."""
+        """Number of samples in a window."""
         return round(self.window * self.sample_rate)
 
     @property
     def hop_length(self) -> int:
-        """Samples from one frame to the next, before stacking."""
+        """Number of samples from one frame to the next, before stacking."""
         return round(self.hop * self.sample_rate)
 
     @property
     def n_fft(self) -> int:
-        """Points of the FFT."""
+        """Number of points of the FFT."""
         return _n_fft(self.sample_rate, self.win_length, self.n_mels)
 
     @property
     def n_static(self) -> int:
-        """Columns before differences and stacking."""
+        """Number of columns before differences and stacking."""
         return self.n_mels if self.kind == "logmel" else self.n_mfcc
 
     @property
     def n_features(self) -> int:
-        """Columns of the frames."""
+        """Number of columns of the frames."""
         return self.n_static * (3 if self.deltas else 1) * self.stack
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames that `n_samples` at `sample_rate` give, after stacking."""
+        """Number of frames that a waveform gives, after stacking.
+
+        Parameters
+        ----------
+        n_samples : int
+            Length of the waveform at `sample_rate`, in samples.
+
+        Returns
+        -------
+        int
+            Number of frames, at least 1.
+        """
         return -(-(1 + n_samples // self.hop_length) // self.stack)
 
     def static(self, waves: Tensor) -> Tensor:
-        """Frames ``(n, T, n_static)`` of ``(n, samples + n_fft)``, padded on both sides already.
+        """Compute frames without differences, normalization and stacking.
 
-        ``T = 1 + samples // hop_length``. The same samples give the same frames in any batch.
+        The same samples give the same frames in any batch.
+
+        Parameters
+        ----------
+        waves : Tensor of shape (n, n_samples + n_fft)
+            Float32 waveforms at `sample_rate`, with ``n_fft // 2`` samples before and after each.
+
+        Returns
+        -------
+        Tensor of shape (n, 1 + n_samples // hop_length, n_static)
+            Float32 frames, on the device of `waves`.
         """
         tools = _tools(self, waves.device)
         spectrum = torch.stft(
@@ -142,10 +187,8 @@ class _Tools(NamedTuple):
 
 @lru_cache(maxsize=16)
 def _tools(front_end: FrontEnd, device: torch.device) -> _Tools:
-    from torchaudio.functional import create_dct
-
     filters = mel_filters(front_end.sample_rate, front_end.n_fft, front_end.n_mels)
-    dct = create_dct(min(front_end.n_mfcc, front_end.n_mels), front_end.n_mels, "ortho")
+    dct = _torchaudio.create_dct(min(front_end.n_mfcc, front_end.n_mels), front_end.n_mels)
     return _Tools(
         torch.hann_window(front_end.win_length, device=device),
         filters.to(device, exact(device)),
@@ -154,13 +197,33 @@ def _tools(front_end: FrontEnd, device: torch.device) -> _Tools:
 
 
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
-    """Triangles ``(n_fft // 2 + 1, n_mels)``, their tops at 1."""
-    from torchaudio.functional import melscale_fbanks
+    """Return HTK-mel triangles with peaks of 1, from 20 Hz to half the sample rate.
 
+    Parameters
+    ----------
+    sample_rate : int
+        Sample rate, in Hz.
+    n_fft : int
+        Number of points of the FFT.
+    n_mels : int
+        Number of filters.
+
+    Returns
+    -------
+    Tensor of shape (n_fft // 2 + 1, n_mels)
+        Weight of each FFT bin in each filter; float32, on the CPU. A column is 0 where no bin
+        falls into a filter.
+
+    Raises
+    ------
+    ImportError
+        If torchaudio is missing or does not load; the extra ``speech`` installs it.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # empty filters: looked for by the caller
-        filters: Any = melscale_fbanks(n_fft // 2 + 1, LOWEST, sample_rate / 2, n_mels, sample_rate)
-    return filters
+        warnings.simplefilter("ignore")  # of empty filters, which the caller looks for
+        return _torchaudio.melscale_fbanks(
+            n_fft // 2 + 1, LOWEST, sample_rate / 2, n_mels, sample_rate
+        )
 
 
 @lru_cache(maxsize=64)
@@ -170,6 +233,6 @@ def _n_fft(sample_rate: int, win_length: int, n_mels: int) -> int:
         if bool((mel_filters(sample_rate, n_fft, n_mels) > 0).any(dim=0).all()):
             return n_fft
     raise ValueError(
-        f"n_mels={n_mels}: too many filters for a window of {win_length} samples at "
-        f"{sample_rate} Hz; take fewer, or a longer window"
+        f"n_mels={n_mels} is too many filters for a window of {win_length} samples at "
+        f"{sample_rate} Hz: take fewer filters or a longer window"
     )

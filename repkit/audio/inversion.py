@@ -1,4 +1,4 @@
-"""Frames back to sound: mel energies to a spectrum, its phases by Griffin and Lim."""
+"""Frames back to sound: mel energies to a spectrum, and its phases by Griffin and Lim."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .frames import unstacked
-from .front_end import FLOOR, FrontEnd, mel_filters
+from repkit.audio import _torchaudio
+from repkit.audio.frames import unstacked
+from repkit.audio.front_end import FLOOR, FrontEnd, mel_filters
+
+__all__ = ["to_waveform"]
 
 
 def to_waveform(
@@ -17,44 +20,62 @@ def to_waveform(
 ) -> np.ndarray:
     """Rebuild a waveform from the frames of one utterance.
 
+    Phases are found by the algorithm of Griffin and Lim (1984) with the momentum of Perraudin et
+    al. (2013), .99. It starts from random phases that are the same at every call.
+
     Parameters
     ----------
-    frames : array or tensor of shape (T, n_features)
-        As `front_end` makes them with ``normalize=None``, and not standardized: undo a corpus
-        mean and deviation first. Differences are ignored. Of MFCC the cepstral envelope is taken.
+    frames : array-like or Tensor of shape (T, n_features)
+        Frames as `front_end` makes them. A corpus mean and deviation must be undone first.
+        Differences are ignored. MFCC frames give the sound of their spectral envelope.
     front_end : FrontEnd
+        The front end that made the frames, with ``normalize=None``.
     n_iter : int, default=32
-        Iterations of Griffin and Lim's algorithm (1984), with momentum 0.99 (Perraudin et al.,
-        2013), from random phases that are the same at every call.
+        Number of iterations of the phase reconstruction.
     device : str or torch.device, default="cpu"
+        Where to compute.
 
     Returns
     -------
     ndarray of shape (max(T * stack - 1, 1) * hop_length,)
-        float32 at ``front_end.sample_rate``. The level is that of the original; values beyond
+        Float32 waveform at ``front_end.sample_rate`` with the level of the original; values beyond
         [-1, 1] may occur.
 
     Raises
     ------
     ValueError
-        Frames of another width, or a front end that normalizes each utterance.
+        If `frames` is empty or of another width, or if the front end normalizes each utterance.
+    ImportError
+        If torchaudio is missing or does not load; the extra ``speech`` installs it.
+
+    See Also
+    --------
+    extract : Frames of many utterances.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from repkit.audio import FrontEnd, as_utterances, extract, to_waveform
+    >>> front_end = FrontEnd(sample_rate=8000)
+    >>> tone = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
+    >>> frames = extract(as_utterances([tone], sample_rate=8000), front_end).frames[0]
+    >>> frames.shape, to_waveform(frames, front_end).shape
+    ((101, 40), (8000,))
     """
     if front_end.normalize is not None:
         raise ValueError(
-            f"normalize={front_end.normalize!r} takes away the level of every band: there is "
-            "nothing to rebuild the sound from; take normalize=None"
+            f"front_end must have normalize=None, not {front_end.normalize!r}, which takes away "
+            "the level of every band: nothing is left to rebuild the sound from"
         )
     x = torch.as_tensor(frames, dtype=torch.float32, device=device)
     if x.ndim != 2 or x.shape[1] != front_end.n_features or len(x) == 0:
         raise ValueError(
-            f"frames has shape {tuple(x.shape)}: wanted (T, {front_end.n_features}), as this "
-            "front end makes them"
+            f"frames must have shape (T, {front_end.n_features}), as this front end makes them, "
+            f"not {tuple(x.shape)}"
         )
     static = unstacked(x, front_end.stack)[:, : front_end.n_static]
     if front_end.kind == "mfcc":
-        from torchaudio.functional import create_dct
-
-        static = static @ create_dct(front_end.n_mfcc, front_end.n_mels, "ortho").to(device).T
+        static = static @ _torchaudio.create_dct(front_end.n_mfcc, front_end.n_mels).to(device).T
     # An upper bound, about 130 dB above full scale, lest a wild model overflow.
     mel = (static.clamp(max=40.0).exp() - FLOOR).clamp_min(0.0)
     length = max(len(mel) - 1, 1) * front_end.hop_length
@@ -68,8 +89,9 @@ def _spectrum(mel: Tensor, front_end: FrontEnd, n_iter: int = 50) -> Tensor:
     """Non-negative power ``(T, bins)`` with these mel energies ``(T, n_mels)``.
 
     Lee and Seung's multiplicative updates (2001) from an even spread. torchaudio's
-    ``InverseMelScale`` clips a least-squares solution at zero: on made words at 8 kHz the rebuilt
-    frames are .19 from the given ones instead of .12, and 80 filters, not independent, it refuses.
+    ``InverseMelScale`` clips a least-squares solution at zero: on synthetic words at 8 kHz the
+    rebuilt frames are .19 from the given ones instead of .12, and it refuses 80 filters, which are
+    not independent.
     """
     filters = mel_filters(front_end.sample_rate, front_end.n_fft, front_end.n_mels).to(mel.device)
     power = mel @ (filters / filters.sum(0)).T
@@ -81,21 +103,14 @@ def _spectrum(mel: Tensor, front_end: FrontEnd, n_iter: int = 50) -> Tensor:
 
 
 def _griffin_lim(power: Tensor, front_end: FrontEnd, n_iter: int) -> Tensor:
-    from torchaudio.functional import griffinlim
-
     devices = [power.device] if power.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        wave: Tensor = griffinlim(
+        return _torchaudio.griffinlim(
             power,
             window=torch.hann_window(front_end.win_length, device=power.device),
             n_fft=front_end.n_fft,
             hop_length=front_end.hop_length,
-            win_length=front_end.win_length,
-            power=2.0,
             n_iter=n_iter,
             momentum=0.99,
-            length=None,
-            rand_init=True,
         )
-    return wave

@@ -1,34 +1,42 @@
-"""Audio files, read block by block as float32 mono.
+"""Internal. Audio files: found in a folder, and read block by block as float32 mono.
 
-Everything that libsndfile reads, by the package soundfile; without it, PCM wav files only.
-``torchaudio.load`` is not used: since torchaudio 2.9 it needs an FFmpeg of its own.
+Files are read by soundfile (libsndfile): wav, flac, ogg, mp3 and others. ``torchaudio.load`` is
+not used: since torchaudio 2.9 it needs an FFmpeg of its own.
 """
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
+
+from repkit._optional import need
 
 SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
 )
 
-Block = np.ndarray  # float32 (n,), in [-1, 1] where the file holds integers
-
 
 def find(folder: Path) -> list[Path]:
-    """List the audio files below a folder, by suffix and in the order of their paths.
+    """List the audio files below a folder.
 
-    Hidden files and what lies in hidden folders are left out.
+    Files are recognized by their suffix. Hidden files and hidden folders are left out.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+
+    Returns
+    -------
+    list of Path
+        At least one file, ordered by path.
 
     Raises
     ------
     ValueError
-        There is none.
+        If there is no audio file.
     """
     found = sorted(
         path
@@ -43,102 +51,80 @@ def find(folder: Path) -> list[Path]:
 
 
 def length(path: Path) -> tuple[int, int]:
-    """Samples in a channel and the sample rate in Hz, from the header alone.
+    """Read the length of a file from its header alone.
 
-    Of some compressed files the number of samples is an estimate.
-    """
-    soundfile = _soundfile()
-    if soundfile is None:
-        with _open_wave(path) as file:
-            return file.getnframes(), file.getframerate()
-    info = soundfile.info(str(path))
-    return info.frames, info.samplerate
+    Parameters
+    ----------
+    path : Path
+        An audio file.
 
-
-def blocks(path: Path, size: int) -> Iterator[Block]:
-    """Yield the samples of a file, channels averaged, at most `size` at a time.
+    Returns
+    -------
+    n_samples : int
+        Samples in each channel; an estimate for some compressed files.
+    sample_rate : int
+        Sample rate, in Hz.
 
     Raises
     ------
     ImportError
-        The file is no wav and soundfile is not installed.
-    ValueError
-        The file ends before the number of samples that its header announces. (Of a torn wav
-        file libsndfile gives what there is.)
-    Exception
-        Whatever the reader raises on a file that it cannot decode.
+        If soundfile is not installed.
+    OSError or soundfile.LibsndfileError
+        If the header cannot be read.
     """
-    soundfile = _soundfile()
-    if soundfile is None:
-        yield from _wave_blocks(path, size)
-        return
-    with soundfile.SoundFile(str(path)) as file:
+    info = need("soundfile", "speech").info(str(path))
+    return info.frames, info.samplerate
+
+
+def blocks(path: Path, size: int) -> Iterator[np.ndarray]:
+    """Read the samples of a file, channels averaged.
+
+    Parameters
+    ----------
+    path : Path
+        An audio file.
+    size : int
+        Largest number of samples in a block.
+
+    Yields
+    ------
+    ndarray of shape (n,)
+        Float32 samples; in [-1, 1] where the file holds integers.
+
+    Raises
+    ------
+    ImportError
+        If soundfile is not installed.
+    ValueError
+        If the file ends before the number of samples that its header announces. (Of a torn wav
+        file libsndfile gives the samples that are there.)
+    OSError or soundfile.LibsndfileError
+        If the file cannot be decoded.
+    """
+    with need("soundfile", "speech").SoundFile(str(path)) as file:
         # Compressed formats without a seek table only estimate their length.
         exact, found = file.format not in {"MP3", "OGG"}, 0
         while len(block := file.read(size, dtype="float32", always_2d=True)):
             found += len(block)
-            yield _mono(block)
+            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
         if exact and found < file.frames:
             raise ValueError(f"it is torn: {found} of {file.frames} samples could be read")
 
 
-def _soundfile() -> ModuleType | None:
-    try:
-        import soundfile
-    except (ImportError, OSError):  # OSError: the package is there, its libsndfile is not
-        return None
-    return soundfile
+def scaled(samples: np.ndarray) -> np.ndarray:
+    """Convert samples to float32, PCM integers to [-1, 1).
 
+    Parameters
+    ----------
+    samples : ndarray
+        Floats are taken as they are. Integers are PCM: uint8 is centered on 128, as in wav files;
+        int8 is divided by 128 and int32 by 2**31; int16 and every other integer type is divided
+        by 32768, as 16-bit samples in a wider type.
 
-def _open_wave(path: Path) -> wave.Wave_read:
-    if path.suffix.lower() != ".wav":
-        raise ImportError(
-            f"{path} can only be read with soundfile, which is not installed: "
-            'pip install "repkit[audio]". (Without it, PCM wav files only.)'
-        )
-    try:
-        return wave.open(str(path), "rb")
-    except wave.Error as error:
-        if "unknown format" in str(error):  # a sound wav file, but of floats or compressed
-            raise ImportError(
-                f"{path} holds other than PCM samples ({error}), which takes soundfile: "
-                'pip install "repkit[audio]"'
-            ) from error
-        raise
-
-
-def _wave_blocks(path: Path, size: int) -> Iterator[Block]:
-    with _open_wave(path) as file:
-        announced, found, width = file.getnframes(), 0, file.getsampwidth()
-        while raw := file.readframes(size):
-            whole = len(raw) // (width * file.getnchannels())
-            samples = _pcm(raw[: whole * width * file.getnchannels()], width)
-            found += whole
-            yield _mono(samples.reshape(-1, file.getnchannels()))
-        if found < announced:
-            raise ValueError(f"it is torn: {found} of {announced} samples could be read")
-
-
-def _pcm(raw: bytes, width: int) -> np.ndarray:
-    """Decode little-endian PCM of 1 to 4 bytes a sample to [-1, 1)."""
-    if width == 1:
-        return scaled(np.frombuffer(raw, np.uint8))
-    if width == 3:  # the three bytes become the upper ones of an int32
-        wide = np.zeros((len(raw) // 3, 4), np.uint8)
-        wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
-        return scaled(wide.view("<i4")[:, 0])
-    return scaled(np.frombuffer(raw, f"<i{width}"))
-
-
-def _mono(block: np.ndarray) -> Block:
-    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-
-
-def scaled(samples: np.ndarray) -> Block:
-    """Float32 samples; integers are PCM and scaled to [-1, 1).
-
-    uint8 is offset by 128 as in wav files; int8 and int32 are divided by their full scale;
-    int16 and every other integer type by 32768, as 16-bit samples in a wider type.
+    Returns
+    -------
+    ndarray
+        Float32, of the shape of `samples`.
     """
     if samples.dtype.kind == "f":
         return samples.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""Sample rates: sinc interpolation, of a batch at once or of a long signal block by block."""
+"""Internal. Change of the sample rate by sinc interpolation, of whole signals or block by block."""
 
 from __future__ import annotations
 
@@ -11,29 +11,58 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .frames import exact
+from repkit.audio import _torchaudio
+from repkit.audio.frames import exact
 
-# The polyphase kernel has numerator x denominator entries. A ratio of larger terms, as of 15 999
-# to 16 000 Hz, is rounded, by less than 3 parts in 10 000: half a cent of pitch.
+# The kernel has numerator x denominator entries. A ratio of larger terms, such as 15,999 to
+# 16,000 Hz, is rounded by less than 3 parts in 10,000: half a cent of pitch.
 _LARGEST_TERM = 2000
 
 
 def ratio(rate: int, target: int) -> Fraction:
-    """Output samples for each input sample."""
+    """Number of output samples for each input sample.
+
+    Parameters
+    ----------
+    rate : int
+        Sample rate of the input, in Hz.
+    target : int
+        Sample rate of the output, in Hz.
+
+    Returns
+    -------
+    Fraction
+        ``target / rate``, rounded where a term is above 2000.
+    """
     if target <= rate:
         return Fraction(target, rate).limit_denominator(_LARGEST_TERM)
     return 1 / Fraction(rate, target).limit_denominator(_LARGEST_TERM)
 
 
 def resampled_length(n: int, rate: int, target: int) -> int:
-    """Samples that `n` become."""
+    """Number of samples that `n` samples at `rate` Hz become at `target` Hz."""
     return ceil(n * ratio(rate, target))
 
 
 def resample(x: Tensor, rate: int, target: int) -> Tensor:
-    """Resample signals ``(..., n)``; zeros are assumed before and after them.
+    """Resample whole signals.
 
-    Hence a signal padded with zeros gives the same as alone, up to `resampled_length`.
+    Zeros are assumed before and after a signal. Hence a signal padded with zeros gives the same
+    as alone, up to `resampled_length`.
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., n)
+        Signals.
+    rate : int
+        Sample rate of the input, in Hz.
+    target : int
+        Sample rate of the output, in Hz.
+
+    Returns
+    -------
+    Tensor of shape (..., resampled_length(n, rate, target))
+        Signals at the new rate, of the type of `x`.
     """
     step = ratio(rate, target)
     if step == 1:
@@ -46,13 +75,30 @@ def resample(x: Tensor, rate: int, target: int) -> Tensor:
 def resample_blocks(
     blocks: Iterable[Tensor], rate: int, target: int, size: int
 ) -> Iterator[Tensor]:
-    """Resample a signal that comes in blocks ``(n,)``: what the whole one would give, in blocks."""
+    """Resample a signal that comes in blocks.
+
+    Parameters
+    ----------
+    blocks : iterable of Tensor of shape (n,)
+        The signal, in blocks of any length.
+    rate : int
+        Sample rate of the input, in Hz.
+    target : int
+        Sample rate of the output, in Hz.
+    size : int
+        Number of input samples to resample at a time.
+
+    Yields
+    ------
+    Tensor of shape (m,)
+        Blocks of what `resample` gives for the whole signal.
+    """
     step = ratio(rate, target)
     if step == 1:
         yield from blocks
         return
     new, old = step.numerator, step.denominator
-    # torchaudio's kernel reaches 6 zero crossings (of a cut-off at 0.99) and one input period.
+    # The kernel reaches 6 zero crossings (of a cut-off at 0.99) and one input period.
     reach = ceil(6 * old / (0.99 * min(new, old))) + old
     margin = ceil(reach / old) * old
     for window, fresh in windows(blocks, max(1, size // old) * old, margin):
@@ -61,11 +107,26 @@ def resample_blocks(
 
 
 def windows(blocks: Iterable[Tensor], step: int, margin: int) -> Iterator[tuple[Tensor, int]]:
-    """Cut a signal in pieces of `step` samples with `margin` more on both sides.
+    """Cut a signal into pieces with a margin on both sides.
 
-    Zeros stand before the start and after the end. Each piece comes with the number of samples
-    between its margins: `step`, or for the last one whatever is left (0 included, and up to
-    ``step + margin``).
+    Zeros stand before the start of the signal and after its end.
+
+    Parameters
+    ----------
+    blocks : iterable of Tensor of shape (n,)
+        The signal, in blocks of any length.
+    step : int
+        Samples from one piece to the next.
+    margin : int
+        Samples before and after each piece.
+
+    Yields
+    ------
+    piece : Tensor of shape (margin + fresh + margin,)
+        A piece of the signal with its margins.
+    fresh : int
+        Number of samples between the margins: `step`; for the last piece whatever is left, from 0
+        to ``step + margin``.
     """
     kept: Tensor | None = None
     for block in blocks:
@@ -79,6 +140,5 @@ def windows(blocks: Iterable[Tensor], step: int, margin: int) -> Iterator[tuple[
 
 @lru_cache(maxsize=32)
 def _resampler(step: Fraction, device: torch.device) -> Any:
-    from torchaudio.transforms import Resample
-
-    return Resample(step.denominator, step.numerator, dtype=exact(device)).to(device)
+    kernel = _torchaudio.resampler(step.denominator, step.numerator, exact(device))
+    return kernel.to(device)

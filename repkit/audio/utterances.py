@@ -1,4 +1,4 @@
-"""Whatever holds speech, as a sequence of utterances that are read when they are asked for."""
+"""Speech in any of its forms, as a sequence of utterances that are read when needed."""
 
 from __future__ import annotations
 
@@ -11,27 +11,34 @@ import numpy as np
 
 from repkit.audio import reading
 
+__all__ = ["AudioError", "Skipped", "Utterances", "as_utterances"]
+
 # A peak-normalized recording touches full scale, a clipped one stays there.
-FULL_SCALE, CLIPPED_SHARE = 0.999, 0.01
+_FULL_SCALE, _CLIPPED_SHARE = 0.999, 0.01
+_LONGEST_FRAME = 512  # columns: a longer row of numbers is a waveform
 
 
 class AudioError(ValueError):
-    """An utterance cannot be used; the message names it.
+    """An utterance cannot be used; the message names it and says why.
 
-    Attributes
+    Parameters
     ----------
     index : int
-        Its place in the input.
+        Index of the utterance in the input.
     name : str
-        Its path, or ``X[index]``.
+        Path of the utterance, or ``X[index]``.
     reason : str
         What is wrong with it.
+
+    See Also
+    --------
+    Skipped : The record of such an utterance with ``on_error="skip"``.
     """
 
     def __init__(self, index: int, name: str, reason: str) -> None:
         super().__init__(
-            f"{name} cannot be used: {reason}. Repair it or leave it out, or pass "
-            'on_error="skip" to have such utterances left out and listed.'
+            f"{name} cannot be used: {reason}; repair it or leave it out, or pass "
+            'on_error="skip" to leave such utterances out and list them'
         )
         self.index, self.name, self.reason = index, name, reason
 
@@ -41,7 +48,21 @@ class AudioError(ValueError):
 
 @dataclass(frozen=True)
 class Skipped:
-    """An utterance left out, and why."""
+    """An utterance that was left out, and why.
+
+    Parameters
+    ----------
+    index : int
+        Index of the utterance in the input.
+    name : str
+        Path of the utterance, or ``X[index]``.
+    reason : str
+        What is wrong with it.
+
+    See Also
+    --------
+    AudioError : The error of such an utterance with ``on_error="raise"``.
+    """
 
     index: int
     name: str
@@ -49,16 +70,24 @@ class Skipped:
 
 
 class Utterances:
-    """Waveforms, audio files or ready frames behind one face; made by `as_utterances`.
+    """Waveforms, audio files or ready frames behind one interface, made by `as_utterances`.
 
-    Attributes
+    Parameters
     ----------
+    items : sequence
+        Paths, waveforms of shape (T,) or frames of shape (T, D).
     kind : {"audio", "frames"}
-        Whether the items are sound or frames (T, D) that somebody else made.
-    n_features : int or None
-        D of ready frames.
+        Whether the items are sound, or frames that somebody else made.
+    sample_rate : int
+        Sample rate of the waveforms, in Hz; files know their own.
     on_error : {"raise", "skip"}
         What `reject` does.
+    n_features : int or None, default=None
+        Number of columns D of ready frames.
+
+    See Also
+    --------
+    as_utterances : Makes one from speech in any of its forms.
     """
 
     def __init__(
@@ -79,36 +108,73 @@ class Utterances:
 
     @property
     def skipped(self) -> list[Skipped]:
-        """The utterances found unusable so far, in the order of the input."""
+        """Utterances found unusable so far, as a list of `Skipped` in the order of the input."""
         return [self._skipped[i] for i in sorted(self._skipped)]
 
     @property
     def clipped(self) -> dict[int, float]:
-        """Utterances read so far that look clipped: index to their share of clipped samples.
+        """Utterances read so far that look clipped: index to share of clipped samples.
 
-        They are used as they are. Listed are those within [-1, 1] of which at least 1 % of the
-        samples, and at least 3, reach 0.999 and equal the sample before.
+        They are used all the same. A sample is clipped if it reaches 0.999 and equals the sample
+        before. An utterance is listed if its samples are within [-1, 1], and at least 1 % of them
+        and at least 3 are clipped.
         """
         return dict(sorted(self._clipped.items()))
 
     def name(self, i: int) -> str:
-        """What errors call an utterance: its path, or ``X[i]``."""
+        """Return what errors call an utterance.
+
+        Parameters
+        ----------
+        i : int
+            Index of the utterance.
+
+        Returns
+        -------
+        str
+            Its path, or ``X[i]``.
+        """
         item = self.items[i]
         return str(item) if isinstance(item, Path) else f"X[{i}]"
 
     def reject(self, error: AudioError) -> None:
-        """Record an utterance as skipped, or raise the error, as `on_error` says."""
+        """Raise an error or record its utterance as skipped, as `on_error` says.
+
+        Parameters
+        ----------
+        error : AudioError
+            What is wrong with the utterance.
+
+        Raises
+        ------
+        AudioError
+            If ``on_error="raise"``.
+        """
         if self.on_error == "raise":
             raise error
         self._skipped[error.index] = Skipped(error.index, error.name, error.reason)
 
     def length(self, i: int) -> tuple[int, int]:
-        """Samples and sample rate in Hz, without reading the samples.
+        """Return the length of an utterance without reading its samples.
+
+        Parameters
+        ----------
+        i : int
+            Index of the utterance.
+
+        Returns
+        -------
+        n_samples : int
+            Number of samples; an estimate for some compressed files.
+        sample_rate : int
+            Sample rate, in Hz.
 
         Raises
         ------
         AudioError
-            The file is missing or its header cannot be read.
+            If a file is missing or its header cannot be read.
+        ImportError
+            If it is a file and soundfile is missing; the extra ``speech`` installs it.
         """
         item = self.items[i]
         if not isinstance(item, Path):
@@ -117,17 +183,31 @@ class Utterances:
             return reading.length(item)
         except ImportError:  # not the file's fault
             raise
-        except Exception as error:  # libsndfile, wave and the system each raise their own
+        except Exception as error:  # libsndfile and the system each raise their own
             raise AudioError(i, self.name(i), _told(item, error)) from error
 
     def blocks(self, i: int, size: int) -> Iterator[np.ndarray]:
-        """Yield float32 blocks (n,) of at most `size` samples, checked as they come.
+        """Read the samples of an utterance block by block, and check them.
+
+        Parameters
+        ----------
+        i : int
+            Index of the utterance.
+        size : int
+            Largest number of samples in a block.
+
+        Yields
+        ------
+        ndarray of shape (n,)
+            Float32 samples.
 
         Raises
         ------
         AudioError
-            The file cannot be decoded; a sample is NaN or infinite; there is no sample; or, once
-            the end is reached, all of them were zero.
+            If a file cannot be decoded, if a sample is NaN or infinite, if there is no sample, or,
+            once the end is reached, if all samples were zero.
+        ImportError
+            If it is a file and soundfile is missing; the extra ``speech`` installs it.
         """
         total, full, peak = 0, 0, 0.0
         for block in self._raw(i, size):
@@ -136,22 +216,22 @@ class Utterances:
             if not np.isfinite(top):
                 bad = total + int(np.argmin(np.isfinite(block)))
                 raise AudioError(i, self.name(i), f"it contains NaN or inf (first at sample {bad})")
-            if FULL_SCALE <= top <= 1:
-                full += int(((high[1:] >= FULL_SCALE) & (block[1:] == block[:-1])).sum())
+            if _FULL_SCALE <= top <= 1:
+                full += int(((high[1:] >= _FULL_SCALE) & (block[1:] == block[:-1])).sum())
             total, peak = total + len(block), max(peak, top)
             yield block
         if total == 0:
             raise AudioError(i, self.name(i), "it is empty (0 samples)")
         if peak == 0:
             raise AudioError(i, self.name(i), f"it is silent (all {total} samples are zero)")
-        if peak <= 1 and full >= max(3, CLIPPED_SHARE * total):
+        if peak <= 1 and full >= max(3, _CLIPPED_SHARE * total):
             self._clipped[i] = full / total
 
     def _raw(self, i: int, size: int) -> Iterator[np.ndarray]:
         item = self.items[i]
         if not isinstance(item, Path):
             for start in range(0, len(item), size):
-                # beyond float32's range a sample becomes infinite, which is told of above
+                # A sample beyond float32's range becomes infinite, which `blocks` reports.
                 with np.errstate(over="ignore"):
                     yield reading.scaled(item[start : start + size])
             return
@@ -168,12 +248,23 @@ class Utterances:
             yield block
 
     def frames(self, i: int) -> np.ndarray:
-        """Ready frames, float32 (T, D).
+        """Return the ready frames of an utterance, checked.
+
+        Parameters
+        ----------
+        i : int
+            Index of the utterance.
+
+        Returns
+        -------
+        ndarray of shape (T, D)
+            Float32 frames.
 
         Raises
         ------
         AudioError
-            They are empty, of another width than the first ones, or not finite.
+            If the frames are empty, not finite, or of another width than those of the first
+            utterance.
         """
         with np.errstate(over="ignore"):
             frames = np.asarray(self.items[i]).astype(np.float32, copy=False)
@@ -184,8 +275,8 @@ class Utterances:
                 i,
                 self.name(i),
                 f"it has {frames.shape[1]} columns where the first utterance has "
-                f"{self.n_features} (a 2-D item is taken as frames (T, D); average the channels "
-                "of a stereo waveform)",
+                f"{self.n_features} (a 2-D item is taken as frames (T, D): average the channels of "
+                "a stereo waveform)",
             )
         if not np.isfinite(frames).all():
             raise AudioError(i, self.name(i), "it contains NaN or inf")
@@ -195,60 +286,82 @@ class Utterances:
 def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") -> Utterances:
     """Take speech in any of its forms, without reading it yet.
 
+    Whatever is wrong with an utterance is found when it is read.
+
     Parameters
     ----------
-    X : list, array, tensor, str or Path
-        - a list of 1-D waveforms (arrays, tensors, lists of numbers), or a 2-D array with one
-          waveform a row. Integers are PCM: int16 and wider types are divided by 32768, int32 by
-          2**31, int8 by 128, uint8 is centered on 128; floats are taken as they are;
-        - a list or 1-D array of paths of audio files, or the path of one;
-        - the path of a folder: all audio files below it, ordered by path, hidden ones left out;
-        - ready frames: a list of 2-D arrays (T, D), or a 3-D array (n, T, D).
+    X : list, array, Tensor, str or Path
+        One of the following.
+
+        - A list of 1-D waveforms (arrays, tensors, lists of numbers), or a 2-D array with one
+          waveform in each row. Floats are taken as they are. Integers are PCM: int16 and wider
+          types are divided by 32768, int32 by 2**31, int8 by 128; uint8 is centered on 128.
+        - A list or 1-D array of paths of audio files, or the path of one file.
+        - The path of a folder: all audio files below it, ordered by path, hidden ones left out.
+        - Waveforms with a channel axis, (1, T), (2, T), (T, 1) or (T, 2), with T above 512: their
+          channels are averaged, as those of files are.
+        - Ready frames: a list of other 2-D arrays (T, D), or a 3-D array (n, T, D).
     sample_rate : int, default=16000
-        Of waveforms given as arrays, in Hz. Files know their own.
+        Sample rate of waveforms that are given as arrays, in Hz. Files know their own.
     on_error : {"raise", "skip"}, default="raise"
-        What to do, once it is read, with an utterance that is empty, silent (all samples zero),
-        not finite or not decodable: raise an `AudioError` that names it, or leave it out and list
-        it in ``Utterances.skipped``. A clipped one is used, and listed in
+        What to do with an utterance that turns out to be empty, silent (all samples zero), not
+        finite or not decodable: raise an `AudioError` that names it, or leave it out and list it
+        in ``Utterances.skipped``. A clipped utterance is used, and listed in
         ``Utterances.clipped``.
 
     Returns
     -------
     Utterances
+        The utterances, in the order of `X`.
 
     Raises
     ------
     ValueError
-        `X` is empty, of mixed or unknown kind; a folder has no audio file; or a bad parameter.
+        If `X` is empty, of mixed or of unknown kind, if a folder has no audio file, or if another
+        parameter is out of range.
     FileNotFoundError
-        `X` is a path where nothing is.
+        If `X` is a path where nothing is.
+
+    See Also
+    --------
+    extract : Compute the frames of every utterance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from repkit.audio import as_utterances
+    >>> utterances = as_utterances([np.ones(800), np.ones(1600)], sample_rate=8000)
+    >>> len(utterances), utterances.kind, utterances.length(1)
+    (2, 'audio', (1600, 8000))
     """
     if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error={on_error!r}: wanted 'raise' or 'skip'")
+        raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}")
     if not isinstance(sample_rate, int | np.integer) or sample_rate < 1:
-        raise ValueError(f"sample_rate={sample_rate!r}: wanted a whole number of Hz above 0")
+        raise ValueError(f"sample_rate must be an integer of at least 1 Hz, not {sample_rate!r}")
     if isinstance(X, str | Path):
         return Utterances(_below(Path(X)), "audio", int(sample_rate), on_error)
     items = _listed(X)
     if len(items) == 0:
-        raise ValueError("X has 0 utterances (0 samples): a minimum of 1 is required.")
+        raise ValueError("X must have at least 1 utterance, not 0 (n_samples=0)")
     if any(isinstance(item, str | Path) for item in items):
         for i, item in enumerate(items):
             if not isinstance(item, str | Path):
-                raise ValueError(f"X[{i}] is {type(item).__name__} in a list of paths")
+                raise ValueError(
+                    f"X[{i}] must be a path, as other items are, not {type(item).__name__}"
+                )
         return Utterances([Path(item) for item in items], "audio", int(sample_rate), on_error)
-    arrays = [_numbers(item, f"X[{i}]") for i, item in enumerate(items)]
+    arrays = [_without_channels(_numbers(item, f"X[{i}]")) for i, item in enumerate(items)]
     dims = {array.ndim for array in arrays}
     if dims == {1}:
         return Utterances(arrays, "audio", int(sample_rate), on_error)
     if dims == {2}:
         width = arrays[0].shape[1]
         if width == 0:
-            raise ValueError("X[0] has 0 features (columns): wanted frames (T, D)")
+            raise ValueError("X[0] must be frames (T, D) with at least one column, not 0")
         return Utterances(arrays, "frames", int(sample_rate), on_error, width)
     raise ValueError(
-        f"X holds arrays of {sorted(dims)} dimensions: wanted waveforms (1-D) or frames (T, D), "
-        "all of one kind"
+        "X must hold waveforms (T,) or frames (T, D), all of one kind, not arrays of "
+        f"{sorted(dims)} dimensions"
     )
 
 
@@ -256,14 +369,14 @@ def _below(path: Path) -> list[Path]:
     if path.is_dir():
         return reading.find(path)
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: wanted an audio file or a folder")
+        raise FileNotFoundError(f"X must be an audio file or a folder, but {path} does not exist")
     return [path]
 
 
 def _listed(X: Any) -> Sequence[Any]:
     """Split a container into its items, arrays into their rows."""
     if hasattr(X, "toarray"):
-        raise ValueError("X is a sparse matrix: waveforms are dense; pass X.toarray()")
+        raise ValueError("X must be dense, not a sparse matrix: pass X.toarray()")
     if isinstance(X, list | tuple):
         return X
     array = _numpy(X)
@@ -271,12 +384,13 @@ def _listed(X: Any) -> Sequence[Any]:
         return list(array)
     if array.ndim < 2:
         raise ValueError(
-            f"X has shape {array.shape}, one waveform alone. Reshape your data: pass [X] or "
-            "X.reshape(1, -1)"
+            f"X must hold utterances, not one waveform alone of shape {array.shape}. Reshape your "
+            "data: pass [X] or X.reshape(1, -1)"
         )
     if array.shape[0] and array.shape[1] == 0:
         raise ValueError(
-            f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
+            f"X has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required: pass "
+            "waveforms of at least one sample"
         )
     return _numbers(array, "X")  # type: ignore[return-value]
 
@@ -289,19 +403,30 @@ def _numpy(X: Any) -> np.ndarray:
 
 
 def _numbers(item: Any, name: str) -> np.ndarray:
-    """Give a numeric array of at least one dimension, of the type it came in."""
+    """Return a numeric array of at least one dimension, of the type that was given."""
     array = _numpy(item)
     if array.dtype.kind == "O":  # as from a DataFrame of mixed columns
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{name} is not numeric: {error}") from error
+            raise type(error)(f"{name} must be numeric: {error}") from error
     if array.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")
+        raise ValueError(f"{name} must be real, not {array.dtype}: Complex data not supported")
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} has dtype {array.dtype}: wanted samples, real numbers")
+        raise ValueError(f"{name} must hold samples, real numbers, not dtype {array.dtype}")
     if array.ndim == 0:
-        raise ValueError(f"{name} is a single number: wanted a waveform; pass [X] for one alone")
+        raise ValueError(
+            f"{name} must be a waveform, not a single number: pass [X] for one waveform alone"
+        )
+    return array
+
+
+def _without_channels(array: np.ndarray) -> np.ndarray:
+    """The mean of the channels of what can only be a waveform with a channel axis."""
+    if array.ndim == 2 and min(array.shape) in (1, 2) and max(array.shape) > _LONGEST_FRAME:
+        with np.errstate(over="ignore"):
+            mean: np.ndarray = reading.scaled(array).mean(int(np.argmin(array.shape)))
+        return mean
     return array
 
 

@@ -36,16 +36,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
 
     # ---------------------------------------------------------------- fit
 
-    def _read(self, X: Any) -> np.ndarray:
+    def _read(self, X: Any) -> Any:
         X = self._check_X(X, reset=True)
         self._learn_range(X)
         return X
 
     def _problem(
-        self, data: np.ndarray, networks: dict[str, nn.Module], device: torch.device, seed: int
+        self, data: Any, networks: dict[str, nn.Module], device: torch.device, seed: int
     ) -> Problem:
-        rows, held_back = self._split(len(data), seed, self.validation_fraction)
-        x = torch.as_tensor(to_device(np.array(data[held_back]), device))
+        rows, held_back = self._split(data.shape[0], seed, self.validation_fraction)
+        x = to_device(self._converted(data[held_back]), device)
 
         def evaluate() -> dict[str, float]:
             self.reconstruction_ratio_ = self._ratio(x)
@@ -79,7 +79,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
 
     def _codes(self, x: Tensor) -> Tensor:
         """Codes of scaled samples: the first columns that E gives are their means."""
-        return self.networks_["E"](x)[:, : self.latent_dim]
+        return self.networks_["E"](x)[:, : self._built.latent_dim]
 
     def transform(self, X: Any) -> np.ndarray:
         """Codes of samples, ``(n, latent_dim)``: means, never random draws."""
@@ -90,8 +90,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         """Samples G(z) of codes ``(n, latent_dim)``, in the shape, range and type of the data."""
         check_is_fitted(self)
         Z = check_array(Z, dtype=np.float32, input_name="Z")
-        if Z.shape[1] != self.latent_dim:
-            raise ValueError(f"Z has {Z.shape[1]} columns; wanted latent_dim={self.latent_dim}")
+        if Z.shape[1] != self._built.latent_dim:
+            raise ValueError(
+                f"Z has {Z.shape[1]} columns; wanted latent_dim={self._built.latent_dim}"
+            )
         return self._generate(Z)
 
     def reconstruct(self, X: Any) -> np.ndarray:
@@ -126,7 +128,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         check_consistent_length(*ends)
         share = np.linspace(0, 1, n_steps, dtype=np.float32)[:, None]
         path = ends[0][:, None] * (1 - share) + ends[1][:, None] * share
-        samples = self._generate(path.reshape(-1, self.latent_dim))
+        samples = self._generate(path.reshape(-1, self._built.latent_dim))
         return samples.reshape(len(ends[0]), n_steps, *self.input_shape_)
 
     def attribute_vector(self, X: Any, y: Any) -> np.ndarray:
@@ -167,8 +169,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         self.reconstruct(X)
 
     def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        return rng.normal(size=(n, self.latent_dim)).astype(np.float32)
+        return rng.normal(size=(n, self._built.latent_dim)).astype(np.float32)
 
     @property
     def _n_features_out(self) -> int:
-        return self.latent_dim
+        return self._built.latent_dim

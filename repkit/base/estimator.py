@@ -6,21 +6,22 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import joblib
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from repkit.base import model_file, saving
+from repkit.base.fingerprint import fingerprint
 from repkit.base.parameters import (
     Part,
     anything,
@@ -33,9 +34,12 @@ from repkit.base.parameters import (
     part,
     per_group,
     schedule,
+    with_new_names,
 )
 from repkit.base.parts import Optimizer
-from repkit.engine.batches import BatchSource, to_device, to_float
+from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
+from repkit.base.surroundings import in_settled
+from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
@@ -145,8 +149,15 @@ class Estimator(BaseEstimator):
         Epochs trained.
     input_shape_ : tuple of int
         Shape of one sample.
+    pixels_ : str
+        What the numbers of images mean: "bytes" are divided by 255, "unit" lie in [0, 1], "raw"
+        are taken as they are.
     device_ : torch.device
         Where it was trained; after unpickling or loading, the CPU.
+    seed_ : int
+        From which everything random was drawn.
+    fitted_params_ : dict
+        The parameters as they were in `fit`. What is set later counts from the next fit on.
     """
 
     max_epochs: int = integer(default=50)
@@ -164,9 +175,16 @@ class Estimator(BaseEstimator):
     verbose: int = integer(0, default=0)
     random_state: Any = anything(default=None)
 
-    _fitted: ClassVar[tuple[str, ...]] = ("input_shape_", "n_features_in_", "feature_names_in_")
+    _fitted: ClassVar[tuple[str, ...]] = (
+        "input_shape_",
+        "pixels_",
+        "n_features_in_",
+        "feature_names_in_",
+    )
     # Learning rates where the parameter's default is None, by network; "" is all others.
     _rates: ClassVar[Mapping[str, float]] = {}
+    # Parameters that can be set after the fit, with an effect at once.
+    _live: ClassVar[tuple[str, ...]] = ()
 
     networks_: dict[str, nn.Module] = fitted()
     weights_: saving.Weights = fitted()
@@ -175,7 +193,10 @@ class Estimator(BaseEstimator):
     n_iter_: int = fitted()
     selected_epoch_: int = fitted()
     input_shape_: tuple[int, ...] = fitted()
+    pixels_: str = fitted()
     device_: torch.device = fitted()
+    seed_: int = fitted()
+    fitted_params_: dict[str, Any] = fitted()
 
     # ---------------------------------------------------------------- what a subclass has
 
@@ -227,6 +248,8 @@ class Estimator(BaseEstimator):
         ValueError
             If there is no parameter of a name.
         """
+        names = [f.name for f in fields(self)]
+        params = with_new_names(params, names, type(self).__name__)
         for f in fields(self):
             kind, inner = f.metadata.get("part"), f"{f.name}__"
             if kind is None or not any(name.startswith(inner) for name in params):
@@ -244,43 +267,79 @@ class Estimator(BaseEstimator):
 
     # ---------------------------------------------------------------- input
 
-    def _check_X(self, X: Any, *, reset: bool) -> np.ndarray:
-        """Validated samples ``(n, ...)``: float32, float64 or uint8; a memory map stays one."""
+    def _check_X(self, X: Any, *, reset: bool) -> Any:
+        """Validated samples ``(n, ...)``: float32, float64 or uint8; a memory map stays one.
+
+        A sparse table becomes a CSR array. What the numbers of images mean is learned in `fit`, and
+        holds for all that is given after.
+        """
         if not reset:
             check_is_fitted(self)
-        if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
-        given = X
+        given = X = as_samples(X)
         images = getattr(X, "ndim", 2) > 2
-        kinds = [np.float64, np.float32, np.uint8] if images else [np.float64, np.float32]
-        X = validate_data(
-            self, X, dtype=kinds, allow_nd=True, reset=reset, ensure_min_samples=2 if reset else 1
+        if images:
+            self._check_images(X, reset)
+        kinds: list[type] = (
+            [np.float64, np.float32, np.uint8] if images else [np.float64, np.float32]
         )
-        if X.ndim > 4:
-            raise ValueError(
-                f"X has {X.ndim} dimensions; give (n, features), (n, height, width) or "
-                "(n, channels, height, width)"
-            )
-        if 0 in X.shape:
-            raise ValueError(f"X has an empty dimension: its shape is {X.shape}")
+        if getattr(X, "dtype", None) in (np.uint8, np.int8, np.float16):
+            kinds = kinds if images else [np.float32]
+        X = validate_data(
+            self,
+            X,
+            dtype=kinds,
+            accept_sparse="csr",
+            allow_nd=True,
+            reset=reset,
+            ensure_min_samples=2 if reset else 1,
+        )
         if isinstance(given, np.memmap) and given.dtype == X.dtype:
             X = given
+        if sparse.issparse(X):
+            X = sparse.csr_array(X)
         if reset:
-            self.input_shape_ = X.shape[1:]
+            check_layout(X)
+            self.input_shape_, self.pixels_ = X.shape[1:], pixels_of(X)
+        return X if reset else with_meaning(X, self.pixels_)
+
+    def _check_images(self, X: Any, reset: bool) -> None:
+        """Speak of images as images, before scikit-learn speaks of features."""
+        if reset:
+            check_layout(X)
         elif X.shape[1:] != self.input_shape_:
             raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on "
-                f"samples of shape {self.input_shape_}"
+                f"X has samples of shape {tuple(X.shape[1:])}, but {type(self).__name__} was "
+                f"fitted on samples of shape {self.input_shape_}"
             )
-        return X
+
+    def _converted(self, rows: Any) -> np.ndarray:
+        """Rows of X as the device stores them: bytes of images as they are, all else float32."""
+        rows = dense(rows)
+        return rows if rows.dtype == np.uint8 else rows.astype(np.float32)
+
+    def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """Stored rows to what the networks see."""
+        return to_float
+
+    def _stored(self, X: Any, device: torch.device) -> Store:
+        """X for batches: on the device, unless it is on the disk or sparse."""
+        if isinstance(X, np.memmap) or sparse.issparse(X):
+            return HostRows(X, self._converted)
+        return to_device(self._converted(X), device)
 
     # ---------------------------------------------------------------- fit
 
+    @in_settled
     def _fit(self, *given: Any, **named: Any) -> Self:
         """Train, and become what came of it; on any error, stay as before."""
         fresh = self._resolved()
         for name in fitted_attributes(fresh):
             del fresh.__dict__[name]
+        fresh.fitted_params_ = {
+            k: clone(v) if isinstance(v, Part) else v
+            for k, v in self.get_params(deep=False).items()
+            if k not in self._live
+        }
         start = getattr(self, "networks_", {}) if self.warm_start else {}
         data = fresh._read(*given, **named)
         best: dict[str, Any] = {}
@@ -317,13 +376,13 @@ class Estimator(BaseEstimator):
         if number:
             seed = seed_of(seed, Kind.TRAINING, number)
         checkpoints = shown_on._checkpoints(data, number)
-        if checkpoints is not None:
-            # Without a fixed random_state the seed of the run in the folder is taken over.
-            state = checkpoints.load()
-            seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
-        with isolated_rng(device):
-            torch.manual_seed(seed_of(seed, Kind.WEIGHTS))
-            networks = self._networks()
+        with checkpoints or nullcontext(), isolated_rng(device):
+            if checkpoints is not None:
+                # Without a fixed random_state the seed of the run in the folder is taken over.
+                state = checkpoints.load()
+                seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
+            self.seed_ = seed
+            networks = self._new_networks()
             saving.take_weights(networks, start)
             self.device_ = device
             problem = self._problem(data, networks, device, seed)
@@ -361,6 +420,11 @@ class Estimator(BaseEstimator):
                 self.weights_["selected"] = result.best
                 self.use("selected")
         return result.failure
+
+    def _new_networks(self) -> dict[str, nn.Module]:
+        """Networks as the seed makes them; on a copy with checked parameters."""
+        torch.manual_seed(seed_of(self.seed_, Kind.WEIGHTS))
+        return self._networks()
 
     def _tell(self, history: list[dict[str, Any]]) -> None:
         import pandas as pd
@@ -408,21 +472,22 @@ class Estimator(BaseEstimator):
         return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
 
     def _checkpoints(self, data: Any, number: int) -> Checkpoints | None:
-        """Where the run is kept: each of several trainings has a folder of its own."""
+        """Where the run is kept; each of several trainings is a run."""
         if self.checkpoint is None:
             return None
-        folder = Path(self.checkpoint, f"part-{number}") if number else self.checkpoint
-        return Checkpoints(folder, self._fingerprint(data))
-
-    def _fingerprint(self, data: Any) -> str:
-        params = {
-            k: describe(v) for k, v in self.get_params(deep=False).items() if k not in NEUTRAL
-        }
+        params = {k: v for k, v in self.get_params(deep=False).items() if k not in NEUTRAL}
         if isinstance(self.random_state, int | np.integer):
             params["random_state"] = int(self.random_state)
         start = self.weights_ if self.warm_start and hasattr(self, "weights_") else None
-        start = describe_weights(start)
-        return str(joblib.hash((type(self).__name__, sorted(params.items()), data, start)))
+        content = vars(data) if is_dataclass(data) else data
+        run, unknown = fingerprint(type(self).__name__, params, content, start, number)
+        if unknown is not None:
+            warnings.warn(
+                f"checkpoint: {unknown} cannot be compared with what it was in an earlier run, so "
+                "this fit starts afresh, and no later one will go on from it",
+                stacklevel=6,
+            )
+        return Checkpoints(self.checkpoint, run)
 
     # ---------------------------------------------------------------- use
 
@@ -461,24 +526,33 @@ class Estimator(BaseEstimator):
         network = next(iter(self.networks_.values()))
         return next(network.parameters(), torch.empty(0)).device
 
+    @in_settled
     @torch.no_grad()
     def _apply(
-        self, function: Callable[[Tensor, np.ndarray], Tensor], X: np.ndarray, rows: np.ndarray
+        self,
+        function: Callable[[Tensor, np.ndarray], Tensor],
+        X: Any,
+        rows: np.ndarray,
+        convert: Callable[[Any], np.ndarray] | None = None,
     ) -> np.ndarray:
         """``function`` over the rows of X, and a value for each, in bounded memory."""
-        device = self._where()
-        parts = []
-        for start in range(0, len(X), ROWS):
+        device, convert = self._where(), convert or self._converted
+        result: np.ndarray | None = None
+        n = X.shape[0]
+        for start in range(0, n, ROWS):
             # Whole multiples of BLOCK rows: matrix kernels for odd sizes round differently, and a
             # row's result should not depend on how many others come with it.
-            stop = min(start + ROWS, len(X))
+            stop = min(start + ROWS, n)
             part = np.minimum(
                 np.arange(start, start + -(-(stop - start) // BLOCK) * BLOCK), stop - 1
             )
-            x = to_float(torch.as_tensor(to_device(np.array(X[part]), device)))
-            out = function(x, rows[part])[: stop - start]
-            parts.append(out.float().cpu().numpy())
-        return np.concatenate(parts)
+            x = self._scaler(device)(to_device(convert(X[part]), device))
+            out = function(x, rows[part])[: stop - start].float().cpu().numpy()
+            if result is None:
+                result = np.empty((n, *out.shape[1:]), dtype=np.float32)
+            result[start:stop] = out
+        assert result is not None
+        return result
 
     @staticmethod
     def _like(out: np.ndarray, X: np.ndarray) -> np.ndarray:
@@ -507,7 +581,7 @@ class Estimator(BaseEstimator):
         saving.write(
             Path(path),
             type(self).__name__,
-            self.get_params(deep=False),
+            {**self.get_params(deep=False), **self.fitted_params_},
             {k: getattr(self, k) for k in self._kept() if hasattr(self, k)},
             self.history_.to_dict("records"),
             self.weights_,
@@ -516,7 +590,7 @@ class Estimator(BaseEstimator):
     @classmethod
     def _kept(cls) -> tuple[str, ...]:
         """Fitted attributes that a model file's header holds."""
-        return (*cls._fitted, "n_iter_", "selected_epoch_")
+        return (*cls._fitted, "n_iter_", "selected_epoch_", "seed_")
 
     def _from_file(
         self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
@@ -525,11 +599,14 @@ class Estimator(BaseEstimator):
         try:
             unknown = set(fitted) - set(self._kept())
             if unknown:
-                raise ValueError(f"it has fitted attributes {sorted(unknown)}")
+                raise ValueError(f"it has unknown fitted attributes {sorted(unknown)}")
             for name, value in fitted.items():
                 setattr(self, name, tuple(value) if name == "input_shape_" else value)
             self._tell(history)
-            self.n_iter_ = fitted["n_iter_"]
+            self.n_iter_, self.seed_ = fitted["n_iter_"], int(fitted["seed_"])
+            self.fitted_params_ = {
+                k: v for k, v in self.get_params(deep=False).items() if k not in self._live
+            }
             self.weights_ = saving.read_weights(tensors)
             self.device_ = torch.device("cpu")
             for which in self.weights_:
@@ -544,10 +621,30 @@ class Estimator(BaseEstimator):
                 f"{error}"
             ) from error
 
+    @property
+    def _built(self) -> Self:
+        """A copy with the parameters of the fit, whatever has been set for the next."""
+        own = object.__new__(type(self))
+        own.__dict__.update({**vars(self), **getattr(self, "fitted_params_", {})})
+        return own
+
+    @in_settled
     def _rebuild(self, which: str) -> None:
         """New networks that hold one of the weights."""
+        built = check_parameters(self._built)
         with torch.device("meta"):
-            networks = self._resolved()._networks()
+            # Sizes first: a number in a file could ask for any amount of memory.
+            networks = built._networks()
+        if networks.keys() != self.weights_[which].keys():
+            raise ValueError(
+                f"there are weights of {sorted(self.weights_[which])}, but the networks are "
+                f"{sorted(networks)}"
+            )
+        for name, network in networks.items():
+            saving.check_weights(network, self.weights_[which][name])
+        with isolated_rng(torch.device("cpu")):
+            # In earnest, from the seed of then: a network may have constants beside its weights.
+            networks = built._new_networks()
         self.networks_ = saving.put_weights(networks, self.weights_[which])
         self.used_weights_ = which
 
@@ -569,12 +666,19 @@ class Estimator(BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = True
         if tags.transformer_tags is not None:
             tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
 # ---------------------------------------------------------------- helpers
+
+
+def as_shares(proba: np.ndarray) -> np.ndarray:
+    """Rows of probabilities that sum to 1 in their own precision."""
+    shares: np.ndarray = proba / proba.sum(1, keepdims=True)
+    return shares
 
 
 def fitted_attributes(estimator: Estimator) -> dict[str, Any]:
@@ -621,24 +725,6 @@ def rates_of(
 def _states(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
     """The tensors of networks: those very ones, not copies."""
     return {name: dict(network.state_dict()) for name, network in networks.items()}
-
-
-def describe(value: Any) -> Any:
-    """What stands for a parameter in a fingerprint: code by its name, a module by its weights."""
-    if isinstance(value, Part):
-        return type(value).__name__, {k: describe(v) for k, v in value.get_params().items()}
-    if isinstance(value, nn.Module):
-        return repr(value), describe_weights(value.state_dict())
-    if callable(value):
-        return getattr(value, "__module__", ""), getattr(value, "__qualname__", repr(type(value)))
-    return value
-
-
-def describe_weights(state: Any) -> Any:
-    """A state dict, of any depth, with arrays in the place of tensors."""
-    if isinstance(state, Tensor):
-        return state.detach().cpu().numpy()
-    return {k: describe_weights(v) for k, v in state.items()} if state else None
 
 
 def has_fast_bf16(device: torch.device) -> bool:

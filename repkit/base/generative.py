@@ -12,11 +12,12 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from repkit.base.estimator import Estimator
 from repkit.base.parameters import anything, fitted, integer, number, parameters
+from repkit.base.samples import dense, extremes
 from repkit.engine.batches import Batches, to_device, to_float
+from repkit.engine.modes import renew_statistics
 from repkit.engine.rng import Kind, drawn_seed, generator_of
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ class Generative(Estimator):
     """Base of the estimators with a generator.
 
     Their networks see samples in [0, 1]. With ``data_range`` None, data that lie there already are
-    taken as they are, uint8 images are divided by 255, and anything else is mapped there by its
+    taken as they are, bytes of images are divided by 255, and anything else is mapped there by its
     least and greatest value: of all pixels of images, of each column of a table. What is generated
-    is mapped back.
+    is mapped back. The offset is taken out in the data's own precision.
 
     Attributes
     ----------
     low_, span_ : ndarray
-        ``(x - low_) / span_`` is what the networks see of x (of x / 255 for uint8).
+        ``(x - low_) / span_`` is what the networks see of x; 0 where the span is 0.
     dtype_ : str
         Of the data, and so of what is generated.
     """
@@ -69,14 +70,17 @@ class Generative(Estimator):
 
     # ---------------------------------------------------------------- the range of the data
 
-    def _learn_range(self, X: np.ndarray) -> None:
+    def _learn_range(self, X: Any) -> None:
         self.dtype_ = str(X.dtype)
-        low, high = (0.0, 1.0) if X.dtype == np.uint8 else self._range_of(X)
-        low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
-        self.low_, self.span_ = low, np.where(high > low, high - low, 1.0)
+        low, high = (0.0, 255.0) if self.pixels_ == "bytes" else (0.0, 1.0)
+        if self.data_range is not None or self.pixels_ == "raw":
+            low, high = self._range_of(X)
+        self.low_ = np.asarray(low, dtype=np.float64)
+        self.span_ = np.asarray(high, dtype=np.float64) - self.low_
 
-    def _range_of(self, X: np.ndarray) -> tuple[Any, Any]:
-        low, high = X.min(), X.max()
+    def _range_of(self, X: Any) -> tuple[Any, Any]:
+        lows, highs = extremes(X)
+        low, high = lows.min(), highs.max()
         if self.data_range is not None:
             least, greatest = self.data_range
             if low < least or high > greatest:
@@ -84,23 +88,39 @@ class Generative(Estimator):
                     f"X has values from {low:g} to {high:g}, outside data_range={self.data_range!r}"
                 )
             return least, greatest
-        if low >= 0.0 and high <= 1.0:
-            return 0.0, 1.0
-        return (X.min(0), X.max(0)) if X.ndim == 2 else (low, high)
+        return (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (lows, highs)
+
+    def _converted(self, rows: Any) -> np.ndarray:
+        """Rows as the device stores them: bytes as they are, floats already in [0, 1]."""
+        rows = dense(rows)
+        if rows.dtype == np.uint8:
+            return rows
+        low, span = self.low_, self.span_
+        if self.pixels_ == "bytes":  # floats in [0, 1], given after a fit of bytes
+            rows = 255.0 * rows
+        if low.ndim == 0 and low == 0.0 and span == 1.0:
+            return rows.astype(np.float32)
+        factor = np.divide(1.0, span, out=np.zeros_like(span), where=span > 0.0)
+        return ((rows.astype(np.float64) - low) * factor).astype(np.float32)
 
     def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Stored rows to what the networks see."""
-        if self.low_.ndim == 0 and self.low_ == 0.0 and self.span_ == 1.0:
+        if self.pixels_ != "bytes" or (self.low_ == 0.0 and self.span_ == 255.0):
             return to_float
-        low = torch.tensor(self.low_, dtype=torch.float32, device=device)
-        factor = torch.tensor(1.0 / self.span_, dtype=torch.float32, device=device)
-        return lambda x: (to_float(x) - low) * factor
+        low = float(self.low_) / 255.0
+        factor = 255.0 / float(self.span_)
+
+        def scale(x: Tensor) -> Tensor:
+            return (to_float(x) - low) * factor if x.dtype == torch.uint8 else to_float(x)
+
+        return scale
 
     def _as_data(self, x: np.ndarray) -> np.ndarray:
         """What the generator gives, in the range and type of the data."""
+        values = x.astype(np.float64) * self.span_ + self.low_
         if self.dtype_ == "uint8":
-            return np.rint(255.0 * x).astype(np.uint8)
-        return (x.astype(np.float64) * self.span_ + self.low_).astype(self.dtype_)
+            return np.rint(values).clip(0, 255).astype(np.uint8)
+        return values.astype(self.dtype_)
 
     # ---------------------------------------------------------------- training
 
@@ -114,7 +134,7 @@ class Generative(Estimator):
 
     def _batches(
         self,
-        X: np.ndarray,
+        X: Any,
         streams: Sequence[tuple[np.ndarray, int]],
         device: torch.device,
         seed: int,
@@ -122,7 +142,7 @@ class Generative(Estimator):
     ) -> Batches:
         """Batches of so many rows of each stream, with more of them than X."""
         return Batches(
-            {"x": to_device(X, device), **{k: v.to(device) for k, v in stores.items()}},
+            {"x": self._stored(X, device), **{k: v.to(device) for k, v in stores.items()}},
             streams,
             seed=seed,
             device=device,
@@ -137,8 +157,7 @@ class Generative(Estimator):
         """Scaled samples, a few thousand, for running statistics."""
         scale, size = self._scaler(self.device_), min(self.batch_size, len(rows))
         for k in range(0, min(len(rows), max(RECALIBRATION, size)) - size + 1, size):
-            part = np.array(X[rows[k : k + size]])
-            yield scale(torch.as_tensor(to_device(part, self.device_)))
+            yield scale(to_device(self._converted(X[rows[k : k + size]]), self.device_))
 
     def _latent_batches(self, seed: int) -> Iterator[Tensor]:
         """Inputs of the generator, as many."""
@@ -156,7 +175,7 @@ class Generative(Estimator):
             (reader, self._real_batches(X, rows)),
             (self.networks_["G"], self._latent_batches(seed)),
         ):
-            update_bn(batches, network.eval())  # leaves the mode that it finds
+            renew_statistics(network, batches)
         self._hold_last()
 
     # ---------------------------------------------------------------- use
@@ -164,13 +183,12 @@ class Generative(Estimator):
     def _generate(self, latent: np.ndarray) -> np.ndarray:
         """Samples, in the data's range, from rows that the generator takes."""
         G = self.networks_["G"]
-        out = self._apply(lambda z, _: G(z), latent, np.zeros(len(latent)))
+        out = self._apply(lambda z, _: G(z), latent, np.zeros(len(latent)), np.asarray)
         return self._as_data(out)
 
-    def _map(self, X: np.ndarray, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+    def _map(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
         """``function`` of scaled samples, over the rows of X."""
-        scale = self._scaler(self._where())
-        return self._apply(lambda x, _: function(scale(x)), X, np.zeros(len(X)))
+        return self._apply(lambda x, _: function(x), X, np.zeros(X.shape[0]))
 
     def _draw(self, n: Any, random_state: Any) -> np.ndarray:
         """Inputs of the generator for ``n`` samples that a user asks for."""

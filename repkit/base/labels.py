@@ -1,58 +1,143 @@
-"""Labels that most rows do not have."""
+"""Internal. Labels of which some are missing: one rule for classes and for speakers."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 
-def partial_labels(estimator: Any, X: np.ndarray, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The classes, and the place of each row's label among them, -1 where there is none.
+@dataclass(frozen=True)
+class Labels:
+    """Labels as places among their kinds.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (classes,)
+        The labels that occur, sorted, of the type that was given.
+    codes : ndarray of int of shape (n,)
+        The place of each row's label among them; -1 where there is none.
+    """
+
+    classes: np.ndarray
+    codes: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """Whether a row has a label, ``(n,)``."""
+        return self.codes >= 0
+
+
+def read_labels(y: Any, n: int, *, name: str = "y") -> Labels:
+    """Tell labels from missing ones.
+
+    None, NaN, NA and -1 (the string "-1" among strings) say that there is no label. -1 is a label
+    where the others tell: where all that is there are -1 and 1.
 
     Parameters
     ----------
-    estimator : estimator
-        Named in the error if there is no y.
-    X : ndarray of shape (n, ...)
-    y : array-like of shape (n,)
-        Labels of any kind; -1 (or "-1" among strings) where there is none. Where the values are -1
-        and 1 and no others, both are classes: one labeled class would teach nothing.
+    y : array-like of shape (n,) or (n, 1)
+        A list, array, Series or categorical, of labels of any one kind.
+    n : int
+        Rows of X.
+    name : str
+        Of the argument, for errors.
 
     Returns
     -------
-    classes : ndarray of shape (classes,)
-    place : ndarray of int of shape (n,)
+    Labels
 
     Raises
     ------
     ValueError
-        If there is no label at all, or unlabeled rows beside labels of one class only; if y is
-        not of the length of X, or not of labels.
+        If it is not of length n, not of labels (continuous numbers), or of kinds that cannot be
+        sorted together.
     """
-    if y is None:
+    values = as_label_array(y, name)
+    if len(values) != n:
         raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None: give "
-            "labels, and -1 where there is none"
+            f"{name} must have one label for each of the {n} rows of X; it has {len(values)} "
+            f"(inconsistent numbers of samples: [{n}, {len(values)}])"
         )
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-    y = column_or_1d(y, warn=True)
-    check_consistent_length(X, y)
-    known = y.astype(str) != "-1" if y.dtype.kind in "OU" else y != -1
-    if y.dtype.kind in "iuf" and set(np.unique(y)) == {-1, 1}:
-        known[:] = True
+    known = ~missing(values)
+    found = values[known]
+    if found.dtype == object and not any(isinstance(v, str) for v in found):
+        found = np.array(found.tolist())  # numbers that stood beside None or NA
+    codes = np.full(n, -1, dtype=np.int64)
     if not known.any():
-        raise ValueError("y has no label at all: every value is -1")
-    check_classification_targets(y[known])
-    classes, found = np.unique(y[known], return_inverse=True)
-    if len(classes) == 1 and not known.all():
-        raise ValueError(
-            f"the labels in y are all {classes[0]!r}: unlabeled rows can only be told apart with "
-            "labels of at least two classes"
+        return Labels(found, codes)
+    check_classification_targets(found)
+    try:
+        classes, codes[known] = np.unique(found, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(v).__name__ for v in found})
+        raise TypeError(
+            f"{name} must have labels of one kind, not of {kinds}: they cannot be sorted"
+        ) from error
+    return Labels(classes, codes)
+
+
+def as_label_array(y: Any, name: str) -> np.ndarray:
+    """Labels as an array of shape (n,), missing ones as they were given."""
+    if isinstance(y, list | tuple):
+        plain = np.asarray(y) if not any(_is_none(v) for v in y) else None
+        mixed = plain is None or (
+            plain.dtype.kind in "US" and not all(isinstance(v, str | bytes) for v in y)
         )
-    place = np.full(len(y), -1, dtype=np.int64)
-    place[known] = found
-    return classes, place
+        y = np.array(y, dtype=object) if mixed else plain
+    elif hasattr(y, "detach"):
+        y = y.detach().cpu().numpy()
+    values = column_or_1d(np.asarray(y), warn=True)
+    if values.dtype.kind == "c":
+        raise ValueError(f"{name} has complex data: complex data not supported")
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise ValueError(f"{name} contains infinity; give labels")
+    return values
+
+
+def _is_none(value: Any) -> bool:
+    """Whether it is None, NaN, NaT or NA; nothing else may be asked for its truth."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
+
+
+def missing(values: np.ndarray, minus_one: bool | None = None) -> np.ndarray:
+    """Which values say that there is no label, ``(n,)``.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        See `as_label_array`.
+    minus_one : bool, optional
+        Whether -1 is one of them. By default the other values tell.
+    """
+    kind = values.dtype.kind
+    if kind == "b":
+        return np.zeros(len(values), dtype=bool)
+    if kind in "iuf":
+        gone = np.isnan(values) if kind == "f" else np.zeros(len(values), dtype=bool)
+        minus = values == -1
+    elif kind in "US":
+        gone = np.zeros(len(values), dtype=bool)
+        minus = values.astype(str) == "-1"
+    else:
+        gone = np.array([_is_none(v) for v in values], dtype=bool)
+        minus = np.array([_is_minus_one(v) for v in values], dtype=bool)
+    if minus_one is not None:
+        return gone | minus if minus_one else gone
+    rest = values[~gone & ~minus]
+    if minus.any() and kind != "U" and len(rest) and all(_is_number(v) and v == 1 for v in rest):
+        return gone  # -1 and 1: two classes
+    return gone | minus
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+
+
+def _is_minus_one(value: Any) -> bool:
+    return bool(value == -1) if _is_number(value) else isinstance(value, str) and value == "-1"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from torch import Tensor, nn
 
 from repkit.engine.files import write_whole
 
-KEY = "repkit"
-FORMAT = 1
+KEY, DIGEST = "repkit", "repkit-sha256"
+FORMAT = 2
+LONGEST = 8_000_000  # bytes of a header: a history of some ten thousand epochs
 
 
 class ModelFileError(ValueError):
@@ -33,7 +36,18 @@ def save(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 
     text = json.dumps({"format": FORMAT, **header}, default=encode)
     own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    write_whole(path, [serialize(own, metadata={KEY: text})])
+    metadata = {KEY: text, DIGEST: digest(text, own)}
+    write_whole(path, [serialize(own, metadata=metadata)])
+
+
+def digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the header's text and of every tensor: name, type, shape and bytes."""
+    found = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        x = tensors[name]
+        found.update(f"\0{name}\0{x.dtype}\0{tuple(x.shape)}\0".encode())
+        found.update(x.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -49,6 +63,12 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     if not path.is_file():
         raise FileNotFoundError(f"no model file at {str(path)!r}")
+    with path.open("rb") as start:
+        length = int.from_bytes(start.read(8), "little")
+    if length > LONGEST:
+        raise ModelFileError(
+            f"{str(path)!r} has a header of {length} bytes; a model file has at most {LONGEST}"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -64,6 +84,17 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelFileError(
             f"{str(path)!r} is of model format {found!r}; this version of repkit reads {FORMAT}"
         )
+    if DIGEST not in metadata:
+        warnings.warn(
+            f"{str(path)!r} has no digest, so that damage to it could not be seen; save the model "
+            "again",
+            stacklevel=3,
+        )
+    elif metadata[DIGEST] != digest(metadata[KEY], tensors):
+        raise ModelFileError(f"{str(path)!r} is damaged: its content does not match its digest")
+    for name, x in tensors.items():
+        if x.is_floating_point() and not x.isfinite().all():
+            raise ModelFileError(f"{str(path)!r} has numbers that are not finite, in {name}")
     return header, tensors
 
 
@@ -93,7 +124,9 @@ def decode(value: dict[str, Any]) -> Any:
 def on_cpu(value: Any) -> Any:
     """A copy on the CPU of networks and tensors in nested dicts."""
     if isinstance(value, Tensor):
-        return value.detach().cpu()
+        own = value.detach().cpu()
+        # While training it is a view: a pickle would take the whole vector along with each.
+        return own.clone() if own.untyped_storage().nbytes() > own.nbytes else own
     if isinstance(value, nn.Module):
         if all(t.device.type == "cpu" for t in [*value.parameters(), *value.buffers()]):
             return value

@@ -17,7 +17,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, Literal, Self, TypeVar, dataclass_transform
@@ -48,6 +49,7 @@ C = TypeVar("C", bound=type)
 T = TypeVar("T")
 # ``(name, value) -> value`` as it is used: raises where the value is not allowed.
 Rule = Callable[[str, Any], Any]
+RENAMED = {"n_features": "width"}  # old name to new
 MOST = 10**9  # of any integer parameter: beyond it, memory would be asked for in earnest
 
 
@@ -243,9 +245,14 @@ def part(cls: type[Part], *, default: Any, optional: bool = False, kw_only: bool
         if value is None and optional:
             return None
         given = cls.of(value)
+        first = dataclasses.fields(cls)[0]  # type: ignore[arg-type]
+        if isinstance(value, Part) and not isinstance(value, cls):
+            raise TypeError(
+                f"{name} must be of the class {cls.__name__}, or its {first.name}, not "
+                f"{_shown(value)}"
+            )
         if not isinstance(value, Part):
             # The short form: an error names the parameter itself.
-            first = dataclasses.fields(cls)[0]  # type: ignore[arg-type]
             first.metadata["rule"](name, value)
         return check_parameters(given, prefix=f"{name}__")
 
@@ -311,10 +318,10 @@ def parameters(cls: C) -> C:
         delattr(cls, name)
     made: Any = dataclasses.dataclass(eq=False, repr=False, kw_only=True)(cls)
     plain = made.__init__
-    names = [f.name for f in dataclasses.fields(made)]
 
     @wraps(plain)
     def init(self: Any, *args: Any, **values: Any) -> None:
+        values = with_new_names(values, names, made.__name__)
         unknown = [name for name in values if name not in names]
         if unknown:
             raise TypeError(_unknown(made, unknown[0], names))
@@ -324,20 +331,47 @@ def parameters(cls: C) -> C:
     (itself, *given) = signature.parameters.values()
 
     def place(p: inspect.Parameter) -> tuple[bool, int]:
-        # Positional ones first, then by the class that declares them first: one that is written
-        # again with another default keeps its place.
+        # Positional ones first, in their true order, then by the class that declares them first:
+        # one that is written again with another default keeps its place.
+        keyword = p.kind is p.KEYWORD_ONLY
         first = max(k for k, c in enumerate(made.__mro__) if p.name in _declared(c))
-        return p.kind is p.KEYWORD_ONLY, first
+        return keyword, first if keyword else 0
 
-    init.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[itself, *sorted(given, key=place)]
-    )
+    given.sort(key=place)
+    names = [p.name for p in given]
+    init.__signature__ = signature.replace(parameters=[itself, *given])  # type: ignore[attr-defined]
     made.__init__ = init
     return made
 
 
 def _declared(cls: type) -> Mapping[str, Any]:
     return vars(cls).get("__annotations__", {})
+
+
+def with_new_names(values: dict[str, Any], names: Sequence[str], owner: str) -> dict[str, Any]:
+    """Give parameters that were renamed their names of now, with a warning.
+
+    Parameters
+    ----------
+    values : dict
+        By name.
+    names : iterable of str
+        The names of now.
+    owner : str
+        Class, for the warning.
+
+    Returns
+    -------
+    dict
+    """
+    old = [k for k in values if k in RENAMED and RENAMED[k] in names and k not in names]
+    for name in old:
+        warnings.warn(
+            f"the parameter {name} of {owner} is now called {RENAMED[name]}",
+            FutureWarning,
+            stacklevel=3,
+        )
+    return {RENAMED[name] if name in old else name: v for name, v in values.items()}
 
 
 def _unknown(cls: type, name: str, names: list[str]) -> str:

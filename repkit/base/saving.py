@@ -71,6 +71,8 @@ def read_parameters(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
             kind = fields[name].metadata.get("part") if name in fields else None
             if kind is None or kind.__name__ != value["part"]:
                 raise ValueError(f"parameter {name} holds a part {value['part']!r}")
+            if not isinstance(value["params"], dict):
+                raise ValueError(f"parameter {name} holds a part without parameters")
             found[name] = kind(**{k: _no_list(v) for k, v in value["params"].items()})
         else:
             found[name] = _no_list(value)
@@ -82,10 +84,12 @@ def _no_list(value: Any) -> Any:
 
 
 def read_weights(tensors: Mapping[str, Tensor]) -> Weights:
-    """Sort a file's tensors by epoch, network and name."""
+    """Sort a file's tensors by epoch, network and name; raise a ValueError for others."""
     weights: Weights = {}
     for path, tensor in tensors.items():
         which, network, key = path.split("/")
+        if which not in ("last", "selected"):
+            raise ValueError(f"it has tensors of {which!r}; there are 'last' and 'selected'")
         weights.setdefault(which, {}).setdefault(network, {})[key] = tensor
     return weights
 

@@ -173,6 +173,8 @@ class BiGAN(Objective, Autoencoder):
     ((1797, 16), (5, 8, 8))
     """
 
+    _live = ("output",)
+
     output: str = choice("latent", "hidden", default="latent")
     prior: str = choice("uniform", "normal", default="uniform")
     encoder: nets.Spec = network(default="auto")
@@ -286,14 +288,14 @@ class BiGAN(Objective, Autoencoder):
         return super().inverse_transform(Z)
 
     def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        if self.prior == "normal":
+        if self._built.prior == "normal":
             return super()._latents(n, rng)
-        return rng.uniform(-1, 1, (n, self.latent_dim)).astype(np.float32)
+        return rng.uniform(-1, 1, (n, self._built.latent_dim)).astype(np.float32)
 
     @property
     def _n_features_out(self) -> int:
         if self.output == "latent":
-            return self.latent_dim
+            return self._built.latent_dim
         return self.networks_["E"].head.in_features  # type: ignore[union-attr, return-value]
 
 

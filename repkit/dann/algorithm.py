@@ -24,7 +24,14 @@ from repkit.dann.parts import Entropy, Updates
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import evaluating
 from repkit.engine.system import Phase, System
-from repkit.losses import entropy, information, multilinear, reverse, virtual_adversarial
+from repkit.losses import (
+    entropy,
+    information,
+    multilinear,
+    reverse,
+    virtual_adversarial,
+    weighted_cross_entropy,
+)
 from repkit.nets import set_rows
 from repkit.schedules import LAMBDAS, dann_ramp, rise
 
@@ -82,6 +89,7 @@ def dann(
         Without D, training is plainly supervised.
     labeled : int
         Number of rows of a batch, from the first, whose ``y`` is used. No other is ever read.
+        Batches may have a ``weight`` of each row, for the label loss.
     layout : sequence of (count, domain), optional
         The parts of a batch, in order; needed where F has statistics for each domain apart.
     objective : Objective, optional
@@ -118,7 +126,7 @@ def dann(
     def label_loss(n: SimpleNamespace, b: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The loss, the logits of the rows that are needed, and what goes to the history."""
         logits = n.C(b.f if all_logits else b.f[:labeled]).float()
-        loss = F.cross_entropy(logits[:labeled], b.y[:labeled])
+        loss = weighted_cross_entropy(logits[:labeled], b.y[:labeled], getattr(b, "weight", None))
         logs = {"label_loss": loss}
         if adapting and certain.weight:
             logs["information_loss"] = information(logits[labeled:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
-from repkit.base.estimator import Estimator, Problem
+from repkit.base.estimator import Estimator, Problem, as_shares
 from repkit.base.parameters import (
     anything,
     choice,
@@ -28,6 +28,7 @@ from repkit.base.parameters import (
     number,
     parameters,
 )
+from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective, dann
 from repkit.dann.monitor import SCORES, Monitor, judge_adversary
 from repkit.dann.networks import build_networks
@@ -53,9 +54,10 @@ class NoTargetWarning(UserWarning):
 class Rows:
     """Validated input: samples, class places (-1 where none may be read), domains."""
 
-    X: np.ndarray
+    X: Any  # array, memory map or sparse table
     codes: np.ndarray
     domains: Domains
+    weights: np.ndarray | None
 
 
 def _select(name: str, value: Any) -> Any:
@@ -101,6 +103,9 @@ class DANN(
         source rows, and target rows with masked labels. Without target rows it does nothing.
     validation_fraction : float, default=0.1
         Share of the source rows that is held back from training when ``select`` is a callable.
+    class_weight : {"balanced", None} or dict, default=None
+        Weights of the classes in the label loss, by label. "balanced" lets the rows of every class
+        weigh the same in sum.
     width : int, default=128
         Outputs of a backbone that is given by name or made by a callable: the number of features.
     ema : float, default=0.0
@@ -221,6 +226,7 @@ class DANN(
     target_labels: bool = flag(default=False)
     select: str | Callable[..., float] | None = anything(_select, default=None)
     validation_fraction: float = number(0.0, 0.9, default=0.1)
+    class_weight: str | Mapping[Any, float] | None = anything(class_weight_rule, default=None)
     width: int = integer(default=128)
     ema: float = number(0.0, 0.999999, default=0.0)
     batch_size: int = integer(default=64)
@@ -233,7 +239,14 @@ class DANN(
 
     # ---------------------------------------------------------------- fit
 
-    def fit(self, X: Any, y: Any, sample_domain: Any = None, source: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_domain: Any = None,
+        source: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Train on labeled source rows and unlabeled target rows.
 
         Parameters
@@ -250,6 +263,8 @@ class DANN(
             default all rows are one source, and training is plainly supervised.
         source : scalar or list, optional
             The domains that are sources, all others being targets: ``source="north"``.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows in the label loss, at least 0. Their scale does not matter.
 
         Returns
         -------
@@ -269,23 +284,30 @@ class DANN(
         ConvergenceWarning
             If a loss is not finite, or the domain classifier is dead or has won.
         """
-        return self._fit(X, y, sample_domain, source)
+        return self._fit(X, y, sample_domain, source, sample_weight)
 
     def fit_transform(
-        self, X: Any, y: Any = None, sample_domain: Any = None, source: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_domain: Any = None,
+        source: Any = None,
+        sample_weight: Any = None,
     ) -> np.ndarray:
         """`fit`, then `transform` of the same rows.
 
         Parameters
         ----------
-        X, y, sample_domain, source
+        X, y, sample_domain, source, sample_weight
             See `fit`.
 
         Returns
         -------
         ndarray of shape (n, features)
         """
-        fit = self.fit(X, y, sample_domain=sample_domain, source=source)
+        fit = self.fit(
+            X, y, sample_domain=sample_domain, source=source, sample_weight=sample_weight
+        )
         return fit.transform(X, sample_domain)
 
     def _check_together(self) -> None:
@@ -294,11 +316,11 @@ class DANN(
                 "consistency > 0 needs ema > 0 (0.99, say): the averaged network gives the labels"
             )
 
-    def _read(self, X: Any, y: Any, sample_domain: Any, source: Any) -> Rows:
+    def _read(self, X: Any, y: Any, sample_domain: Any, source: Any, sample_weight: Any) -> Rows:
         X = self._check_X(X, reset=True)
         if y is not None:
             check_consistent_length(X, y)
-        domains = check_domains(sample_domain, len(X), source)
+        domains = check_domains(sample_domain, X.shape[0], source)
         self.classes_, codes = check_labels(
             y, domains, target_labels=self.target_labels, name=type(self).__name__
         )
@@ -309,7 +331,8 @@ class DANN(
                 NoTargetWarning,
                 stacklevel=4,
             )
-        return Rows(X, codes, domains)
+        weights = row_weights(sample_weight, self.class_weight, self.classes_, codes)
+        return Rows(X, codes, domains, weights)
 
     def _is_adapting(self) -> bool:
         return len(self.domains_) > self.n_source_domains_
@@ -335,12 +358,21 @@ class DANN(
         adapting, scorer = self._is_adapting(), callable(self.select)
         held_back = np.empty(0, dtype=np.int64)
         if scorer and adapting:
-            held_back = hold_back(domains.source, self.validation_fraction, seed)
+            held_back = hold_back(codes, domains, self.validation_fraction, seed)
         train_codes = codes.copy()
         train_codes[held_back] = -1
         streams, layout, labeled = batch_parts(train_codes, domains, self.batch_size)
+        if self.domain_norm == "separate" and min(count for count, _ in layout) < 2:
+            raise ValueError(
+                f"batch_size={self.batch_size} leaves 1 row of a domain in a step, of which "
+                "domain_norm='separate' can take no statistics; give batch_size of at least "
+                f"{2 * max(domains.n_source, len(domains.ids) - domains.n_source)}"
+            )
+        stores = {"x": self._stored(X, device), "y": to_device(train_codes, device)}
+        if data.weights is not None:
+            stores["weight"] = to_device(data.weights, device)
         batches = Batches(
-            {"x": to_device(X, device), "y": to_device(train_codes, device)},
+            stores,
             streams,
             seed=seed,
             device=device,
@@ -358,7 +390,7 @@ class DANN(
             return Problem(system, batches)
         monitor = Monitor(
             self._look,
-            X,
+            lambda rows: self._scaler(device)(to_device(self._converted(X[rows]), device)),
             domains,
             device=device,
             seed=seed,
@@ -374,7 +406,7 @@ class DANN(
         # A target row carries the first class, whatever its label: scorers do not read it.
         labels = self.classes_[np.maximum(data.codes[rows], 0)]
         labels[np.isin(rows, domains.target)] = self.classes_[0]
-        X, sample_domain = data.X[rows], domains.ids[domains.rows[rows]]
+        X, sample_domain = data.X[rows], domains.signed[rows]
         select: Any = self.select
         return lambda: select(self, X, labels, sample_domain=sample_domain)
 
@@ -396,7 +428,7 @@ class DANN(
     def _features(self, x: Tensor, rows: np.ndarray) -> Tensor:
         """F in evaluation mode; ``rows`` is each row's place in ``domains_``."""
         network = self.networks_["F"]
-        if self.domain_norm == "shared":
+        if self._built.domain_norm == "shared":
             return network(x)
         out: Tensor | None = None
         for domain in np.unique(rows):
@@ -411,13 +443,13 @@ class DANN(
 
     def _domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
         D = self.networks_["D"]
-        if self.conditional:
+        if self._built.conditional:
             features = multilinear(features.float(), torch.softmax(logits, 1))
         return D(features).float()
 
     def _run(self, X: Any, sample_domain: Any, head: Callable[[Tensor], Tensor]) -> np.ndarray:
         X = self._check_X(X, reset=False)
-        rows = self._places(sample_domain, len(X))
+        rows = self._places(sample_domain, X.shape[0])
         with torch.no_grad():
             return self._like(self._apply(lambda x, r: head(self._features(x, r)), X, rows), X)
 
@@ -425,8 +457,8 @@ class DANN(
         """Each row's place in ``domains_``; without ``sample_domain``, the first target's."""
         n_targets = len(self.domains_) - self.n_source_domains_
         default = self.n_source_domains_ if n_targets else 0
-        if sample_domain is None or self.domain_norm == "shared":
-            if self.domain_norm == "separate" and n_targets > 1:
+        if sample_domain is None or self._built.domain_norm == "shared":
+            if self._built.domain_norm == "separate" and n_targets > 1:
                 raise ValueError(
                     "domain_norm='separate' with several targets: give sample_domain, so that each "
                     "row is normalized by its own domain's statistics"
@@ -463,7 +495,7 @@ class DANN(
         """
         check_is_fitted(self)
         C = self.networks_["C"]
-        return self._run(X, sample_domain, lambda f: torch.softmax(C(f).float(), 1))
+        return as_shares(self._run(X, sample_domain, lambda f: torch.softmax(C(f).float(), 1)))
 
     def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """The most probable label of each row.

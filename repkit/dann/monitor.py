@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from repkit.dann.rows import Domains
-from repkit.engine.batches import to_device, to_float
+from repkit.engine.batches import to_device
 from repkit.engine.rng import Kind, generator_of
 from repkit.metrics import (
     information_maximization,
@@ -36,8 +36,8 @@ class Monitor:
     ----------
     look : callable
         ``(x, places) -> (features, class logits, domain logits)`` of the networks as they are.
-    X : ndarray of shape (n, ...)
-        Samples.
+    take : callable
+        ``rows -> x``: samples on the device, as the networks see them.
     domains : Domains
         Of the rows of X.
     device : torch.device
@@ -51,7 +51,7 @@ class Monitor:
     def __init__(
         self,
         look: Callable[[Tensor, np.ndarray], tuple[Tensor, Tensor, Tensor]],
-        X: np.ndarray,
+        take: Callable[[np.ndarray], Tensor],
         domains: Domains,
         *,
         device: torch.device,
@@ -65,13 +65,13 @@ class Monitor:
         self.n_source = len(source)
         self.places = domains.rows[rows]
         self.chance = float(np.bincount(self.places).max() / len(rows))
-        self.x = torch.as_tensor(to_device(np.array(X[rows]), device))
-        self.domain = torch.as_tensor(to_device(self.places, device))
+        self.x = take(rows)
+        self.domain = to_device(self.places, device)
 
     @torch.no_grad()
     def __call__(self) -> dict[str, float]:
         """Look at the networks; scores are greater the better."""
-        _, logits, found = self.look(to_float(self.x), self.places)
+        _, logits, found = self.look(self.x, self.places)
         proba = torch.softmax(logits[self.n_source :], 1)
         row = {
             "domain_accuracy": float((found.argmax(1) == self.domain).float().mean()),

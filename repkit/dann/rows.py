@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
 
+from repkit.base.labels import as_label_array, missing, read_labels
 from repkit.engine.rng import Kind, generator_of
 
 
@@ -32,6 +31,14 @@ class Domains:
     @property
     def target(self) -> np.ndarray:
         return np.flatnonzero(self.rows >= self.n_source)
+
+    @property
+    def signed(self) -> np.ndarray:
+        """Each row's id as scorers want it: at least 0 for a source, below 0 for a target."""
+        ids, n = self.ids, self.n_source
+        if ids.dtype.kind != "i" or (ids[:n] < 0).any() or (ids[n:] >= 0).any():
+            ids = np.concatenate([np.arange(n), -1 - np.arange(len(ids) - n)])
+        return ids[self.rows]
 
 
 def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
@@ -56,6 +63,8 @@ def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
         If it is not one domain a row, has no source, or has fewer than two rows of a domain.
     """
     if sample_domain is None:
+        if source is not None:
+            raise ValueError(f"source={source!r} needs sample_domain, the domain of each row")
         return Domains(np.array([0]), np.zeros(n, dtype=np.int64), 1)
     array = as_domain_ids(sample_domain, n, names=source is not None)
     values, place, counts = np.unique(array, return_inverse=True, return_counts=True)
@@ -70,6 +79,8 @@ def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
             raise ValueError(
                 f"source has {unknown}, which sample_domain does not have; it has {values.tolist()}"
             )
+        if not len(wanted):
+            raise ValueError("source must name at least one domain of sample_domain, not none")
         is_source = np.isin(values, wanted)
         order = np.concatenate([np.flatnonzero(is_source), np.flatnonzero(~is_source)])
     if not is_source.any():
@@ -132,32 +143,81 @@ def check_labels(
         raise ValueError(f"{name} requires y to be passed, but the target y is None")
     if not isinstance(y, list | tuple) and not hasattr(y, "iloc"):
         y = np.asarray(y)
-    codes = np.full(len(domains.rows), -1, dtype=np.int64)
-    known = _checked(_safe_indexing(y, domains.source))
-    classes, codes[domains.source] = np.unique(known, return_inverse=True)
+    n, source, target = len(domains.rows), domains.source, domains.target
+    if len(y) != n:
+        raise ValueError(
+            f"y must have one label for each of the {n} rows of X; it has {len(y)} "
+            f"(inconsistent numbers of samples: [{n}, {len(y)}])"
+        )
+    labels = read_labels(_safe_indexing(y, source), len(source))
+    if not labels.known.all():
+        raise ValueError(
+            f"y has no label at {(~labels.known).sum()} source rows (-1, None or NaN), the first "
+            f"of them row {source[~labels.known][0]}; every source row needs one. A class that is "
+            "called -1 beside classes other than 1 needs another name"
+        )
+    classes = labels.classes
+    codes = np.full(n, -1, dtype=np.int64)
+    codes[source] = labels.codes
     if len(classes) < 2:
         raise ValueError(
             f"{name} needs source rows of at least 2 classes in y; the data contains only one "
-            f"class: {classes[0]!r}"
+            f"class: {classes.tolist()[0]!r}"
         )
-    if target_labels:
-        for row, label in zip(domains.target, _safe_indexing(y, domains.target), strict=True):
-            if label is None or label != label or label == -1:
-                continue
-            place = np.searchsorted(classes, label)
-            if place == len(classes) or classes[place] != label:
-                raise ValueError(
-                    f"y has the label {label} at the target row {row}, which no source row has; "
-                    "mark a target row without a label by -1, None or NaN"
-                )
-            codes[row] = place
+    if target_labels and len(target):
+        codes[target] = _places(_safe_indexing(y, target), classes, target)
     return classes, codes
 
 
-def hold_back(source: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """A random part of the source rows, to be kept out of training."""
-    order = generator_of(seed, Kind.HELD_BACK).permutation(source)
-    return np.sort(order[: round(fraction * len(order))])
+def _places(y: Any, classes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The class index of labels at target rows, -1 for missing ones."""
+    values = as_label_array(y, "y")
+    place = {label: k for k, label in enumerate(classes.tolist())}
+    codes = np.full(len(values), -1, dtype=np.int64)
+    # Source labels say whether -1 is a class.
+    gone = missing(values, minus_one=-1 not in place)
+    for k in np.flatnonzero(~gone):
+        label = values[k].item() if isinstance(values[k], np.generic) else values[k]
+        if label not in place:
+            raise ValueError(
+                f"y has the label {label!r} at the target row {rows[k]}, which no source row has; "
+                "mark a target row without a label by -1, None or NaN"
+            )
+        codes[k] = place[label]
+    return codes
+
+
+def hold_back(codes: np.ndarray, domains: Domains, fraction: float, seed: int) -> np.ndarray:
+    """A random part of the source rows, to be kept out of training.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n,)
+        Class of each row.
+    domains : Domains
+        Of the rows.
+    fraction : float
+        Share of the source rows of each class, in each domain. One row of every class, and two of
+        every domain, always stay.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    ndarray of int
+        Sorted places.
+    """
+    rng = generator_of(seed, Kind.HELD_BACK)
+    chosen: list[np.ndarray] = []
+    for domain in range(domains.n_source):
+        rows = domains.of(domain)
+        own: list[np.ndarray] = []
+        for label in np.unique(codes[rows]):
+            members = rng.permutation(rows[codes[rows] == label])
+            own.append(members[: min(round(fraction * len(members)), len(members) - 1)])
+        held = np.concatenate(own)
+        chosen.append(rng.permutation(held)[: max(len(rows) - 2, 0)])
+    return np.sort(np.concatenate(chosen))
 
 
 def batch_parts(
@@ -187,10 +247,3 @@ def batch_parts(
         [(count, k) for _, count, k in parts],
         sum(count for _, count, _ in parts[: len(labeled)]),
     )
-
-
-def _checked(y: Any) -> np.ndarray:
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-    y = column_or_1d(y, warn=True)
-    check_classification_targets(y)
-    return y

@@ -1,17 +1,18 @@
-"""Data sets: loaders of real ones and makers of small ones. Needs neither torch nor a network.
+"""Data sets: loaders of real ones and makers of small ones. They need neither torch nor a network.
 
 The loaders look below the folder named by the environment variable ``REPKIT_DATA``, then in the
-download cache, then download; every file or its content is checked against a known digest.
+download cache, and then download, which takes the extra `data`. Every file, or its content, is
+checked against a known digest.
 """
 
-from ._fetch import DataCorruptedError, DataNotFoundError
-from .amazon import AMAZON_DOMAINS, load_amazon_reviews
-from .digits import load_mnist, load_mnist_m, load_usps, make_mnist_m
-from .domains import load_digits_domains, make_domains
-from .office import OFFICE_DOMAINS, load_office_caltech
-from .speech import load_fsdd, load_speech_folder
-from .sprites import Sprites, make_sprites
-from .synthetic_speech import make_speech
+from repkit.datasets._fetch import DataCorruptedError, DataNotFoundError
+from repkit.datasets.amazon import AMAZON_DOMAINS, load_amazon_reviews
+from repkit.datasets.digits import load_mnist, load_mnist_m, load_usps, make_mnist_m
+from repkit.datasets.domains import load_digits_domains, make_domains
+from repkit.datasets.office import OFFICE_DOMAINS, load_office_caltech
+from repkit.datasets.speech import load_fsdd, load_speech_folder
+from repkit.datasets.sprites import Sprites, make_sprites
+from repkit.datasets.synthetic_speech import make_speech
 
 __all__ = [
     "AMAZON_DOMAINS",

@@ -1,4 +1,4 @@
-"""Find a data file, or download it, and never hand on one that is not the expected one.
+"""Internal. Find a data file, or download it, and never hand on one that is not the expected one.
 
 A file is looked for below the folder named by the environment variable ``REPKIT_DATA``, then in
 the download cache; then it is downloaded. Checksums are verified once per process and file.
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._sources import CONTENT, NOTES, SOURCES, Source
+from repkit._optional import need
+from repkit.datasets._sources import CONTENT, NOTES, SOURCES, Source
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -84,13 +85,13 @@ def read(name: str, parse: Callable[[Path], Arrays]) -> Arrays:
     except (OSError, MemoryError):  # not the content's fault
         raise
     except Exception as error:  # parsers of foreign files raise anything
-        message = f"{path} does not hold {name!r}: {error}."
+        message = f"{path} does not hold {name!r} ({error})"
         cache = _cache_folder()
         if path.is_relative_to(cache):
             path.unlink(missing_ok=True)
-            message += " It was removed from the cache; call again to download it anew."
+            message += ": it was removed from the cache, so call again to download it anew"
         else:
-            message += " Replace or delete it."
+            message += ": replace or delete it"
         raise DataCorruptedError(message) from error
     return arrays
 
@@ -122,16 +123,14 @@ def _data_folder(name: str) -> Path | None:
     root = Path(given).expanduser()
     if not root.is_dir():
         raise DataNotFoundError(
-            f"REPKIT_DATA is set to {given!r}, which is not a folder (looking for {name!r}). "
-            "Set it to the folder that holds the data, or unset it to use the download cache."
+            f"REPKIT_DATA must name a folder, not {given!r} (looking for {name!r}): set "
+            "it to the folder that holds the data, or unset it to use the download cache"
         )
     return root
 
 
 def _cache_folder() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("repkit"))
+    return Path(need("pooch", "data").os_cache("repkit"))
 
 
 def _verify(path: Path, source: Source) -> Path:
@@ -152,18 +151,17 @@ def _verify(path: Path, source: Source) -> Path:
             _verified.add(key)
             return path
     raise DataCorruptedError(
-        f"{path} ({state.st_size} bytes) is not the expected file: found "
-        f"{', '.join(found.values())}, expected {' or '.join(source.sums)}. "
-        "It may be torn or of another version: replace it, or delete it to have it downloaded"
-        f"{'' if source.url else ' (not possible for this one)'}."
+        f"{path} ({state.st_size} bytes) is not the expected file but torn or of "
+        f"another version (found {', '.join(found.values())}, expected "
+        f"{' or '.join(source.sums)}): replace "
+        f"it{', or delete it to have it downloaded' if source.url else ''}"
     )
 
 
 def _download(name: str, source: Source, cache: Path) -> Path:
-    import pooch
+    from repkit.datasets._download import download
 
-    from ._download import download
-
+    pooch = need("pooch", "data")
     assert source.url is not None
     target = cache / source.path
     try:

@@ -1,4 +1,4 @@
-"""Phones and words of the made speech: acoustic targets and lexicons."""
+"""Internal. Phones and words of the made speech: acoustic targets and lexicons."""
 
 from __future__ import annotations
 
@@ -102,9 +102,11 @@ def lexicon(vocab: str, n_words: int) -> dict[str, tuple[str, ...]]:
     elif vocab in slots:
         words = {"-".join(phones): phones for phones in _grid(slots[vocab], n_words)}
     else:
-        raise ValueError(f"vocab={vocab!r}: wanted 'digits', 'cv' or 'cvc'")
+        raise ValueError(f"vocab must be 'digits', 'cv' or 'cvc', not {vocab!r}")
     if not 1 <= n_words <= len(words):
-        raise ValueError(f"n_words={n_words!r}: vocab={vocab!r} has 1 to {len(words)} words")
+        raise ValueError(
+            f"n_words must be from 1 to {len(words)} with vocab={vocab!r}, not {n_words!r}"
+        )
     return dict(list(words.items())[:n_words])
 
 

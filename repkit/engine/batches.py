@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from repkit.engine.rng import Kind, seed_of
-
-Store = Tensor | np.ndarray
 
 
 class Batch(SimpleNamespace):
@@ -26,10 +25,31 @@ def to_float(x: Tensor) -> Tensor:
     return x.float()
 
 
-def to_device(x: np.ndarray, device: torch.device) -> Store:
-    """A copy of ``x`` on the device, uint8 kept as uint8; a memory map stays on the disk."""
-    if isinstance(x, np.memmap):
-        return x
+@dataclass(frozen=True)
+class HostRows:
+    """Rows that stay where they are, on the disk or sparse, until a batch needs them.
+
+    Parameters
+    ----------
+    source : memory map, array or sparse table
+        With one row a sample.
+    convert : callable
+        ``rows of the source -> array`` of float32 or uint8.
+    """
+
+    source: Any
+    convert: Callable[[Any], np.ndarray]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """These rows, as an array."""
+        return self.convert(self.source[rows])
+
+
+Store = Tensor | HostRows
+
+
+def to_device(x: np.ndarray, device: torch.device) -> Tensor:
+    """A copy of ``x`` on the device: uint8 and int64 as they are, all else as float32."""
     keep = x.dtype if x.dtype in (np.uint8, np.int64) else np.dtype(np.float32)
     # A copy, never from_numpy of the caller's memory: read-only arrays, and no aliasing.
     tensor = torch.from_numpy(np.array(x, dtype=keep, order="C", copy=True))
@@ -39,15 +59,15 @@ def to_device(x: np.ndarray, device: torch.device) -> Store:
 
 
 def take(store: Store, rows: Tensor, device: torch.device) -> Tensor:
-    """The given rows, on the device. Only the rows of a memory map are read."""
-    if isinstance(store, Tensor):
-        if store.ndim == 4:
-            # The permuted view is contiguous, so its rows are copied whole; permuted back, the
-            # result is channels_last without a conversion.
-            return store.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
-        return store.index_select(0, rows)
-    # As an array in memory would be: the same types and the same layout.
-    return torch.as_tensor(to_device(np.array(store[rows.cpu().numpy()]), device))
+    """The given rows, on the device. Of `HostRows` only these are read."""
+    if isinstance(store, HostRows):
+        # As an array in memory would be: the same types and the same layout.
+        return to_device(store.take(rows.cpu().numpy()), device)
+    if store.ndim == 4:
+        # The permuted view is contiguous, so its rows are copied whole; permuted back, the
+        # result is channels_last without a conversion.
+        return store.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+    return store.index_select(0, rows)
 
 
 class BatchSource(Protocol):
@@ -70,8 +90,8 @@ class Batches:
 
     Parameters
     ----------
-    stores : mapping of str to Tensor or numpy.memmap
-        Arrays with one row a sample; each batch has their rows under the same names.
+    stores : mapping of str to Tensor or HostRows
+        One row a sample; each batch has their rows under the same names.
     streams : sequence of (rows, count)
         Indices of the stream's rows, and the number of them in every batch.
     seed : int

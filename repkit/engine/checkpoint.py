@@ -1,73 +1,123 @@
-"""Training checkpoints: written whole or not at all, checked when read."""
+"""Training checkpoints: written whole or not at all, checked when read, one folder for each run."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
+import socket
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import torch
 
 from repkit.engine.files import write_whole
 
-MAGIC = b"repkit-checkpoint-1\n"
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["CheckpointError", "Checkpoints"]
+
+MAGIC = b"repkit-checkpoint-2\n"
+LAYOUT = 2  # of the state: a checkpoint of another cannot be read
 KEEP = 2
 
 
 class CheckpointError(ValueError):
-    """A checkpoint folder that cannot be resumed from."""
+    """A checkpoint folder that cannot be used."""
 
 
 class Checkpoints:
-    """The checkpoints of one run, in one folder.
+    """The checkpoints of one run, in a folder of its own inside the given one.
 
     A file is written under a temporary name, flushed to the disk and renamed, so a kill at any
     moment leaves the one before. The last two are kept; a file whose digest is wrong is passed
-    over, with a warning, for the one before it.
+    over, with a warning, for the one before it. While it is open, no other process can use the
+    run's folder.
 
     Parameters
     ----------
     folder : path
         Created if it is not there.
     run : str
-        Fingerprint of what is being trained; another run's checkpoint is refused.
+        Fingerprint of what is being trained: hexadecimal digits. Every run has its own sub-folder.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder cannot be made, or another process uses this run's.
     """
 
     def __init__(self, folder: str | os.PathLike[str], run: str) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder) / run[:16]
         self.run = run
         self.extra: dict[str, Any] = {}  # goes into every checkpoint
-        if self.folder.exists() and not self.folder.is_dir():
-            raise CheckpointError(f"checkpoint={str(folder)!r} is a file; give a folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock: IO[str] | None = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoint={str(folder)!r} must be a folder in which files can be written: "
+                f"{error}"
+            ) from error
+
+    def __enter__(self) -> Self:
+        self._lock = (self.folder / "lock").open("a+")
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                self._lock.seek(0)
+                holder = self._lock.read().strip() or "another process"
+                self._lock.close()
+                raise CheckpointError(
+                    f"checkpoint={str(self.folder.parent)!r}: {holder} is training this very run; "
+                    "wait for it, or choose another folder"
+                ) from error
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        self._lock.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.close()  # which gives up the lock, as the end of a process does
+            self._lock = None
 
     def files(self) -> list[Path]:
         """The finished checkpoints, newest first."""
         return sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)
 
     def save(self, epoch: int, state: Mapping[str, Any]) -> None:
+        """Write the state at the end of an epoch.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. The checkpoints of before are then still there.
+        """
         buffer = io.BytesIO()
-        torch.save({"run": self.run, **self.extra, **state}, buffer)
+        torch.save({"layout": LAYOUT, "run": self.run, **self.extra, **state}, buffer)
         payload = buffer.getvalue()
         path = self.folder / f"epoch-{epoch:08d}.ckpt"
         digest = hashlib.sha256(payload).hexdigest().encode()
         write_whole(path, [MAGIC, digest, b"\n", payload])
         for old in self.files()[KEEP:]:
-            old.unlink()
+            old.unlink(missing_ok=True)
         for stale in self.folder.glob("epoch-*.part"):  # of a process that was killed while writing
             stale.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """The newest whole checkpoint of this run, on the CPU; None if the folder holds none.
+        """The newest whole checkpoint of this run, on the CPU; None if there is none.
 
         Raises
         ------
         CheckpointError
-            If the folder holds another run, or only damaged files.
+            If the folder holds only damaged files, or files of another version of repkit.
         """
         files = self.files()
         for path in files:
@@ -76,23 +126,25 @@ class Checkpoints:
             except CheckpointError as error:
                 warnings.warn(f"{error}; trying the checkpoint before it", stacklevel=2)
                 continue
-            if state.get("run") != self.run:
+            if state.get("layout") != LAYOUT or state.get("run") != self.run:
                 raise CheckpointError(
-                    f"checkpoint={str(self.folder)!r} holds a different run: its data or its "
-                    "parameters are not the ones given now. Choose another folder, or empty this "
-                    "one to start afresh."
+                    f"{str(path)!r} was written by another version of repkit; remove "
+                    f"{str(self.folder)!r} to start afresh"
                 )
             return state
         if files:
             raise CheckpointError(
-                f"checkpoint={str(self.folder)!r}: all {len(files)} checkpoints are damaged. "
-                "Empty the folder to start afresh."
+                f"all {len(files)} checkpoints in {str(self.folder)!r} are damaged; remove the "
+                "folder to start afresh"
             )
         return None
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{path.name} cannot be read: {error}") from error
         digest, _, payload = data[len(MAGIC) :].partition(b"\n")
         if not data.startswith(MAGIC) or hashlib.sha256(payload).hexdigest().encode() != digest:
             raise CheckpointError(f"{path.name} is damaged or not a repkit checkpoint")

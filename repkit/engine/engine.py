@@ -261,10 +261,20 @@ class Engine:
                 )
             )
         for group in groups:
-            self.optimizers[group].step()
+            self._move(self.optimizers[group], terms.get(f"skip_{group}"))
         names = tuple(f"loss_{k}" if k in self.groups else k for k in terms)
         values = torch.stack([v.detach().float() for v in terms.values()])
         self._records[number].append((self.position, names, values))
+
+    @staticmethod
+    def _move(optimizer: Optimizer, skip: Tensor | None) -> None:
+        """One step, unless ``skip`` is true: then weights and state stay as they are."""
+        if skip is None:
+            optimizer.step()
+        elif isinstance(optimizer, Adam):
+            optimizer.step(skip)
+        elif not skip:  # other optimizers know no such thing: the host has to look
+            optimizer.step()
 
     def _draw_noise(self, batch: Batch) -> None:
         for name, noise in self.system.noise.items():
@@ -312,12 +322,17 @@ class Engine:
         return None
 
     def release(self) -> None:
-        """Give the parameters memory of their own again, when training is over."""
+        """Give the parameters memory of their own again, when training is over.
+
+        The averaged ones are then frozen where the trained ones are.
+        """
         for group in self.groups.values():
             group.release()
-        for network in self.averaged.values():
-            for parameter in network.parameters():
+        for name, network in self.averaged.items():
+            own = self.system.networks[name].parameters()
+            for parameter, trained in zip(network.parameters(), own, strict=True):
                 parameter.data = parameter.data.clone(memory_format=torch.preserve_format)
+                parameter.requires_grad_(trained.requires_grad)
 
     def state_dict(self) -> dict[str, Any]:
         """All that training changes. Its tensors are copies, safe from later steps."""

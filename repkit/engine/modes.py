@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextmanager
@@ -68,3 +70,32 @@ def still(layers: Iterable[Any]) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.track_running_stats = True
+
+
+@torch.no_grad()
+def renew_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Take the running statistics of batch norm anew: the mean of those of the given batches.
+
+    As ``torch.optim.swa_utils.update_bn``, but for layers in frozen parts, which stay as they are.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Left in evaluation mode.
+    batches : iterable of Tensor
+        Inputs of the network.
+    """
+    fixed = frozen(network)
+    layers = [m for m in network.modules() if isinstance(m, _BatchNorm) and m not in fixed]
+    momenta = [layer.momentum for layer in layers]
+    network.train()
+    for layer in fixed:
+        layer.eval()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None
+    for batch in batches:
+        network(batch)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    network.eval()

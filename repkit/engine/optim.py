@@ -55,14 +55,22 @@ class Adam:
             for vector in self.vectors
         ]
 
-    def step(self) -> None:
-        """Move the parameters by their gradients."""
+    def step(self, skip: torch.Tensor | None = None) -> None:
+        """Move the parameters by their gradients.
+
+        Parameters
+        ----------
+        skip : bool tensor of shape (), optional
+            Where it is true, weights and state stay as they are. The host does not look at it.
+        """
+        found_inf = None if skip is None else skip.float()
+        taken = 1 if found_inf is None else 1 - found_inf
         k = 0
         for group in self.param_groups:
             for vector in group["params"]:
                 state = self.state[k]
                 k += 1
-                state["step"] += 1
+                state["step"] += taken
                 torch._fused_adamw_(
                     [vector.data],
                     [vector.grad],
@@ -77,6 +85,8 @@ class Adam:
                     weight_decay=self.weight_decay,
                     amsgrad=False,
                     maximize=False,
+                    # What torch's gradient scaler skips a step with.
+                    found_inf=found_inf,
                 )
 
     def state_dict(self) -> dict[str, Any]:

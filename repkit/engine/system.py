@@ -24,7 +24,9 @@ class Phase:
     loss : callable
         ``loss(networks, batch) -> dict``. A key that names a group holds the scalar which that
         group minimizes; any other key is a scalar that only goes to the history. Every loss is
-        differentiated by its own group's parameters only, all at the same point.
+        differentiated by its own group's parameters only, all at the same point. ``skip_<group>``
+        is a bool tensor of shape (): where it is true, that group's optimizer does not step, and
+        neither weights nor its state change. Its mean is in the history, too.
     groups : tuple of str, optional
         The groups that step here. None: all.
     every : int, default=1

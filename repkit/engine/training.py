@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from repkit.engine.engine import Engine, copy_state
 
 log = logging.getLogger("repkit")
 
-Row = dict[str, float]
+Row = dict[str, Any]
 Callback = Callable[[Row], bool | None]
 
 
@@ -68,7 +69,8 @@ def train(
     select : str, optional
         The column (greater is better) whose best epoch's weights are kept in ``Training.best``.
     verbose : int
-        Above 0, a line an epoch goes to the logger ``repkit``.
+        Above 0, a line an epoch goes to the logger ``repkit`` or, if nobody listens to that, to
+        standard output.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def train(
     if checkpoints is not None and (state := checkpoints.load()) is not None:
         engine.load_state_dict(state["engine"])
         result = Training(**state["training"])
-    callbacks = tuple(callbacks)
+    callbacks = list(callbacks)
     engine.train_mode()
     while len(result.history) < max_epochs and not _stopped(result):
         start, started = engine.state_dict(), time.perf_counter()
@@ -97,22 +99,60 @@ def train(
         earlier = result.history[-1]["seconds"] if result.history else 0.0
         row["seconds"] = earlier + time.perf_counter() - started
         with show([*result.history, row]) if callbacks else nullcontext():
-            for callback in callbacks:
-                if callback(row):
-                    row["stopped"] = True
+            for callback in [*callbacks]:
+                try:
+                    stop = callback(row)
+                except Exception as error:
+                    # Training in memory is worth more than the callback.
+                    callbacks.remove(callback)
+                    warnings.warn(
+                        f"a callback raised {type(error).__name__}: {error}; the training goes on "
+                        "without it",
+                        stacklevel=2,
+                    )
+                else:
+                    if stop is not None and bool(stop):
+                        row["stopped"] = True
         engine.train_mode()
         # Plain numbers only: the history goes into checkpoints, which hold no other objects.
-        row = {k: v.item() if hasattr(v, "item") else v for k, v in row.items()}
+        row = {str(k): _plain(v) for k, v in row.items()}
         result.history.append(row)
         if select is not None and row[select] > result.best_score:
             result.best_epoch, result.best_score = epoch, float(row[select])
             result.best = weights(engine)
         if checkpoints is not None:
-            checkpoints.save(epoch, {"engine": engine.state_dict(), "training": vars(result)})
+            try:
+                checkpoints.save(epoch, {"engine": engine.state_dict(), "training": vars(result)})
+            except OSError as error:
+                checkpoints = None
+                warnings.warn(
+                    f"no checkpoint of epoch {epoch} could be written ({error}); the training goes "
+                    "on without checkpoints, the last one is intact",
+                    stacklevel=2,
+                )
         if verbose:
-            log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
+            _tell(row, max_epochs)
     engine.eval_mode()
     return result
+
+
+def _plain(value: Any) -> Any:
+    """A number, a text or a list of them, of what a callback may put into a row."""
+    if hasattr(value, "tolist"):
+        return value.tolist()  # of arrays and tensors, and of numpy's numbers
+    return value if isinstance(value, int | float | str | list | None) else repr(value)
+
+
+def _tell(row: Row, max_epochs: int) -> None:
+    """A line for an epoch: to the logger, if somebody listens to it, else to standard output."""
+    shown = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items() if k != "epoch"}
+    line = "  ".join(
+        [f"epoch {row['epoch']}/{max_epochs}", *(f"{k} {v}" for k, v in shown.items())]
+    )
+    if log.hasHandlers() and log.isEnabledFor(logging.INFO):
+        log.info(line)
+    else:
+        print(line, flush=True)
 
 
 def weights(engine: Engine) -> dict[str, Any]:

@@ -14,165 +14,261 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repkit.base.parameters import check_parameters, choice, function, parameters, part
+from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Noise, Phase, System
+from repkit.infogan.parts import Categorical, Continuous
 from repkit.losses import ADVERSARIAL, code_loss, gradient_penalty, paired_information
+
+__all__ = ["Codes", "Objective", "infogan"]
+
+
+@parameters
+class Objective:
+    """What the codes are, what the paper's losses are, and what is added to them.
+
+    Parameters
+    ----------
+    categorical : Categorical or its sizes, default=(10,)
+        The categorical codes. With an ``invariance``, B and Q also ascend
+        `losses.paired_information` of two views of real samples.
+    continuous : Continuous or its n, default=2
+        The continuous codes. With ``contrastive``, H and G also descend the loss with which H finds
+        the one continuous code that two samples share (Lin et al. 2020, equation 5).
+    discriminator : Discriminator or its network, default="auto"
+        Its ``loss`` and its ``r1``; the network is read by the estimator.
+    updates : {"alternating", "joint"}, default="alternating"
+        D's step and then G's on new noise, as in the authors' code; or both from one forward pass.
+    augment : callable, optional
+        Maps a float batch to one of the same shape, with a gradient; real and generated samples go
+        through it on the way to B.
+    strong_augment : callable, optional
+        Makes the second view for ``invariance``. By default it is ``augment``.
+    """
+
+    categorical: Any = part(Categorical, default=(10,), kw_only=False)
+    continuous: Any = part(Continuous, default=2, kw_only=False)
+    discriminator: Any = part(Discriminator, default="auto")
+    updates: str = choice("alternating", "joint", default="alternating")
+    augment: Callable[[Tensor], Tensor] | None = function(default=None)
+    strong_augment: Callable[[Tensor], Tensor] | None = function(default=None)
 
 
 @dataclass(frozen=True)
 class Codes:
-    """What G is told beside the noise: categories, each of so many values, and numbers on [-1, 1].
+    """Where each code stands in the input of G and in the output of Q.
 
     The input of G is (noise, one-hot codes, continuous codes); the output of Q is (logits of each
     category, means, and log variances if they are learned).
-    """
-
-    categorical: tuple[int, ...] = (10,)
-    continuous: int = 2
-    noise_dim: int = 62
-    learned_variance: bool = False
-
-    @property
-    def latent_dim(self) -> int:
-        return self.noise_dim + self.width
-
-    @property
-    def width(self) -> int:
-        return sum(self.categorical) + self.continuous
-
-    @property
-    def q_dim(self) -> int:
-        return self.width + self.continuous * self.learned_variance
-
-    def noise(self, suffix: str = "") -> dict[str, Noise]:
-        """What the engine draws, by name."""
-        drawn = {f"c{k}{suffix}": Noise((n,), "onehot") for k, n in enumerate(self.categorical)}
-        if self.continuous:
-            drawn[f"u{suffix}"] = Noise((self.continuous,), "uniform")
-        if self.noise_dim:
-            drawn[f"z{suffix}"] = Noise((self.noise_dim,), "uniform")
-        return drawn
-
-    def latent(self, b: Batch, suffix: str = "") -> Tensor:
-        """The input of G, ``(n, latent_dim)``."""
-        names = ["z"] if self.noise_dim else []
-        names += [f"c{k}" for k in range(len(self.categorical))]
-        names += ["u"] if self.continuous else []
-        return torch.cat([getattr(b, name + suffix) for name in names], 1)
-
-    def split(self, q: Tensor) -> tuple[list[Tensor], Tensor, Tensor | None]:
-        """Q's output, or the codes' part of a latent: categories, continuous, log variances."""
-        sizes = [*self.categorical, self.continuous]
-        parts = list(q[:, : self.width].split(sizes, 1))
-        log_variances = None
-        if self.learned_variance and q.shape[1] > self.width:
-            # Unbounded, the likelihood could grow without end.
-            log_variances = q[:, self.width :].float().clamp(-6.0, 2.0)
-        return parts[:-1], parts[-1], log_variances
-
-    def loss(self, q: Tensor, latent: Tensor) -> Tensor:
-        """`losses.code_loss` of every code, for the latents that the samples were made of."""
-        logits, means, log_variances = self.split(q)
-        codes, values, _ = self.split(latent[:, self.noise_dim :])
-        return code_loss(logits, codes, means, values, log_variances)
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The weights and forms of the losses.
 
     Parameters
     ----------
-    loss : {"logistic", "hinge"}
-    lam_categorical, lam_continuous : float
-        Weight of the information about each kind of code.
-    alternating : bool
-        D's step, then G's on new noise, as in the authors' code; False: both from one forward pass.
-    r1, r1_every : float, int
-        Weight of the gradient penalty on real samples, and steps between two.
-    contrastive : float
-        Weight of the loss with which H finds the one continuous code that two samples share, in H
-        and G (Lin et al. 2020, equation 5).
-    invariance : float
-        Weight of `losses.paired_information` on two views of real samples, in B and Q: a sample's
-        category is to survive ``view_augment``.
-    augment : callable, optional
-        Float batch to float batch; real and generated samples go through it on the way to B. It
-        must have a gradient.
-    view_augment : callable, optional
-        Makes the second view; None: ``augment``.
+    sizes : tuple of int
+        Values of each categorical code.
+    n_continuous : int
+        Number of continuous codes, on [-1, 1].
+    latent_dim : int
+        Length of the noise z.
+    learned_variance : bool, default=False
+        Whether Q gives log variances.
     """
 
-    loss: str = "logistic"
-    lam_categorical: float = 1.0
-    lam_continuous: float = 1.0
-    alternating: bool = True
-    r1: float = 0.0
-    r1_every: int = 16
-    contrastive: float = 0.0
-    invariance: float = 0.0
-    augment: Callable[[Tensor], Tensor] | None = None
-    view_augment: Callable[[Tensor], Tensor] | None = None
+    sizes: tuple[int, ...]
+    n_continuous: int
+    latent_dim: int
+    learned_variance: bool = False
+
+    @classmethod
+    def of(cls, categorical: Any, continuous: Any, latent_dim: int) -> Codes:
+        """Lay out the codes of an `Objective`.
+
+        Parameters
+        ----------
+        categorical : Categorical or tuple of int
+            The categorical codes.
+        continuous : Continuous or int
+            The continuous codes.
+        latent_dim : int
+            Length of the noise z.
+
+        Returns
+        -------
+        Codes
+        """
+        continuous = Continuous.of(continuous)
+        sizes = tuple(int(n) for n in Categorical.of(categorical).sizes)
+        return cls(sizes, continuous.n, latent_dim, continuous.variance == "learned")
+
+    @property
+    def input_dim(self) -> int:
+        """Columns of the input of G."""
+        return self.latent_dim + self.code_dim
+
+    @property
+    def code_dim(self) -> int:
+        """Columns of the codes, one-hot ones included."""
+        return sum(self.sizes) + self.n_continuous
+
+    @property
+    def q_dim(self) -> int:
+        """Columns of the output of Q."""
+        return self.code_dim + self.n_continuous * self.learned_variance
+
+    def noise(self, suffix: str = "") -> dict[str, Noise]:
+        """Name what the engine draws for a batch.
+
+        Parameters
+        ----------
+        suffix : str, default=""
+            Put behind each name.
+
+        Returns
+        -------
+        dict of str to Noise
+        """
+        drawn = {f"c{k}{suffix}": Noise((n,), "onehot") for k, n in enumerate(self.sizes)}
+        if self.n_continuous:
+            drawn[f"u{suffix}"] = Noise((self.n_continuous,), "uniform")
+        if self.latent_dim:
+            drawn[f"z{suffix}"] = Noise((self.latent_dim,), "uniform")
+        return drawn
+
+    def inputs(self, b: Batch, suffix: str = "") -> Tensor:
+        """Join what was drawn to the input of G.
+
+        Parameters
+        ----------
+        b : Batch
+            With what `noise` names.
+        suffix : str, default=""
+            As given to `noise`.
+
+        Returns
+        -------
+        Tensor of shape (n, input_dim)
+        """
+        names = ["z"] if self.latent_dim else []
+        names += [f"c{k}" for k in range(len(self.sizes))]
+        names += ["u"] if self.n_continuous else []
+        return torch.cat([getattr(b, name + suffix) for name in names], 1)
+
+    def split(self, q: Tensor) -> tuple[list[Tensor], Tensor, Tensor | None]:
+        """Split the output of Q, or the codes' part of the input of G.
+
+        Parameters
+        ----------
+        q : Tensor of shape (n, q_dim) or (n, code_dim)
+            The columns of all codes.
+
+        Returns
+        -------
+        categories : list of Tensor of shape (n, size)
+            Logits, or one-hot codes.
+        continuous : Tensor of shape (n, n_continuous)
+            Means, or codes.
+        log_variances : Tensor of shape (n, n_continuous) or None
+            Those of Q, if they are learned.
+        """
+        parts = list(q[:, : self.code_dim].split([*self.sizes, self.n_continuous], 1))
+        log_variances = None
+        if self.learned_variance and q.shape[1] > self.code_dim:
+            # Unbounded, the likelihood could grow without end.
+            log_variances = q[:, self.code_dim :].float().clamp(-6.0, 2.0)
+        return parts[:-1], parts[-1], log_variances
+
+    def loss(self, q: Tensor, inputs: Tensor) -> Tensor:
+        """Take `losses.code_loss` of every code.
+
+        Parameters
+        ----------
+        q : Tensor of shape (n, q_dim)
+            The output of Q.
+        inputs : Tensor of shape (n, input_dim)
+            What G made the samples of.
+
+        Returns
+        -------
+        Tensor of shape (codes,)
+            In nats, categorical codes first.
+        """
+        logits, means, log_variances = self.split(q)
+        codes, values, _ = self.split(inputs[:, self.latent_dim :])
+        return code_loss(logits, codes, means, values, log_variances)
 
 
 def infogan(
     networks: Mapping[str, nn.Module],
     *,
-    codes: Codes,
-    objective: Objective = Objective(),
+    latent_dim: int,
+    objective: Objective | None = None,
     prepare: Callable[[Tensor], Tensor] = to_float,
+    r1_every: int = 16,
 ) -> System:
-    """The system with the networks G, B, D, Q and, for the contrastive term, H.
+    """Make the system of generator, discriminator and code reader.
 
     Parameters
     ----------
-    networks : mapping
-        G: ``(n, codes.latent_dim) -> x``; B: ``x -> features``; D: ``features -> (n, 1)`` logits;
-        Q: ``features -> (n, codes.q_dim)``; H: ``(x, x') -> (n, codes.continuous)`` logits.
-    codes : Codes
-    objective : Objective
+    networks : mapping of str to nn.Module
+        With ``codes = Codes.of(categorical, continuous, latent_dim)``, G: ``(n, codes.input_dim) ->
+        x``; B: ``x -> features``; D: ``features -> (n, 1)`` logits; Q: ``features -> (n,
+        codes.q_dim)``; for the contrastive term H: ``(x, x') -> (n, codes.n_continuous)`` logits.
+    latent_dim : int
+        Length of the noise z.
+    objective : Objective, optional
+        Its defaults, if there is none.
     prepare : callable
         Stored rows to what the networks see.
+    r1_every : int, default=16
+        Steps between penalties on D; each then counts so many times.
+
+    Returns
+    -------
+    System
+        With the groups D (of B, D and Q), G and, for the contrastive term, H.
     """
-    o = objective
-    adversarial = ADVERSARIAL[o.loss]
+    o = check_parameters(objective or Objective())
+    codes = Codes.of(o.categorical, o.continuous, latent_dim)
+    adversarial, r1_weight = ADVERSARIAL[o.discriminator.loss], o.discriminator.r1
+    invariance, contrastive = o.categorical.invariance, o.continuous.contrastive
     view = o.augment or (lambda x: x)
 
     def judge(n: SimpleNamespace, b: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Generated samples, D's logits of them, and the weighted loss of their codes."""
-        latent = codes.latent(b)
-        fake = n.G(latent)
+        inputs = codes.inputs(b)
+        fake = n.G(inputs)
         # The running statistics of B and Q are those of real samples, for which they are used.
         with still(norms(n.B, n.Q)):
             features = n.B(view(fake))
             q = n.Q(features)
-        terms = codes.loss(q, latent)
-        k = len(codes.categorical)
-        information = o.lam_categorical * terms[:k].sum() + o.lam_continuous * terms[k:].sum()
+        terms = codes.loss(q, inputs)
+        k = len(codes.sizes)
+        information = o.categorical.weight * terms[:k].sum() + o.continuous.weight * terms[k:].sum()
         return fake, n.D(features), information
 
     def judge_real(n: SimpleNamespace, b: Batch) -> tuple[Tensor, Tensor | None]:
         """D's logits of real samples, and how little their categories survive a change of view."""
         x = prepare(b.x)
         features = n.B(view(x))
-        with torch.set_grad_enabled(bool(o.invariance)):
+        with torch.set_grad_enabled(bool(invariance)):
             q, _, _ = codes.split(n.Q(features))  # always run, for the running statistics
-        if not o.invariance:
+        if not invariance:
             return n.D(features), None
-        other, _, _ = codes.split(n.Q(n.B((o.view_augment or view)(x))))
+        other, _, _ = codes.split(n.Q(n.B((o.strong_augment or view)(x))))
         pairs = zip(q, other, strict=True)
         return n.D(features), torch.stack([paired_information(*pair) for pair in pairs]).sum()
 
     def share(n: SimpleNamespace, b: Batch, fake: Tensor) -> Tensor:
         """Cross-entropy of H: which continuous code do two samples have in common?"""
         b.u_other = torch.where(b.common > 0, b.u, b.u_other)
-        other = n.G(codes.latent(b, "_other"))
+        other = n.G(codes.inputs(b, "_other"))
         return F.cross_entropy(n.H(fake, other).float(), b.common)
 
     def d_terms(
@@ -186,7 +282,7 @@ def infogan(
             "information_loss": information,
         }
         if change is not None:
-            terms["D"] = terms["D"] + o.invariance * change
+            terms["D"] = terms["D"] + invariance * change
             terms["invariance_loss"] = change
         return terms
 
@@ -195,9 +291,9 @@ def infogan(
     ) -> dict[str, Tensor]:
         seem = adversarial.seem_real(fake)
         terms = {"G": seem + information, "adversarial_loss": seem}
-        if o.contrastive:
+        if contrastive:
             terms["H"] = terms["contrastive_loss"] = share(n, b, sample)
-            terms["G"] = terms["G"] + o.contrastive * terms["H"]
+            terms["G"] = terms["G"] + contrastive * terms["H"]
         return terms
 
     def discriminator(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
@@ -207,7 +303,7 @@ def infogan(
     def generator(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         return g_terms(n, b, *judge(n, b))
 
-    def both(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
+    def joint(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         sample, fake, information = judge(n, b)
         return {
             **d_terms(n, b, fake, information),
@@ -216,17 +312,17 @@ def infogan(
 
     def penalty(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         r1 = gradient_penalty(lambda x: n.D(n.B(x)), view(prepare(b.x)))
-        return {"D": o.r1 * o.r1_every * r1, "r1": r1}
+        return {"D": r1_weight * r1_every * r1, "r1": r1}
 
     groups = {"D": ("B", "D", "Q"), "G": ("G",)}
     noise = codes.noise()
-    if o.contrastive:
+    if contrastive:
         groups["H"] = ("H",)
-        noise |= codes.noise("_other") | {"common": Noise((codes.continuous,), "onehot")}
-    phases = [Phase(both)]
-    if o.alternating:
+        noise |= codes.noise("_other") | {"common": Noise((codes.n_continuous,), "onehot")}
+    phases = [Phase(joint)]
+    if o.updates == "alternating":
         players = tuple(group for group in groups if group != "D")
         phases = [Phase(discriminator, ("D",)), Phase(generator, players, fresh=True)]
-    if o.r1:
-        phases.append(Phase(penalty, ("D",), every=o.r1_every))
+    if r1_weight:
+        phases.append(Phase(penalty, ("D",), every=r1_every))
     return System(networks, groups, tuple(phases), noise=noise)

@@ -1,4 +1,4 @@
-"""Codes by name: what an estimator with a code reader can do."""
+"""Internal. Codes by name: what an estimator with a code reader can do."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
 
 from repkit.base.generative import Generative
+from repkit.base.parameters import fitted, flag, number, parameters
 from repkit.infogan.algorithm import Codes
 from repkit.metrics import match_clusters
 
 
+@parameters
 class Coded(TransformerMixin, Generative):
-    """Base of the estimators whose generator G is told codes, which the body B and Q read off."""
+    """Base of the estimators whose generator G is told codes, which the body B and Q read off.
 
-    categorical: tuple[int, ...]
-    continuous: int
-    noise_dim: int
-    variance: str
-    labels_: np.ndarray
+    A subclass has ``_codes``, which says what the codes are.
+    """
+
+    recalibrate: bool = flag(default=True)
+    validation_fraction: float = number(0.0, 0.9, default=0.05)
+
+    labels_: np.ndarray = fitted()
 
     def _codes(self) -> Codes:
-        return Codes(
-            tuple(self.categorical), self.continuous, self.noise_dim, self.variance == "learned"
-        )
+        """What G is told and Q reads."""
+        raise NotImplementedError
 
     def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        parts = [rng.uniform(-1, 1, (n, self.noise_dim))]
-        parts += [np.eye(k)[rng.integers(k, size=n)] for k in self.categorical]
-        parts += [rng.uniform(-1, 1, (n, self.continuous))]
+        codes = self._codes()
+        parts = [rng.uniform(-1, 1, (n, codes.latent_dim))]
+        parts += [np.eye(k)[rng.integers(k, size=n)] for k in codes.sizes]
+        parts += [rng.uniform(-1, 1, (n, codes.n_continuous))]
         return np.concatenate(parts, 1).astype(np.float32)
 
     def _probe(self, X: np.ndarray) -> None:
@@ -43,18 +47,42 @@ class Coded(TransformerMixin, Generative):
 
     # ---------------------------------------------------------------- reading codes
 
-    def _read(self, x: Tensor) -> Tensor:
+    def _reader(self, x: Tensor) -> Tensor:
         """Probabilities of every category, and means of the continuous codes."""
         logits, means, _ = self._codes().split(self.networks_["Q"](self.networks_["B"](x)))
         return torch.cat([*(torch.softmax(q.float(), 1) for q in logits), means.float()], 1)
 
+    def _categories(self, X: np.ndarray) -> np.ndarray:
+        return self._map(X, self._reader)[:, : self._codes().sizes[0]].argmax(1)
+
     def transform(self, X: Any) -> np.ndarray:
-        """Probabilities of the categories and means of the continuous codes, ``(n, codes)``."""
+        """Read the codes off samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape of those of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, codes)
+            Probabilities of the values of each categorical code, then means of the continuous ones.
+        """
         X = self._check_X(X, reset=False)
-        return self._like(self._map(X, self._read), X)
+        return self._like(self._map(X, self._reader), X)
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable category of the first categorical code, ``(n,)``.
+        """Read the first categorical code off samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape of those of `fit`.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            The most probable value.
 
         Raises
         ------
@@ -62,28 +90,26 @@ class Coded(TransformerMixin, Generative):
             If there is no categorical code.
         """
         check_is_fitted(self)
-        check_categorical(self)
+        check_categorical(self._codes())
         return self._categories(self._check_X(X, reset=False))
 
-    def _categories(self, X: np.ndarray) -> np.ndarray:
-        return self._map(X, self._read)[:, : self.categorical[0]].argmax(1)
-
     def match_labels(self, y: Any, X: Any = None) -> np.ndarray:
-        """The label of each category of the first code, by the most agreement (Hungarian).
+        """Give each value of the first categorical code a label, for the most agreement.
 
-        ``model.match_labels(y)[model.predict(X)]`` are then labels. With as many labels as
-        categories each is used once; categories beyond the labels get their commonest one.
+        ``model.match_labels(y)[model.predict(X)]`` are then labels. With as many labels as values
+        each is used once (Hungarian algorithm); values beyond the labels get their commonest one.
 
         Parameters
         ----------
         y : array-like of shape (n,)
             Labels of the rows of X.
-        X : array-like, optional
-            None: the data of `fit`.
+        X : array-like of shape (n, ...), optional
+            By default, the data of `fit`.
 
         Returns
         -------
-        labels : ndarray of shape (categories,)
+        ndarray of shape (categories,)
+            A label for each value.
 
         Raises
         ------
@@ -91,28 +117,40 @@ class Coded(TransformerMixin, Generative):
             If there is no categorical code, or y does not have a label for each row.
         """
         check_is_fitted(self)
-        check_categorical(self)
+        check_categorical(self._codes())
         if X is None and not hasattr(self, "labels_"):
             raise ValueError("match_labels needs X: a loaded model does not hold its data's labels")
         found = self.labels_ if X is None else self.predict(X)
         y = column_or_1d(y)
         check_consistent_length(y, found)
-        return match_clusters(found, y, self.categorical[0])
+        return match_clusters(found, y, self._codes().sizes[0])
 
     # ---------------------------------------------------------------- generating
 
     def sample(
         self, n: int = 1, codes: Mapping[str, Any] | None = None, random_state: Any = None
     ) -> np.ndarray:
-        """``n`` generated samples, in the shape, range and type of the data.
+        """Generate samples.
 
         Parameters
         ----------
-        n : int
+        n : int, default=1
+            How many.
         codes : mapping of str to number or array of shape (n,), optional
             Values of some codes, ``{"category0": 3, "continuous1": 0.5}``; the others are drawn
             from the prior.
-        random_state : int, RandomState or None
+        random_state : int, RandomState, Generator or None, default=None
+            Seed of what is drawn.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            In the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If there is no code of a name, or it has no such value.
         """
         return self._generate(self._latents_with(n, codes or {}, random_state))
 
@@ -125,20 +163,29 @@ class Coded(TransformerMixin, Generative):
     def traverse(
         self, code: str, values: Any = None, n_rows: int = 10, random_state: Any = None
     ) -> np.ndarray:
-        """Samples that differ in one code along a row, and in all else from row to row.
+        """Generate samples that differ in one code along a row, and in all else between rows.
 
         Parameters
         ----------
         code : str
             A name as in `get_feature_names_out`, without the category: "category0", "continuous1".
         values : array-like of shape (m,), optional
-            Default: every category; ten values from -2 to 2, as in the paper.
-        n_rows : int
-        random_state : int, RandomState or None
+            Values of the code. By default, every category; or ten values from -2 to 2, as in the
+            paper.
+        n_rows : int, default=10
+            How many rows.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed of what differs between rows.
 
         Returns
         -------
-        samples : ndarray of shape (n_rows, m, ...)
+        ndarray of shape (n_rows, m, ...)
+            In the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If there is no code of that name, or it has no such value.
         """
         check_is_fitted(self)
         if values is None:
@@ -155,26 +202,38 @@ class Coded(TransformerMixin, Generative):
     # ---------------------------------------------------------------- scikit-learn
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """``category<code>_<value>`` and ``continuous<code>``."""
+        """Name the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : ignored
+            For scikit-learn.
+
+        Returns
+        -------
+        ndarray of str
+            ``category<code>_<value>`` and ``continuous<code>``.
+        """
         check_is_fitted(self)
-        names = [f"category{k}_{v}" for k, n in enumerate(self.categorical) for v in range(n)]
-        names += [f"continuous{k}" for k in range(self.continuous)]
+        codes = self._codes()
+        names = [f"category{k}_{v}" for k, n in enumerate(codes.sizes) for v in range(n)]
+        names += [f"continuous{k}" for k in range(codes.n_continuous)]
         return np.array(names, dtype=object)
 
 
-def check_categorical(model: Coded) -> None:
+def check_categorical(codes: Codes) -> None:
     """Raise a ValueError unless there is a categorical code."""
-    if not len(model.categorical):
-        raise ValueError("categories need a categorical code: categorical=(10,), say")
+    if not codes.sizes:
+        raise ValueError("categories need a categorical code: give categorical=(10,), say")
 
 
 def named_codes(codes: Codes) -> dict[str, slice]:
     """The columns of each code in the generator's input."""
-    columns, start = {}, codes.noise_dim
-    for k, size in enumerate(codes.categorical):
+    columns, start = {}, codes.latent_dim
+    for k, size in enumerate(codes.sizes):
         columns[f"category{k}"] = slice(start, start + size)
         start += size
-    for k in range(codes.continuous):
+    for k in range(codes.n_continuous):
         columns[f"continuous{k}"] = slice(start + k, start + k + 1)
     return columns
 

@@ -1,4 +1,4 @@
-"""What reads the codes."""
+"""Internal. The networks that read the codes."""
 
 from __future__ import annotations
 
@@ -12,21 +12,32 @@ from repkit.nets.trunks import LEAK, Reshape, Shape, as_image, dcgan, hidden_lay
 
 
 class PairFeatures(nn.Module):
-    """Logits from two samples side by side, for the contrastive term of InfoGAN-CR."""
+    """Logits from two samples side by side, for the contrastive term of InfoGAN-CR.
 
-    def __init__(self, shape_in: Shape, n_features: int, dim_out: int) -> None:
+    Parameters
+    ----------
+    shape_in : tuple of int
+        Of one sample.
+    width : int
+        Of the hidden layers.
+    dim_out : int
+        Number of logits.
+    """
+
+    def __init__(self, shape_in: Shape, width: int, dim_out: int) -> None:
         super().__init__()
         image = len(shape_in) > 1 and min(shape_in[-2:]) >= 4
         channels, *sides = as_image(shape_in) if image else (math.prod(shape_in),)
         self.pair = Reshape((channels, *sides))
         shape = (2 * channels, *sides)
-        trunk = (dcgan if image else hidden_layer)(shape, n_features, norm=False)
-        width = width_out(trunk, shape, name="trunk")
+        trunk = (dcgan if image else hidden_layer)(shape, width, norm=False)
+        outputs = width_out(trunk, shape, name="trunk")
         self.network = nn.Sequential(
-            *trunk, nn.Linear(width, n_features), nn.LeakyReLU(LEAK), nn.Linear(n_features, dim_out)
+            *trunk, nn.Linear(outputs, width), nn.LeakyReLU(LEAK), nn.Linear(width, dim_out)
         )
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        """Logits ``(n, dim_out)``."""
         return self.network(torch.cat([self.pair(x), self.pair(other)], 1))
 
 

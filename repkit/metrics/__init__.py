@@ -1,10 +1,10 @@
 """Metrics: probes, disentanglement, distances of domains, generation, label-free selection.
 
-They take arrays and give numbers; none knows an estimator of this package.
+They take arrays or tensors and return numbers. None knows an estimator of this package.
 """
 
-from .clustering import match_clusters
-from .disentanglement import (
+from repkit.metrics.clustering import match_clusters
+from repkit.metrics.disentanglement import (
     beta_vae_score,
     dci,
     disentanglement_scores,
@@ -13,12 +13,12 @@ from .disentanglement import (
     modularity_explicitness,
     sap,
 )
-from .generation import frechet_distance, nearest_neighbor_distance, precision_recall
-from .neighbors import nearest_neighbors
-from .probes import knn_predict, knn_probe, linear_probe
-from .reconstruction import reconstruction_ratio
-from .scorers import DomainScorer, EntropyScorer, InfoMaxScorer, SNDScorer
-from .selection import (
+from repkit.metrics.generation import frechet_distance, nearest_neighbor_distance, precision_recall
+from repkit.metrics.neighbors import nearest_neighbors
+from repkit.metrics.probes import knn_predict, knn_probe, linear_probe
+from repkit.metrics.reconstruction import reconstruction_ratio
+from repkit.metrics.scorers import DomainScorer, EntropyScorer, InfoMaxScorer, SNDScorer
+from repkit.metrics.selection import (
     control_variate_risk,
     deep_embedded_validation,
     importance_weighted_validation,
@@ -27,8 +27,13 @@ from .selection import (
     prediction_entropy,
     soft_neighborhood_density,
 )
-from .source_scorers import DEVScorer, IWVScorer, ReverseValidationScorer
-from .speaker import (
+from repkit.metrics.source_scorers import (
+    DEVScorer,
+    IWVScorer,
+    ReverseValidationScorer,
+    ScorerError,
+)
+from repkit.metrics.speaker import (
     abx_error,
     disentanglement_report,
     mean_std,
@@ -38,7 +43,7 @@ from .speaker import (
     speaker_eer,
     swap_test,
 )
-from .transfer import domain_accuracy, proxy_a_distance
+from repkit.metrics.transfer import domain_accuracy, proxy_a_distance
 
 __all__ = [
     "DEVScorer",
@@ -48,6 +53,7 @@ __all__ = [
     "InfoMaxScorer",
     "ReverseValidationScorer",
     "SNDScorer",
+    "ScorerError",
     "abx_error",
     "beta_vae_score",
     "control_variate_risk",
@@ -82,3 +88,13 @@ __all__ = [
     "speaker_eer",
     "swap_test",
 ]
+
+
+# Earlier spellings, for callers that still use them.
+_EARLIER = {"soft_neighbourhood_density": "soft_neighborhood_density"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _EARLIER:
+        return globals()[_EARLIER[name]]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Shared by the metrics: checks (arrays in, finite ones out, or an error), devices, generators."""
+"""Internal. Checks shared by the metrics: finite arrays, or an error; and devices."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def feature_matrix(X: Any, name: str, min_rows: int = 1) -> np.ndarray:
         When `X` is sparse, not numeric, 0-D or 1-D, too short, without columns, or not finite.
     """
     if hasattr(X, "toarray"):
-        raise ValueError(f"{name} is a sparse matrix; pass {name}.toarray().")
+        raise ValueError(f"{name} must be dense, not a sparse matrix: pass {name}.toarray()")
     X = as_numpy(X)
     if X.dtype.kind not in "fiub":
-        raise ValueError(f"{name} has dtype {X.dtype}; wanted real numbers: encode or cast it.")
+        raise ValueError(f"{name} must hold real numbers, not dtype {X.dtype}: encode or cast it")
     if X.ndim < 2:
         raise ValueError(
-            f"{name} has shape {X.shape}; wanted (n_samples, n_features): "
-            "use reshape(-1, 1) for a single feature."
+            f"{name} must have shape (n_samples, n_features), not {X.shape}: use "
+            "reshape(-1, 1) for a single feature"
         )
     if len(X) < min_rows:
         raise ValueError(
-            f"{name} has {len(X)} rows; at least {min_rows} needed: check the split that made it."
+            f"{name} must have at least {min_rows} rows, not {len(X)}: check the split that made it"
         )
     X = X.reshape(len(X), -1) if X.size else X.reshape(len(X), 0)
     if X.shape[1] == 0:
-        raise ValueError(f"{name} has 0 features; pass at least one column.")
+        raise ValueError(f"{name} must have at least 1 feature, not 0")
     X = X.astype(np.result_type(X.dtype, np.float32), copy=False)
     check_finite(X, name)
     return X
@@ -60,7 +60,7 @@ def check_finite(X: np.ndarray, name: str) -> None:
         first = int(np.flatnonzero(bad.reshape(len(X), -1).any(axis=1))[0])
         raise ValueError(
             f"{name} contains NaN or infinity (first in row {first}): drop or impute those rows, "
-            "and check that the model which made them has not diverged."
+            "and check that the model which made them has not diverged"
         )
 
 
@@ -69,7 +69,7 @@ def same_width(A: np.ndarray, B: np.ndarray, names: tuple[str, str]) -> None:
     if A.shape[1] != B.shape[1]:
         raise ValueError(
             f"{names[0]} has {A.shape[1]} features but {names[1]} has {B.shape[1]}: "
-            "both must come from the same representation."
+            "both must come from the same representation"
         )
 
 
@@ -77,19 +77,21 @@ def label_vector(y: Any, name: str, n_samples: int) -> np.ndarray:
     """Check labels and give them as a vector (n_samples,) without missing entries."""
     y = as_numpy(y)
     if y.ndim != 1:
-        raise ValueError(f"{name} has shape {y.shape}; wanted a vector (n_samples,): use ravel().")
+        raise ValueError(
+            f"{name} must be a vector of shape (n_samples,), not {y.shape}: use ravel()"
+        )
     if len(y) == 0:
-        raise ValueError(f"{name} is empty: check the split that made it.")
+        raise ValueError(f"{name} must not be empty: check the split that made it")
     if len(y) != n_samples:
         raise ValueError(
-            f"{name} has {len(y)} entries for {n_samples} rows: pass one label for each row."
+            f"{name} has {len(y)} entries for {n_samples} rows: pass one label for each row"
         )
     # None and NaN alone differ from themselves or are None: true for float and object labels
     missing = np.array([v is None or v != v for v in y]) if y.dtype.kind in "fO" else None
     if missing is not None and missing.any():
         raise ValueError(
             f"{name} is missing (NaN or None) in {int(missing.sum())} of {n_samples} rows: "
-            "drop the rows without a label."
+            "drop the rows without a label"
         )
     return y
 
@@ -98,9 +100,9 @@ def value_vector(v: Any, name: str) -> np.ndarray:
     """Check per-sample numbers (losses, weights) and give a finite float64 vector."""
     v = as_numpy(v)
     if v.ndim != 1 or len(v) == 0:
-        raise ValueError(f"{name} has shape {v.shape}; wanted a non-empty vector (n_samples,).")
+        raise ValueError(f"{name} must be a non-empty vector of shape (n_samples,), not {v.shape}")
     if v.dtype.kind not in "fiub":
-        raise ValueError(f"{name} has dtype {v.dtype}; wanted real numbers.")
+        raise ValueError(f"{name} must hold real numbers, not dtype {v.dtype}")
     v = v.astype(np.float64)
     check_finite(v, name)
     return v
@@ -110,12 +112,12 @@ def probability_matrix(proba: Any, name: str = "proba") -> np.ndarray:
     """Check class probabilities (n_samples, n_classes): non-negative, rows summing to one."""
     P = feature_matrix(proba, name).astype(np.float64)
     if P.shape[1] < 2:
-        raise ValueError(f"{name} has 1 column; wanted one for each of at least 2 classes.")
+        raise ValueError(f"{name} must have a column for each of at least 2 classes, not 1 column")
     gap = np.abs(P.sum(axis=1) - 1).max()
     if P.min() < 0 or gap > 1e-3:
         raise ValueError(
-            f"{name} holds no probabilities (smallest entry {P.min():.3g}, a row sum off by "
-            f"{gap:.3g}): pass softmax outputs, not logits."
+            f"{name} must hold probabilities, not entries of {P.min():.3g} or rows whose "
+            f"sum is off by {gap:.3g}: pass softmax outputs, not logits"
         )
     return P
 
@@ -129,10 +131,3 @@ def resolve_device(device: Any) -> Any:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def generator(random_state: Any) -> np.random.Generator:
-    """Give a Generator for scikit-learn's ``random_state``; None seeds from the system."""
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
-    return np.random.default_rng(random_state)

@@ -1,4 +1,4 @@
-"""Rows of large arrays, and pairs of them, walked in blocks on the device."""
+"""Internal. Rows of large arrays, and pairs of them, walked in blocks on the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import as_numpy, resolve_device
+from repkit.metrics._arrays import as_numpy, resolve_device
 
 if TYPE_CHECKING:
     import torch
@@ -78,8 +78,8 @@ def block_rows(width: int, n_neighbors: int, itemsize: int, batch_bytes: int) ->
     size = isqrt(b * b + budget) - b  # root of s^2 + 2 b s = budget
     if size < 1:
         raise ValueError(
-            f"batch_bytes={batch_bytes} is too small for one row of {width} features and "
-            f"{n_neighbors} neighbors; pass at least {(2 * b + 1) * itemsize}."
+            f"batch_bytes must be at least {(2 * b + 1) * itemsize} for one row of "
+            f"{width} features and {n_neighbors} neighbors, not {batch_bytes}"
         )
     return size
 
@@ -87,14 +87,14 @@ def block_rows(width: int, n_neighbors: int, itemsize: int, batch_bytes: int) ->
 def checked_rows(X: Any, name: str) -> tuple[Any, int]:
     """Check the shape of `X` without reading it, so that a memmap stays on disk."""
     if hasattr(X, "toarray"):
-        raise ValueError(f"{name} is a sparse matrix; pass {name}.toarray().")
+        raise ValueError(f"{name} must be dense, not a sparse matrix: pass {name}.toarray()")
     X = X if hasattr(X, "detach") or isinstance(X, np.ndarray) else as_numpy(X)
     if isinstance(X, np.ndarray) and X.dtype.kind not in "fiub":
-        raise ValueError(f"{name} has dtype {X.dtype}; wanted real numbers: encode or cast it.")
+        raise ValueError(f"{name} must hold real numbers, not dtype {X.dtype}: encode or cast it")
     width = int(np.prod(X.shape[1:]))
     if X.ndim < 2 or len(X) == 0 or width == 0:
         raise ValueError(
-            f"{name} has shape {tuple(X.shape)}; wanted (n_samples, n_features), both at least 1."
+            f"{name} must have shape (n_samples, n_features), both at least 1, not {tuple(X.shape)}"
         )
     return X, width
 
@@ -126,9 +126,9 @@ def squared_norms(block: torch.Tensor, X: Any, rows: slice, name: str) -> torch.
         if np.isfinite(as_numpy(X[row])).all():
             raise ValueError(
                 f"{name} is too large to square in {block.dtype} (row {row}): scale it or pass "
-                "float64."
+                "float64"
             )
         raise ValueError(
-            f"{name} contains NaN or infinity (first in row {row}): drop or impute those rows."
+            f"{name} contains NaN or infinity (first in row {row}): drop or impute those rows"
         )
     return norm

@@ -1,4 +1,4 @@
-"""Clusters and labels."""
+"""Clusters named after labels."""
 
 from __future__ import annotations
 
@@ -7,40 +7,51 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ._arrays import as_numpy, label_vector
+from repkit.metrics._arrays import as_numpy, label_vector
+
+__all__ = [
+    "match_clusters",
+]
 
 
 def match_clusters(clusters: Any, labels: Any, n_clusters: int | None = None) -> np.ndarray:
-    """Name the clusters after labels, by the most agreement (Hungarian method).
+    """Name each cluster after a label, so that most samples agree (Hungarian method).
 
-    ``names[clusters]`` are then labels. Each label goes to one cluster at most, as long as there
-    are labels; the clusters beyond them get their commonest one.
+    ``names[clusters]`` are then labels. No two clusters share a label while there are labels left.
+    A cluster beyond that gets the label that is most common in it.
 
     Parameters
     ----------
     clusters : array of shape (n,)
-        Numbers from 0.
+        Cluster of each sample, an integer from 0.
     labels : array of shape (n,)
-        Of any kind.
+        Label of each sample, of any type.
     n_clusters : int, optional
-        Default: the greatest number and one.
+        Number of clusters. Default: one more than the greatest entry of `clusters`.
 
     Returns
     -------
     names : ndarray of shape (n_clusters,)
+        Label of each cluster.
 
     Raises
     ------
     ValueError
-        On missing labels, different lengths, or clusters that are not 0 to ``n_clusters - 1``.
+        If labels are missing, lengths differ, or clusters are not from 0 to ``n_clusters - 1``.
+
+    Examples
+    --------
+    >>> names = match_clusters([0, 0, 1, 1, 1], ["cat", "cat", "dog", "dog", "cat"])
+    >>> names.tolist()
+    ['cat', 'dog']
     """
     clusters = as_numpy(clusters)
     labels = label_vector(labels, "labels", len(clusters))
     n_clusters = int(clusters.max()) + 1 if n_clusters is None else n_clusters
     if clusters.dtype.kind not in "iu" or clusters.min() < 0 or clusters.max() >= n_clusters:
         raise ValueError(
-            f"clusters has dtype {clusters.dtype} and runs from {clusters.min()} to "
-            f"{clusters.max()}; wanted whole numbers from 0 to {n_clusters - 1}."
+            f"clusters must be integers from 0 to {n_clusters - 1}, not {clusters.dtype} "
+            f"from {clusters.min()} to {clusters.max()}"
         )
     known, place = np.unique(labels, return_inverse=True)
     counts = np.zeros((n_clusters, len(known)), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""How close generated samples come to real ones, in a space of features."""
+"""Generated samples against real ones, in a space of features."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import resolve_device
-from ._blocks import block_rows, checked_rows, cost_blocks, dtype_for, load_rows, squared_norms
-from .neighbors import nearest_neighbors
+from repkit.metrics._arrays import resolve_device
+from repkit.metrics._blocks import (
+    block_rows,
+    checked_rows,
+    cost_blocks,
+    dtype_for,
+    load_rows,
+    squared_norms,
+)
+from repkit.metrics.neighbors import nearest_neighbors
 
 if TYPE_CHECKING:
     import torch
 
-BATCH_BYTES = 2**28
+__all__ = [
+    "frechet_distance",
+    "nearest_neighbor_distance",
+    "precision_recall",
+]
+
+_BATCH_BYTES = 2**28
 
 
 def frechet_distance(real: Any, generated: Any, *, device: Any = "auto") -> float:
@@ -22,32 +35,35 @@ def frechet_distance(real: Any, generated: Any, *, device: Any = "auto") -> floa
     .. math:: \|m_1 - m_2\|^2 + \mathrm{tr}\,(S_1 + S_2 - 2\,(S_1^{1/2} S_2 S_1^{1/2})^{1/2})
 
     (Dowson and Landau 1982; Heusel et al. 2017, eq. 6, for images), a squared length. Means and
-    covariances (divided by n - 1) are computed in float64; the trace of the root is the sum of the
+    covariances (divided by n - 1) are computed in float64. The trace of the root is the sum of the
     roots of the eigenvalues of a symmetric matrix. Covariances may be singular.
 
-    The features come from any encoder the caller names, such as the hidden layer of a classifier,
+    The features may come from any encoder, such as the hidden layer of a classifier,
     ``DANN(lam=0.0).fit(X, y).transform(X)``. The result is **not the FID**, which is defined on the
-    features of one Inception network: numbers compare only under the same features. They also
-    compare only at equal numbers of rows, for the distance of finite samples is biased upwards,
-    the more the fewer rows there are for each feature.
+    features of one Inception network: compare distances only under the same features. Compare them
+    only at equal numbers of rows, too, for the distance of finite samples is biased upwards, and
+    more so the fewer rows there are for each feature.
 
     Parameters
     ----------
     real : array or tensor of shape (n_real, ...)
+        Features of real samples, at least two rows. Samples are flattened. A memmap is read in
+        blocks.
     generated : array or tensor of shape (n_generated, ...)
-        Features, at least two rows of each; samples are flattened. A memmap is read in blocks.
+        Features of generated samples, at least two rows, as wide as `real`.
     device : str or torch.device, default="auto"
-        Where it is computed; "auto" takes cuda or cpu. A device without float64 is replaced by cpu.
+        Where to compute. "auto" takes cuda if there is one, else cpu. A device without float64 is
+        replaced by cpu.
 
     Returns
     -------
     distance : float
-        At least 0, in squared units of the features; accurate to about 1e-8 of the variance.
+        At least 0, in squared units of the features. Accurate to about 1e-8 of the variance.
 
     Raises
     ------
     ValueError
-        On fewer than two rows, different widths, or features that are not finite numbers.
+        If there are fewer than two rows, widths differ, or features are not finite numbers.
     """
     import torch
 
@@ -66,9 +82,9 @@ def frechet_distance(real: Any, generated: Any, *, device: Any = "auto") -> floa
 
 
 def precision_recall(
-    real: Any, generated: Any, k: int = 3, *, device: Any = "auto", batch_bytes: int = BATCH_BYTES
+    real: Any, generated: Any, k: int = 3, *, device: Any = "auto", batch_bytes: int = _BATCH_BYTES
 ) -> dict[str, float]:
-    """Fidelity and diversity of generated samples, by nearest neighbors.
+    """Measure fidelity and diversity of generated samples by nearest neighbors.
 
     Every row has a ball that reaches to its k-th nearest other row of the same set.
 
@@ -80,35 +96,37 @@ def precision_recall(
 
     One `k` serves all four: 3 for the figures of the first paper, 5 for those of the second. Two
     large sets of one distribution have a density of 1 and, if of equal size, a coverage of about
-    1 - 2^-k. As with `frechet_distance`, features come from any encoder the caller names, and
-    numbers compare only under the same features, `k` and numbers of rows.
+    1 - 2^-k. Features may come from any encoder: compare numbers only under the same features,
+    `k` and numbers of rows.
 
     Parameters
     ----------
     real : array or tensor of shape (n_real, ...)
+        Features of real samples, more than `k` rows. Samples are flattened.
     generated : array or tensor of shape (n_generated, ...)
-        Features, more than `k` rows of each; samples are flattened.
+        Features of generated samples, more than `k` rows, as wide as `real`.
     k : int, default=3
+        Which nearest neighbor a ball reaches to.
     device : str or torch.device, default="auto"
-        "auto" takes cuda, mps or cpu, the first there is.
+        Where to compute. "auto" takes the first there is of cuda, mps and cpu.
     batch_bytes : int, default=2**28
-        Memory for blocks of distances; the whole matrix never exists.
+        Memory for blocks of distances, in bytes. The whole matrix is never held.
 
     Returns
     -------
-    scores : dict
-        ``precision``, ``recall``, ``density`` and ``coverage``; all but the density in [0, 1].
+    scores : dict of str to float
+        ``precision``, ``recall`` and ``coverage`` in [0, 1], and ``density``, at least 0.
 
     Raises
     ------
     ValueError
-        On a `k` that is no positive integer, `k` rows or fewer, different widths, or features that
+        If `k` is not a positive integer, there are `k` rows or fewer, widths differ, or features
         are not finite numbers.
     """
     import torch
 
     if not isinstance(k, int | np.integer) or k < 1:
-        raise ValueError(f"k={k!r} must be an integer of at least 1, such as 3 or 5.")
+        raise ValueError(f"k must be an integer of at least 1, such as 3 or 5, not {k!r}")
     real, generated = _checked(real, generated, k + 1, f"balls up to neighbor k={k}")
     where, dtype = resolve_device(device), dtype_for((real, generated), device)
     half_squares = []  # of the radii, as the costs are halves of squares
@@ -141,32 +159,40 @@ def precision_recall(
 
 
 def nearest_neighbor_distance(
-    real: Any, generated: Any, *, device: Any = "auto", batch_bytes: int = BATCH_BYTES
+    real: Any, generated: Any, *, device: Any = "auto", batch_bytes: int = _BATCH_BYTES
 ) -> dict[str, float]:
-    """Mean Euclidean distance to the nearest row of the other set, in both directions.
+    """Compute the mean Euclidean distance to the nearest row of the other set, both ways.
 
-    Large from generated to real: samples unlike any real one. Near zero there, with `real` the
-    training rows: copies of them. Large from real to generated: kinds of real rows that are never
-    generated. Distances have the units of the features and compare only under the same features
-    and numbers of rows.
+    A large distance from generated to real means samples unlike any real one. If it is near zero
+    and `real` are the training rows, the samples are copies. A large distance from real to
+    generated means kinds of real rows that are never generated. Compare distances only under the
+    same features and numbers of rows.
 
     Parameters
     ----------
     real : array or tensor of shape (n_real, ...)
+        Features of real samples. Samples are flattened.
     generated : array or tensor of shape (n_generated, ...)
-        Features, generated or reconstructed; samples are flattened.
-    device, batch_bytes
-        See `precision_recall`.
+        Features of generated or reconstructed samples, as wide as `real`.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" takes the first there is of cuda, mps and cpu.
+    batch_bytes : int, default=2**28
+        Memory for blocks of distances, in bytes. The whole matrix is never held.
 
     Returns
     -------
-    distances : dict
-        ``generated_to_real`` and ``real_to_generated``.
+    distances : dict of str to float
+        ``generated_to_real`` and ``real_to_generated``, in units of the features.
 
     Raises
     ------
     ValueError
-        On empty input, different widths, or features that are not finite numbers.
+        If a set is empty, widths differ, or features are not finite numbers.
+
+    Examples
+    --------
+    >>> nearest_neighbor_distance([[0.0], [10.0]], [[1.0], [1.0]])
+    {'generated_to_real': 1.0, 'real_to_generated': 5.0}
     """
     real, generated = _checked(real, generated, 1, "a nearest row")
     where, dtype = resolve_device(device), dtype_for((real, generated), device)
@@ -190,16 +216,16 @@ def _checked(real: Any, generated: Any, min_rows: int, purpose: str) -> tuple[An
         X, width = checked_rows(X, name)
         if len(X) < min_rows:
             raise ValueError(
-                f"{name} has {len(X)} rows; {purpose} needs at least {min_rows}: give more rows."
+                f"{name} must have at least {min_rows} rows for {purpose}, not {len(X)}"
             )
-        for rows in _slices(len(X), width, BATCH_BYTES):
+        for rows in _slices(len(X), width, _BATCH_BYTES):
             part = load_rows(X, rows, torch.device("cpu"), dtype_for([X], "cpu"))
             squared_norms(part, X, rows, name)
         checked.append(X)
     if _width(checked[0]) != _width(checked[1]):
         raise ValueError(
             f"real has {_width(checked[0])} features but generated has {_width(checked[1])}: "
-            "both must come from the same encoder."
+            "both must come from the same encoder"
         )
     return checked[0], checked[1]
 
@@ -208,7 +234,7 @@ def _moments(X: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Give the mean (d,) and the covariance (d, d) in float64, in two passes over blocks."""
     import torch
 
-    blocks = _slices(len(X), _width(X), BATCH_BYTES)
+    blocks = _slices(len(X), _width(X), _BATCH_BYTES)
     mean = torch.zeros(_width(X), dtype=torch.float64, device=device)
     covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=device)
     for rows in blocks:

@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import resolve_device
-from ._blocks import block_rows, checked_rows, cost_blocks, dtype_for
+from repkit.metrics._arrays import resolve_device
+from repkit.metrics._blocks import block_rows, checked_rows, cost_blocks, dtype_for
+
+__all__ = [
+    "nearest_neighbors",
+]
 
 
 def nearest_neighbors(
@@ -21,24 +25,25 @@ def nearest_neighbors(
 ) -> np.ndarray:
     """Find the nearest reference rows of every query row, exactly.
 
-    References and queries are walked in blocks and the best `n_neighbors` so far are kept, so that
-    the full matrix of distances never exists: besides the inputs and the result, about
-    `batch_bytes` are in use whatever the sizes.
+    References and queries are walked in blocks and the best `n_neighbors` so far are kept. The
+    full matrix of distances is never held: besides the inputs and the result, about `batch_bytes`
+    of memory are in use.
 
     Parameters
     ----------
     X_reference : array or tensor of shape (n_reference, ...)
-        Rows searched. A memmap is read block by block. Samples are flattened.
+        Rows to search. Samples are flattened. A memmap is read block by block.
     X_query : array or tensor of shape (n_query, ...)
-        Rows whose neighbors are wanted.
+        Rows whose neighbors are wanted, as wide as `X_reference`.
     n_neighbors : int, default=1
-        How many neighbors, at most n_reference.
+        Number of neighbors, at most n_reference.
     metric : {"euclidean", "cosine"}, default="euclidean"
-        Cosine treats a row of zeros as orthogonal to everything, as scikit-learn does.
+        Kind of distance. "cosine" takes a row of zeros as orthogonal to every row, as scikit-learn
+        does.
     device : str or torch.device, default="auto"
-        Where the distances are computed; "auto" takes cuda, mps or cpu, the first there is.
+        Where to compute distances. "auto" takes the first there is of cuda, mps and cpu.
     batch_bytes : int, default=2**28
-        Memory for the blocks.
+        Memory for the blocks, in bytes.
 
     Returns
     -------
@@ -48,8 +53,13 @@ def nearest_neighbors(
     Raises
     ------
     ValueError
-        On empty, ragged or not finite input, different widths, an unknown metric, `n_neighbors`
-        out of range, or `batch_bytes` too small for a single row.
+        If input is empty, ragged or not finite, widths differ, the metric is unknown,
+        `n_neighbors` is out of range, or `batch_bytes` is too small for a single row.
+
+    Examples
+    --------
+    >>> nearest_neighbors([[0.0], [5.0], [9.0]], [[6.0]], n_neighbors=2).tolist()
+    [[1, 2]]
     """
     import torch
 
@@ -58,14 +68,14 @@ def nearest_neighbors(
     if width != query_width:
         raise ValueError(
             f"X_reference has {width} features but X_query has {query_width}: "
-            "both must come from the same representation."
+            "both must come from the same representation"
         )
     if metric not in ("euclidean", "cosine"):
-        raise ValueError(f"metric={metric!r} is unknown; choose 'euclidean' or 'cosine'.")
+        raise ValueError(f"metric must be 'euclidean' or 'cosine', not {metric!r}")
     if not 1 <= n_neighbors <= len(reference):
         raise ValueError(
-            f"n_neighbors={n_neighbors} is not in 1..{len(reference)}, the number of reference "
-            "rows: lower it or give more rows."
+            f"n_neighbors must be from 1 to {len(reference)}, the number of reference "
+            f"rows, not {n_neighbors}"
         )
     where, dtype = resolve_device(device), dtype_for((reference, query), device)
     size = block_rows(width, n_neighbors, dtype.itemsize, batch_bytes)

@@ -1,4 +1,4 @@
-"""Probes: how much of the labels a frozen representation gives away to a simple classifier."""
+"""Probes: how well a simple classifier reads labels from a frozen representation."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import label_vector
-from ._blocks import checked_rows
-from ._logistic import SoftmaxRegression
-from .neighbors import nearest_neighbors
+from repkit.metrics._arrays import feature_matrix, label_vector, same_width
+from repkit.metrics._probe import logistic_probe, probe_classes
+from repkit.metrics.neighbors import nearest_neighbors
+
+__all__ = [
+    "knn_predict",
+    "knn_probe",
+    "linear_probe",
+]
 
 
 def linear_probe(
@@ -20,67 +25,62 @@ def linear_probe(
     *,
     C: float = 1.0,
     max_iter: int = 1000,
-    device: Any = "auto",
-    batch_bytes: int = 2**28,
 ) -> dict[str, float]:
     r"""Score multinomial logistic regression on standardized features.
 
-    With :math:`z` the features at zero mean and unit deviation over the *training* rows, minimize
-    :math:`\tfrac12\|W\|^2 + C\sum_i -\log\mathrm{softmax}(Wz_i + b)_{y_i}`
-    by L-BFGS and count the correct test rows. It is the optimum of scikit-learn's
-    ``LogisticRegression``, also with two classes, where the first one's scores are fixed at 0. The
-    device walks the rows in blocks: besides the inputs about `batch_bytes` are in use, not a
-    second copy of the features. Choose `C` on a part of the training rows; the test rows are for
-    the last call alone.
+    With :math:`z` the features at zero mean and unit deviation over the *training* rows, scikit-
+    learn's ``LogisticRegression`` minimizes
+    :math:`\tfrac12\|W\|^2 + C\sum_i -\log\mathrm{softmax}(Wz_i + b)_{y_i}`.
+    Choose `C` on a part of the training rows, and keep the test rows for the last call.
 
     Parameters
     ----------
-    X_train, X_test : array or tensor of shape (n_samples, ...)
-        Features; samples are flattened. A memmap is read block by block.
-    y_train, y_test : array of shape (n_samples,)
-        Labels of at least two classes; every class of `y_test` must be in `y_train`.
+    X_train : array or tensor of shape (n_train, ...)
+        Training features. Samples are flattened.
+    y_train : array of shape (n_train,)
+        Training labels of at least two classes.
+    X_test : array or tensor of shape (n_test, ...)
+        Test features, as wide as `X_train`.
+    y_test : array of shape (n_test,)
+        Test labels, all of classes in `y_train`.
     C : float, default=1.0
         Inverse strength of the L2 penalty.
     max_iter : int, default=1000
-        Limit of the optimizer, which warns (``ConvergenceWarning``) when it is reached.
-    device : str or torch.device, default="auto"
-        Where the blocks are computed; "auto" takes cuda, mps or cpu, the first there is. In single
-        precision, or in double where `X_train` has it and the device knows it.
-    batch_bytes : int, default=2**28
-        Memory for the blocks. On an accelerator the training rows stay there when half of it holds
-        them, which saves moving them at every step.
+        Most iterations of the optimizer, which warns (``ConvergenceWarning``) if it stops there.
 
     Returns
     -------
     scores : dict of str to float
-        ``accuracy``, ``balanced_accuracy`` (mean over classes), ``log_loss`` (nats per row) on the
-        test rows, and ``train_accuracy``.
+        ``accuracy``, ``balanced_accuracy`` (mean over classes) and ``log_loss`` (nats per row) on
+        the test rows, and ``train_accuracy``.
 
     Raises
     ------
     ValueError
-        On not finite or empty input, shapes that do not match, one class, unseen test classes, a
-        `C` that is not positive, or `batch_bytes` too small for a single row.
+        If the input is empty or not finite, shapes do not match, there is only one class, a test
+        class is missing from training, or `C` is not positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scores = linear_probe(X[::2], y[::2], X[1::2], y[1::2])
+    >>> scores["accuracy"] > 0.9
+    True
     """
-    X_train, width = checked_rows(X_train, "X_train")
-    X_test, test_width = checked_rows(X_test, "X_test")
-    if width != test_width:
-        raise ValueError(
-            f"X_train has {width} features but X_test has {test_width}: "
-            "both must come from the same representation."
-        )
-    if not C > 0:
-        raise ValueError(f"C={C!r}; wanted a positive number, such as 1.0.")
+    X_train, X_test = feature_matrix(X_train, "X_train"), feature_matrix(X_test, "X_test")
+    same_width(X_train, X_test, ("X_train", "X_test"))
     y_train = label_vector(y_train, "y_train", len(X_train))
     y_test = label_vector(y_test, "y_test", len(X_test))
     classes = probe_classes(y_train, y_test)
     code, code_test = (np.searchsorted(classes, y) for y in (y_train, y_test))
-    probe = SoftmaxRegression(C, max_iter, device=device, batch_bytes=batch_bytes)
-    probe.fit(X_train, code, len(classes), "X_train")
-    predicted, log_probability = probe.scores(X_test, code_test, "X_test")
-    scores = _accuracies(code_test, predicted)
-    scores["log_loss"] = float(-log_probability.mean())
-    scores["train_accuracy"] = float(np.mean(probe.train_scores()[0] == code))
+    probe = logistic_probe(C, max_iter).fit(X_train, code)
+    probability = probe.predict_proba(X_test)
+    scores = _accuracies(code_test, probability.argmax(axis=1))
+    # A probability of 0 in floating point is a small one, not an infinite loss.
+    true = probability[np.arange(len(X_test)), code_test].astype(np.float64)
+    scores["log_loss"] = float(-np.log(np.maximum(true, np.finfo(probability.dtype).tiny)).mean())
+    scores["train_accuracy"] = float(probe.score(X_train, code))
     return scores
 
 
@@ -97,17 +97,27 @@ def knn_probe(
 ) -> dict[str, float]:
     """Score the k-nearest-neighbor classifier of the training rows on the test rows.
 
-    Exact search on the device in bounded memory (see :func:`nearest_neighbors`): 60 000 x 10 000
-    rows need `batch_bytes`, not the 2.4 GB of their distances.
+    The search is exact and runs on the device in bounded memory (see :func:`nearest_neighbors`):
+    60 000 x 10 000 rows need `batch_bytes`, not the 2.4 GB of their distances.
 
     Parameters
     ----------
-    X_train, X_test : array or tensor of shape (n_samples, ...)
-        Features; samples are flattened and taken as they are, without standardization.
-    y_train, y_test : array of shape (n_samples,)
-        Labels of at least two classes; every class of `y_test` must be in `y_train`.
-    n_neighbors, metric, device, batch_bytes
-        As in :func:`nearest_neighbors`.
+    X_train : array or tensor of shape (n_train, ...)
+        Training features. Samples are flattened.
+    y_train : array of shape (n_train,)
+        Training labels of at least two classes.
+    X_test : array or tensor of shape (n_test, ...)
+        Test features, as wide as `X_train`.
+    y_test : array of shape (n_test,)
+        Test labels, all of classes in `y_train`.
+    n_neighbors : int, default=1
+        Number of neighbors that vote, at most n_train.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        Kind of distance between features, which are taken as they are, without standardization.
+    device : str or torch.device, default="auto"
+        Where to compute distances. "auto" takes the first there is of cuda, mps and cpu.
+    batch_bytes : int, default=2**28
+        Memory for blocks of distances, in bytes. The whole matrix is never held.
 
     Returns
     -------
@@ -117,8 +127,8 @@ def knn_probe(
     Raises
     ------
     ValueError
-        As :func:`nearest_neighbors`, and on labels that do not match, are missing, of one class,
-        or unseen in training.
+        If features are empty or not finite, shapes do not match, `n_neighbors` is out of range,
+        or labels are missing, of one class, or unseen in training.
     """
     y_test = label_vector(y_test, "y_test", len(X_test))
     probe_classes(label_vector(y_train, "y_train", len(X_train)), y_test)
@@ -138,14 +148,26 @@ def knn_predict(
     device: Any = "auto",
     batch_bytes: int = 2**28,
 ) -> np.ndarray:
-    """Give the majority label of the nearest training rows of each test row.
+    """Predict the majority label of the nearest training rows of each test row.
 
-    Equal votes go to the smallest label, as in scikit-learn's ``KNeighborsClassifier``.
+    Ties go to the smallest label, as in scikit-learn's ``KNeighborsClassifier``.
 
     Parameters
     ----------
-    X_train, y_train, X_test, n_neighbors, metric, device, batch_bytes
-        As in :func:`knn_probe`.
+    X_train : array or tensor of shape (n_train, ...)
+        Training features. Samples are flattened.
+    y_train : array of shape (n_train,)
+        Training labels.
+    X_test : array or tensor of shape (n_test, ...)
+        Test features, as wide as `X_train`.
+    n_neighbors : int, default=1
+        Number of neighbors that vote, at most n_train.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        Kind of distance between features, which are taken as they are, without standardization.
+    device : str or torch.device, default="auto"
+        Where to compute distances. "auto" takes the first there is of cuda, mps and cpu.
+    batch_bytes : int, default=2**28
+        Memory for blocks of distances, in bytes. The whole matrix is never held.
 
     Returns
     -------
@@ -155,7 +177,13 @@ def knn_predict(
     Raises
     ------
     ValueError
-        As :func:`knn_probe`.
+        If features are empty or not finite, shapes do not match, `n_neighbors` is out of range,
+        or labels are missing.
+
+    Examples
+    --------
+    >>> knn_predict([[0.0], [1.0], [9.0]], ["a", "a", "b"], [[2.0], [8.0]]).tolist()
+    ['a', 'b']
     """
     y_train = label_vector(y_train, "y_train", len(X_train))
     classes, code = np.unique(y_train, return_inverse=True)
@@ -171,25 +199,6 @@ def knn_predict(
         ballot = np.bincount(cell.ravel(), minlength=len(votes) * len(classes))
         winner[start : start + rows] = ballot.reshape(len(votes), -1).argmax(axis=1)
     return classes[winner]
-
-
-def probe_classes(
-    y_train: np.ndarray, y_test: np.ndarray, names: tuple[str, str] = ("y_train", "y_test")
-) -> np.ndarray:
-    """Give the classes (k,) of the training labels: at least two, and all of the test labels."""
-    classes = np.unique(y_train)
-    if len(classes) < 2:
-        raise ValueError(
-            f"{names[0]} holds 1 class ({classes[0]!r}); a probe needs at least 2: "
-            "check the labels or the split."
-        )
-    unseen = np.setdiff1d(y_test, classes)
-    if len(unseen):
-        raise ValueError(
-            f"{names[1]} holds classes that {names[0]} lacks: {unseen[:5].tolist()}; add training "
-            "rows of these classes or drop the test rows."
-        )
-    return classes
 
 
 def _accuracies(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

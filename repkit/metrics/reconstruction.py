@@ -1,4 +1,4 @@
-"""How much of a sample its reconstruction holds."""
+"""Reconstructions against the samples they were made from."""
 
 from __future__ import annotations
 
@@ -6,31 +6,52 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import feature_matrix, generator, same_width
+from repkit._random import generator
+from repkit.metrics._arrays import feature_matrix, same_width
+
+__all__ = [
+    "reconstruction_ratio",
+]
 
 
 def reconstruction_ratio(X: Any, X_back: Any, *, random_state: Any = 0) -> float:
-    r"""Mean :math:`|x - \hat x|` over mean :math:`|x' - \hat x|`, x' another row of X.
+    r"""Divide the mean distance of reconstructions to their samples by that to other samples.
 
-    Near 0 where each reconstruction is that of its own sample, 1 where it might be anybody's: the
-    ratio of the figures that Donahue et al. 2017 print while they train.
+    Mean :math:`|x - \hat x|` over mean :math:`|x' - \hat x|`, with x' another row of X. It is near
+    0 if each reconstruction belongs to its own sample, and 1 if it might belong to any. Donahue et
+    al. 2017 print both distances during training.
 
     Parameters
     ----------
-    X, X_back : array of shape (n, ...)
-        Samples, at least two, and their reconstructions; flattened.
+    X : array of shape (n, ...)
+        At least two samples, which are flattened.
+    X_back : array of shape (n, ...)
+        Reconstructions of the samples, in the same order.
     random_state : int, RandomState, Generator or None, default=0
-        Of the other rows, drawn at random, so that the order of X does not matter.
+        Draws the other rows, so that the order of X does not matter.
+
+    Returns
+    -------
+    ratio : float
+        At least 0, without a unit. Lower is better.
 
     Raises
     ------
     ValueError
-        On not finite input, fewer than two rows or shapes that do not match.
+        If input is not finite, there are fewer than two rows, or shapes do not match.
+
+    Examples
+    --------
+    >>> round(reconstruction_ratio([[0.0], [2.0]], [[0.1], [1.9]]), 3)
+    0.053
     """
     X, X_back = feature_matrix(X, "X", 2), feature_matrix(X_back, "X_back", 2)
     same_width(X, X_back, ("X", "X_back"))
     if len(X) != len(X_back):
-        raise ValueError(f"X has {len(X)} rows but X_back has {len(X_back)}: pass one for each.")
+        raise ValueError(
+            f"X has {len(X)} rows but X_back has {len(X_back)}: pass one reconstruction "
+            "for each row"
+        )
     order = generator(random_state).permutation(len(X))
     own = np.linalg.norm(X - X_back, axis=1).mean()
     other = np.linalg.norm(X[np.roll(order, 1)] - X_back[order], axis=1).mean()

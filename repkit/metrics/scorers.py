@@ -13,31 +13,29 @@ The score is that of the rows given: use few, large folds.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
-from . import selection
-from ._arrays import as_numpy, label_vector, probability_matrix
+from repkit.metrics import selection
+from repkit.metrics._arrays import as_numpy, label_vector, probability_matrix
+from repkit.metrics._domains import Domains, call, take
 
-
-class Domains(NamedTuple):
-    """The rows of one call, parted; `y_source` is None where no labels were given."""
-
-    X_source: Any
-    X_target: Any
-    y_source: np.ndarray | None
-    domain_source: np.ndarray
-    domain_target: np.ndarray
+__all__ = [
+    "DomainScorer",
+    "EntropyScorer",
+    "InfoMaxScorer",
+    "SNDScorer",
+]
 
 
 class DomainScorer(BaseEstimator):
-    """Base of the scorers: parts the rows by domain and leaves the number to `_score`.
+    """Base of the scorers, which splits rows by domain.
 
-    A scorer is a scikit-learn object: it prints its parameters, can be cloned, and requests
-    `sample_domain` from the start (rename it with ``set_score_request(sample_domain="name")``).
+    A scorer is a scikit-learn object: it prints its parameters and can be cloned. It requests
+    `sample_domain` by itself; ``set_score_request(sample_domain="name")`` gives that another name.
     """
 
     # the routing of scikit-learn goes by the name `score`; `estimator` is no metadata
@@ -58,9 +56,9 @@ class DomainScorer(BaseEstimator):
         X : array, DataFrame, tensor or list of n_samples samples
             Source and target rows.
         y : array of shape (n_samples,), optional
-            Labels; only those of source rows are looked at, and only by some scorers.
+            Labels. Only some scorers read them, and only those of source rows.
         sample_domain : array of shape (n_samples,)
-            Source rows >= 0, target rows < 0.
+            Domain ids, at least 0 for source rows and below 0 for target rows.
 
         Returns
         -------
@@ -70,9 +68,9 @@ class DomainScorer(BaseEstimator):
         Raises
         ------
         ValueError
-            Without target rows, or without the source rows or labels that the scorer needs.
+            If there are no target rows, or not the source rows or labels that the scorer needs.
         TypeError
-            When the estimator lacks a method.
+            If the estimator lacks a method.
         """
         return float(self._score(estimator, self._part(X, y, sample_domain)))
 
@@ -83,32 +81,34 @@ class DomainScorer(BaseEstimator):
         name = type(self).__name__
         if sample_domain is None:
             raise ValueError(
-                f"{name} got no sample_domain, so every row counts as source and there is no "
-                "target to score: pass sample_domain (source >= 0, target < 0). In GridSearchCV "
-                "or cross_val_score this takes sklearn.set_config(enable_metadata_routing=True)."
+                f"{name} needs sample_domain (source >= 0, target < 0), not None: pass it, "
+                "which in GridSearchCV or cross_val_score takes "
+                "sklearn.set_config(enable_metadata_routing=True)"
             )
         n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
         domain = label_vector(sample_domain, "sample_domain", n_samples)
         if domain.dtype.kind not in "iuf":
-            raise ValueError(f"sample_domain has dtype {domain.dtype}; wanted integers.")
+            raise ValueError(f"sample_domain must hold integers, not dtype {domain.dtype}")
         source, target = np.flatnonzero(domain >= 0), np.flatnonzero(domain < 0)
         if len(target) == 0:
             raise ValueError(
-                f"{name} found no target rows (sample_domain < 0) among {n_samples}: give target "
-                "rows a negative code, and check that every fold has some."
+                f"{name} found no target rows (sample_domain < 0) among {n_samples}: give "
+                "target rows a negative id, and check that every fold has some"
             )
         y_source = None
         if self._needs_labels:
             if y is None:
-                raise ValueError(f"{name} needs y, the labels of the source rows.")
+                raise ValueError(f"{name} needs y, the labels of the source rows, not None")
             if len(source) < 4:
                 raise ValueError(
-                    f"{name} found {len(source)} source rows (sample_domain >= 0) among "
-                    f"{n_samples}; at least 4 needed, for they are split in two."
+                    f"{name} needs at least 4 source rows (sample_domain >= 0), which it splits "
+                    f"in two, not {len(source)} among {n_samples}"
                 )
             y = as_numpy(y)
             if len(y) != n_samples:
-                raise ValueError(f"y has {len(y)} entries for {n_samples} rows of X.")
+                raise ValueError(
+                    f"y has {len(y)} entries for {n_samples} rows of X: pass one label for each row"
+                )
             # target labels go no further than this line
             y_source = label_vector(y[source], "y of the source rows", len(source))
         return Domains(take(X, source), take(X, target), y_source, domain[source], domain[target])
@@ -120,9 +120,8 @@ class EntropyScorer(DomainScorer):
     Needs ``predict_proba``. See :func:`~repkit.metrics.prediction_entropy`.
 
     *When it misleads*: it rewards confidence, right or wrong. A model that gives every target row
-    to one class with probability 1 has the best possible score, and longer training or a larger
-    scale of the logits improves it at the same predictions. :class:`InfoMaxScorer` sees the first
-    of these.
+    to one class with probability 1 has the best possible score, which :class:`InfoMaxScorer`
+    avoids. Longer training or larger logits improve the score even if predictions stay the same.
     """
 
     def _score(self, estimator: Any, rows: Domains) -> float:
@@ -134,9 +133,9 @@ class InfoMaxScorer(DomainScorer):
 
     Needs ``predict_proba``. See :func:`~repkit.metrics.information_maximization`.
 
-    *When it misleads*: it takes the target's classes to be balanced, and so prefers a model that
-    spreads its predictions evenly over one that follows a truly uneven target. Like the entropy it
-    cannot see confident mistakes: swapping two classes everywhere does not change it.
+    *When it misleads*: it assumes that the target's classes are balanced, and so prefers a model
+    that spreads its predictions evenly to one that follows a truly uneven target. Like the entropy,
+    it cannot see confident mistakes: swapping two classes everywhere does not change it.
     """
 
     def _score(self, estimator: Any, rows: Domains) -> float:
@@ -149,10 +148,10 @@ class SNDScorer(DomainScorer):
 
     Needs ``predict_proba``. See :func:`~repkit.metrics.soft_neighborhood_density`.
 
-    *When it misleads*: one single dense blob is the densest neighborhood of all, so a model that
-    predicts the same for every row reaches the upper bound log(n - 1). The authors advise to look
-    at models with reasonable source accuracy only. Scores over different numbers of target rows
-    do not compare.
+    *When it misleads*: a single dense blob is the densest neighborhood of all, so that a model that
+    predicts the same for every row reaches the upper bound log(n - 1). The authors advise to
+    compare only models with reasonable source accuracy. Compare scores over equally many target
+    rows only.
 
     Parameters
     ----------
@@ -168,21 +167,3 @@ class SNDScorer(DomainScorer):
         return selection.soft_neighborhood_density(
             probability_matrix(proba), temperature=self.temperature
         )
-
-
-def take(X: Any, rows: np.ndarray) -> Any:
-    """Select rows of an array, DataFrame, tensor, or list of samples."""
-    if hasattr(X, "iloc"):
-        return X.iloc[rows]
-    return X[rows] if hasattr(X, "shape") else [X[i] for i in rows]
-
-
-def call(scorer: Any, estimator: Any, method: str, X: Any) -> Any:
-    """Call a method of the estimator, or say which scorer misses it."""
-    if not hasattr(estimator, method):
-        hint = "; pass features='input' or a function (estimator, X) -> features"
-        raise TypeError(
-            f"{type(scorer).__name__} needs estimator.{method}, which "
-            f"{type(estimator).__name__} lacks{hint if method == 'transform' else ''}."
-        )
-    return getattr(estimator, method)(X)

@@ -1,7 +1,7 @@
 """Scores that rank adapted models without target labels, as functions of arrays.
 
-Here a *risk* is lower-is-better and a *score* higher-is-better, as each docstring says; the
-scorers of :mod:`repkit.metrics.scorers` flip the signs so that greater is always better.
+Each docstring says whether lower or higher is better. The scorers of
+:mod:`repkit.metrics.scorers` flip signs so that greater is always better.
 """
 
 from __future__ import annotations
@@ -10,46 +10,76 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import feature_matrix, probability_matrix, resolve_device, same_width, value_vector
+from repkit.metrics._arrays import (
+    feature_matrix,
+    probability_matrix,
+    resolve_device,
+    same_width,
+    value_vector,
+)
+
+__all__ = [
+    "control_variate_risk",
+    "deep_embedded_validation",
+    "importance_weighted_validation",
+    "importance_weights",
+    "information_maximization",
+    "prediction_entropy",
+    "soft_neighborhood_density",
+]
 
 
 def prediction_entropy(proba: Any) -> float:
-    r"""Mean entropy of the predictions, in nats. **Lower is better**.
+    r"""Compute the mean entropy of predictions. **Lower is better**.
 
     .. math:: \frac1n\sum_i H(p_i), \qquad H(p) = -\sum_c p_c\log p_c
 
-    (the criterion of Morerio et al. 2018). Between 0 (certain) and log(n_classes).
+    The criterion of Morerio et al. 2018.
 
     Parameters
     ----------
     proba : array of shape (n_samples, n_classes)
         Predicted class probabilities of target rows.
 
+    Returns
+    -------
+    entropy : float
+        In nats, from 0 (certain) to log(n_classes).
+
     Raises
     ------
     ValueError
-        When the rows are no probabilities.
+        If the rows are not probabilities.
+
+    Examples
+    --------
+    >>> round(prediction_entropy([[0.5, 0.5], [1.0, 0.0]]), 3)
+    0.347
     """
     return float(_entropy(probability_matrix(proba)).mean())
 
 
 def information_maximization(proba: Any) -> float:
-    r"""Mutual information of input and predicted class, in nats. **Higher is better**.
+    r"""Compute the mutual information of input and predicted class. **Higher is better**.
 
     .. math:: H\Bigl(\frac1n\sum_i p_i\Bigr) - \frac1n\sum_i H(p_i)
 
-    (Bridle et al. 1991; Shi and Sha 2012): confident predictions that use all classes. Between 0
-    and log(n_classes).
+    (Bridle et al. 1991; Shi and Sha 2012.) Confident predictions that use all classes have much.
 
     Parameters
     ----------
     proba : array of shape (n_samples, n_classes)
         Predicted class probabilities of target rows.
 
+    Returns
+    -------
+    information : float
+        In nats, from 0 to log(n_classes).
+
     Raises
     ------
     ValueError
-        When the rows are no probabilities.
+        If the rows are not probabilities.
     """
     P = probability_matrix(proba)
     return float(_entropy(P.mean(axis=0)) - _entropy(P).mean())
@@ -58,7 +88,7 @@ def information_maximization(proba: Any) -> float:
 def soft_neighborhood_density(
     X: Any, temperature: float = 0.05, *, device: Any = "auto", batch_bytes: int = 2**26
 ) -> float:
-    r"""Soft neighborhood density (Saito et al. 2021). **Higher is better**.
+    r"""Compute the soft neighborhood density (Saito et al. 2021). **Higher is better**.
 
     With :math:`S_{ij}` the cosine similarity of rows i and j (eq. 1), a row is compared with all
     others, itself left out,
@@ -66,29 +96,38 @@ def soft_neighborhood_density(
     .. math:: P_{ij} = \frac{\exp(S_{ij}/\tau)}{\sum_{k\ne i}\exp(S_{ik}/\tau)} \quad (2), \qquad
         H(P) = -\frac1n\sum_i\sum_{j\ne i} P_{ij}\log P_{ij} \quad (3)
 
-    A row in a dense cluster spreads its weight over many neighbors. Between 0 and log(n - 1), so
-    compare only scores over the same number of rows.
+    A row in a dense cluster spreads its weight over many neighbors. The bound depends on the number
+    of rows: compare only scores over equally many.
+
+    The earlier spelling, ``soft_neighbourhood_density``, still works.
 
     Parameters
     ----------
     X : array of shape (n_samples, ...)
         Class probabilities of target rows (as in the paper) or their features.
     temperature : float, default=0.05
-        :math:`\tau`.
+        Temperature :math:`\tau` of the similarities.
     device : str or torch.device, default="auto"
-        Where the similarities are computed.
+        Where to compute similarities. "auto" takes the first there is of cuda, mps and cpu.
     batch_bytes : int, default=2**26
-        Memory for a block of similarities; the n x n matrix never exists.
+        Memory for a block of similarities, in bytes. The n x n matrix is never held.
+
+    Returns
+    -------
+    density : float
+        In nats, from 0 to log(n_samples - 1).
 
     Raises
     ------
     ValueError
-        On not finite input, fewer than 2 rows, or a temperature that is not positive.
+        If input is not finite, there are fewer than 2 rows, or `temperature` is not positive.
     """
     import torch
 
     if not temperature > 0:
-        raise ValueError(f"temperature={temperature} must be positive; the paper uses 0.05.")
+        raise ValueError(
+            f"temperature must be a positive number, such as 0.05, not {temperature!r}"
+        )
     X = feature_matrix(X, "X", min_rows=2)
     where = resolve_device(device)
     dtype = torch.float32 if where.type == "mps" else torch.float64
@@ -115,29 +154,30 @@ def importance_weights(
     .. math:: w(f) = \frac{n_s}{n_t}\,\frac{J(\mathrm{target}\mid f)}{J(\mathrm{source}\mid f)}
 
     with :math:`J` logistic regression on standardized features (Bickel et al. 2007; You et al.
-    2019 take a small network). Being log-linear in the features, the ratio sees shifts of the mean
-    but not of the spread: pass richer features where that matters.
+    2019 take a small network). The ratio is log-linear in the features: it sees shifts of the mean
+    but not of the spread. Pass richer features if that matters.
 
     Parameters
     ----------
     features_source : array of shape (n_source, ...)
+        Source rows that train the domain classifier.
     features_target : array of shape (n_target, ...)
-        Rows that train the domain classifier.
+        Target rows that train the domain classifier.
     features_at : array of shape (n_at, ...), optional
-        Rows to weigh; the source rows themselves when None. Weights of rows that the classifier
-        has not seen are less biased.
+        Rows to weigh. Default: the source rows themselves. Weights of rows that the classifier has
+        not seen are less biased.
     C : float, default=1.0
-        Inverse strength of the classifier's penalty; lower it when a few weights carry all.
+        Inverse strength of the classifier's penalty. Lower it if a few weights dominate.
 
     Returns
     -------
     weights : ndarray of shape (n_at,) or (n_source,)
-        Non-negative, about 1 in the mean over source rows.
+        At least 0, and about 1 in the mean over source rows.
 
     Raises
     ------
     ValueError
-        On empty or not finite input, or different widths.
+        If input is empty or not finite, or widths differ.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -156,24 +196,34 @@ def importance_weights(
 
 
 def importance_weighted_validation(loss_source_val: Any, weights: Any) -> float:
-    r"""Importance-weighted risk on held-out source rows. **Lower is better**.
+    r"""Compute the importance-weighted risk on held-out source rows. **Lower is better**.
 
     .. math:: \frac1n\sum_i w_i\,\ell_i
 
-    (Sugiyama et al. 2007): unbiased for the target risk when only the inputs' distribution differs
-    and the weights are the true density ratio; its variance grows with the weights'.
+    (Sugiyama et al. 2007.) It is an unbiased estimate of the target risk if only the distribution
+    of inputs differs and the weights are the true density ratio. Its variance grows with theirs.
 
     Parameters
     ----------
     loss_source_val : array of shape (n_samples,)
         Loss of each held-out source row, for instance 0 or 1.
     weights : array of shape (n_samples,)
-        Density ratios, see :func:`importance_weights`.
+        Density ratios target / source of the rows (see :func:`importance_weights`).
+
+    Returns
+    -------
+    risk : float
+        In units of the loss.
 
     Raises
     ------
     ValueError
-        When the lengths differ, an entry is not finite, or a weight is negative.
+        If lengths differ, an entry is not finite, or a weight is negative.
+
+    Examples
+    --------
+    >>> importance_weighted_validation([0.0, 1.0, 1.0], [2.0, 0.5, 0.5])
+    0.333...
     """
     loss, w = _weighted(loss_source_val, weights)
     return float((w * loss).mean())
@@ -187,32 +237,40 @@ def deep_embedded_validation(
     *,
     C: float = 1.0,
 ) -> float:
-    r"""Deep embedded validation (You et al. 2019, algorithms 1 and 2). **Lower is better**.
+    r"""Compute the deep embedded validation risk. **Lower is better**.
 
-    The weights :math:`w` are density ratios in the space of the adapted features, and a control
-    variate of known mean, :math:`E[w] = 1`, takes variance out of the weighted risk:
+    You et al. 2019, algorithms 1 and 2. The weights :math:`w` are density ratios in the space of
+    the adapted features, and a control variate of known mean, :math:`E[w] = 1`, takes variance out
+    of the weighted risk:
 
     .. math:: \frac1n\sum_i w_i\ell_i + \eta\,\Bigl(\frac1n\sum_i w_i - 1\Bigr), \qquad
         \eta = -\frac{\mathrm{Cov}(w\ell, w)}{\mathrm{Var}(w)}
 
-    It may fall below 0, unlike a risk: only the order of models has a meaning.
+    Only the order of models has a meaning: unlike a risk, it may fall below 0.
 
     Parameters
     ----------
     features_source_train : array of shape (n_train, ...)
-    features_target : array of shape (n_target, ...)
-        Rows that train the domain classifier.
+        Source rows that train the domain classifier.
     features_source_val : array of shape (n_val, ...)
-        Held-out source rows, at least 2.
+        Held-out source rows to weigh, at least 2.
+    features_target : array of shape (n_target, ...)
+        Target rows that train the domain classifier.
     loss_source_val : array of shape (n_val,)
-        Loss of each of them.
+        Loss of each held-out source row, for instance 0 or 1.
     C : float, default=1.0
-        As in :func:`importance_weights`.
+        Inverse strength of the domain classifier's penalty. Lower it if a few weights dominate.
+
+    Returns
+    -------
+    risk : float
+        In units of the loss.
 
     Raises
     ------
     ValueError
-        As :func:`importance_weights` and :func:`importance_weighted_validation`.
+        If input is empty or not finite, widths or lengths differ, or there are fewer than 2
+        held-out rows.
     """
     val = feature_matrix(features_source_val, "features_source_val", min_rows=2)
     train = feature_matrix(features_source_train, "features_source_train")
@@ -224,13 +282,34 @@ def deep_embedded_validation(
 
 
 def control_variate_risk(loss_source_val: Any, weights: Any) -> float:
-    """Give the risk of :func:`deep_embedded_validation` from given weights. **Lower is better**.
+    """Compute the risk of deep embedded validation from given weights. **Lower is better**.
 
-    Equal weights leave nothing to correct: the result is then the plain weighted risk.
+    See :func:`deep_embedded_validation`. Equal weights leave nothing to correct: the result is
+    then the plain weighted risk.
+
+    Parameters
+    ----------
+    loss_source_val : array of shape (n_samples,)
+        Loss of each held-out source row, at least 2.
+    weights : array of shape (n_samples,)
+        Density ratios target / source of the rows (see :func:`importance_weights`).
+
+    Returns
+    -------
+    risk : float
+        In units of the loss.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, there are fewer than 2 rows, an entry is not finite, or a weight is
+        negative.
     """
     loss, w = _weighted(loss_source_val, weights)
     if len(w) < 2:
-        raise ValueError(f"loss_source_val has {len(w)} entry; a covariance needs at least 2.")
+        raise ValueError(
+            f"loss_source_val must have at least 2 entries for a covariance, not {len(w)}"
+        )
     weighted = w * loss
     (_, cov), (_, var) = np.cov(weighted, w)
     eta = -cov / var if var > 0 else 0.0
@@ -248,8 +327,8 @@ def _weighted(loss: Any, weights: Any, other: str = "weights") -> tuple[np.ndarr
     if len(loss) != len(w):
         raise ValueError(
             f"loss_source_val has {len(loss)} entries but {other} has {len(w)}: "
-            "pass one of each for every held-out source row."
+            "pass one of each for every held-out source row"
         )
     if w.min() < 0:
-        raise ValueError(f"weights holds {w.min():.3g}; density ratios are not negative.")
+        raise ValueError(f"weights must be 0 or more, as density ratios are, not {w.min():.3g}")
     return loss, w

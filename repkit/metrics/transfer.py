@@ -1,4 +1,4 @@
-"""How far apart two domains lie in a representation."""
+"""Distances between two domains in a representation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import feature_matrix, same_width
+from repkit._random import legacy_generator
+from repkit.metrics._arrays import feature_matrix, same_width
+
+__all__ = [
+    "domain_accuracy",
+    "proxy_a_distance",
+]
 
 _C = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
@@ -21,50 +27,52 @@ def proxy_a_distance(
     max_samples: int | None = 5000,
     random_state: Any = 0,
 ) -> float:
-    r"""Proxy A-distance between two domains (Ben-David et al. 2007).
+    r"""Estimate the proxy A-distance between two domains (Ben-David et al. 2007).
 
     .. math:: \hat d_A = 2\,(1 - 2\epsilon)
 
     (Ganin et al. 2016, eq. 3), where :math:`\epsilon` is the held-out error of a linear classifier
-    that tells source rows from target rows: 0 when it cannot, 2 when it never errs. As in their
-    section 5.1.5, half of the rows train linear SVMs over a range of `C`, the other half measures
-    their errors, and the **lowest error** counts. Four details differ or are left open there:
+    that tells source rows from target rows. As in their section 5.1.5, half of the rows train
+    linear SVMs over a range of `C`, the other half measures their errors, and the **lowest error**
+    counts. Four details differ or are left open there:
 
-    - both halves take both roles and their errors are averaged (`n_splits` = 2), which halves the
-      variance; larger `n_splits` train on more rows;
-    - the error is the mean of the two domains' errors, and the SVM is weighted likewise, so that
-      domains of unequal size do not look different; for equal sizes nothing changes;
-    - features are standardized on the training part, so that one range of `C` fits all scales;
-    - chance can push the error above 1/2: the result is clipped to [0, 2].
+    - Both halves take both roles and their errors are averaged (`n_splits` = 2), which halves the
+      variance. Larger `n_splits` train on more rows.
+    - The error is the mean of the two domains' errors, and the SVM is weighted accordingly, so that
+      domains of unequal size do not look different. Nothing changes for equal sizes.
+    - Features are standardized on the training part, so that one range of `C` fits all scales.
+    - Chance can push the error above 1/2: the result is clipped to [0, 2].
 
     Taking the lowest of several noisy errors biases the distance upwards, by about
-    :math:`1/\sqrt n` for two domains of n rows that do not differ, so compare distances at equal
-    sizes only.
+    :math:`1/\sqrt n` for two domains of n rows that do not differ. Compare distances at equal sizes
+    only.
 
     Parameters
     ----------
     X_source : array of shape (n_source, ...)
+        Features of the source domain. Samples are flattened.
     X_target : array of shape (n_target, ...)
-        Features of the two domains; samples are flattened.
+        Features of the target domain, as wide as `X_source`.
     C : float or sequence of float, default=(1e-4, 1e-3, 1e-2, 0.1, 1, 10)
-        Inverse strengths of the penalty tried.
+        Inverse strengths of the SVM's penalty to try.
     n_splits : int, default=2
-        Folds of the cross-validation.
+        Number of folds of the cross-validation.
     max_samples : int or None, default=5000
-        Rows of each domain used at most, drawn at random: the error's own deviation is then below
-        0.006. None takes all.
-    random_state : int, RandomState or None, default=0
+        Most rows of each domain to use, drawn at random. With 5000 the standard deviation of the
+        error is below 0.006. None takes all.
+    random_state : int, RandomState, Generator or None, default=0
         Draws the rows and the folds.
 
     Returns
     -------
     distance : float
-        In [0, 2]. Lower means better aligned domains.
+        From 0 (aligned) to 2 (separable).
 
     Raises
     ------
     ValueError
-        On not finite input, different widths, fewer rows than folds, or a `C` that is not positive.
+        If input is not finite, widths differ, there are fewer rows than folds, or `C` is not
+        positive.
     """
     accuracy = domain_accuracy(
         X_source,
@@ -86,27 +94,48 @@ def domain_accuracy(
     max_samples: int | None = 5000,
     random_state: Any = 0,
 ) -> float:
-    """Held-out balanced accuracy of the best linear SVM that tells the two domains apart.
+    """Measure how well the best linear SVM tells two domains apart on held-out rows.
 
-    About 0.5 for domains that no linear classifier can separate, 1 for separable ones; it is
-    ``1 - error`` of :func:`proxy_a_distance`, whose parameters and errors it shares, not clipped.
+    This is ``1 - error`` of :func:`proxy_a_distance`, not clipped.
+
+    Parameters
+    ----------
+    X_source : array of shape (n_source, ...)
+        Features of the source domain. Samples are flattened.
+    X_target : array of shape (n_target, ...)
+        Features of the target domain, as wide as `X_source`.
+    C : float or sequence of float, default=(1e-4, 1e-3, 1e-2, 0.1, 1, 10)
+        Inverse strengths of the SVM's penalty to try.
+    n_splits : int, default=2
+        Number of folds of the cross-validation.
+    max_samples : int or None, default=5000
+        Most rows of each domain to use, drawn at random. With 5000 the standard deviation of the
+        error is below 0.006. None takes all.
+    random_state : int, RandomState, Generator or None, default=0
+        Draws the rows and the folds.
 
     Returns
     -------
     accuracy : float
+        Balanced accuracy: about 0.5 if no linear classifier can separate the domains, 1 if one can.
+
+    Raises
+    ------
+    ValueError
+        If input is not finite, widths differ, there are fewer rows than folds, or `C` is not
+        positive.
     """
     from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
-    from sklearn.utils import check_random_state
 
     strengths = np.atleast_1d(np.asarray(C, dtype=float))
     if strengths.size == 0 or not (strengths > 0).all():
-        raise ValueError(f"C={C!r} must be one or more positive numbers, such as (0.01, 1).")
+        raise ValueError(f"C must be one or more positive numbers, such as (0.01, 1), not {C!r}")
     if n_splits < 2:
-        raise ValueError(f"n_splits={n_splits}; the error is held out: use 2 folds or more.")
-    rng = check_random_state(random_state)
+        raise ValueError(f"n_splits must be at least 2, as errors are held out, not {n_splits!r}")
+    rng = legacy_generator(random_state)
     domains = []
     for X, name in ((X_source, "X_source"), (X_target, "X_target")):
         X = feature_matrix(X, name, min_rows=n_splits)
@@ -115,7 +144,7 @@ def domain_accuracy(
         domains.append(X)
     same_width(domains[0], domains[1], ("X_source", "X_target"))
     if max_samples is not None and max_samples < n_splits:
-        raise ValueError(f"max_samples={max_samples} is fewer than n_splits={n_splits}: raise it.")
+        raise ValueError(f"max_samples must be at least n_splits={n_splits}, not {max_samples!r}")
 
     X = np.concatenate(domains)
     d = np.repeat([0, 1], [len(domains[0]), len(domains[1])])

@@ -1,14 +1,17 @@
-"""Pictures, in the manner of scikit-learn's displays. matplotlib and umap load when needed."""
+"""Plots, in the manner of scikit-learn's displays.
 
-from .curves import ErrorCurveDisplay
-from .embedding import EmbeddingDisplay, to_plane
-from .figure import COLORS
-from .history import HistoryDisplay
-from .interpolation import InterpolationDisplay
-from .reconstruction import ReconstructionDisplay
-from .samples import SampleGridDisplay
-from .speech import SpectrogramDisplay, SpeechVectorsDisplay
-from .traversal import TraversalDisplay
+They need the extra `plots`: matplotlib, and umap-learn for embeddings, which load when needed.
+"""
+
+from repkit.plots.curves import ErrorCurveDisplay
+from repkit.plots.embedding import EmbeddingDisplay, to_plane
+from repkit.plots.figure import COLORS
+from repkit.plots.history import HistoryDisplay
+from repkit.plots.interpolation import InterpolationDisplay
+from repkit.plots.reconstruction import ReconstructionDisplay
+from repkit.plots.samples import SampleGridDisplay
+from repkit.plots.speech import SpectrogramDisplay, SpeechVectorsDisplay
+from repkit.plots.traversal import TraversalDisplay
 
 __all__ = [
     "COLORS",

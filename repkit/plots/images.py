@@ -1,4 +1,4 @@
-"""Grids of images: what is an image, its range and units, and where each is drawn."""
+"""Internal. Grids of images: what is an image, its range and units, where each is drawn."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def as_images(samples: Any, image_shape: Any = None, *, name: str = "samples") -
     """
     samples = np.asarray(samples)
     if samples.dtype.kind not in "fiub":
-        raise ValueError(f"{name} have dtype {samples.dtype}; wanted numbers")
+        raise ValueError(f"{name} must be numbers, not of dtype {samples.dtype}")
     found = samples.shape[1:]
     shape = found if image_shape is None else tuple(int(k) for k in np.ravel(image_shape))
     if prod(shape) != prod(found):
         raise ValueError(
-            f"image_shape={shape} is {prod(shape)} numbers, but {name} have the shape {found}"
+            f"image_shape must hold as many numbers as {name} of shape {found}, not {shape}"
         )
     height_width = (1, *shape) if len(shape) == 2 else shape
     if len(height_width) != 3 or height_width[0] not in (1, 3) or not all(shape):
         side = isqrt(prod(found))
         advice = f"; or give image_shape=({side}, {side})" if side**2 == prod(found) else ""
         raise ValueError(
-            f"{name} have the shape {shape}, which is no image: wanted (height, width), "
-            f"(1, height, width) or (3, height, width){advice}"
+            f"{name} must be images of shape (height, width), (1, height, width) or (3, "
+            f"height, width), not {shape}{advice}"
         )
     return np.moveaxis(samples.reshape(-1, *height_width), 1, -1)
 
@@ -56,9 +56,7 @@ def grid_of(samples: Any, image_shape: Any = None, *, name: str = "samples") -> 
     """Rows of images, ``(n_rows, n_columns, ...) -> (n_rows, n_columns, h, w, 1 or 3)``."""
     samples = np.asarray(samples)
     if samples.ndim < 3 or 0 in samples.shape:
-        raise ValueError(
-            f"{name} must have the shape (n_rows, n_columns, ...), not {samples.shape}"
-        )
+        raise ValueError(f"{name} must have shape (n_rows, n_columns, ...), not {samples.shape}")
     rows, columns, *rest = samples.shape
     images = as_images(samples.reshape(-1, *rest), image_shape, name=name)
     return images.reshape(rows, columns, *images.shape[1:])

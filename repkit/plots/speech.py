@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 
-from .embedding import scatter, to_plane
-from .figure import take_axes
+from repkit._random import legacy_generator
+from repkit.plots.embedding import to_plane
+from repkit.plots.figure import scatter, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = [
+    "SpectrogramDisplay",
+    "SpeechVectorsDisplay",
+]
 
 
 class SpeechVectorsDisplay:
@@ -22,14 +28,21 @@ class SpeechVectorsDisplay:
     Parameters
     ----------
     points : mapping of str to ndarray of shape (n, 2)
-        By the name of the vectors.
+        Points in the plane for each kind of vectors, by name.
     colorings : mapping of str to ndarray of shape (n,)
-        What each is colored by.
+        Values to color by, such as the words, by name.
 
     Attributes
     ----------
     ax_ : list of Axes
+        One for each kind of vectors and coloring.
     figure_ : Figure
+        The figure that holds the Axes.
+
+    Raises
+    ------
+    ValueError
+        If a mapping is empty, or shapes do not match.
     """
 
     ax_: list[Axes]
@@ -39,13 +52,11 @@ class SpeechVectorsDisplay:
         self.points = {name: np.asarray(value) for name, value in points.items()}
         self.colorings = {name: np.asarray(value) for name, value in colorings.items()}
         if not self.points or not self.colorings:
-            raise ValueError("points or colorings is empty: there is nothing to draw")
+            raise ValueError("points and colorings must not be empty, or there is nothing to draw")
         check_consistent_length(*self.points.values(), *self.colorings.values())
         for name, value in self.points.items():
             if value.ndim != 2 or value.shape[1] != 2:
-                raise ValueError(
-                    f"points of {name!r} must have the shape (n, 2), not {value.shape}"
-                )
+                raise ValueError(f"points[{name!r}] must have shape (n, 2), not {value.shape}")
 
     @classmethod
     def from_estimator(
@@ -63,25 +74,39 @@ class SpeechVectorsDisplay:
 
         Parameters
         ----------
-        estimator : SpeechAutoencoder
+        estimator : fitted SpeechAutoencoder
+            Its ``transform_phonetic`` and ``transform_speaker`` give the vectors.
         X : list, array, str or Path
-            Utterances.
-        words, speakers : array-like of shape (n,)
-        max_points : int
-            Utterances drawn at random when there are more.
-        random_state : int, RandomState or None
+            Utterances, as the estimator takes them.
+        words : array-like of shape (n,)
+            Word of each utterance.
+        speakers : array-like of shape (n,)
+            Speaker of each utterance.
+        max_points : int, default=2000
+            Most utterances to draw, chosen at random.
+        random_state : int, RandomState, Generator or None, default=None
+            Chooses the utterances and seeds UMAP.
         ax : sequence of four Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : SpeechVectorsDisplay
+            The display, drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib or umap-learn is missing: install the extra `plots`.
         TypeError
-            If the estimator has no two vectors of an utterance.
+            If the estimator does not give two vectors for an utterance.
         ValueError
             If there is not one word and one speaker for each utterance.
         """
         if not hasattr(estimator, "transform_phonetic"):
             raise TypeError(
-                f"{type(estimator).__name__} has no transform_phonetic; SpeechAutoencoder has"
+                "estimator must have the method transform_phonetic, as SpeechAutoencoder "
+                f"has; {type(estimator).__name__} does not have it"
             )
         vectors = {
             "phonetic vectors": estimator.transform_phonetic(X),
@@ -89,7 +114,7 @@ class SpeechVectorsDisplay:
         }
         words, speakers = np.asarray(words), np.asarray(speakers)
         check_consistent_length(*vectors.values(), words, speakers)
-        rng = check_random_state(random_state)
+        rng = legacy_generator(random_state)
         rows = np.sort(rng.permutation(len(words))[:max_points])
         seed = int(rng.randint(2**31 - 1))
         display = cls(
@@ -99,7 +124,25 @@ class SpeechVectorsDisplay:
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes for each kind of vectors and coloring."""
+        """Draw the points.
+
+        Parameters
+        ----------
+        ax : sequence of Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : SpeechVectorsDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes for each kind of vectors and coloring.
+        """
         panels = [(v, c) for v in self.points for c in self.colorings]
         self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(panels), each="panel")
         for axes, (vectors, coloring) in zip(self.ax_, panels, strict=True):
@@ -116,12 +159,19 @@ class SpectrogramDisplay:
     Parameters
     ----------
     frames : mapping of str to array of shape (T, D)
-        Log-mel frames by their titles: an input, its reconstruction, a conversion.
+        T log-mel frames of D bands under each title: an input, its reconstruction, a conversion.
 
     Attributes
     ----------
     ax_ : list of Axes
+        One for each entry of `frames`.
     figure_ : Figure
+        The figure that holds the Axes.
+
+    Raises
+    ------
+    ValueError
+        If `frames` is empty, or an entry has another shape.
     """
 
     ax_: list[Axes]
@@ -130,13 +180,31 @@ class SpectrogramDisplay:
     def __init__(self, frames: Mapping[str, Any]) -> None:
         self.frames = {name: np.asarray(value) for name, value in frames.items()}
         if not self.frames:
-            raise ValueError("frames is empty: there is nothing to draw")
+            raise ValueError("frames must not be empty, or there is nothing to draw")
         for name, value in self.frames.items():
             if value.ndim != 2 or not value.size:
-                raise ValueError(f"frames[{name!r}] must have the shape (T, D), not {value.shape}")
+                raise ValueError(f"frames[{name!r}] must have shape (T, D), not {value.shape}")
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes for each."""
+        """Draw the spectrograms.
+
+        Parameters
+        ----------
+        ax : sequence of Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : SpectrogramDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes for each entry of `frames`.
+        """
         self.ax_, self.figure_ = take_axes(ax, [(3.4, 2.6)] * len(self.frames), each="spectrogram")
         low = min(value.min() for value in self.frames.values())
         high = max(value.max() for value in self.frames.values())

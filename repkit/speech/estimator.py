@@ -202,6 +202,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
     optimizer: Any = part(Optimizer, default=Optimizer("adam", weight_decay=1e-4))
 
     _fitted: ClassVar = (*TwoVectors._fitted, "speakers_")
+    _live: ClassVar = ("output", "on_error", "max_frames")
 
     speakers_: np.ndarray = fitted()
 
@@ -392,7 +393,8 @@ class SpeechAutoencoder(Objective, TwoVectors):
 
     def _phonetic(self, x: Tensor, length: Tensor) -> Tensor:
         p, K = super()._phonetic(x, length), self.networks_.get("K")
-        if self.prototypes is None or not isinstance(K, Codebook):
+        prototypes = self._built.prototypes
+        if prototypes is None or not isinstance(K, Codebook):
             return p
-        temperature = Prototypes.of(self.prototypes).quantize
+        temperature = Prototypes.of(prototypes).quantize
         return p if temperature is None else K.quantized(p, temperature)

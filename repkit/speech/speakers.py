@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.utils import check_array
-from sklearn.utils.validation import column_or_1d
+
+from repkit.base.labels import read_labels
 
 
 def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,16 +42,10 @@ def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         return _connected(pairs, n)
     if y is None:
         return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
-    y = column_or_1d(y, warn=True)
-    if len(y) != n:
-        raise ValueError(
-            f"y has {len(y)} labels for {n} utterances: Found input variables with inconsistent "
-            f"numbers of samples: [{n}, {len(y)}]"
-        )
-    if y.dtype.kind == "O":
-        y = y.astype(str)
-    return y, y != "-1" if y.dtype.kind in "US" else y != -1
+    found = read_labels(y, n)
+    if not len(found.classes):
+        return np.zeros(n, dtype=np.int64), found.known
+    return found.classes[np.maximum(found.codes, 0)], found.known
 
 
 def folder_speakers(paths: Sequence[Path]) -> np.ndarray | None:

@@ -73,9 +73,12 @@ class TwoVectors(TransformerMixin, Estimator):
     # ---------------------------------------------------------------- input
 
     def _front_end(self) -> FrontEnd:
-        frames = SpeechFrames.of(self.front_end)
+        frames = SpeechFrames.of(self._built.front_end)
         return FrontEnd(
-            frames.kind, sample_rate=self.sample_rate, n_mels=self.n_mels, deltas=frames.deltas
+            frames.kind,
+            sample_rate=self._built.sample_rate,
+            n_mels=self._built.n_mels,
+            deltas=frames.deltas,
         )
 
     def _utterances(self, X: Any, *, reset: bool) -> tuple[Utterances, type]:
@@ -88,7 +91,7 @@ class TwoVectors(TransformerMixin, Estimator):
             # Waveforms of one length: scikit-learn's own kind of input, with its checks.
             X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
             dtype = np.float64 if X.dtype == np.float64 else np.float32
-        utterances = as_utterances(X, sample_rate=self.sample_rate, on_error=self.on_error)
+        utterances = as_utterances(X, sample_rate=self._built.sample_rate, on_error=self.on_error)
         if table:
             utterances = TableRows(utterances.items, "audio", utterances.sample_rate, self.on_error)
         return utterances, dtype
@@ -270,8 +273,8 @@ class TwoVectors(TransformerMixin, Estimator):
     def _as_frames(self, x: np.ndarray, own: float) -> np.ndarray:
         """What a decoder gives, as the front end makes frames, at this level."""
         x = x * self.std_ + self.mean_
-        if self.kind_ == "audio" and SpeechFrames.of(self.front_end).kind == "logmel":
-            x[:, : self.n_mels] += own
+        if self.kind_ == "audio" and SpeechFrames.of(self._built.front_end).kind == "logmel":
+            x[:, : self._built.n_mels] += own
         return x.astype(np.float32, copy=False)
 
     def to_waveform(self, frames: Any, *, n_iter: int = 32) -> Any:
@@ -324,7 +327,7 @@ class TwoVectors(TransformerMixin, Estimator):
             ``phonetic<k>`` and ``speaker<k>``.
         """
         check_is_fitted(self)
-        sizes = {"phonetic": self.phonetic_dim, "speaker": self.speaker_dim}
+        sizes = {"phonetic": self._built.phonetic_dim, "speaker": self._built.speaker_dim}
         wanted = sizes if self.output == "both" else (self.output,)
         names = [f"{kind}{k}" for kind in wanted for k in range(sizes[kind])]
         return np.array(names, dtype=object)

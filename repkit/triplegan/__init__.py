@@ -1,5 +1,7 @@
 """Triple-GAN (Li et al. 2017), with the consistency term of FixMatch."""
 
+from repkit.triplegan.algorithm import Objective, triplegan
 from repkit.triplegan.estimator import TripleGAN
+from repkit.triplegan.parts import PseudoDiscriminative
 
-__all__ = ["TripleGAN"]
+__all__ = ["Objective", "PseudoDiscriminative", "TripleGAN", "triplegan"]

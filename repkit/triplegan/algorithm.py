@@ -6,79 +6,94 @@ A classifier C(y|x), a generator G(y, z) and a discriminator D of pairs (x, y), 
     min_{C,G} max_D  E_p log D(x, y) + alpha E_c log(1 - D(x, y))
                      + (1 - alpha) E_g log(1 - D(x, y)),
 
-in which p are true pairs, c are real samples with C's labels and g are generated samples with the
-labels that they were made of. What each descends, the generator's part in the form that does not
-saturate:
+in which p are true pairs, c are real samples with labels of the classifier and g are generated
+samples with the labels that they were made of. What each descends, with l the logit of a pair and
+sp = softplus:
 
-    D:  E_p sp(-l) + alpha E_c sp(l) + (1 - alpha) E_g sp(l)          l the logit, sp = softplus
+    D:  E_p sp(-l) + alpha E_c' sp(l) + (1 - alpha) E_g sp(l)
     G:  (1 - alpha) E_g sp(-l)
-    C:  CE(labeled) + alpha adversarial + entropy, balance, consistency, pseudo-discriminative
+    C:  CE(labeled) + alpha E_c sp(-l) + entropy, balance, consistency, pseudo-discriminative
 
-True pairs are the labeled ones and, since so few of them would be learned by heart, unlabeled
-samples with the label that the averaged classifier gives them. Greater logits mean "true pair".
+G and C have the form that does not saturate. A greater logit means "true pair".
+
+C' is the average of C over the steps (an exponential moving average). It gives every label that is
+taken as given: the labels of c in D's loss, the pseudo-labels of the consistency term, and the
+labels of unlabeled samples among the true pairs. Those are there because D would learn the few
+labeled pairs by heart. The authors' code takes the labels of C itself for both kinds of D's pairs;
+labels that change less from step to step are easier for D to follow. C meets D with its own
+predictions, through which its gradient goes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
 
+from repkit.base.parameters import (
+    check_parameters,
+    choice,
+    function,
+    number,
+    parameters,
+    part,
+)
+from repkit.base.parts import Consistency
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import entropy
+from repkit.schedules import rise
+from repkit.triplegan.parts import PseudoDiscriminative
+
+__all__ = ["Objective", "triplegan"]
 
 Augment = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
+@parameters
 class Objective:
-    """The weights of the losses.
+    """The utility of the paper, and the terms that C has besides.
 
     Parameters
     ----------
-    alpha : float
+    alpha : float, default=0.5
         Share of the classifier's pairs among D's fakes, and weight of the adversarial term in C.
-    adversarial : {"exact", "argmax"}
-        The expectation over C's labels: summed over all classes, or the likeliest one alone, as in
-        the authors' code, ``max_k C(k|x) sp(-l(x, k))``.
-    entropy : float
-        Weight of the entropy of predictions for unlabeled samples.
-    balance : float
-        Weight of ``-mean_k log mean_x C(k|x)``: all classes are used.
-    consistency : float
-        Weight of the cross-entropy of a strongly augmented view against the label that the averaged
-        classifier gives the plain one, where it is sure of it (FixMatch, Sohn et al. 2020).
-    threshold : float
-        How sure.
-    pseudo : float
-        Weight of the pseudo-discriminative term: cross-entropy on generated samples.
-    gate : float
-        The pseudo-discriminative term counts in a step only if the averaged classifier agrees with
-        at least this share of the step's labels of generated samples.
-    augment, view_augment : callable, optional
-        Map a float batch of images to another: the plain views, and the strong ones.
-    pretraining : float
-        Share of the training before G and D are heeded by C.
+    expectation : {"exact", "argmax"}, default="exact"
+        The expectation over the classifier's labels: summed over all classes, or the likeliest
+        class alone as in the authors' code, where C pays ``max_k C(k|x) sp(-l(x, k))``.
+    entropy : float, default=0.3
+        Weight of the entropy of C's predictions for unlabeled samples.
+    balance : float, default=0.1
+        Weight of ``-mean_k log mean_x C(k|x)``, which asks that all classes are used.
+    consistency : float or Consistency, default=1.0
+        Weight of the cross-entropy of C's predictions for strongly augmented samples against the
+        labels that the averaged classifier gives the plain ones, where it is sure of them.
+    pseudo_discriminative : float or PseudoDiscriminative, default=0.1
+        Weight of C's cross-entropy on generated samples.
+    adversary_start : float, default=0.3
+        Progress, from 0 to 1, before which C heeds neither G nor D.
+    augment : callable, optional
+        Maps a float batch to one of the same shape: the plain views of all samples.
+    strong_augment : callable, optional
+        The same, for the views of unlabeled samples that C learns from; by default, the plain ones.
     """
 
-    alpha: float = 0.5
-    adversarial: str = "exact"
-    entropy: float = 0.3
-    balance: float = 0.1
-    consistency: float = 1.0
-    threshold: float = 0.95
-    pseudo: float = 0.1
-    gate: float = 0.9
-    augment: Augment | None = None
-    view_augment: Augment | None = None
-    pretraining: float = 0.3
+    alpha: float = number(0.0, 1.0, default=0.5)
+    expectation: str = choice("exact", "argmax", default="exact")
+    entropy: float = number(default=0.3)
+    balance: float = number(default=0.1)
+    consistency: Any = part(Consistency, default=1.0)
+    pseudo_discriminative: Any = part(PseudoDiscriminative, default=0.1)
+    adversary_start: float = number(0.0, 1.0, default=0.3)
+    augment: Augment | None = function(default=None)
+    strong_augment: Augment | None = function(default=None)
 
 
 def triplegan(
@@ -87,31 +102,44 @@ def triplegan(
     n_labeled: int,
     n_classes: int,
     latent_dim: int,
-    objective: Objective = Objective(),
+    objective: Objective | None = None,
     prepare: Callable[[Tensor], Tensor] = to_float,
 ) -> System:
-    """The system with the networks C and, unless C is trained alone, G and D.
+    """Make the system of classifier, generator and discriminator, or of the classifier alone.
+
+    The engine must keep averaged networks.
 
     Parameters
     ----------
-    networks : mapping
-        C: ``x -> (n, classes)`` logits; G: ``(z, one-hot y) side by side -> x``; D: ``x -> (n,
-        classes)``, the logit of the pair of x with each class.
+    networks : mapping of str to nn.Module
+        C: ``x -> (n, n_classes)`` logits; G: ``(z, one-hot y) side by side -> x``;
+        D: ``x -> (n, n_classes)``, the logit of the pair of x with each class. Without G and D,
+        C is trained with every term that needs neither.
     n_labeled : int
-        Rows of a batch that are labeled, the first ones; the others' labels are not read.
-    n_classes, latent_dim : int
-    objective : Objective
+        Rows of a batch that are labeled, the first ones. No other label is read.
+    n_classes : int
+        Number of classes.
+    latent_dim : int
+        Components of z.
+    objective : Objective, optional
+        Its defaults, if there is none.
     prepare : callable
         Stored rows to what the networks see.
+
+    Returns
+    -------
+    System
+        With the groups C, G and D, or C alone.
     """
-    o = objective
+    o = check_parameters(objective or Objective())
+    consistency, pseudo = o.consistency, o.pseudo_discriminative
     adversaries = "G" in networks
-    argmax = o.adversarial == "argmax"
+    argmax = o.expectation == "argmax"
 
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         x, y = prepare(b.x), b.y[:n_labeled]
         plain = x if o.augment is None else o.augment(x)
-        strong = plain if o.view_augment is None else o.view_augment(x)
+        strong = plain if o.strong_augment is None else o.strong_augment(x)
         with torch.no_grad():
             guess = F.softmax(n.ema.C(plain[n_labeled:]).float(), 1)
         sure, label = guess.max(1)
@@ -120,18 +148,18 @@ def triplegan(
         free = logits[n_labeled:]
         terms = {"label_loss": F.cross_entropy(logits[:n_labeled], y)}
         c_loss = terms["label_loss"]
-        if o.consistency:
-            certain = (sure >= o.threshold).float()
+        if consistency.weight:
+            certain = (sure >= consistency.threshold).float()
             terms["consistency_loss"] = (
                 F.cross_entropy(free, label, reduction="none") * certain
             ).mean()
-            c_loss = c_loss + o.consistency * terms["consistency_loss"]
+            c_loss = c_loss + consistency.weight * b.consistency_weight * terms["consistency_loss"]
             terms["certain"] = certain.mean()
         if o.entropy:
             terms["entropy"] = entropy(free).mean()
             c_loss = c_loss + o.entropy * terms["entropy"]
         if o.balance:
-            terms["balance_loss"] = balance(free)
+            terms["balance_loss"] = _balance(free)
             c_loss = c_loss + o.balance * terms["balance_loss"]
         if not adversaries:
             return {"C": c_loss, **terms}
@@ -139,28 +167,31 @@ def triplegan(
         fake = n.G(torch.cat([b.z, b.code], 1))
         wanted = b.code.argmax(1)
         with cached():  # the spectral norms of weights
-            real, generated = n.D(x).float(), of_class(n.D(fake).float(), wanted)
+            real, generated = n.D(x).float(), _of_class(n.D(fake).float(), wanted)
         unlabeled = real[n_labeled:]
         drawn = F.one_hot(label, n_classes) if argmax else guess
-        true = torch.cat([of_class(real[:n_labeled], y), of_class(unlabeled, label)])
+        true = torch.cat([_of_class(real[:n_labeled], y), _of_class(unlabeled, label)])
         d_loss = (
             F.softplus(-true).mean()
-            + o.alpha * expected(drawn, F.softplus(unlabeled))
+            + o.alpha * _expected(drawn, F.softplus(unlabeled))
             + (1.0 - o.alpha) * F.softplus(generated).mean()
         )
         p = F.softmax(free, 1)
-        terms["adversarial_loss"] = expected(likeliest(p) if argmax else p, F.softplus(-unlabeled))
+        terms["adversarial_loss"] = _expected(
+            _likeliest(p) if argmax else p, F.softplus(-unlabeled)
+        )
         heeded = o.alpha * terms["adversarial_loss"]
-        if o.pseudo:
+        if pseudo.weight:
             shown = fake if o.augment is None else o.augment(fake)
             with torch.no_grad():
                 agreed = (n.ema.C(shown).argmax(1) == wanted).float().mean()
             # The running statistics of C are those of data.
             with still(norms(n.C)):
                 told = n.C(shown).float()
-            terms["pseudo_loss"] = F.cross_entropy(told, wanted)
+            terms["pseudo_discriminative_loss"] = F.cross_entropy(told, wanted)
             terms["generator_accuracy"] = agreed
-            heeded = heeded + o.pseudo * (agreed >= o.gate).float() * terms["pseudo_loss"]
+            counts = pseudo.weight * (agreed >= pseudo.gate).float()
+            heeded = heeded + counts * terms["pseudo_discriminative_loss"]
         return {
             "C": c_loss + b.heed * heeded,
             "G": (1.0 - o.alpha) * F.softplus(-generated).mean(),
@@ -170,33 +201,37 @@ def triplegan(
             "d_fake": (generated > 0).float().mean(),
         }
 
+    schedules = {}
+    if consistency.weight:
+        schedules["consistency_weight"] = rise(consistency.start)
+    noise = {}
+    if adversaries:
+        schedules["heed"] = lambda progress: float(progress >= o.adversary_start)
+        noise = {"z": Noise((latent_dim,)), "code": Noise((n_classes,), "onehot")}
     groups = {name: (name,) for name in ("C", "G", "D") if name in networks}
-    if not adversaries:
-        return System(networks, groups, (Phase(step),))
-    return System(
-        networks,
-        groups,
-        (Phase(step),),
-        noise={"z": Noise((latent_dim,)), "code": Noise((n_classes,), "onehot")},
-        schedules={"heed": lambda progress: float(progress >= o.pretraining)},
-    )
+    return System(networks, groups, (Phase(step),), noise=noise, schedules=schedules)
 
 
-def of_class(pairs: Tensor, y: Tensor) -> Tensor:
+def _of_class(pairs: Tensor, y: Tensor) -> Tensor:
     """The logit of each row's pair with its class: ``(n, classes), (n,) -> (n,)``."""
     return pairs.gather(1, y[:, None])[:, 0]
 
 
-def expected(p: Tensor, costs: Tensor) -> Tensor:
+def _expected(p: Tensor, costs: Tensor) -> Tensor:
     """The mean cost under labels drawn from p, over rows: ``(n, classes) twice -> ()``."""
     return (p * costs).sum(1).mean()
 
 
-def likeliest(p: Tensor) -> Tensor:
+def _likeliest(p: Tensor) -> Tensor:
     """P with the likeliest class's share alone: ``(n, classes) -> (n, classes)``."""
     return p * F.one_hot(p.argmax(1), p.shape[1])
 
 
-def balance(logits: Tensor) -> Tensor:
-    """Cross-entropy of the mean prediction against equal shares: ``-mean_k log mean_x C(k|x)``."""
-    return -F.softmax(logits.float(), 1).mean(0).clamp_min(1e-6).log().mean()
+def _balance(logits: Tensor) -> Tensor:
+    """Cross-entropy of the mean prediction against equal shares: ``-mean_k log mean_x C(k|x)``.
+
+    Taken from logarithms throughout, so that a class which no row predicts any more still has a
+    gradient.
+    """
+    log_p = F.log_softmax(logits.float(), 1)
+    return math.log(len(logits)) - torch.logsumexp(log_p, 0).mean()

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import nn
 
 from repkit import nets
+from repkit.base.estimator import Problem, as_shares
 from repkit.base.generative import Generative, judge_discriminator
-from repkit.base.labels import partial_labels
-from repkit.base.parameters import check_choice, check_integer, check_number
-from repkit.engine.training import Callback
+from repkit.base.labels import read_labels
+from repkit.base.parameters import (
+    filled,
+    fitted,
+    integer,
+    network,
+    number,
+    parameters,
+    part,
+    per_group,
+    schedule,
+    sizes,
+)
+from repkit.base.parts import Optimizer
 from repkit.nets.trunks import Encoder, spectral_norms
+from repkit.schedules import RATES
 from repkit.triplegan.algorithm import Objective, triplegan
 from repkit.triplegan.networks import ProjectionDiscriminator
 
+__all__ = ["TripleGAN"]
 
-class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, Generative):
+
+@parameters
+class TripleGAN(
+    Objective, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, Generative
+):
     r"""Triple-GAN: semi-supervised classification, and generation by class.
 
     A classifier C labels samples, a generator G makes samples of labels, and a discriminator D
@@ -31,100 +48,121 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
     .. math:: \min_{C, G} \max_D \; \mathbb{E}_p \log D(x, y)
               + \alpha \mathbb{E}_c \log(1 - D(x, y)) + (1 - \alpha) \mathbb{E}_g \log(1 - D(x, y))
 
-    (Li et al. 2017, equation 2). C also has its labels, the entropy and balance terms of the
-    authors' code, a consistency term and, once G makes what it is asked for, G's samples.
+    (Li et al. 2017, equation 2). C also learns from the labels, from the entropy and balance terms
+    of the authors' code, from a consistency term and, once G makes what it is asked for, from G's
+    samples. The averaged classifier predicts, and labels the unlabeled samples for D and for C.
 
     Parameters
     ----------
     latent_dim : int, default=64
         Length of the generator's noise.
-    classifier : {"auto", "mlp", "conv"}, nn.Module or callable, default="auto"
-        The hidden part of C, from samples to feature rows, on which a linear layer to the classes
-        is set. "auto" is "conv" for images of at least 12x12. A callable gets
-        ``(shape_in, n_features)``.
-    generator : {"auto", "mlp", "conv"}, nn.Module, callable or None, default="auto"
-        G without its last sigmoid, from rows (z, one-hot class). A callable gets
-        ``(latent_dim + n_classes, shape_out)``. None: C is trained alone, with every term that
+    classifier : {"auto", "mlp", "conv", "dcgan"}, nn.Module or callable, default="auto"
+        Hidden part of C, from samples to feature rows; a linear layer to the classes follows.
+        "auto" is "conv" for images of at least 12x12, else "mlp". A callable gets
+        ``(shape_in, width)``.
+    generator : {"auto", "mlp", "dcgan"}, nn.Module, callable or None, default="auto"
+        G without its last sigmoid, from rows of noise and one-hot class. "auto" is "dcgan" for
+        images of at least 12x12, else "mlp". A callable gets
+        ``(latent_dim + n_classes, shape_out)``. With None, C is trained alone, with every term that
         needs neither G nor D.
-    discriminator : {"auto", "mlp", "conv"}, nn.Module or callable, default="auto"
-        The body of D, from samples to feature rows, on which the projection on classes is set. A
-        named one is spectrally normalized.
-    n_features : int, default=256
-        Width of the named networks.
+    discriminator : {"auto", "mlp", "conv", "dcgan"}, nn.Module or callable, default="auto"
+        Hidden part of D, from samples to feature rows, without batch norm; the projection on the
+        classes (Miyato and Koyama 2018) follows. "auto" is "dcgan" for images of at least 12x12,
+        else "mlp". A network that is given by name is spectrally normalized. A callable gets
+        ``(shape_in, width)``.
     alpha : float, default=0.5
-        :math:`\alpha`, between 0 and 1.
-    adversarial : {"exact", "argmax"}, default="exact"
-        The mean over C's labels: over all of them, or the likeliest alone as in the authors' code.
+        :math:`\alpha`, from 0 to 1: share of the classifier's pairs among D's fakes.
+    expectation : {"exact", "argmax"}, default="exact"
+        How the mean over the classifier's labels is taken: over all classes, or from the likeliest
+        class alone as in the authors' code.
     entropy : float, default=0.3
         Weight of the entropy of C's predictions for unlabeled samples.
     balance : float, default=0.1
         Weight of the cross-entropy of C's mean prediction against equal shares of the classes.
-    consistency : float, default=1.0
-        Weight of the cross-entropy of C's prediction for a strongly augmented view against the
-        label of the plain one (FixMatch, Sohn et al. 2020).
-    threshold : float, default=0.95
-        Probability from which on that label counts.
-    pseudo : float, default=0.1
-        Weight of C's cross-entropy on generated samples, the pseudo-discriminative loss.
-    gate : float, default=0.9
-        It counts in the steps in which C agrees with at least this share of G's labels.
-    pretraining : float, default=0.3
-        Share of the training before C heeds G and D.
-    augment, view_augment : callable, optional
-        Float batch to float batch: the plain views of all samples, and the strong ones of
-        unlabeled samples; None of the second: the first. See `repkit.augment`.
-    labeled_batch_size : int, default=32
-        Labeled rows of a batch.
+    consistency : float or Consistency, default=1.0
+        Weight of the cross-entropy of C's predictions for strongly augmented samples against the
+        labels that the averaged classifier gives the plain ones (FixMatch, Sohn et al. 2020). See
+        `repkit.Consistency`: only labels with a probability of at least 0.95 count by default.
+    pseudo_discriminative : float or PseudoDiscriminative, default=0.1
+        Weight of C's cross-entropy on generated samples, the pseudo-discriminative loss. See
+        `repkit.triplegan.PseudoDiscriminative`: by default it counts in the steps in which the
+        averaged classifier agrees with at least 0.9 of G's labels.
+    adversary_start : float, default=0.3
+        Progress, from 0 to 1, before which C heeds neither G nor D.
+    augment : callable, optional
+        Maps a float batch to one of the same shape; applied to X while training. See
+        `repkit.augment`.
+    strong_augment : callable, optional
+        Maps a float batch to one of the same shape; applied to the unlabeled samples that C learns
+        from. By default they are augmented as the others.
+    width : int, default=256
+        Width of the fully connected layers of networks that are given by name.
     ema : float, default=0.99
-        Decay of the averaged weights, above 0: they predict, and label the unlabeled.
-    learning_rate : float, default=2e-3
-        Of Adam, for C.
-    adversary_learning_rate : float, default=5e-4
-        For G and D.
-    beta1 : float, default=0.5
-        Of Adam.
-    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="cosine"
-        Factor of the learning rates, a function of progress.
-    weight_decay : float, default=0.0
-        Decoupled from the gradient.
+        Decay of the averaged weights, from 0 to below 1. Above 0, the averaged weights are the
+        ones that are used. It must be above 0 here: the averaged classifier labels the unlabeled
+        samples.
     data_range : (low, high), optional
-        Range of X, mapped to [0, 1] for the networks. None: X as it is if it lies in [0, 1], uint8
-        images by 255, other images by their least and greatest value, tables column by column.
+        Range of X, which is mapped to [0, 1] for the networks. By default X is taken as it is if it
+        lies in [0, 1], uint8 images are divided by 255, other images are mapped by their least and
+        greatest value, and tables column by column.
     max_epochs : int, default=50
+        Length of the training.
     steps_per_epoch : int, optional
-        Default: as many as show every row once.
-    batch_size : int, default=128
-        Unlabeled rows of a batch.
-    device : str, default="auto"
-        A torch device; "auto" is cuda, else mps, else cpu.
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : (int, int), default=(32, 128)
+        Labeled and unlabeled rows in a step, at most as many as X has. Labeled rows are among the
+        unlabeled ones too.
+    learning_rate : float or dict, optional
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"C": 1e-4, "C.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default. By default 2e-3 for C, and 5e-4 for G and D.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="cosine"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default=Optimizer("adam", momentum=0.5)
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        "auto" takes bf16 for convolutions where the hardware multiplies it.
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
     compile : bool, default=False
-        Use ``torch.compile``.
+        Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
-        A folder: a checkpoint is written after every epoch, and a fit of the same data and
-        parameters goes on from it.
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
     warm_start : bool, default=False
-        Start from the networks of the fit before.
-    callbacks : iterable of callable, optional
-        Each gets the epoch's row of ``history_`` as a dict; a true answer stops.
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
     verbose : int, default=0
-        Above 0, a line an epoch on the logger "repkit".
-    random_state : int, RandomState or None, default=None
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
 
     Attributes
     ----------
     classes_ : ndarray
-        Those that have a label. A class without any cannot be predicted.
-    networks_ : dict
-        ``C``, ``G`` and ``D``.
+        The classes that have a label, sorted. A class without any cannot be predicted.
+    networks_ : dict of str to nn.Module
+        The trained networks, in evaluation mode: ``C`` and, unless ``generator`` is None, ``G`` and
+        ``D``.
+    weights_ : dict
+        The weights of the "last" epoch, by network.
     history_ : DataFrame
-        For each epoch: loss_C, loss_G, loss_D, the terms of C, d_real and d_fake (share of true and
-        of generated pairs called true), generator_accuracy (share of generated samples with which C
-        agrees), heed (whether C heeds G and D), seconds.
+        One row an epoch: loss_C, loss_G, loss_D, the terms of C, certain (share of unlabeled
+        samples whose label counts), d_real and d_fake (share of true and of generated pairs called
+        true), generator_accuracy (share of generated samples with which the averaged classifier
+        agrees), consistency_weight (a factor of the weight of consistency), heed (whether C heeds G
+        and D), seconds.
     n_iter_ : int
+        Epochs trained.
     input_shape_ : tuple of int
+        Shape of one sample.
     device_ : torch.device
+        Where it was trained; after unpickling or loading, the CPU.
 
     Examples
     --------
@@ -133,90 +171,26 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
     >>> from repkit import TripleGAN
     >>> X, y = load_digits(return_X_y=True)
     >>> few = np.where(np.arange(len(y)) < 100, y, -1)  # -1: no label
-    >>> model = TripleGAN(n_features=64, max_epochs=2, random_state=0).fit(X / 16, few)
+    >>> model = TripleGAN(width=64, max_epochs=2, random_state=0).fit(X / 16, few)
     >>> model.predict_proba(X / 16).shape, model.sample(2, y=[3, 8]).shape
     ((1797, 10), (2, 64))
     """
 
+    classifier: nets.Spec = network(default="auto")
+    generator: nets.Spec | None = network(default="auto", optional=True)
+    discriminator: nets.Spec = network(default="auto")
+    latent_dim: int = integer(default=64, kw_only=False)
+    width: int = integer(default=256)
+    ema: float = number(0.0, 0.999999, above=True, default=0.99)
+    batch_size: Any = sizes(1, length=2, default=(32, 128))
+    learning_rate: float | Mapping[str, float] | None = per_group(default=None)
+    learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="cosine")
+    optimizer: Any = part(Optimizer, default=Optimizer("adam", momentum=0.5))
+
     _fitted: ClassVar = (*Generative._fitted, "classes_")
-    _code: ClassVar = ("classifier", "generator", "discriminator")
+    _rates: ClassVar = {"C": 2e-3, "": 5e-4}
 
-    classes_: np.ndarray
-
-    def __init__(
-        self,
-        latent_dim: int = 64,
-        *,
-        classifier: nets.Spec = "auto",
-        generator: nets.Spec | None = "auto",
-        discriminator: nets.Spec = "auto",
-        n_features: int = 256,
-        alpha: float = 0.5,
-        adversarial: str = "exact",
-        entropy: float = 0.3,
-        balance: float = 0.1,
-        consistency: float = 1.0,
-        threshold: float = 0.95,
-        pseudo: float = 0.1,
-        gate: float = 0.9,
-        pretraining: float = 0.3,
-        augment: Callable[[Tensor], Tensor] | None = None,
-        view_augment: Callable[[Tensor], Tensor] | None = None,
-        labeled_batch_size: int = 32,
-        ema: float = 0.99,
-        learning_rate: float = 2e-3,
-        adversary_learning_rate: float = 5e-4,
-        beta1: float = 0.5,
-        learning_rate_schedule: str | Callable[[float], float] = "cosine",
-        weight_decay: float = 0.0,
-        data_range: tuple[float, float] | None = None,
-        max_epochs: int = 50,
-        steps_per_epoch: int | None = None,
-        batch_size: int = 128,
-        device: str = "auto",
-        precision: str = "auto",
-        compile: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
-        warm_start: bool = False,
-        callbacks: Iterable[Callback] | None = None,
-        verbose: int = 0,
-        random_state: Any = None,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.classifier = classifier
-        self.generator = generator
-        self.discriminator = discriminator
-        self.n_features = n_features
-        self.alpha = alpha
-        self.adversarial = adversarial
-        self.entropy = entropy
-        self.balance = balance
-        self.consistency = consistency
-        self.threshold = threshold
-        self.pseudo = pseudo
-        self.gate = gate
-        self.pretraining = pretraining
-        self.augment = augment
-        self.view_augment = view_augment
-        self.labeled_batch_size = labeled_batch_size
-        self.ema = ema
-        self.learning_rate = learning_rate
-        self.adversary_learning_rate = adversary_learning_rate
-        self.beta1 = beta1
-        self.learning_rate_schedule = learning_rate_schedule
-        self.weight_decay = weight_decay
-        self.data_range = data_range
-        self.max_epochs = max_epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.checkpoint = checkpoint
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.verbose = verbose
-        self.random_state = random_state
+    classes_: np.ndarray = fitted()
 
     # ---------------------------------------------------------------- fit
 
@@ -232,99 +206,85 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
             serve as unlabeled ones, so that every row may be labeled. Where the values are -1 and
             1 and no others, both are classes: one labeled class would teach nothing.
 
+        Returns
+        -------
+        TripleGAN
+            Itself, fitted.
+
         Raises
         ------
-        ValueError
-            Among others: no label at all, or labels of one class only; NaN in X, a parameter out of
-            its range, a network that does not fit the data.
+        TypeError, ValueError
+            If a parameter is out of its range, a network does not fit the data, X has NaN or fewer
+            than two rows, y has no label at all, or unlabeled rows beside labels of one class.
 
         Warns
         -----
         ConvergenceWarning
             If a loss is not finite, or the discriminator has won.
         """
-        self._check_parameters()
-        X = self._check_X(X, reset=True)
-        self.classes_, place = partial_labels(self, X, y)
-        self._learn_range(X)
-        with self._training((X, place)) as (device, seed, checkpoints):
-            networks = self._start(seed)
-            labeled = np.flatnonzero(place >= 0)
-            n_labeled = min(self.labeled_batch_size, len(labeled))
-            system = triplegan(
-                networks,
-                n_labeled=n_labeled,
-                n_classes=len(self.classes_),
-                latent_dim=self.latent_dim,
-                objective=self._objective(),
-                prepare=self._scaler(device),
-            )
-            engine = self._engine(
-                system,
-                X,
-                # Labeled rows are unlabeled ones too.
-                [(labeled, n_labeled), (np.arange(len(X)), min(self.batch_size, len(X)))],
-                device,
-                seed,
-                dict.fromkeys(set(system.groups) - {"C"}, self.adversary_learning_rate),
-                y=torch.from_numpy(place),
-            )
-            self.device_ = device
-            self._train(engine, checkpoints=checkpoints, evaluate=dict)
-            self.use("last")
+        return self._fit(X, y)
+
+    def _judge(self) -> None:
         if self.generator is not None:
             judge_discriminator(self.history_)
-        return self
 
-    def _objective(self) -> Objective:
-        return Objective(
-            alpha=self.alpha,
-            adversarial=self.adversarial,
-            entropy=self.entropy,
-            balance=self.balance,
-            consistency=self.consistency,
-            threshold=self.threshold,
-            pseudo=self.pseudo,
-            gate=self.gate,
-            augment=self.augment,
-            view_augment=self.view_augment,
-            pretraining=self.pretraining,
-        )
-
-    def _check_parameters(self) -> None:
-        self._check_common()
-        check_choice(self, adversarial=("exact", "argmax"))
-        check_integer(self, latent_dim=1, labeled_batch_size=1)
-        shares = ("alpha", "threshold", "gate", "pretraining")
-        weights = ("entropy", "balance", "consistency", "pseudo", "adversary_learning_rate")
-        check_number(self, **dict.fromkeys(shares, (0, 1)), **dict.fromkeys(weights, (0, np.inf)))
-        if not 0 < self.ema < 1:
+    def _read(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        X = self._check_X(X, reset=True)
+        if y is None:
             raise ValueError(
-                f"ema must be between 0 and 1, not {self.ema!r}: the averaged classifier labels "
-                "the unlabeled rows"
+                f"{type(self).__name__} requires y to be passed, but the target y is None: give "
+                "labels, and -1 where there is none"
             )
+        labels = read_labels(y, X.shape[0])
+        self.classes_, place = labels.classes, labels.codes
+        if not len(self.classes_):
+            raise ValueError("y has no label at all: every value is -1, None or NaN")
+        if len(self.classes_) == 1 and not labels.known.all():
+            raise ValueError(
+                f"y has labels of one class only, {self.classes_.tolist()[0]!r}: unlabeled rows "
+                "can only be told apart with labels of at least two classes"
+            )
+        self._learn_range(X)
+        return X, place
 
     def _networks(self) -> dict[str, nn.Module]:
-        n_classes = len(self.classes_)
-        features, width = nets.build_features(
-            self.classifier, self.input_shape_, self.n_features, name="classifier"
-        )
+        shape, n_classes = self.input_shape_, len(self.classes_)
+        features, width = nets.build_features(self.classifier, shape, self.width, name="classifier")
         networks: dict[str, nn.Module] = {"C": Encoder(features, width, n_classes, bounded=False)}
-        if self.generator is not None:
-            networks["G"] = nets.build_generator(
-                self.generator, self.latent_dim + n_classes, self.input_shape_, self.n_features
-            )
-            body, width = nets.build_hidden(
-                self.discriminator,
-                self.input_shape_,
-                self.n_features,
-                name="discriminator",
-                norm=False,
-            )
-            D = ProjectionDiscriminator(body, width, n_classes)
-            named = isinstance(self.discriminator, str)
-            networks["D"] = spectral_norms(D) if named else D
+        if self.generator is None:
+            return networks
+        networks["G"] = nets.build_generator(
+            self.generator, self.latent_dim + n_classes, shape, self.width
+        )
+        body, width = nets.build_hidden(
+            self.discriminator, shape, self.width, name="discriminator", norm=False
+        )
+        D = ProjectionDiscriminator(body, width, n_classes)
+        networks["D"] = spectral_norms(D) if isinstance(self.discriminator, str) else D
         return networks
+
+    def _problem(
+        self,
+        data: tuple[np.ndarray, np.ndarray],
+        networks: dict[str, nn.Module],
+        device: torch.device,
+        seed: int,
+    ) -> Problem:
+        X, place = data
+        labeled, rows = np.flatnonzero(place >= 0), np.arange(X.shape[0])
+        n_labeled, n_unlabeled = (
+            min(n, len(of)) for n, of in zip(self.batch_size, (labeled, rows), strict=True)
+        )
+        system = triplegan(
+            networks,
+            n_labeled=n_labeled,
+            n_classes=len(self.classes_),
+            latent_dim=self.latent_dim,
+            objective=filled(Objective, vars(self)),
+            prepare=self._scaler(device),
+        )
+        streams = [(labeled, n_labeled), (rows, n_unlabeled)]
+        return Problem(system, self._batches(X, streams, device, seed, y=torch.from_numpy(place)))
 
     def _probe(self, X: np.ndarray) -> None:
         self.predict_proba(X)
@@ -334,34 +294,80 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
     # ---------------------------------------------------------------- use
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of ``classes_``, ``(n, classes)``."""
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            A column for each of ``classes_``.
+        """
         X = self._check_X(X, reset=False)
         C = self.networks_["C"]
-        return self._like(self._map(X, lambda x: C(x).float().softmax(1)), X)
+        return as_shares(self._like(self._map(X, lambda x: C(x).float().softmax(1)), X))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The likeliest class of each row."""
+        """Predict the likeliest class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Values of ``classes_``.
+        """
         likeliest = self.predict_proba(X).argmax(1)
         return self.classes_[likeliest]
 
     def transform(self, X: Any) -> np.ndarray:
-        """C's last hidden layer, ``(n, width)``."""
+        """Give C's last hidden layer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that was fitted.
+
+        Returns
+        -------
+        ndarray of shape (n, features)
+            As many features as ``width`` for a classifier that is given by name.
+        """
         X = self._check_X(X, reset=False)
         return self._like(self._map(X, self.networks_["C"].hidden), X)  # type: ignore[arg-type]
 
     def sample(self, n: int | None = None, y: Any = None, random_state: Any = None) -> np.ndarray:
-        """Generated samples, in the shape, range and type of the data.
+        """Generate samples.
 
         Parameters
         ----------
         n : int, optional
-            How many; default: as many as y has labels, or 1.
+            Number of samples; by default, as many as y has labels, or 1.
         y : label or array-like of shape (n,), optional
-            The class of all of them, or of each. None: drawn evenly from ``classes_``.
-        random_state : int, RandomState or None
+            The class of all samples, or of each. By default, classes are drawn evenly from
+            ``classes_``.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed of the noise, and of the classes if they are drawn.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            Samples in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If y has other values than ``classes_`` or another length than n, or the classifier was
+            trained without a generator.
         """
         check_is_fitted(self)
-        if self.generator is None:
+        if self._built.generator is None:
             raise ValueError("generator=None: this classifier was trained without a generator")
         labels = None if y is None else np.atleast_1d(y)
         if n is None:
@@ -374,12 +380,14 @@ class TripleGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMix
                     f"y must be a class or n={n} classes of {self.classes_.tolist()}, not {y!r}"
                 )
             place = np.searchsorted(self.classes_, np.broadcast_to(labels, n))
-            latents[:, self.latent_dim :] = np.eye(len(self.classes_), dtype=np.float32)[place]
+            latents[:, self._built.latent_dim :] = np.eye(len(self.classes_), dtype=np.float32)[
+                place
+            ]
         return self._generate(latents)
 
     def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
         n_classes = len(self.classes_)
-        z = rng.normal(size=(n, self.latent_dim))
+        z = rng.normal(size=(n, self._built.latent_dim))
         codes = np.eye(n_classes)[rng.integers(n_classes, size=n)]
         return np.concatenate([z, codes], 1).astype(np.float32)
 

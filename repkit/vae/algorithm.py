@@ -18,6 +18,7 @@ from repkit.base.parameters import check_parameters, choice, function, number, p
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import LIKELIHOODS, draw, kl_from_standard
+from repkit.schedules import early_rise
 
 __all__ = ["Objective", "vae"]
 
@@ -82,10 +83,5 @@ def vae(
         {"EG": ("E", "G")},
         (Phase(step),),
         noise={"noise": Noise((latent_dim,))},
-        schedules={"kl_weight": rising},
+        schedules={"kl_weight": early_rise},
     )
-
-
-def rising(progress: float, until: float = 0.1) -> float:
-    """From 0 to 1 over the first tenth: codes that say nothing are not settled on early."""
-    return min(1.0, progress / until)

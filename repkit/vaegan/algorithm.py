@@ -16,83 +16,101 @@ saturate. Greater logits mean "real".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
 
+from repkit.base.parameters import (
+    check_parameters,
+    choice,
+    flag,
+    function,
+    number,
+    parameters,
+    part,
+)
+from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import ADVERSARIAL, LIKELIHOODS, draw, gradient_penalty, kl_from_standard
-from repkit.vae.algorithm import rising
+from repkit.schedules import early_rise
+
+__all__ = ["Objective", "vaegan"]
 
 REAL, GENERATED, RECONSTRUCTED = range(3)
 EQUILIBRIUM, MARGIN = 0.68, 0.35  # of the authors' balance rule, in nats
 
 
-@dataclass(frozen=True)
+@parameters
 class Objective:
-    """The weights of the losses, and the kind of discriminator.
+    """What the paper's losses are, and what is added to them.
 
     Parameters
     ----------
-    discriminator : {"two_way", "three_way"}
-        D tells real from both kinds of fakes, or real, generated and reconstructed samples apart
-        by a softmax over three; G then wants both of its kinds called real.
-    loss : {"logistic", "hinge"}
-        Of the two-way discriminator.
-    beta : float
-        Weight of L_prior in E.
-    gamma : float
+    discriminator_kind : {"two_way", "three_way"}, default="two_way"
+        D tells real samples from both kinds of fakes; or real, generated and reconstructed ones
+        apart by a softmax over three. G wants both of its kinds called real.
+    discriminator : Discriminator or its network, default="auto"
+        Its ``loss``, if it is two-way, and its ``r1``; the network is read by the estimator.
+    beta : float, default=1.0
+        Weight of L_prior in E, times the schedule ``kl_weight``.
+    gamma : float, default=5.0
         Weight in G of L_like over the number of features of D_l.
-    pixel : float
-        Weight of the squared error of pixels, added to L_like in E and, over their number, in G.
-    r1 : float
-        Weight of the gradient penalty of D on real samples.
-    r1_every : int
-        Steps between penalties; each then counts so many times.
-    balance : bool
+    pixel : float, default=0.0
+        Weight of half the squared error of pixels, added to L_like in E and, over their number, in
+        G.
+    balanced_steps : bool, default=False
         The rule of the authors' code: no step of D while one of its two costs is below .68 - .35,
         none of G while one is above .68 + .35; both step where neither would.
     augment : callable, optional
-        Maps a float batch of images to another: the data are then its images.
+        Maps a float batch to one of the same shape: the data are then what it gives.
     """
 
-    discriminator: str = "two_way"
-    loss: str = "logistic"
-    beta: float = 1.0
-    gamma: float = 1.0
-    pixel: float = 0.0
-    r1: float = 0.0
-    r1_every: int = 16
-    balance: bool = False
-    augment: Callable[[Tensor], Tensor] | None = None
+    discriminator_kind: str = choice("two_way", "three_way", default="two_way")
+    discriminator: Any = part(Discriminator, default="auto")
+    beta: float = number(default=1.0)
+    gamma: float = number(default=5.0)
+    pixel: float = number(default=0.0)
+    balanced_steps: bool = flag(default=False)
+    augment: Callable[[Tensor], Tensor] | None = function(default=None)
 
 
 def vaegan(
     networks: Mapping[str, nn.Module],
     *,
     latent_dim: int,
-    objective: Objective = Objective(),
+    objective: Objective | None = None,
     prepare: Callable[[Tensor], Tensor] = to_float,
+    r1_every: int = 16,
 ) -> System:
-    """The system with the networks E, G and D.
+    """Make the system of encoder, generator and discriminator.
 
     Parameters
     ----------
-    networks : mapping
+    networks : mapping of str to nn.Module
         E: ``x -> (n, 2 * latent_dim)``, means and log variances; G: ``z -> x`` in (0, 1); D:
         ``x -> (hidden, logits)``, features ``(n, ...)`` and ``(n, 1)`` or, three-way, ``(n, 3)``.
     latent_dim : int
-    objective : Objective
+        Components of z.
+    objective : Objective, optional
+        Its defaults, if there is none.
     prepare : callable
         Stored rows to what the networks see.
+    r1_every : int, default=16
+        Steps between penalties on D; each then counts so many times.
+
+    Returns
+    -------
+    System
+        With the groups E, G and D.
     """
-    o = objective
-    costs = three_way_costs if o.discriminator == "three_way" else two_way_costs(o.loss)
+    o = check_parameters(objective or Objective())
+    three_way, r1_weight = o.discriminator_kind == "three_way", o.discriminator.r1
+    costs = three_way_costs if three_way else two_way_costs(o.discriminator.loss)
 
     def data(b: Batch) -> Tensor:
         x = prepare(b.x)
@@ -116,14 +134,10 @@ def vaegan(
             error = LIKELIHOODS["gaussian"](fakes[: len(x)], x)
             e_loss = e_loss + o.pixel * error
             g_loss = g_loss + o.pixel / x[0].numel() * error
-        d_loss = d_real + d_fake
-        if o.balance:
-            d_steps, g_steps = who_steps(d_real, d_fake)
-            d_loss, g_loss = d_steps * d_loss, g_steps * g_loss
-        return {
+        terms = {
             "E": e_loss,
             "G": g_loss,
-            "D": d_loss,
+            "D": d_real + d_fake,
             "kl": kl,
             "similarity_loss": like,
             "adversarial_loss": g,
@@ -131,20 +145,24 @@ def vaegan(
             "d_fake": called_real(fake),
             "d_reconstructed": called_real(fake_back),
         }
+        if o.balanced_steps:
+            d_steps, g_steps = who_steps(d_real, d_fake)
+            terms |= {"skip_D": ~d_steps, "skip_G": ~g_steps}
+        return terms
 
     def penalty(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         r1 = gradient_penalty(lambda x: reality(n.D(x)[1]), data(b))
-        return {"D": o.r1 * o.r1_every * r1, "r1": r1}
+        return {"D": r1_weight * r1_every * r1, "r1": r1}
 
     phases = [Phase(step)]
-    if o.r1:
-        phases.append(Phase(penalty, ("D",), every=o.r1_every))
+    if r1_weight:
+        phases.append(Phase(penalty, ("D",), every=r1_every))
     return System(
         networks,
         {"E": ("E",), "G": ("G",), "D": ("D",)},
         tuple(phases),
         noise={"noise": Noise((latent_dim,)), "z": Noise((latent_dim,))},
-        schedules={"kl_weight": rising},
+        schedules={"kl_weight": early_rise},
     )
 
 
@@ -195,8 +213,8 @@ def called_real(logits: Tensor) -> Tensor:
 
 
 def who_steps(d_real: Tensor, d_fake: Tensor) -> tuple[Tensor, Tensor]:
-    """1 or 0 for D and for G, on the device."""
+    """Whether D steps, and whether G does, on the device."""
     least, greatest = torch.minimum(d_real, d_fake), torch.maximum(d_real, d_fake)
     d_steps, g_steps = least >= EQUILIBRIUM - MARGIN, greatest <= EQUILIBRIUM + MARGIN
     neither = ~(d_steps | g_steps)
-    return (d_steps | neither).detach().float(), (g_steps | neither).detach().float()
+    return d_steps | neither, g_steps | neither

@@ -1,4 +1,4 @@
-"""The discriminator that shows a hidden layer."""
+"""Internal. The discriminator that shows a hidden layer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ class FeatureDiscriminator(nn.Module):
     ----------
     body : nn.Module
         ``x -> (n, width)``, up to D_l.
-    width, n_hidden, dim_out : int
-        Two linear layers follow.
+    width : int
+        Outputs of the body.
+    n_hidden : int
+        Outputs of the first of two linear layers that follow.
+    dim_out : int
+        Number of logits.
     """
 
     def __init__(self, body: nn.Module, width: int, n_hidden: int, dim_out: int) -> None:

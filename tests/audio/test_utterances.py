@@ -1,8 +1,6 @@
 """Reading speech in all its forms, good and bad."""
 
 import pickle
-import sys
-import wave
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from repkit.audio import AudioError, FrontEnd, as_utterances, extract, reading
+from repkit.audio import AudioError, FrontEnd, as_utterances, extract
 
 
 def tone(n=4000, rate=8000, f=440.0):
@@ -19,10 +17,6 @@ def tone(n=4000, rate=8000, f=440.0):
 
 def read(utterances, i=0):
     return np.concatenate(list(utterances.blocks(i, 1000)))
-
-
-def read_file(path):
-    return read(as_utterances([path]))
 
 
 def test_waveforms_in_all_containers():
@@ -53,68 +47,6 @@ def test_bytes_are_centered():
     np.testing.assert_array_equal(
         read(as_utterances([np.array([0, 128, 192], np.uint8)])), [-1, 0, 0.5]
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "subtype", "tolerance"),
-    [
-        ("a.wav", "PCM_16", 1e-4),
-        ("a.wav", "PCM_24", 1e-6),
-        ("a.wav", "FLOAT", 0),
-        ("a.flac", "PCM_16", 1e-4),
-        ("a.ogg", "VORBIS", 0.05),
-        ("a.mp3", "MPEG_LAYER_III", None),
-    ],
-)
-def test_formats(tmp_path, name, subtype, tolerance):
-    soundfile.write(tmp_path / name, tone(), 8000, subtype=subtype)
-    u = as_utterances(tmp_path / name)
-    assert u.length(0)[1] == 8000
-    got = read(u)
-    if tolerance is None:  # mp3 adds silence at the ends
-        assert len(got) >= 4000
-        assert abs(got).max() == pytest.approx(0.5, abs=0.1)
-    else:
-        np.testing.assert_allclose(got, tone(), rtol=0, atol=tolerance)
-
-
-def test_stereo_is_averaged(tmp_path):
-    both = np.stack([tone(), np.zeros(4000, np.float32)], axis=1)
-    soundfile.write(tmp_path / "a.wav", both, 8000, subtype="FLOAT")
-    np.testing.assert_allclose(read_file(tmp_path / "a.wav"), tone() / 2)
-
-
-@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32"])
-@pytest.mark.parametrize("channels", [1, 2])
-def test_wav_without_soundfile(tmp_path, monkeypatch, subtype, channels):
-    x = tone(3001)[:, None] * np.array([1, 0.5])[:channels]
-    soundfile.write(tmp_path / "a.wav", x, 8000, subtype=subtype)
-    expected = read_file(tmp_path / "a.wav")
-    monkeypatch.setitem(sys.modules, "soundfile", None)
-    u = as_utterances([tmp_path / "a.wav"])
-    assert u.length(0) == (3001, 8000)
-    np.testing.assert_allclose(read(u), expected, atol=1e-7)
-
-
-def test_without_soundfile_the_extra_is_named(tmp_path, monkeypatch):
-    soundfile.write(tmp_path / "a.flac", tone(), 8000)
-    soundfile.write(tmp_path / "f.wav", tone(), 8000, subtype="FLOAT")
-    monkeypatch.setitem(sys.modules, "soundfile", None)
-    for name in ("a.flac", "f.wav"):
-        u = as_utterances([tmp_path / name], on_error="skip")
-        with pytest.raises(ImportError, match=rf'{name}.*pip install "repkit\[audio\]"'):
-            extract(u, FrontEnd(sample_rate=8000))
-
-
-def test_torn_wav_without_soundfile(tmp_path, monkeypatch):
-    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
-        file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes((tone() * 2**15).astype("<i2").tobytes())
-    raw = (tmp_path / "a.wav").read_bytes()
-    (tmp_path / "a.wav").write_bytes(raw[:-1001])
-    monkeypatch.setitem(sys.modules, "soundfile", None)
-    with pytest.raises(AudioError, match=r"a\.wav cannot be used.*torn: 3499 of 4000"):
-        read_file(tmp_path / "a.wav")
 
 
 def test_folder(tmp_path):
@@ -154,17 +86,17 @@ def test_ready_frames():
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([], "0 utterances"),
-        (np.zeros((0, 3)), "0 utterances"),
+        ([], "at least 1 utterance, not 0"),
+        (np.zeros((0, 3)), "at least 1 utterance, not 0"),
         (np.zeros((3, 0)), "0 feature"),
         (np.zeros(7), "Reshape your data"),
         (np.zeros((2, 3), complex), "Complex data not supported"),
         ([np.zeros(3), np.zeros((3, 2))], r"\[1, 2\] dimensions"),
-        ([1.0, 2.0], "single number"),
-        ([np.zeros(3), "a.wav"], r"X\[0\] is ndarray in a list of paths"),
-        ([np.array([True, False])], "dtype bool"),
-        (np.array([["a", "b"]]), "wanted samples"),
-        (np.array([[1, "b"]], object), "not numeric"),
+        ([1.0, 2.0], "not a single number"),
+        ([np.zeros(3), "a.wav"], r"X\[0\] must be a path.*not ndarray"),
+        ([np.array([True, False])], "not dtype bool"),
+        (np.array([["a", "b"]]), "must hold samples"),
+        (np.array([[1, "b"]], object), "must be numeric"),
     ],
 )
 def test_refused(X, message):
@@ -173,9 +105,9 @@ def test_refused(X, message):
 
 
 def test_parameters():
-    with pytest.raises(ValueError, match="on_error='ignore'"):
+    with pytest.raises(ValueError, match=r"on_error must be .*, not 'ignore'"):
         as_utterances([[1.0]], on_error="ignore")
-    with pytest.raises(ValueError, match="sample_rate=0"):
+    with pytest.raises(ValueError, match=r"sample_rate must be .*, not 0"):
         as_utterances([[1.0]], sample_rate=0)
 
 
@@ -238,11 +170,3 @@ def test_clipped_is_used_and_listed():
     assert list(u.clipped) == [1]
     flat = (abs(loud[1:]) >= 0.999) & (loud[1:] == loud[:-1])
     assert u.clipped[1] == pytest.approx(flat.sum() / len(loud))
-
-
-def test_blocks_are_bounded(tmp_path, monkeypatch):
-    soundfile.write(tmp_path / "a.wav", tone(5000), 8000)
-    sizes = [len(b) for b in reading.blocks(tmp_path / "a.wav", 1024)]
-    assert sizes == [1024] * 4 + [904]
-    monkeypatch.setitem(sys.modules, "soundfile", None)
-    assert [len(b) for b in reading.blocks(tmp_path / "a.wav", 1024)] == sizes

@@ -15,15 +15,15 @@ from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleG
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 # Small and short where a fit of the default size takes long; what is checked does not depend on it.
-SMALL = {"n_features": 32, "max_epochs": 3}
+SMALL = {"width": 32, "max_epochs": 3}
 ESTIMATORS = [
     DANN(),
     BiGAN(**SMALL),
     InfoGAN(**SMALL),
     VAE(8, **SMALL),
     VAEGAN(8, **SMALL),
-    TripleGAN(8, n_features=32, max_epochs=20),
-    SpeechAutoencoder(8, 4, n_mels=20, n_features=24, max_epochs=3),
+    TripleGAN(8, width=32, max_epochs=20),
+    SpeechAutoencoder(8, 4, n_mels=20, width=24, max_epochs=3),
 ]
 
 # check name -> why it cannot pass, as scikit-learn declares its own; none so far.

@@ -6,11 +6,9 @@ import torch
 from torch import nn
 
 from repkit.bigan.algorithm import Objective, bigan
-from repkit.engine.rng import isolated_rng
 
 from ..updates import (
     BATCH,
-    CPU,
     LATENT,
     ROWS,
     WIDTH,
@@ -54,11 +52,7 @@ OPTIONS = {
 every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with isolated_rng(CPU):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 class Judge(nn.Module):

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.dann.algorithm import Objective, dann
-from repkit.engine.batches import Batches, mix
+from repkit.base.parts import Consistency
+from repkit.dann import Entropy, Objective, Updates, dann
+from repkit.engine.batches import Batches
 from repkit.engine.engine import Engine
-from repkit.engine.rng import isolated_rng
+from repkit.engine.rng import Kind, seed_of
 from repkit.losses import virtual_adversarial
 from repkit.nets import DomainNorm, set_rows
 
@@ -21,11 +22,7 @@ LABELED, TARGET, CLASSES, WIDTH, RATE = 8, 8, 3, 5, 0.2
 N = 40  # of each domain
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with isolated_rng(CPU):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def data(target_labels=-1):
@@ -58,10 +55,8 @@ def networks(conditional=False, with_d=True, norm=None):
     return nets
 
 
-def make(nets, *, lam=0.7, late=0.5, ema=0.0, batches=None, **options):
-    system = dann(
-        nets, labeled=LABELED, lam=lambda progress: lam, late=lambda progress: late, **options
-    )
+def make(nets, *, lam=0.7, ema=0.0, batches=None, layout=None, **objective):
+    system = dann(nets, labeled=LABELED, layout=layout, objective=Objective(lam=lam, **objective))
     engine = Engine(
         system,
         batches or data(),
@@ -113,7 +108,7 @@ def domain_loss(n, b, f, conditional):
 @pytest.mark.parametrize("lam", [0.7, 0.0, 2.0])
 def test_joint_gradients(conditional, lam):
     nets = networks(conditional)
-    engine = make(nets, lam=lam, objective=Objective(conditional))
+    engine = make(nets, lam=lam, conditional=conditional)
     n = SimpleNamespace(**copy.deepcopy(nets))
     b = engine.batches.at(0)
     engine.step()
@@ -135,7 +130,7 @@ def test_joint_gradients(conditional, lam):
 @pytest.mark.parametrize("d_steps", [1, 3])
 def test_alternating_gradients(conditional, d_steps):
     nets = networks(conditional)
-    engine = make(nets, training="alternating", d_steps=d_steps, objective=Objective(conditional))
+    engine = make(nets, updates=Updates("alternating", d_steps=d_steps), conditional=conditional)
     n = SimpleNamespace(**copy.deepcopy(nets))
     b = engine.batches.at(0)
     engine.step()
@@ -156,10 +151,10 @@ def test_alternating_gradients(conditional, d_steps):
         assert_close(list(network.parameters()), list(getattr(n, name).parameters()))
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
-def test_the_information_term(training):
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
+def test_the_information_term(updates):
     nets = networks()
-    engine = make(nets, training=training, objective=Objective(entropy=0.6))
+    engine = make(nets, updates=updates, entropy=0.6)
     n = SimpleNamespace(**copy.deepcopy(nets))
     engine.position = 10  # of 100: the weight follows the paper's ramp
     weight = 0.6 * (2 / (1 + math.exp(-10 * 0.1)) - 1)
@@ -177,7 +172,7 @@ def test_the_information_term(training):
     assert_close(found["C"], expected)
     domain = domain_loss(n, b, f, False)
     assert_close(found["D"], grad(domain, n.D))
-    if training == "alternating":
+    if updates == "alternating":
         descend(n.D, grad(domain, n.D))
         descend(n.C, expected)
     label, domain = losses()[0], domain_loss(n, b, f, False)
@@ -186,23 +181,29 @@ def test_the_information_term(training):
     assert engine.read()[0]["information_loss"] == pytest.approx(losses()[1].item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
-def test_the_pseudo_label_term(training):
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
+def test_the_pseudo_label_term(updates):
     """The averaged networks label what they see; the trained ones learn it on another view."""
     nets = networks()
-    objective = Objective(
-        pseudo=0.6, threshold=0.53, augment=lambda x: 1.3 * x, teacher_augment=lambda x: x - 0.2
+    engine = make(
+        nets,
+        updates=updates,
+        consistency=Consistency(0.6, threshold=0.505, start=0.2),
+        augment=lambda x: x - 0.2,
+        strong_augment=lambda x: 1.3 * x,
+        ema=0.9,
     )
-    engine = make(nets, training=training, objective=objective, ema=0.9)
-    engine.step()  # now the averages differ from the weights
+    for _ in range(2):
+        engine.step()  # now the averages differ from the weights
+    engine.position = 30  # of 100: the weight is half of what it will be
     n = SimpleNamespace(**copy.deepcopy(nets))
     teacher = SimpleNamespace(**copy.deepcopy(engine.averaged))
-    b = engine.batches.at(1)
+    b = engine.batches.at(30)
     engine.begin_epoch()
     engine.step()
 
     certainty, guess = teacher.C(teacher.F(b.x[LABELED:] - 0.2)).softmax(1).max(1)
-    certain = certainty >= 0.53
+    certain = certainty >= 0.505
     assert 0 < certain.sum() < TARGET
 
     def losses():
@@ -217,7 +218,7 @@ def test_the_pseudo_label_term(training):
     expected = grad(label, n.C)
     assert_close(found["C"], expected)
     domain = domain_loss(n, b, f, False)
-    if training == "alternating":
+    if updates == "alternating":
         descend(n.D, grad(domain, n.D))
         descend(n.C, expected)
     label, domain = losses()[0], domain_loss(n, b, f, False)
@@ -227,17 +228,17 @@ def test_the_pseudo_label_term(training):
     assert all(p.grad is None for m in engine.averaged.values() for p in m.parameters())
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
-def test_the_smoothness_term(training):
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
+def test_the_smoothness_term(updates):
     nets = networks()
-    engine = make(nets, training=training, objective=Objective(smoothness=0.5))
+    engine = make(nets, updates=updates, entropy=Entropy(smoothness=0.5))
     n = SimpleNamespace(**copy.deepcopy(nets))
     engine.position = 10
     b = engine.batches.at(10)
     engine.begin_epoch()
     engine.step()
     weight = 2 / (1 + math.exp(-10 * 0.1)) - 1
-    torch.manual_seed(mix(0, 2, 10))  # as at the start of an epoch there
+    torch.manual_seed(seed_of(0, Kind.GLOBAL, 10))  # as at the start of an epoch there
 
     def loss():
         term = virtual_adversarial(lambda x: n.C(n.F(x)), b.x[LABELED:], 0.5)
@@ -247,7 +248,7 @@ def test_the_smoothness_term(training):
     label, domain = loss(), domain_loss(n, b, n.F(b.x), False)
     assert_close(found["C"], grad(label, n.C))
     assert_close(found["D"], grad(domain, n.D))
-    if training == "alternating":  # C's phase has drawn its direction, and C and D have moved
+    if updates == "alternating":  # C's phase has drawn its direction, and C and D have moved
         descend(n.D, grad(domain, n.D))
         descend(n.C, grad(label, n.C))
         label, domain = loss(), domain_loss(n, b, n.F(b.x), False)
@@ -261,16 +262,16 @@ def test_the_smoothness_term_leaves_modes_and_statistics_alone():
         torch.manual_seed(0)
         nets = networks(norm=DomainNorm(nn.BatchNorm1d(WIDTH), 2))
         layout = [(LABELED, 0), (TARGET, 1)]
-        engine = make(nets, layout=layout, objective=Objective(smoothness=smoothness))
+        engine = make(nets, layout=layout, entropy=Entropy(smoothness=smoothness))
         engine.step()
         assert all(m.training for network in nets.values() for m in network.modules())
         found.append((nets["F"][1].running_mean, nets["F"][1].running_var))
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
 @pytest.mark.parametrize("conditional", [False, "entropy"])
-def test_without_lambda_the_features_are_those_of_the_label_loss(training, conditional):
+def test_without_lambda_the_features_are_those_of_the_label_loss(updates, conditional):
     def features(nets, **options):
         torch.manual_seed(4)
         for name in "FC":
@@ -282,10 +283,8 @@ def test_without_lambda_the_features_are_those_of_the_label_loss(training, condi
             engine.step()
         return [list(nets[name].parameters()) for name in "FC"]
 
-    with_d = features(
-        networks(conditional), lam=0.0, training=training, objective=Objective(conditional)
-    )
-    if training == "joint":
+    with_d = features(networks(conditional), lam=0.0, updates=updates, conditional=conditional)
+    if updates == "joint":
         without = features(networks(with_d=False))
         torch.testing.assert_close(with_d, without, rtol=0, atol=0)
         return
@@ -307,14 +306,14 @@ def test_without_lambda_the_features_are_those_of_the_label_loss(training, condi
     assert_close(with_d, [list(n.F.parameters()), list(n.C.parameters())])
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
 @pytest.mark.parametrize("conditional", [False, True, "entropy"])
-def test_the_domain_classifier_alone_learns(training, conditional):
+def test_the_domain_classifier_alone_learns(updates, conditional):
     nets = networks(conditional)
     for name in "FC":
         nets[name].requires_grad_(False)
     before = copy.deepcopy({k: nets[k].state_dict() for k in "FC"})
-    engine = make(nets, training=training, objective=Objective(conditional))
+    engine = make(nets, updates=updates, conditional=conditional)
     losses = []
     for _ in range(12):
         engine.begin_epoch()
@@ -344,14 +343,21 @@ def test_the_features_work_against_a_fixed_domain_classifier():
     assert losses[-1] > losses[0] + 0.1
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
-def test_no_label_of_a_target_row_is_read(training):
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
+def test_no_label_of_a_target_row_is_read(updates):
     found = []
     for labels in (-1, 0, 2, 10**6):
         torch.manual_seed(0)
         nets = networks("entropy")
-        objective = Objective("entropy", entropy=0.5, pseudo=0.5, threshold=0.3)
-        engine = make(nets, training=training, objective=objective, ema=0.9, batches=data(labels))
+        engine = make(
+            nets,
+            updates=updates,
+            conditional="entropy",
+            entropy=0.5,
+            consistency=Consistency(0.5, threshold=0.3),
+            ema=0.9,
+            batches=data(labels),
+        )
         for _ in range(4):
             engine.step()
         found.append([list(m.parameters()) for m in nets.values()])
@@ -359,12 +365,12 @@ def test_no_label_of_a_target_row_is_read(training):
         torch.testing.assert_close(other, found[0], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
-def test_statistics_of_each_domain(training):
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
+def test_statistics_of_each_domain(updates):
     nets = networks(norm=DomainNorm(nn.BatchNorm1d(WIDTH), 2))
     layout = [(LABELED, 0), (TARGET, 1)]
-    objective = Objective(pseudo=0.5, threshold=0.0)
-    engine = make(nets, training=training, layout=layout, objective=objective, ema=0.9)
+    consistency = Consistency(0.5, threshold=0.0)
+    engine = make(nets, updates=updates, layout=layout, consistency=consistency, ema=0.9)
     first, norm = copy.deepcopy(nets["F"]), nets["F"][1]
     b = engine.batches.at(0)
     engine.step()
@@ -386,7 +392,7 @@ def test_statistics_of_each_domain(training):
 
 def test_without_a_domain_classifier_it_is_supervised():
     nets = networks(with_d=False)
-    engine = make(nets, objective=Objective(entropy=0.5, pseudo=0.5), ema=0.9)
+    engine = make(nets, entropy=0.5, consistency=0.5, ema=0.9)
     n = SimpleNamespace(**copy.deepcopy(nets))
     b = engine.batches.at(0)
     engine.step()

@@ -12,13 +12,14 @@ import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch._dynamo.utils import counters
 
 from repkit import DANN, NoTargetWarning, load
+from repkit.dann import Updates
 from repkit.datasets import load_digits_domains, make_domains
 from repkit.metrics import (
     DEVScorer,
@@ -73,16 +74,16 @@ def test_adapts_to_the_turned_moons():
     assert np.mean(gains) > 0.1, gains
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
-def test_lam_zero_is_source_only_bit_for_bit(moons, training):
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
+def test_lam_zero_is_source_only_bit_for_bit(moons, updates):
     """The target rows of a batch change none of the source's numbers."""
     source = moons.sample_domain >= 0
-    alone = DANN(**FAST, training=training).fit(moons.X[source], moons.y[source])
-    without = fit(moons, lam=0.0, training=training)
-    adapted = fit(moons, lam=1.0, training=training)
+    alone = DANN(**FAST, updates=updates).fit(moons.X[source], moons.y[source])
+    without = fit(moons, lam=0.0, updates=updates)
+    adapted = fit(moons, lam=1.0, updates=updates)
     # The label path of lam=0 is what the label loss alone makes of the same batches...
     with pytest.warns(ConvergenceWarning, match="dead"):
-        unread = fit(moons, lam=0.0, training=training, domain_head=DeadHead)
+        unread = fit(moons, lam=0.0, updates=updates, domain_head=DeadHead)
     assert same_networks_of(without, unread, "FC")
     # ...and what a fit without any target row does.
     assert same_networks_of(without, alone, "FC")
@@ -120,12 +121,11 @@ def test_proxy_a_distance_falls_on_real_digits(digits):
     source = digits.sample_domain >= 0
     X = digits.X.reshape(len(digits.X), -1)
     options = {
-        "training": "alternating",
-        "d_steps": 5,
+        "updates": Updates("alternating", d_steps=5),
         "optimizer": "sgd",
         "learning_rate": 0.05,
         "learning_rate_schedule": "dann",
-        "n_features": 16,
+        "width": 16,
         "max_epochs": 15,
         "steps_per_epoch": 40,
         "random_state": 0,
@@ -246,20 +246,19 @@ def test_divergence_keeps_the_last_good_weights(moons):
 # -------------------------------------------------------------------- input of every kind
 
 
-@pytest.mark.parametrize("training", ["joint", "alternating"])
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
 @pytest.mark.parametrize("conditional", [False, True, "entropy"])
 @pytest.mark.parametrize("domain_norm", ["shared", "separate"])
-def test_every_form_trains(digits, training, conditional, domain_norm):
+def test_every_form_trains(digits, updates, conditional, domain_norm):
     model = fit(
         digits,
         backbone="conv",
-        n_features=16,
-        training=training,
+        width=16,
+        updates=Updates(updates, d_steps=2),
         conditional=conditional,
         domain_norm=domain_norm,
-        d_steps=2,
         entropy=0.1,
-        pseudo=1.0,
+        consistency=1.0,
         ema=0.9,
         select="infomax",
     )
@@ -270,13 +269,13 @@ def test_every_form_trains(digits, training, conditional, domain_norm):
 
 def test_images_in_every_shape_and_type(digits, tmp_path):
     uint8 = np.rint(digits.X * 255).astype(np.uint8)
-    plain = fit(digits, backbone="conv", n_features=8)
+    plain = fit(digits, backbone="conv", width=8)
     digits8 = {**digits, "X": uint8.astype(np.float32) / 255}
-    expected = fit(sklearn.utils.Bunch(**digits8), backbone="conv", n_features=8)
+    expected = fit(sklearn.utils.Bunch(**digits8), backbone="conv", width=8)
     path = tmp_path / "X.npy"
     np.save(path, uint8)
     for X in (uint8, uint8[:, 0], torch.from_numpy(uint8), np.load(path, mmap_mode="r")):
-        model = DANN(backbone="conv", n_features=8, **FAST)
+        model = DANN(backbone="conv", width=8, **FAST)
         model.fit(X, digits.y, sample_domain=digits.sample_domain)
         assert model.input_shape_ == X.shape[1:]
         np.testing.assert_allclose(
@@ -310,7 +309,7 @@ def test_labels_of_any_kind(moons, labels):
 
 def test_data_frames_and_feature_names(moons):
     X = pd.DataFrame(moons.X, columns=["left", "up"])
-    model = DANN(**FAST, n_features=3)
+    model = DANN(**FAST, width=3)
     model.fit(X, pd.Series(moons.y), sample_domain=pd.Series(moons.sample_domain))
     assert list(model.feature_names_in_) == ["left", "up"]
     out = model.set_output(transform="pandas").transform(X)
@@ -336,12 +335,123 @@ def test_several_sources_and_targets():
         model.predict(X, sample_domain=np.full(140, 5))
 
 
+def named(data):
+    return np.where(data.sample_domain >= 0, "north", "south")
+
+
+@pytest.mark.parametrize("sample_domain", [None, "1 and -1", "names", "positive"])
+def test_what_domains_are_called_changes_nothing(moons, sample_domain):
+    options = {"select": DEVScorer(), "validation_fraction": 0.3}
+    expected = fit(moons, **options)
+    domain = {
+        None: moons.sample_domain,
+        "1 and -1": np.sign(moons.sample_domain),
+        "names": named(moons),
+        "positive": np.where(moons.sample_domain >= 0, 8, 3),
+    }[sample_domain]
+    source = {"names": "north", "positive": [8]}.get(sample_domain)
+    model = DANN(**FAST, **options).fit(moons.X, moons.y, sample_domain=domain, source=source)
+    assert same_networks(model, expected)
+    assert model.history_["score"].equals(expected.history_["score"])
+    assert set(model.predict_domain(moons.X)) <= set(domain)
+
+
+def test_domains_with_names_through_all_methods(moons, tmp_path):
+    domain = named(moons)
+    options = {"domain_norm": "separate", "backbone": with_norm}
+    model = DANN(**FAST, **options)
+    out = model.fit_transform(moons.X, moons.y, sample_domain=domain, source="north")
+    assert model.domains_.tolist() == ["north", "south"]
+    assert model.n_source_domains_ == 1
+    np.testing.assert_array_equal(out, model.transform(moons.X, domain))
+    target = domain == "south"
+    np.testing.assert_array_equal(model.transform(moons.X)[target], out[target])
+    assert np.abs(model.transform(moons.X)[~target] - out[~target]).max() > 1e-3
+    expected = fit(moons, **options)
+    assert same_networks(model, expected)
+    proba = model.predict_proba(moons.X, pd.Series(domain))
+    np.testing.assert_array_equal(proba, expected.predict_proba(moons.X, moons.sample_domain))
+    with pytest.raises(
+        ValueError, match=r"\['west'\], not seen in fit; known are \['north', 'south'"
+    ):
+        model.predict(moons.X, np.full(len(moons.X), "west"))
+    model.save(tmp_path / "m")
+    again = load(tmp_path / "m", backbone=with_norm)
+    np.testing.assert_array_equal(again.predict_proba(moons.X, domain), proba)
+
+
+def test_domains_with_names_are_routed(moons):
+    """In a cross-validation, the domains are cut into folds, and the sources are given whole."""
+    rows = np.random.default_rng(0).permutation(len(moons.X))
+    with sklearn.config_context(enable_metadata_routing=True):
+        found = cross_validate(
+            DANN(**FAST),
+            moons.X[rows],
+            moons.y[rows],
+            params={"sample_domain": named(moons)[rows], "source": "north"},
+            cv=2,
+            error_score="raise",
+        )
+    assert (found["test_score"] > 0.5).all()
+
+
 def with_norm(shape_in, dim_out):
     return nn.Sequential(nn.Linear(shape_in[0], dim_out), nn.BatchNorm1d(dim_out), nn.ReLU())
 
 
+@pytest.mark.parametrize(
+    ("shape", "layer"), [((1, 12, 12), nn.Conv2d), ((1, 8, 8), nn.Linear), ((20,), nn.Linear)]
+)
+def test_the_backbone_by_itself(shape, layer):
+    """Convolutions for images of at least 12x12, as in the other estimators."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((40, *shape), dtype=np.float32), np.arange(40) % 2
+    model = DANN(**FAST, width=7).fit(X, y, sample_domain=np.repeat([1, -1], 20))
+    kinds = [type(m) for m in model.networks_["F"].modules() if hasattr(m, "weight")]
+    assert kinds[0] is layer
+    assert model.transform(X).shape == (40, 7)
+
+
+def test_a_pretrained_backbone_with_rates_of_its_own(moons):
+    """Frozen layers stay as they are, statistics included; the rest has its own rates."""
+    backbone = nn.Sequential(
+        nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6)), nn.Tanh(), nn.Linear(6, 5)
+    )
+    backbone[0].requires_grad_(False)
+    before = {k: v.clone() for k, v in backbone.state_dict().items()}
+    model = fit(moons, backbone=backbone, learning_rate={"F": 0.0, "F.0.2": 1e-3, "D": 1e-2})
+    after = model.networks_["F"][0].state_dict()
+    for name, value in before.items():
+        assert torch.equal(after[name], value) == name.startswith("0.")
+    still = fit(moons, backbone=backbone, learning_rate={"F": 0.0, "D": 1e-2})
+    for name, value in before.items():
+        assert torch.equal(still.networks_["F"][0].state_dict()[name], value)
+    fresh = fit(moons, backbone=backbone, learning_rate=0.0)  # C has the default, not 0
+    assert not same_networks_of(still, fresh, "C")
+    assert not same_networks_of(still, fresh, "D")
+    for wrong in ("G", "F.0.9", "F.0.2.weight"):
+        with pytest.raises(ValueError, match=f"learning_rate has a rate for {wrong!r}"):
+            fit(moons, backbone=backbone, learning_rate={wrong: 0.1})
+
+
+def test_optimizers_of_the_users_own(moons):
+    """A callable gets parameter groups and the rate; SGD so made is SGD by name."""
+    made = []
+
+    def sgd(parameters, learning_rate):
+        made.append(parameters)
+        return torch.optim.SGD(parameters, learning_rate, momentum=0.9)
+
+    assert same_networks(fit(moons, optimizer=sgd), fit(moons, optimizer="sgd"))
+    assert {"params", "lr"} <= set(made[0][0])
+    options = {"learning_rate": {"F": 1e-4, "C": 1e-2}}
+    by_name, own = (fit(moons, optimizer=o, **options) for o in ("sgd", sgd))
+    assert same_networks(own, by_name)
+    assert not same_networks(fit(moons, optimizer=torch.optim.RAdam), fit(moons))
+
+
 def test_separate_norms_give_each_row_its_domain(digits):
-    model = fit(digits, backbone="conv", domain_norm="separate", n_features=8)
+    model = fit(digits, backbone="conv", domain_norm="separate", width=8)
     whole = model.transform(digits.X, digits.sample_domain)
     for domain in (1, -2):
         rows = digits.sample_domain == domain
@@ -388,12 +498,11 @@ def test_no_target_rows_trains_on_the_source_and_warns(moons):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sample_domain": np.repeat([1, -1], 120)}, "id 1 for a source .1. and for a target"),
         ({"sample_domain": np.full(240, -2)}, "target rows .< 0. only"),
         ({"sample_domain": np.r_[np.ones(239), -2]}, "1 row of the domain -2"),
         ({"sample_domain": np.repeat([1.5, -2], 120)}, "must hold integers"),
-        ({"sample_domain": np.repeat(["a", "b"], 120)}, "must hold integers"),
-        ({"sample_domain": [1, -2]}, "one integer for each of the 240 rows"),
+        ({"sample_domain": np.repeat(["a", "b"], 120)}, "has names; say which of them are sources"),
+        ({"sample_domain": [1, -2]}, "one domain for each of the 240 rows"),
         ({"y": np.zeros(240)}, "only one class: "),
         ({"y": None}, "requires y to be passed"),
         ({"y": np.zeros(3)}, "inconsistent numbers of samples"),
@@ -411,17 +520,17 @@ def test_bad_data(moons, change, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"training": "both"}, "training must be one of"),
+        ({"updates": "both"}, "updates must be one of"),
         ({"conditional": "yes"}, "conditional must be one of"),
         ({"domain_norm": "none"}, "domain_norm must be one of"),
-        ({"optimizer": "rmsprop"}, "optimizer must be one of"),
+        ({"optimizer": "rmsprop"}, "optimizer must be 'adam', 'sgd' or a callable"),
         ({"lam": "up"}, "lam must be one of"),
-        ({"lam": -1.0}, "lam must be between 0 and inf"),
+        ({"lam": -1.0}, "lam must be a number of at least 0"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
         ({"max_epochs": 1.5}, "max_epochs must be an integer"),
         ({"learning_rate": "fast"}, "learning_rate must be a number"),
         ({"learning_rate_schedule": "step"}, "learning_rate_schedule must be one of"),
-        ({"pseudo": 1.0}, "needs ema > 0"),
+        ({"consistency": 1.0}, "needs ema > 0"),
         ({"select": "accuracy"}, "select must be None, a scorer or one of"),
         ({"device": "gpu0"}, "device='gpu0' is not available"),
         ({"precision": "fp8"}, "precision must be one of"),

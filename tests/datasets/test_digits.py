@@ -93,7 +93,7 @@ def test_usps_from_the_public_files(folders, monkeypatch, serve):
 
 @pytest.mark.parametrize("size", [15, 28.0, "28"])
 def test_usps_size(size):
-    with pytest.raises(ValueError, match="size="):
+    with pytest.raises(ValueError, match="size must be an integer of at least 16, not"):
         load_usps(size=size)
 
 
@@ -205,11 +205,17 @@ def test_make_mnist_m_seed(material):
 
 def test_make_mnist_m_refuses(material):
     digits, photographs = material
-    with pytest.raises(ValueError, match=r"images has shape \(6, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"images must have shape \(n, height, width\), not \(6, 5\)"
+    ):
         make_mnist_m(digits[0], photographs)
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match="photographs must hold at least one picture to crop from"):
         make_mnist_m(digits, [])
-    with pytest.raises(ValueError, match=r"photographs\[1\] is float64"):
+    with pytest.raises(
+        ValueError, match=r"photographs\[1\] must be uint8 of shape \(rows, columns, 3\)"
+    ):
         make_mnist_m(digits, [photographs[0], photographs[1] / 255])
-    with pytest.raises(ValueError, match=r"photographs\[0\] of 5 x 9"):
+    with pytest.raises(
+        ValueError, match=r"photographs\[0\] must be as large as the digits, 6 x 5 pixels"
+    ):
         make_mnist_m(digits, [photographs[0][:5]])

@@ -259,14 +259,29 @@ def test_a_slice_from_the_front_draws_no_more():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"n_samples": 0}, "n_samples=0: wanted at least 1"),
-        ({"size": 15}, "size=15: wanted a whole number of at least 16"),
-        ({"size": 64.0}, r"size=64\.0: wanted a whole number"),
-        ({"factors": [[0, 0, 0, 0]]}, r"factors has shape \(1, 4\): wanted \(n, 5\)"),
-        ({"factors": [0, 0, 0, 0, 0]}, r"factors has shape \(5,\)"),
-        ({"factors": [[0, 0.5, 0, 0, 0]]}, "factors has dtype float64: wanted class indices"),
-        ({"factors": [[0, 0, 40, 0, 0]]}, r"factors\[:, 2\] \(orientation\).*wanted 0 to 39"),
-        ({"factors": [[0, 0, 0, -1, 0]]}, r"factors\[:, 3\] \(x\) runs from -1"),
+        ({"n_samples": 0}, "n_samples must be at least 1, not 0"),
+        ({"size": 15}, "size must be an integer of at least 16, not 15"),
+        ({"size": 64.0}, r"size must be an integer of at least 16, not 64\.0"),
+        (
+            {"factors": [[0, 0, 0, 0]]},
+            r"factors must have shape \(n, 5\), one column for each, not \(1",
+        ),
+        (
+            {"factors": [0, 0, 0, 0, 0]},
+            r"factors must have shape \(n, 5\), one column for each, not",
+        ),
+        (
+            {"factors": [[0, 0.5, 0, 0, 0]]},
+            "factors must hold class indices, which are integers, not dtype",
+        ),
+        (
+            {"factors": [[0, 0, 40, 0, 0]]},
+            r"factors\[:, 2\] \(orientation\) must run from 0 to 39, not from",
+        ),
+        (
+            {"factors": [[0, 0, 0, -1, 0]]},
+            r"factors\[:, 3\] \(x\) must run from 0 to 31, not from -1 to -1",
+        ),
     ],
 )
 def test_refuses(kwargs, message):
@@ -282,5 +297,5 @@ def test_refuses_rows(rows):
 
 def test_iteration_ends():
     assert sum(1 for _ in zip(Sprites(16), range(3), strict=False)) == 3
-    with pytest.raises(ValueError, match="size=8"):
+    with pytest.raises(ValueError, match="size must be an integer of at least 16, not 8"):
         Sprites(8)

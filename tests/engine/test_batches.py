@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from repkit.engine.batches import Batches, mix, take, to_device, to_float
+from repkit.engine.batches import Batches, take, to_device, to_float
 
 CPU = torch.device("cpu")
 
@@ -144,11 +144,3 @@ def test_to_float_scales_uint8_images_only():
     assert to_float(torch.tensor([[3, 200]], dtype=torch.uint8)).tolist() == [[3, 200]]
     floats = torch.rand(2, 3, 4)
     assert torch.equal(to_float(floats), floats)
-
-
-def test_mix():
-    seen = {mix(a, b, c) for a in range(6) for b in range(6) for c in range(1, 6)}
-    assert len(seen) == 180
-    assert all(0 <= value < 2**63 for value in seen)
-    assert mix(-1, 2) == mix(-1, 2)
-    assert mix(1, 2) != mix(2, 1)

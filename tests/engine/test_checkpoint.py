@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from repkit import DANN
 from repkit.engine.checkpoint import MAGIC, CheckpointError, Checkpoints
 
 
@@ -172,54 +171,3 @@ def test_other_files_are_left_alone(folder):
     Checkpoints(folder, "mine").save(4, state(4))
     names = {p.name for p in folder.iterdir()}
     assert names == {"film.part", "notes.txt", "epoch-00000003.ckpt", "epoch-00000004.ckpt"}
-
-
-# -------------------------------------------------------------------- as DANN uses it
-
-
-@pytest.fixture
-def fit(tmp_path):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(40, 3)).astype(np.float32)
-    y = np.tile([0, 1], 20)
-
-    def run(X=X, y=y, **options):
-        estimator = DANN(
-            **{"max_epochs": 2, "random_state": 0, "checkpoint": tmp_path / "c", "device": "cpu"}
-            | options
-        )
-        return estimator.fit(X, y, sample_domain=np.repeat([0, -1], 20))
-
-    run.X, run.y = X, y
-    return run
-
-
-@pytest.mark.parametrize(
-    "other",
-    ["data", "labels", {"random_state": 1}, {"max_epochs": 3}, {"conditional": True}, {"lam": 0.5}],
-)
-def test_a_fit_of_other_data_or_parameters_is_refused(fit, other):
-    fit()
-    options = other if isinstance(other, dict) else {}
-    if other == "data":
-        options = {"X": fit.X + 1}
-    if other == "labels":
-        options = {"y": 1 - fit.y}
-    with pytest.raises(CheckpointError, match="holds a different run"):
-        fit(**options)
-
-
-def test_what_does_not_change_the_result_may_change(fit):
-    first = fit()
-    calls = []
-    again = fit(callbacks=[calls.append], verbose=0)
-    assert calls == []  # the run was done
-    torch.testing.assert_close(again.weights_, first.weights_, rtol=0, atol=0)
-
-
-def test_a_torn_checkpoint_of_a_fit(fit, tmp_path):
-    expected = fit(max_epochs=4)
-    newest(tmp_path / "c").write_bytes(b"torn")
-    with pytest.warns(UserWarning, match="damaged"):
-        again = fit(max_epochs=4)
-    torch.testing.assert_close(again.weights_, expected.weights_, rtol=0, atol=0)

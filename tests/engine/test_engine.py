@@ -11,20 +11,17 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from repkit.engine.batches import Batches, mix, to_device, to_float
+from repkit.engine.batches import Batches, to_device, to_float
 from repkit.engine.engine import Engine, copy_state
-from repkit.engine.rng import isolated_rng
+from repkit.engine.optim import Adam
+from repkit.engine.rng import Kind, seed_of
 from repkit.engine.system import Noise, Phase, System
 
 CPU = torch.device("cpu")
 ROWS, BATCH, LATENT = 48, 16, 3
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with isolated_rng(CPU):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def sgd(parameters):
@@ -51,7 +48,10 @@ def data(dtype=np.float32, shape=(4,), device=CPU, seed=5):
 
 
 def small(inputs, outputs):
-    return nn.Sequential(nn.Linear(inputs, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, outputs))
+    """No bias before batch norm: its gradient is rounding, which Adam would blow up."""
+    return nn.Sequential(
+        nn.Linear(inputs, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, outputs)
+    )
 
 
 def d_loss(real, fake):
@@ -198,6 +198,7 @@ def test_all_groups_move_from_the_same_point():
 
 @pytest.mark.parametrize("optimizer", [sgd, adam, {"D": sgd, "G": adam}])
 def test_steps_equal_a_loop_written_out(optimizer):
+    """Plain descent to the last bit; Adam's kernel rounds short tensors in another way."""
     system = gan("shared")
     engine = make(system, optimizer)
     G, D = (copy.deepcopy(system.networks[k]) for k in "GD")
@@ -215,7 +216,8 @@ def test_steps_equal_a_loop_written_out(optimizer):
                 p.grad = value
         to_d.step()
         to_g.step()
-    assert_same(weights(system.networks), weights({"G": G, "D": D}))
+    tolerance = {} if optimizer is sgd else {"rtol": 1e-5, "atol": 1e-6}
+    assert_same(weights(system.networks), weights({"G": G, "D": D}), **tolerance)
 
 
 def test_alternating_steps_equal_a_loop_written_out():
@@ -338,6 +340,30 @@ def test_frozen_parameters_stay():
     assert list(engine.optimizers) == ["G"]
 
 
+def test_statistics_of_a_frozen_part_stand_still():
+    """In training mode it works as in use: with its running statistics, which do not move."""
+    trunk = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.5)).requires_grad_(False)
+    trunk[1].running_mean.fill_(0.3)
+    net = nn.Sequential(trunk, nn.BatchNorm1d(6), nn.Linear(6, 4))
+    seen = []
+    net[1].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    phase = Phase(lambda n, b: {"net": F.mse_loss(n.net(b.x), b.x)})
+    engine = make(System({"net": net}, {"net": ("net",)}, (phase,)), ema=0.9)
+    before = copy.deepcopy(trunk.state_dict())
+    for _ in range(3):
+        engine.step()
+        engine.eval_mode()
+        engine.train_mode()
+    assert_same(trunk.state_dict(), before)
+    assert net[1].num_batches_tracked == 3  # what is trained has moving ones
+    assert trunk[2].training  # dropout is not a statistic
+    expected = copy.deepcopy(trunk).eval()(engine.batches.at(0).x)
+    kept = seen[0] != 0
+    assert_same(seen[0][kept], (2 * expected)[kept], atol=1e-6)
+    assert 0.2 < kept.float().mean() < 0.8
+    assert_same(engine.averaged["net"][0].state_dict(), before)
+
+
 def test_a_loss_that_reaches_none_of_its_parameters():
     """That of G, say, against a D that does not look at what it judges."""
     system = autoencoder()
@@ -421,15 +447,9 @@ def test_read_names_the_first_bad_step_and_term():
     assert engine.read()[1] == (4, "log")
 
 
-def test_wrong_groups_raise():
+def test_a_phase_that_returns_losses_of_other_groups():
     net = {"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)}
     loss = lambda n, b: {"a": n.a(b.x[:, :1]).mean()}
-    with pytest.raises(ValueError, match=r"phase groups \('c',\) are not among"):
-        System(net, {"a": ("a",)}, (Phase(loss, ("c",)),))
-    with pytest.raises(ValueError, match="groups must name networks"):
-        System(net, {"a": ("a", "c")}, (Phase(loss),))
-    with pytest.raises(ValueError, match="each once at most"):
-        System(net, {"a": ("a",), "b": ("a",)}, (Phase(loss),))
     engine = make(System(net, {"a": ("a",), "b": ("b",)}, (Phase(loss, ("b",)),)))
     before = weights(net)
     with pytest.raises(ValueError, match=r"groups \('b',\) returned losses for \('a',\)"):
@@ -522,6 +542,96 @@ def test_every_group_has_a_rate_of_its_own():
         assert found == pytest.approx({k: rate * (1 - step / 10) for k, rate in rates.items()})
 
 
+RATES = {"A.0": 0.2, "A.1": 0.0, "A": 0.05, "B": 0.01}  # the longest name that fits counts
+
+
+def rate_of(name):
+    while name not in RATES:
+        name = name.rpartition(".")[0]
+    return RATES[name]
+
+
+def several_rates(**options):
+    """Two networks in one group, with four rates in them."""
+    torch.manual_seed(4)
+    networks = {
+        "A": nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 3)),
+        "B": nn.Linear(3, 4),
+    }
+    phase = Phase(lambda n, b: {"net": F.mse_loss(n.B(n.A(b.x)), b.x)})
+    system = System(networks, {"net": ("A", "B")}, (phase,))
+    return make(system, rates=rate_of, **options)
+
+
+@pytest.mark.parametrize("factor", [None, lambda progress: 1 - progress])
+def test_parameters_have_rates_by_name(factor):
+    """Bit by bit those of torch's optimizer on parameter groups, over a schedule too."""
+    engine = several_rates(learning_rate_schedule=factor)
+    twin = SimpleNamespace(**copy.deepcopy(dict(engine.system.networks)))
+    named = [(f"{k}.{name}", p) for k in "AB" for name, p in vars(twin)[k].named_parameters()]
+    rates = [rate_of(name) for name, _ in named]
+    assert sorted(set(rates)) == [0.0, 0.01, 0.05, 0.2]
+    optimizer = sgd([{"params": [p], "lr": rate_of(name)} for name, p in named])
+    before = copy.deepcopy(engine.system.networks["A"][1].state_dict())
+    for step in range(5):
+        engine.step()
+        x = data().at(step).x
+        loss = F.mse_loss(twin.B(twin.A(x)), x)
+        gradients = torch.autograd.grad(loss, [p for _, p in named])
+        for options, rate in zip(optimizer.param_groups, rates, strict=True):
+            options["lr"] = rate * (1 if factor is None else factor(step / 10))
+        for (_, p), g in zip(named, gradients, strict=True):
+            p.grad = g
+        optimizer.step()
+        assert_same(weights(engine.system.networks), weights(vars(twin)))
+    assert_same(engine.system.networks["A"][1].weight, before["weight"])  # at a rate of 0
+    assert not torch.equal(engine.system.networks["A"][1].running_mean, before["running_mean"])
+
+
+def test_the_average_of_parameters_with_several_rates():
+    engine = several_rates(ema=0.6)
+    mean = weights(engine.system.networks)
+    for step in range(6):
+        engine.step()
+        d = min(0.6, (1 + step) / (10 + step))
+        for name, network in engine.system.networks.items():
+            for key, value in network.state_dict().items():
+                if value.is_floating_point():
+                    mean[name][key] = d * mean[name][key] + (1 - d) * value
+    for name, network in engine.averaged.items():
+        for key, value in network.state_dict().items():
+            if value.is_floating_point():
+                assert_same(value, mean[name][key], atol=1e-6)
+
+
+def test_a_run_with_several_rates_is_restored():
+    engine = several_rates(ema=0.6, optimizer=lambda p: Adam(p, 0.3))
+    for _ in range(3):
+        engine.step()
+    state = engine.state_dict()
+    other = several_rates(ema=0.6, optimizer=lambda p: Adam(p, 0.3))
+    other.load_state_dict(state)
+    for one in (engine, other):
+        one.begin_epoch()
+        for _ in range(3):
+            one.step()
+    assert_same(other.state_dict(), engine.state_dict())
+
+
+def test_released_networks_hold_no_more_than_themselves():
+    """A vector is no longer behind them, so a copy of one network is not one of all."""
+    engine = several_rates(ema=0.6)
+    engine.step()
+    before = engine.state_dict()
+    engine.release()
+    assert_same(engine.state_dict(), before)
+    for networks in (engine.system.networks, engine.averaged):
+        for network in networks.values():
+            for p in network.parameters():
+                assert p.grad is None
+                assert p.untyped_storage().nbytes() == p.element_size() * p.numel()
+
+
 def test_schedules_arrive_as_scalars_on_the_device():
     seen = []
 
@@ -598,15 +708,6 @@ def test_every_epoch_has_random_numbers_of_its_own():
     assert seen[1] == seen[3]
     for draws in zip(*seen[:3], strict=True):
         assert len({str(draw) for draw in draws}) == 3
-    assert mix(1, 1, 0) != mix(1, 2, 0)
-
-
-def test_unknown_noise():
-    system = System(
-        {"net": small(LATENT, 1)}, {"net": ("net",)}, (), noise={"z": Noise((1,), "pink")}
-    )
-    with pytest.raises(ValueError, match="'uniform' or 'onehot', not 'pink'"):
-        make(system).step()
 
 
 def test_every_repeat_of_a_phase_draws_fresh_noise_on_the_same_rows():

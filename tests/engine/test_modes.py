@@ -4,15 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.engine.modes import evaluating, norms, still
+from repkit.engine.modes import evaluating, frozen, norms, still
 from repkit.nets import DomainNorm
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def network():
@@ -90,3 +85,38 @@ def test_layers_without_statistics_stay_without():
     with still(norms(layer)):
         layer(batches(1)[0])
     assert not layer.track_running_stats
+
+
+# -------------------------------------------------------------------- frozen
+
+
+def test_a_part_with_nothing_to_train_is_frozen():
+    """Its own layers, whether they have parameters or not; nothing else."""
+    trunk = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.BatchNorm1d(4, affine=False))
+    head = nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2))
+    net = nn.Sequential(trunk, head)
+    assert frozen(net) == []
+    trunk.requires_grad_(False)
+    assert frozen(net) == [trunk[1], trunk[2]]
+    net.requires_grad_(False)
+    assert frozen(net, network()) == [trunk[1], trunk[2], head[1]]
+
+
+def test_a_layer_between_trained_ones_is_not_frozen():
+    """Unless its own scale and shift are: with parameters, it is a part of itself."""
+    net = network()
+    net[1].requires_grad_(False)
+    assert frozen(net) == [net[1]]
+    plain = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, affine=False))
+    assert frozen(plain) == []
+    plain[0].weight.requires_grad_(False)
+    assert frozen(plain) == []  # the bias still moves
+    plain[0].bias.requires_grad_(False)
+    assert frozen(plain) == [plain[1]]
+
+
+def test_layers_without_parameters_or_statistics_are_never_frozen():
+    assert frozen(nn.BatchNorm1d(3, affine=False)) == []  # nothing says that it should be
+    assert frozen(nn.BatchNorm1d(3, track_running_stats=False).requires_grad_(False)) == []
+    separate = DomainNorm(nn.BatchNorm1d(2), 2).requires_grad_(False)
+    assert frozen(separate) == [separate]

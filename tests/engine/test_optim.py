@@ -23,6 +23,54 @@ def test_equals_torchs_fused_adamw(weight_decay):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
+def test_groups_have_rates_of_their_own():
+    """As in torch's: rates by group, vectors without one at the rate of all."""
+    torch.manual_seed(0)
+    starts = [torch.randn(n) for n in (64, 128, 70)]
+    ours, theirs = ([nn.Parameter(s.clone()) for s in starts] for _ in range(2))
+
+    def groups(p):
+        return [{"params": [p[0]], "lr": 0.3}, {"params": p[1:2], "lr": 0.0}, {"params": [p[2]]}]
+
+    a = Adam(groups(ours), 1e-2, weight_decay=0.1)
+    b = torch.optim.AdamW(groups(theirs), 1e-2, weight_decay=0.1, fused=True)
+    assert [g["lr"] for g in a.param_groups] == [g["lr"] for g in b.param_groups] == [0.3, 0, 0.01]
+    for k in range(1, 20):
+        for mine, other in zip(ours, theirs, strict=True):
+            mine.grad, other.grad = (torch.sin(p.detach() * k) for p in (mine, other))
+        for options in (*a.param_groups, *b.param_groups):
+            options["lr"] *= 0.9
+        a.step()
+        b.step()
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert torch.equal(ours[1], starts[1])  # a rate of 0 moves nothing
+    assert not torch.equal(ours[2], starts[2])
+
+
+def test_the_state_of_several_groups_goes_round():
+    def make():
+        p = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(5))]
+        return p, Adam([{"params": [p[0]], "lr": 0.3}, {"params": [p[1]], "lr": 0.1}], 1e-2)
+
+    def go(p, adam, steps):
+        for k in steps:
+            for vector in p:
+                vector.grad = torch.cos(vector.detach() + k)
+            adam.step()
+
+    p, adam = make()
+    go(p, adam, range(3))
+    adam.param_groups[1]["lr"] = 0.05
+    again, other = make()
+    for mine, its in zip(again, p, strict=True):
+        mine.data.copy_(its.data)
+    other.load_state_dict(adam.state_dict())
+    assert [g["lr"] for g in other.param_groups] == [0.3, 0.05]
+    for pair in ((p, adam), (again, other)):
+        go(*pair, range(3, 6))
+    torch.testing.assert_close(again, p, rtol=0, atol=0)
+
+
 def test_state_goes_round():
     ours = nn.Parameter(torch.ones(3))
     ours.grad = torch.tensor([1.0, -2.0, 0.5])
@@ -38,3 +86,17 @@ def test_state_goes_round():
     b.load_state_dict(saved)
     b.step()
     assert torch.equal(again, expected)
+
+
+@pytest.mark.parametrize("skipped", [(0,), (1,), (0, 2, 3)])
+def test_a_skipped_step_changes_nothing(skipped):
+    """The same as without the step, weight decay and the count of steps included."""
+    ours, theirs = (nn.Parameter(torch.linspace(-1, 1, 101)) for _ in range(2))
+    a, b = (Adam([p], 1e-2, weight_decay=0.1) for p in (ours, theirs))
+    for k in range(5):
+        ours.grad = theirs.grad = torch.linspace(-1, k, 101)
+        a.step(torch.tensor(k in skipped))
+        if k not in skipped:
+            b.step()
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=0, atol=0)

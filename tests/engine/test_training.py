@@ -1,26 +1,18 @@
 """The loop over epochs: repeatable, resumable at any moment, and safe from bad numbers."""
 
-import json
 import logging
-import os
 import random
-import shutil
-import signal
-import subprocess
-import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
-from repkit import DANN
 from repkit.engine.batches import Batches
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
-from repkit.engine.rng import isolated_rng
 from repkit.engine.system import Phase, System
 from repkit.engine.training import train, weights
 
@@ -29,10 +21,7 @@ STEPS = 4  # an epoch of the toy
 EPOCHS = 3
 
 
-@pytest.fixture(autouse=True)
-def _isolated():
-    with isolated_rng(CPU):
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 # -------------------------------------------------------------------- a toy
@@ -104,7 +93,7 @@ def test_rows_and_modes():
         return {"score": np.float32(0.25)}
 
     def callback(row):
-        assert all(m.training for m in engine.system.networks.values())
+        assert not any(m.training for m in engine.system.networks.values())
         seen.append(dict(row))
         row["mine"] = row["epoch"] * 10
 
@@ -117,6 +106,48 @@ def test_rows_and_modes():
     assert type(result.history[0]["score"]) is float  # plain, so that a checkpoint can hold it
     seconds = [row["seconds"] for row in result.history]
     assert seconds == sorted(seconds)
+    assert not any(m.training for m in engine.system.networks.values())
+    assert result.failure is None
+    assert_equal(engine.state_dict(), after(12))  # so the steps were taken in training mode
+
+
+def test_callbacks_are_called_where_the_history_is_shown():
+    """Inside a context that is given the rows so far; without callbacks there is none."""
+    told, inside = [], []
+
+    @contextmanager
+    def show(history):
+        told.append([dict(row) for row in history])
+        inside.append(True)
+        try:
+            yield
+        finally:
+            inside.pop()
+
+    def callback(row):
+        assert inside
+        assert told[-1][-1] == row
+
+    train(toy(), max_epochs=3, callbacks=[callback], show=show)
+    assert [[row["epoch"] for row in rows] for rows in told] == [[1], [1, 2], [1, 2, 3]]
+    assert not inside
+    train(toy(), max_epochs=3, show=show)
+    assert len(told) == 3
+    with pytest.raises(KeyError):
+        train(
+            toy(),
+            max_epochs=3,
+            callbacks=[lambda row: row["none"]],
+            show=show,
+        )
+
+
+def test_a_callback_may_change_modes():
+    def callback(row):
+        engine.train_mode()
+
+    engine = toy()
+    train(engine, max_epochs=EPOCHS, callbacks=[callback])
     assert not any(m.training for m in engine.system.networks.values())
     assert_equal(engine.state_dict(), after(12))
 
@@ -207,17 +238,18 @@ def test_the_weights_before_a_bad_step_are_kept(how, bad, tmp_path):
         evaluated.append(engine.position)
         return {}
 
-    with pytest.warns(ConvergenceWarning, match=rf"stopped at step {bad}: .*loss_A is not finite"):
-        result = train(
-            engine,
-            max_epochs=EPOCHS,
-            evaluate=evaluate,
-            checkpoints=Checkpoints(tmp_path, "run"),
-        )
+    result = train(
+        engine,
+        max_epochs=EPOCHS,
+        evaluate=evaluate,
+        checkpoints=Checkpoints(tmp_path, "run"),
+    )
+    name = "loss_A" if how == "loss" else "gradient of loss_A"
+    assert result.failure.startswith(f"training stopped at step {bad}: {name} is not finite")
     assert_equal(engine.state_dict(), after(bad))
     last = result.history[-1]
     assert last["failed_step"] == last["step"] == bad
-    assert last["failed_term"] == ("loss_A" if how == "loss" else "gradient of loss_A")
+    assert last["failed_term"] == name
     assert len(result.history) == last["epoch"] == bad // STEPS + 1
     assert evaluated == [STEPS * (k + 1) for k in range(bad // STEPS)]  # never on broken weights
     newest = Checkpoints(tmp_path, "run").load()  # nor are they in a checkpoint
@@ -241,259 +273,5 @@ def test_a_term_that_is_only_logged_is_watched_too():
         (Phase(loss),),
         schedules=engine.system.schedules,
     )
-    with pytest.warns(ConvergenceWarning, match="step 0: extra is not finite"):
-        train(engine, max_epochs=1)
+    assert "step 0: extra is not finite" in train(engine, max_epochs=1).failure
     assert_equal(engine.state_dict(), after(0))
-
-
-# -------------------------------------------------------------------- DANN
-
-
-def domains():
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 2, 60)
-    X = (rng.normal(size=(60, 4)) + 2 * y[:, None]).astype(np.float32)
-    X[30:] += 1
-    return X, y, np.repeat([0, -1], 30)
-
-
-def model(**options):
-    torch.manual_seed(11)  # of the backbone's own weights
-    backbone = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.4))
-    return DANN(
-        backbone,
-        **{
-            "max_epochs": 5,
-            "batch_size": 8,
-            "ema": 0.9,
-            "select": "infomax",
-            "random_state": 0,
-            "device": "cpu",
-        }
-        | options,
-    )
-
-
-def fitted(estimator):
-    X, y, sample_domain = domains()
-    return estimator.fit(X, y, sample_domain=sample_domain)
-
-
-def interrupt(epoch):
-    def callback(row):
-        if row["epoch"] == epoch:
-            raise KeyboardInterrupt
-
-    return callback
-
-
-@pytest.fixture(scope="module")
-def whole():
-    with isolated_rng(CPU):
-        return fitted(model())
-
-
-def test_one_seed_one_result(whole):
-    torch.manual_seed(123)
-    np.random.seed(123)
-    assert_equal(fitted(model()).weights_, whole.weights_)
-    other = fitted(model(random_state=1)).weights_["last"]["C"]["weight"]
-    assert not torch.equal(other, whole.weights_["last"]["C"]["weight"])
-
-
-@pytest.mark.parametrize("training", ["joint", "alternating"])
-def test_a_fit_leaves_the_callers_generators_alone(training):
-    X, y, sample_domain = domains()
-    estimator = model(training=training)
-    random.seed(1), np.random.seed(1), torch.manual_seed(1)
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    estimator.fit(X, y, sample_domain=sample_domain)
-    estimator.predict(X)
-    assert random.getstate() == before[0]
-    for a, b in zip(np.random.get_state(), before[1], strict=True):
-        assert np.array_equal(a, b)
-    assert torch.equal(torch.get_rng_state(), before[2])
-
-
-@pytest.mark.parametrize("epoch", [1, 2, 4, 5])
-def test_a_fit_that_was_interrupted_goes_on(whole, tmp_path, epoch):
-    with pytest.raises(KeyboardInterrupt):
-        fitted(model(checkpoint=tmp_path, callbacks=[interrupt(epoch)]))
-    assert len(list(tmp_path.iterdir())) == min(epoch - 1, 2)
-    rows = []
-    resumed = fitted(model(checkpoint=tmp_path, callbacks=[rows.append]))
-    assert [row["epoch"] for row in rows] == list(range(epoch, 6))
-    assert_equal(resumed.weights_, whole.weights_)
-    assert resumed.selected_epoch_ == whole.selected_epoch_
-    columns = whole.history_.columns.drop("seconds")
-    assert resumed.history_[columns].equals(whole.history_[columns])
-
-
-def test_without_a_random_state_the_stored_seed_is_taken(tmp_path):
-    before = np.random.get_state()[1].copy()
-    with pytest.raises(KeyboardInterrupt):
-        fitted(model(random_state=None, checkpoint=tmp_path / "a", callbacks=[interrupt(3)]))
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    first = fitted(model(random_state=None, checkpoint=tmp_path / "a"))
-    second = fitted(model(random_state=None, checkpoint=tmp_path / "b"))
-    assert_equal(first.weights_, second.weights_)
-    other = fitted(model(random_state=None)).weights_["last"]["C"]["weight"]
-    assert not torch.equal(other, first.weights_["last"]["C"]["weight"])
-    # The seed is new, and not numpy's: the caller's generator is where it was.
-    assert (np.random.get_state()[1] == before).all()
-
-
-# -------------------------------------------------------------------- killed
-
-KILLED = r"""
-import contextlib, hashlib, importlib, json, os, random, shutil, signal, sys, time, traceback
-from pathlib import Path
-
-import numpy as np, pandas, torch
-from torch import nn
-
-torch.set_num_threads(1)
-from repkit import DANN
-import repkit.engine.checkpoint as checkpoint
-
-root = Path(sys.argv[1])
-rng = np.random.default_rng(0)
-y = rng.integers(0, 2, 60)
-X = (rng.normal(size=(60, 4)) + 2 * y[:, None]).astype(np.float32)
-domain = np.repeat([0, -1], 30)
-
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def at_call(number, function, before):
-    calls = []
-
-    def wrapped(*args):
-        calls.append(1)
-        if len(calls) == number:
-            before(*args)
-        return function(*args)
-
-    return wrapped
-
-
-def tear(handle):  # half of the file has reached the disk
-    os.ftruncate(handle, os.fstat(handle).st_size // 2)
-    die()
-
-
-def during_write(number):
-    os.fsync = at_call(2 * number - 1, os.fsync, tear)  # the file's; every second is the folder's
-
-
-def before_rename(number):
-    os.replace = at_call(number, os.replace, lambda *args: die())
-
-
-def after_rename(number):
-    os.fsync = at_call(2 * number, os.fsync, lambda *args: die())
-
-
-def child(folder, out, fault=lambda number: None, number=0):
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        fault(number)
-        torch.manual_seed(11)
-        backbone = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.4))
-        model = DANN(
-            backbone, max_epochs=30, batch_size=10, ema=0.9, select="infomax", random_state=0,
-            device="cpu", checkpoint=folder,
-        )
-        model.fit(X, y, sample_domain=domain)
-        digest = hashlib.sha256()
-        for which in sorted(model.weights_):
-            for network, state in sorted(model.weights_[which].items()):
-                for value in state.values():
-                    digest.update(value.numpy().tobytes())
-        digest.update(model.history_.drop(columns="seconds").to_csv().encode())
-        out.write_text(digest.hexdigest())
-        (root / "modules").write_text("\n".join(sys.modules))
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-
-
-def wait(pid):
-    status = os.waitpid(pid, 0)[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, status
-    return os.WIFSIGNALED(status)
-
-
-def newest(folder):
-    return max((int(p.name[6:14]) for p in folder.glob("epoch-*.ckpt")), default=0)
-
-
-results, out = [], root / "digest"
-
-
-def finish(folder):
-    assert not wait(child(folder, out))
-    results.append(out.read_text())
-    names = sorted(p.name for p in folder.iterdir())
-    assert names == ["epoch-00000029.ckpt", "epoch-00000030.ckpt"], names
-    shutil.rmtree(folder)
-
-
-# What a first fit imports, once for all children. The parent itself runs no tensor code: it forks.
-finish(root / "first")
-for name in (root / "modules").read_text().splitlines():
-    with contextlib.suppress(Exception):
-        importlib.import_module(name)
-started = time.perf_counter()
-finish(root / "whole")
-seconds = time.perf_counter() - started
-
-# In the middle of a write, each time a few epochs on.
-folder, epochs = root / "writes", []
-for number, fault in enumerate([during_write, before_rename, after_rename] * 2, 2):
-    assert wait(child(folder, out, fault, number))
-    epochs.append(newest(folder))
-finish(folder)
-
-# At random moments.
-folder, kills, seen = root / "random", 0, set()
-moments = random.Random(0)
-while kills < 20:
-    pid = child(folder, out)
-    time.sleep(moments.uniform(0, 0.4) * seconds)
-    os.kill(pid, signal.SIGKILL)
-    if wait(pid):
-        kills += 1
-        seen.add(newest(folder))
-    else:
-        finish(folder)  # it was done: it stays so, and the next starts afresh
-finish(folder)
-print(json.dumps({"results": results, "epochs": epochs, "seen": sorted(seen), "kills": kills,
-                  "seconds": seconds}))
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork") or not hasattr(signal, "SIGKILL"), reason="needs fork")
-def test_a_killed_fit_goes_on_bit_for_bit(tmp_path):
-    """Killed by the system at 20 random moments, and at each stage of writing a checkpoint."""
-    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=os.environ | threads,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert len(set(report["results"])) == 1
-    assert len(report["results"]) >= 4
-    # Killed in the k-th write: k - 1 more checkpoints, or k when it was after the renaming.
-    assert report["epochs"] == [1, 3, 7, 11, 16, 23]
-    assert report["kills"] == 20
-    assert len(report["seen"]) > 1

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.distributions import Categorical, Normal
+from torch import distributions, nn
+from torch.distributions import Normal
 
+from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch
 from repkit.engine.rng import isolated_rng
-from repkit.infogan.algorithm import Codes, Objective, infogan
+from repkit.infogan import Categorical, Codes, Continuous, Objective, infogan
 
 from ..updates import (
     BATCH,
@@ -36,32 +37,45 @@ from ..updates import (
     weights,
 )
 
+HINGE = Discriminator(loss="hinge")
 OPTIONS = {
     "logistic": {},
-    "hinge": {"loss": "hinge"},
-    "weights": {"lam_categorical": 0.3, "lam_continuous": 2.5},
-    "learned variance": {"codes": Codes((3,), 2, 4, True)},
-    "several categories": {"codes": Codes((3, 2, 4), 1, 2), "lam_categorical": 0.4},
-    "no categories": {"codes": Codes((), 2, 3, True)},
-    "no numbers": {"codes": Codes((3,), 0, 3, True)},
-    "no noise": {"codes": Codes((3,), 2, 0)},
+    "hinge": {"discriminator": HINGE},
+    "weights": {
+        "categorical": Categorical((3,), weight=0.3),
+        "continuous": Continuous(2, weight=2.5),
+    },
+    "learned variance": {"continuous": Continuous(2, variance="learned")},
+    "several categories": {
+        "categorical": Categorical((3, 2, 4), weight=0.4),
+        "continuous": 1,
+        "latent_dim": 2,
+    },
+    "no categories": {
+        "categorical": (),
+        "continuous": Continuous(2, variance="learned"),
+        "latent_dim": 3,
+    },
+    "no numbers": {"continuous": Continuous(0, variance="learned"), "latent_dim": 3},
+    "no noise": {"latent_dim": 0},
     "augment": {"augment": bend},
-    "contrastive": {"contrastive": 0.7},
-    "contrastive, no noise": {"contrastive": 0.7, "codes": Codes((), 3, 0)},
-    "invariance": {"invariance": 0.8, "augment": bend},
+    "contrastive": {"continuous": Continuous(2, contrastive=0.7)},
+    "contrastive, no noise": {
+        "categorical": (),
+        "continuous": Continuous(3, contrastive=0.7),
+        "latent_dim": 0,
+    },
+    "invariance": {"categorical": Categorical((3,), invariance=0.8), "augment": bend},
     "everything": {
-        "codes": Codes((3, 2), 2, 4, True),
-        "loss": "hinge",
-        "lam_categorical": 0.3,
-        "lam_continuous": 2.5,
+        "categorical": Categorical((3, 2), weight=0.3, invariance=0.8),
+        "continuous": Continuous(2, weight=2.5, variance="learned", contrastive=0.7),
+        "discriminator": HINGE,
         "augment": bend,
-        "contrastive": 0.7,
-        "invariance": 0.8,
-        "view_augment": torch.tanh,
+        "strong_augment": torch.tanh,
     },
 }
 every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-both_updates = pytest.mark.parametrize("alternating", [True, False])
+both_updates = pytest.mark.parametrize("updates", ["alternating", "joint"])
 
 
 @pytest.fixture(autouse=True)
@@ -82,54 +96,71 @@ class Pairs(nn.Module):
         return self.net(torch.cat([x, other], 1))
 
 
-def networks(codes, contrastive=0.0):
+SMALL = {"categorical": (3,), "continuous": 2, "latent_dim": 4}
+
+
+def parts_of(options):
+    """The two parts, and the layout of the codes."""
+    given = {**SMALL, **options}
+    categorical, continuous = given["categorical"], given["continuous"]
+    codes = Codes.of(categorical, continuous, given["latent_dim"])
+    return Categorical.of(categorical), Continuous.of(continuous), codes
+
+
+CODES = parts_of({})[2]
+
+
+def networks(**options):
+    _, continuous, codes = parts_of(options)
     nets = {
-        "G": net(codes.latent_dim, WIDTH),
+        "G": net(codes.input_dim, WIDTH),
         "B": nn.Sequential(nn.Linear(WIDTH, 5, bias=False), nn.BatchNorm1d(5), nn.Tanh()),
         "D": nn.Linear(5, 1),
         "Q": net(5, codes.q_dim),
     }
-    return nets | ({"H": Pairs(codes.continuous)} if contrastive else {})
+    return nets | ({"H": Pairs(continuous.n)} if continuous.contrastive else {})
 
 
-CODES = Codes((3,), 2, 4)
-
-
-def make(codes=CODES, nets=None, batches=None, rate=0.1, precision="fp32", **objective):
-    nets = nets or networks(codes, objective.get("contrastive", 0.0))
-    system = infogan(nets, codes=codes, objective=Objective(**objective))
+def make(nets=None, batches=None, rate=0.1, precision="fp32", r1_every=16, **options):
+    nets = nets or networks(**options)
+    objective = {**SMALL, **options}
+    latent_dim = objective.pop("latent_dim")
+    system = infogan(
+        nets, latent_dim=latent_dim, objective=Objective(**objective), r1_every=r1_every
+    )
     return engine_of(system, batches, rate, precision)
 
 
-def latent_of(codes, b, suffix=""):
-    names = ["z"] * (codes.noise_dim > 0)
-    names += [f"c{k}" for k in range(len(codes.categorical))]
-    names += ["u"] * (codes.continuous > 0)
+def inputs_of(codes, b, suffix=""):
+    names = ["z"] * (codes.latent_dim > 0)
+    names += [f"c{k}" for k in range(len(codes.sizes))]
+    names += ["u"] * (codes.n_continuous > 0)
     return torch.cat([vars(b)[name + suffix] for name in names], 1)
 
 
 # -------------------------------------------------------------------- the losses, written out
 
 
-def information_loss(codes, q, b, lam_categorical=1.0, lam_continuous=1.0, **_):
+def information_loss(options, q, b):
+    categorical, continuous, codes = parts_of(options)
     total, start = torch.zeros(()), 0
-    for k, size in enumerate(codes.categorical):
+    for k, size in enumerate(codes.sizes):
         category = vars(b)[f"c{k}"].argmax(1)
-        log_p = Categorical(logits=q[:, start : start + size]).log_prob(category)
-        total, start = total - lam_categorical * log_p.mean(), start + size
-    for k in range(codes.continuous):
+        log_p = distributions.Categorical(logits=q[:, start : start + size]).log_prob(category)
+        total, start = total - categorical.weight * log_p.mean(), start + size
+    for k in range(continuous.n):
         deviation = torch.ones(BATCH)
-        if codes.learned_variance:
-            deviation = q[:, start + codes.continuous + k].clamp(-6, 2).exp().sqrt()
+        if continuous.variance == "learned":
+            deviation = q[:, start + continuous.n + k].clamp(-6, 2).exp().sqrt()
         log_p = Normal(q[:, start + k], deviation).log_prob(b.u[:, k])
-        total = total - lam_continuous * log_p.mean()
+        total = total - continuous.weight * log_p.mean()
     return total
 
 
 def invariance_loss(codes, q, other):
     """Minus the mutual information of each category and itself in the other view."""
     total, start = torch.zeros(()), 0
-    for size in codes.categorical:
+    for size in codes.sizes:
         p, p_other = (t[:, start : start + size].softmax(1) for t in (q, other))
         joint = [
             [
@@ -147,34 +178,35 @@ def invariance_loss(codes, q, other):
     return total
 
 
-def losses(n, x, b, codes=CODES, loss="logistic", contrastive=0.0, invariance=0.0, **options):
+def losses(n, x, b, **options):
     """What each network minimizes, and what is logged."""
+    categorical, continuous, codes = parts_of(options)
     view = options.get("augment") or (lambda t: t)
-    sample = n.G(latent_of(codes, b))
+    sample = n.G(inputs_of(codes, b))
     real, features = n.B(view(x)), n.B(view(sample))
     says, fake = n.D(real), n.D(features)
-    if loss == "logistic":
-        d = -(torch.sigmoid(says).log() + (1 - torch.sigmoid(fake)).log()).mean()
-        seem = -torch.sigmoid(fake).log().mean()
-    else:
+    if options.get("discriminator") is HINGE:
         d = ((1 - says).clamp(min=0) + (1 + fake).clamp(min=0)).mean()
         seem = -fake.mean()
-    information = information_loss(codes, n.Q(features), b, **options)
+    else:
+        d = -(torch.sigmoid(says).log() + (1 - torch.sigmoid(fake)).log()).mean()
+        seem = -torch.sigmoid(fake).log().mean()
+    information = information_loss(options, n.Q(features), b)
     logs = {"adversarial_loss": seem, "information_loss": information}
     body, g = d + information, seem + information
-    if invariance:
-        other = (options.get("view_augment") or view)(x)
+    if categorical.invariance:
+        other = (options.get("strong_augment") or view)(x)
         logs["invariance_loss"] = invariance_loss(codes, n.Q(real), n.Q(n.B(other)))
-        body = body + invariance * logs["invariance_loss"]
+        body = body + categorical.invariance * logs["invariance_loss"]
     found = {"B": body, "D": d, "Q": body, "G": g}
-    if contrastive:
+    if continuous.contrastive:
         shared = b.common.argmax(1)
         b.u_other = b.u_other.clone()
         for i in range(BATCH):
             b.u_other[i, shared[i]] = b.u[i, shared[i]]
-        log_p = n.H(sample, n.G(latent_of(codes, b, "_other"))).log_softmax(1)
+        log_p = n.H(sample, n.G(inputs_of(codes, b, "_other"))).log_softmax(1)
         found["H"] = -sum(log_p[i, shared[i]] for i in range(BATCH)) / BATCH
-        found["G"] = g + contrastive * found["H"]
+        found["G"] = g + continuous.contrastive * found["H"]
     return found, logs
 
 
@@ -183,14 +215,14 @@ def losses(n, x, b, codes=CODES, loss="logistic", contrastive=0.0, invariance=0.
 
 @both_updates
 @every_option
-def test_gradients_are_those_of_the_paper(options, alternating):
+def test_gradients_are_those_of_the_paper(options, updates):
     """Alternating: G's turn comes after D's step, on noise of its own."""
-    engine = make(**options, alternating=alternating)
+    engine = make(**options, updates=updates)
     n, x = twins(engine), engine.batches.at(0).x
     b, fresh = draws(engine, 2)
     engine.step()
     names = set(engine.system.networks)
-    if alternating:
+    if updates == "alternating":
         expected, logs = losses(n, x, b, **options)
         wanted = descend(n, {name: expected[name] for name in "BDQ"})
         later, later_logs = losses(n, x, fresh, **options)
@@ -211,17 +243,18 @@ def test_gradients_are_those_of_the_paper(options, alternating):
     assert means["loss_G"] == pytest.approx(expected["G"].item(), rel=1e-4)
     for name in logs:
         assert means[name] == pytest.approx(logs[name].item(), rel=1e-4, abs=1e-6)
-    for name in ("contrastive", "invariance"):
-        assert (f"{name}_loss" in means) == (name in options)
-    if "contrastive" in options:
+    categorical, continuous, _ = parts_of(options)
+    assert ("invariance_loss" in means) == (categorical.invariance > 0)
+    assert ("contrastive_loss" in means) == (continuous.contrastive > 0)
+    if continuous.contrastive:
         assert means["contrastive_loss"] == pytest.approx(expected["H"].item(), rel=1e-4)
 
 
 @both_updates
 @pytest.mark.parametrize("options", [{}, OPTIONS["augment"], OPTIONS["no numbers"]])
-def test_the_gradient_penalty(options, alternating):
+def test_the_gradient_penalty(options, updates):
     """Of B and D at the real samples as they are after D's step, times the steps between two."""
-    engine = make(r1=0.7, r1_every=3, alternating=alternating, **options)
+    engine = make(discriminator=Discriminator(r1=0.7), r1_every=3, updates=updates, **options)
     n, x, b = twins(engine), engine.batches.at(0).x, drawn(engine)
     engine.step()
     expected, _ = losses(n, x, b, **options)
@@ -243,8 +276,8 @@ def test_the_gradient_penalty(options, alternating):
 
 
 @both_updates
-def test_the_gradient_penalty_comes_at_every_so_many_steps(alternating):
-    engine = make(r1=0.7, r1_every=3, alternating=alternating)
+def test_the_gradient_penalty_comes_at_every_so_many_steps(updates):
+    engine = make(discriminator=Discriminator(r1=0.7), r1_every=3, updates=updates)
     for step in range(7):
         engine.begin_epoch()
         engine.step()
@@ -252,12 +285,12 @@ def test_the_gradient_penalty_comes_at_every_so_many_steps(alternating):
 
 
 @both_updates
-def test_the_shares_that_are_called_real(alternating):
+def test_the_shares_that_are_called_real(updates):
     torch.manual_seed(1)
-    engine = make(alternating=alternating)
+    engine = make(updates=updates)
     n, x, b = twins(engine), engine.batches.at(0).x, drawn(engine)
     engine.step()
-    real, fake = n.D(n.B(x)), n.D(n.B(n.G(latent_of(CODES, b))))
+    real, fake = n.D(n.B(x)), n.D(n.B(n.G(inputs_of(CODES, b))))
     means, _ = engine.read()
     assert means["d_real"] == sum(t > 0 for (t,) in real.tolist()) / BATCH
     assert means["d_fake"] == sum(t > 0 for (t,) in fake.tolist()) / BATCH
@@ -270,17 +303,17 @@ def test_the_shares_that_are_called_real(alternating):
 @both_updates
 @pytest.mark.parametrize("loss", ["logistic", "hinge"])
 @pytest.mark.parametrize("name", ["D", "G"])
-def test_which_way_a_step_of_each_player_pushes_the_logits(loss, name, alternating):
-    nets = networks(CODES)
+def test_which_way_a_step_of_each_player_pushes_the_logits(loss, name, updates):
+    nets = networks()
     nets["Q"].apply(silence)
     for other in set(nets) - {name}:
         nets[other].requires_grad_(False)
-    engine = make(nets=nets, loss=loss, rate=1e-2, alternating=alternating)
+    engine = make(nets=nets, discriminator=Discriminator(loss=loss), rate=1e-2, updates=updates)
     n, x = twins(engine), engine.batches.at(0).x
-    b = draws(engine, 2)[alternating and name == "G"]
+    b = draws(engine, 2)[updates == "alternating" and name == "G"]
 
     def logits(n):
-        return n.D(n.B(x)).mean().item(), n.D(n.B(n.G(latent_of(CODES, b)))).mean().item()
+        return n.D(n.B(x)).mean().item(), n.D(n.B(n.G(inputs_of(CODES, b)))).mean().item()
 
     real, fake = logits(n)
     engine.step()
@@ -299,13 +332,13 @@ def silence(layer):
 
 @both_updates
 @pytest.mark.parametrize("name", ["G", "B", "Q"])
-def test_each_of_both_players_makes_the_codes_readable(name, alternating):
+def test_each_of_both_players_makes_the_codes_readable(name, updates):
     """The information is in G's loss, too, and reaches it through the sample."""
-    nets = networks(CODES)
+    nets = networks()
     nets["D"].apply(silence)
     for other in set(nets) - {name}:
         nets[other].requires_grad_(False)
-    engine = make(nets=nets, rate=0.3, alternating=alternating)
+    engine = make(nets=nets, rate=0.3, updates=updates)
     values = []
     for _ in range(3):
         engine.begin_epoch()
@@ -317,8 +350,8 @@ def test_each_of_both_players_makes_the_codes_readable(name, alternating):
 
 @both_updates
 @every_option
-def test_every_weight_moves_in_a_step(options, alternating):
-    engine = make(**options, alternating=alternating)
+def test_every_weight_moves_in_a_step(options, updates):
+    engine = make(**options, updates=updates)
     before = weights(engine.system.networks)
     engine.step()
     for name, moved in weights(engine.system.networks).items():
@@ -332,7 +365,7 @@ def test_every_weight_moves_in_a_step(options, alternating):
 
 def first_gradients(**options):
     torch.manual_seed(7)
-    engine = make(alternating=False, **options)
+    engine = make(updates="joint", **options)
     engine.step()
     return gradients(engine)
 
@@ -340,12 +373,15 @@ def first_gradients(**options):
 @pytest.mark.parametrize(
     ("term", "moved"),
     [
-        ({"lam_categorical": 5.0}, "GBQ"),
-        ({"lam_continuous": 5.0}, "GBQ"),
-        ({"contrastive": 5.0}, "G"),
-        ({"invariance": 5.0, "view_augment": torch.tanh}, "BQ"),
+        ({"categorical": Categorical((3,), weight=5.0)}, "GBQ"),
+        ({"continuous": Continuous(2, weight=5.0)}, "GBQ"),
+        ({"continuous": Continuous(2, contrastive=5.0)}, "G"),
+        (
+            {"categorical": Categorical((3,), invariance=5.0), "strong_augment": torch.tanh},
+            "BQ",
+        ),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=["categories", "numbers", "contrastive", "invariance"],
 )
 def test_a_term_has_a_gradient_in_its_own_networks_alone(term, moved):
     without, found = first_gradients(), first_gradients(**term)
@@ -358,9 +394,9 @@ def test_a_term_has_a_gradient_in_its_own_networks_alone(term, moved):
 
 @both_updates
 @pytest.mark.parametrize("options", [{}, OPTIONS["contrastive"], OPTIONS["augment"]])
-def test_running_statistics(options, alternating):
+def test_running_statistics(options, updates):
     """Those of B and Q are of real samples; each batch counts once."""
-    engine = make(alternating=alternating, **options)
+    engine = make(updates=updates, **options)
     nets, n = engine.system.networks, twins(engine)
     x = engine.batches.at(0).x
     x = options["augment"](x) if "augment" in options else x
@@ -368,29 +404,22 @@ def test_running_statistics(options, alternating):
     engine.step()
     assert_counted(nets["B"][1], [n.B[0](x)])
     assert_counted(nets["Q"][1], [n.Q[0](n.B(x))])
-    b = batches[alternating]  # G's are those of its own turn
-    latents = [latent_of(CODES, b)]
-    if "contrastive" in options:
+    b = batches[updates == "alternating"]  # G's are those of its own turn
+    latents = [inputs_of(CODES, b)]
+    if parts_of(options)[1].contrastive:
         b.u_other = torch.where(b.common > 0, b.u, b.u_other)
-        latents.append(latent_of(CODES, b, "_other"))
+        latents.append(inputs_of(CODES, b, "_other"))
     assert_counted(nets["G"][1], [n.G[0](latent) for latent in latents])
     assert_modes(nets)
 
 
 @both_updates
-def test_running_statistics_know_nothing_of_the_other_kind_of_sample(alternating):
-    def buffers(disturb, **options):
+def test_running_statistics_know_nothing_of_the_other_kind_of_sample(updates):
+    def buffers(disturb):
         torch.manual_seed(0)
-        nets = networks(OPTIONS["everything"]["codes"], 1.0)
-        engine = make(
-            nets=nets,
-            rate=0.0,
-            alternating=alternating,
-            r1=1.0,
-            r1_every=2,
-            **OPTIONS["everything"],
-            **options,
-        )
+        given = OPTIONS["everything"] | {"discriminator": Discriminator(loss="hinge", r1=1.0)}
+        nets = networks(**given)
+        engine = make(nets=nets, rate=0.0, updates=updates, r1_every=2, **given)
         disturb(engine)
         for _ in range(3):
             engine.step()
@@ -416,7 +445,7 @@ def test_running_statistics_know_nothing_of_the_other_kind_of_sample(alternating
 
 
 def test_the_codes_are_the_prior_s():
-    engine = make(Codes((3, 2), 2, 2), batches=data(table(600), 600))
+    engine = make(batches=data(table(600), 600), categorical=(3, 2), latent_dim=2)
     seen = seen_by(engine.system.networks["G"])
     for _ in range(2):
         engine.step()
@@ -441,20 +470,23 @@ def test_the_codes_are_the_prior_s():
 
 def test_the_players_have_noise_of_their_own_when_they_take_turns():
     engine = make()
-    wanted = [latent_of(CODES, b) for b in draws(engine, 2)]
+    wanted = [inputs_of(CODES, b) for b in draws(engine, 2)]
     seen = seen_by(engine.system.networks["G"])
     engine.step()
     assert_same(seen, wanted)
-    engine = make(alternating=False)
+    engine = make(updates="joint")
     seen = seen_by(engine.system.networks["G"])
     engine.step()
     assert len(seen) == 1
 
 
 @both_updates
-def test_two_samples_of_a_pair_share_one_number_and_nothing_else(alternating):
+def test_two_samples_of_a_pair_share_one_number_and_nothing_else(updates):
     engine = make(
-        Codes((3,), 4, 2), batches=data(table(600), 600), contrastive=1.0, alternating=alternating
+        batches=data(table(600), 600),
+        continuous=Continuous(4, contrastive=1.0),
+        latent_dim=2,
+        updates=updates,
     )
     nets = engine.system.networks
     latents, pairs = seen_by(nets["G"]), seen_by(nets["H"].net)
@@ -471,11 +503,14 @@ def test_two_samples_of_a_pair_share_one_number_and_nothing_else(alternating):
 
 def test_sizes_of_the_codes():
     codes = Codes((3, 2), 4, 5, True)
-    assert (codes.latent_dim, codes.width, codes.q_dim) == (14, 9, 13)
+    assert (codes.input_dim, codes.code_dim, codes.q_dim) == (14, 9, 13)
     assert dataclasses.replace(codes, learned_variance=False).q_dim == 9
-    assert Codes((), 1, 0).latent_dim == Codes((), 1, 0).q_dim == 1
+    assert Codes((), 1, 0).input_dim == Codes((), 1, 0).q_dim == 1
     assert Codes((3,), 0, 2, True).q_dim == 3
-    assert Codes() == Codes((10,), 2, 62)  # of the paper, for digits
+    o = Objective()  # of the paper, for digits
+    assert Codes.of(o.categorical, o.continuous, 62) == Codes((10,), 2, 62)
+    learned = Continuous(1, variance="learned")
+    assert Codes.of(Categorical([np.int64(3), 2]), learned, 4) == Codes((3, 2), 1, 4, True)
     assert {k: (n.shape, n.kind) for k, n in codes.noise("_other").items()} == {
         "c0_other": ((3,), "onehot"),
         "c1_other": ((2,), "onehot"),
@@ -502,9 +537,9 @@ def test_what_q_says_is_split_into_codes():
 def test_the_loss_of_the_codes_reads_them_behind_the_noise():
     codes = Codes((3,), 2, 4)
     b = Batch(z=torch.rand(6, 4), c0=torch.eye(3).repeat(2, 1), u=torch.rand(6, 2) * 2 - 1)
-    latent = codes.latent(b)
-    assert_same(latent, torch.cat([b.z, b.c0, b.u], 1))
-    right = codes.loss(torch.cat([1000 * b.c0, b.u], 1), latent)
+    inputs = codes.inputs(b)
+    assert_same(inputs, torch.cat([b.z, b.c0, b.u], 1))
+    right = codes.loss(torch.cat([1000 * b.c0, b.u], 1), inputs)
     assert_close(right, torch.tensor([0.0, *[0.5 * np.log(2 * np.pi)] * 2]).float())
 
 
@@ -527,8 +562,8 @@ def test_learned_log_variances_are_clipped():
 
 
 def test_images_of_bytes_are_scaled():
-    nets = networks(CODES)
-    nets["G"] = nn.Sequential(nn.Linear(CODES.latent_dim, 12), nn.Unflatten(1, (3, 2, 2)))
+    nets = networks()
+    nets["G"] = nn.Sequential(nn.Linear(CODES.input_dim, 12), nn.Unflatten(1, (3, 2, 2)))
     nets["B"] = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     images = torch.randint(0, 256, (ROWS, 3, 2, 2), dtype=torch.uint8)
     engine = make(nets=nets, batches=data(images.to(memory_format=torch.channels_last)))
@@ -538,20 +573,20 @@ def test_images_of_bytes_are_scaled():
 
 
 @both_updates
-def test_a_run_goes_on_from_an_epoch_s_end_bit_by_bit(alternating):
+def test_a_run_goes_on_from_an_epoch_s_end_bit_by_bit(updates):
     options = OPTIONS["everything"] | {
         "augment": lambda x: x + 0.1 * torch.randn_like(x),
-        "r1": 0.5,
+        "discriminator": Discriminator(loss="hinge", r1=0.5),
         "r1_every": 4,
-        "alternating": alternating,
+        "updates": updates,
     }
     assert_resumes(lambda: make(**options))
 
 
 @both_updates
-def test_bf16(alternating):
-    options = OPTIONS["everything"] | {"r1": 0.5, "r1_every": 2}
-    engine = make(**options, alternating=alternating, precision="bf16")
+def test_bf16(updates):
+    options = OPTIONS["everything"] | {"discriminator": Discriminator(loss="hinge", r1=0.5)}
+    engine = make(**options, updates=updates, precision="bf16", r1_every=2)
     for _ in range(4):
         engine.step()
     means, bad = engine.read()
@@ -562,4 +597,4 @@ def test_bf16(alternating):
 
 def test_the_groups():
     assert set(make().groups) == {"D", "G"}
-    assert set(make(contrastive=1.0).groups) == {"D", "G", "H"}
+    assert set(make(**OPTIONS["contrastive"]).groups) == {"D", "G", "H"}

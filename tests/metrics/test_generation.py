@@ -168,9 +168,18 @@ def test_nearest_neighbor_distance():
         ({"generated": np.zeros((9, 3))}, "real has 2 features but generated has 3"),
         ({"real": np.r_[np.zeros((7, 2)), [[0, np.nan]]]}, r"real contains NaN .*row 7\)"),
         ({"generated": np.full((9, 2), np.inf)}, r"generated contains NaN or infinity .*row 0\)"),
-        ({"real": np.zeros((0, 2))}, r"real has shape \(0, 2\)"),
-        ({"generated": np.zeros(9)}, r"generated has shape \(9,\)"),
-        ({"generated": np.full((9, 2), "a")}, "generated has dtype <U1"),
+        (
+            {"real": np.zeros((0, 2))},
+            r"real must have shape \(n_samples, n_features\), both at least",
+        ),
+        (
+            {"generated": np.zeros(9)},
+            r"generated must have shape \(n_samples, n_features\), both at",
+        ),
+        (
+            {"generated": np.full((9, 2), "a")},
+            "generated must hold real numbers, not dtype <U1: encode or cast",
+        ),
     ],
 )
 def test_errors(metric, change, message):
@@ -179,9 +188,13 @@ def test_errors(metric, change, message):
 
 
 def test_too_few_rows():
-    with pytest.raises(ValueError, match="generated has 1 rows; a covariance needs at least 2"):
+    with pytest.raises(
+        ValueError, match="generated must have at least 2 rows for a covariance, not 1"
+    ):
         frechet_distance(np.eye(3), np.ones((1, 3)))
-    with pytest.raises(ValueError, match="real has 3 rows; balls up to neighbor k=3 needs at lea"):
+    with pytest.raises(
+        ValueError, match="real must have at least 4 rows for balls up to neighbor k=3"
+    ):
         precision_recall(np.eye(3), np.ones((9, 3)))
     for k in (0, 1.5, "3"):
         with pytest.raises(ValueError, match="must be an integer of at least 1"):

@@ -3,7 +3,6 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import check_grad
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -12,9 +11,6 @@ from sklearn.preprocessing import StandardScaler
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from repkit.metrics import knn_predict, knn_probe, linear_probe
-from repkit.metrics._logistic import Blocks, SoftmaxRegression
-
-CPU = torch.device("cpu")
 
 
 class Largest(TorchDispatchMode):
@@ -53,28 +49,6 @@ def test_linear_probe_is_sklearns_on_standardized_features(blobs):
     assert scores["train_accuracy"] == model.score(scaler.transform(X), y)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("C", [0.01, 10.0])
-@pytest.mark.parametrize("rows", [7, 160])
-def test_the_optimum_is_sklearns(blobs, n_classes, C, rows):
-    X, y = blobs[0], blobs[1] % n_classes
-    Z = StandardScaler().fit_transform(X)
-    model = LogisticRegression(C=C, tol=1e-10, max_iter=10**4).fit(Z, y)
-    budget = rows * 8 * (2 * 6 + 6 * n_classes)
-    probe = SoftmaxRegression(C, 10**4, 1e-9, device="cpu", batch_bytes=budget)
-    probe.fit(X, y, n_classes, "X")
-    assert probe.blocks_.size == rows
-    np.testing.assert_allclose(probe.weights_, model.coef_, atol=1e-5)
-    # the scores of several classes may be shifted together
-    bias, wanted = (b - b.mean() * (n_classes > 2) for b in (probe.bias_, model.intercept_))
-    np.testing.assert_allclose(bias, wanted, atol=1e-5)
-    predicted, log_probability = probe.train_scores()
-    np.testing.assert_array_equal(predicted, model.predict(Z))
-    np.testing.assert_allclose(
-        log_probability, model.predict_log_proba(Z)[range(160), y], atol=1e-5
-    )
-
-
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_linear_probe_of_digits_is_sklearns(dtype):
     X, y = load_digits(return_X_y=True)
@@ -86,81 +60,6 @@ def test_linear_probe_of_digits_is_sklearns(dtype):
     assert scores["train_accuracy"] == model.score(scaler.transform(X[:1200]), y[:1200])
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_gradient(blobs, n_classes):
-    X, y = blobs[0], blobs[1] % n_classes
-    probe = SoftmaxRegression(0.02, 1, device="cpu", batch_bytes=4000)
-    with pytest.warns(ConvergenceWarning):
-        probe.fit(X, y, n_classes, "X")
-    flat = np.random.default_rng(0).normal(size=7 * (n_classes if n_classes > 2 else 1))
-    error = check_grad(*(lambda v, i=i: probe._objective(v)[i] for i in (0, 1)), flat)
-    assert error < 1e-6
-
-
-def test_precision_follows_the_training_rows(blobs):
-    X, y, X_test, y_test = blobs
-    for train, test in ((np.float32, np.float64), (np.float64, np.float32)):
-        probe = SoftmaxRegression(1.0, 100, device="cpu").fit(X.astype(train), y, 3, "X")
-        assert next(iter(probe.blocks_))[1].numpy().dtype == train
-        assert np.mean(probe.scores(X_test.astype(test), y_test, "X")[0] == y_test) > 0.6
-    single = linear_probe(X.astype(np.float32), y, X_test, y_test)
-    assert single == pytest.approx(linear_probe(X, y, X_test, y_test), rel=1e-4)
-
-
-@pytest.mark.parametrize("rows", [1, 7, 50])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_blocks_are_standardized(rows, dtype):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(50, 4)) * [1, 1e3, 1e-3, 0] + [0, 1e5, 1, 0.1]
-    X = X.astype(dtype)
-    itemsize = X.dtype.itemsize
-    # the smallest budget that gives blocks of this many rows
-    budget = rows * itemsize * (2 * 4 + 6 * 3)
-    args, kind = ("X", CPU, budget, 3), torch.from_numpy(X).dtype
-    blocks = Blocks(X, *args, dtype=kind)
-    assert blocks.size == rows
-    scaler = StandardScaler().fit(X.astype(np.float64))
-    tolerance = 1e-6 if dtype == np.float32 else 1e-10
-    # a constant column is not divided by its rounding
-    scaler.scale_[3] = 1
-    np.testing.assert_allclose(blocks.center, scaler.mean_, rtol=tolerance, atol=1e-7)
-    np.testing.assert_allclose(blocks.scale, scaler.scale_, rtol=100 * tolerance)
-    slices, Z = zip(*((r, z.numpy().copy()) for r, z in blocks), strict=True)
-    assert [(r.start, r.stop) for r in slices] == [
-        (i, min(i + rows, 50)) for i in range(0, 50, rows)
-    ]
-    np.testing.assert_allclose(
-        np.concatenate(Z), scaler.transform(X.astype(np.float64)), atol=2e4 * tolerance
-    )
-    # other rows, with these moments
-    other = Blocks(X[:9] + 1, *args, dtype=kind, center=blocks.center, scale=blocks.scale)
-    np.testing.assert_allclose(
-        np.concatenate([z.numpy().copy() for _, z in other]),
-        (X[:9].astype(float) + 1 - blocks.center) / blocks.scale,
-        rtol=1e-2,
-        atol=0.02,
-    )
-
-
-def test_blocks_may_stay_on_the_device(blobs):
-    # on a processor they do not, and blocks are small
-    assert (
-        Blocks(blobs[0], "X", CPU, 2**28, 3, dtype=torch.float64).size * 8 * (2 * 6 + 6 * 3)
-        <= 2**22
-    )
-    blocks = Blocks(blobs[0], "X", CPU, 10**4, 3, dtype=torch.float64)
-    assert not blocks.keeps
-    wanted = [(rows, Z.clone()) for rows, Z in blocks]
-    assert len(wanted) > 2
-    assert next(iter(blocks))[1] is not next(iter(blocks))[1]
-    blocks.keeps = True
-    first, second = list(blocks), list(blocks)
-    for (rows, Z), (_, one), (same_rows, two) in zip(wanted, first, second, strict=True):
-        assert rows == same_rows
-        assert one is two
-        torch.testing.assert_close(two, Z)
-
-
 def peak_bytes(call):
     """Most bytes that numpy and python hold at once during a call, beyond those before it."""
     tracemalloc.start()
@@ -168,28 +67,6 @@ def peak_bytes(call):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
-
-
-def test_linear_probe_needs_no_second_copy(tmp_path):
-    rng = np.random.default_rng(0)
-    n, budget = 6000, 2**17
-    y = rng.integers(0, 3, n)
-    X = (rng.normal(size=(n, 128)) + np.eye(3, 128)[y]).astype(np.float32)  # 3 MB
-    np.save(tmp_path / "X.npy", X)
-    wanted = linear_probe(X, y, X[:500], y[:500], device="cpu")
-    for given in (X, np.load(tmp_path / "X.npy", mmap_mode="r"), torch.from_numpy(X)):
-
-        def call(X_train=given, **kwargs):
-            return linear_probe(
-                X_train, y, X[:500], y[:500], device="cpu", batch_bytes=budget, **kwargs
-            )
-
-        assert call() == pytest.approx(wanted, rel=1e-4)
-        # blocks, and a few numbers for each row; torch's memory is not in it
-        assert peak_bytes(call) < X.nbytes / 4
-        with Largest() as seen, pytest.warns(ConvergenceWarning):
-            call(max_iter=1)
-        assert seen.bytes <= budget
 
 
 def test_linear_probe_far_from_the_origin(blobs):
@@ -210,30 +87,13 @@ def test_a_constant_feature_changes_nothing(blobs):
 
 
 def test_linear_probe_warns_when_it_stops_early(blobs):
-    with pytest.warns(ConvergenceWarning, match="after 2 iterations .* raise max_iter or lower C"):
+    with pytest.warns(ConvergenceWarning, match="lbfgs"):
         linear_probe(*blobs, max_iter=2)
 
 
 def test_linear_probe_errors(blobs):
-    with pytest.raises(ValueError, match=r"C=0; wanted a positive number"):
+    with pytest.raises(ValueError, match=r"^C must be a positive number, such as 1\.0, not 0$"):
         linear_probe(*blobs, C=0)
-    with pytest.raises(ValueError, match=r"batch_bytes=100 is too small .*at least 240") as error:
-        linear_probe(*blobs, batch_bytes=100)
-    needed = int(str(error.value).split("at least ")[1].rstrip("."))
-    assert linear_probe(*blobs, batch_bytes=needed)["accuracy"] > 0.6
-    with pytest.raises(ValueError, match=r"X_train is too large to square in torch\.float32"):
-        linear_probe(np.full((4, 1), 1e30, np.float32), [0, 1, 0, 1], [[1.0]], [1])
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_linear_probe_on_the_gpu(blobs):
-    for X, X_test in ((blobs[0], blobs[2]), (v.astype(np.float32) for v in blobs[::2])):
-        wanted = linear_probe(X, blobs[1], X_test, blobs[3], device="cpu")
-        # kept there whole, and walked in small blocks
-        for budget in (2**28, 4000):
-            scores = linear_probe(X, blobs[1], X_test, blobs[3], device="cuda", batch_bytes=budget)
-            assert scores == pytest.approx(wanted, rel=1e-3)
 
 
 def test_linear_probe_takes_images_tensors_and_strings(blobs):
@@ -314,11 +174,17 @@ def test_row_order_and_labels_do_not_matter(blobs, probe):
         ({"X_test": np.zeros((2, 3))}, "has 2 features but X_.* has 3"),
         ({"y_train": [0, 1, 0]}, "y_train has 3 entries for 4 rows"),
         ({"y_train": [0, 1, 0, np.nan]}, "y_train is missing .* in 1 of 4 rows"),
-        ({"y_train": [[0], [1], [0], [1]]}, r"y_train has shape \(4, 1\).*ravel"),
-        ({"y_train": [1, 1, 1, 1]}, "y_train holds 1 class .*at least 2"),
-        ({"y_test": [0, 5]}, r"y_test holds classes that y_train lacks: \[5\]"),
-        ({"X_train": np.zeros(4)}, r"X_train has shape \(4,\)"),
-        ({"X_train": np.array([["a", "b"]] * 4)}, "X_train has dtype .*real numbers"),
+        (
+            {"y_train": [[0], [1], [0], [1]]},
+            r"y_train must be a vector of shape \(n_samples,\), not \(4, 1\).*ravel",
+        ),
+        (
+            {"y_train": [1, 1, 1, 1]},
+            r"y_train must hold at least 2 classes, not np\.int64\(1\) alone",
+        ),
+        ({"y_test": [0, 5]}, r"y_test must hold classes of y_train only, not \[5\]: add"),
+        ({"X_train": np.zeros(4)}, r"X_train must have shape .*not \(4,\)"),
+        ({"X_train": np.array([["a", "b"]] * 4)}, "X_train must hold real numbers"),
     ],
 )
 def test_errors_name_the_argument(probe, change, message):

@@ -6,10 +6,11 @@ import pytest
 import sklearn
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from repkit.metrics import (
     DEVScorer,
@@ -17,6 +18,7 @@ from repkit.metrics import (
     InfoMaxScorer,
     IWVScorer,
     ReverseValidationScorer,
+    ScorerError,
     SNDScorer,
     deep_embedded_validation,
     importance_weighted_validation,
@@ -25,7 +27,7 @@ from repkit.metrics import (
     prediction_entropy,
     soft_neighborhood_density,
 )
-from repkit.metrics.source_scorers import halves
+from repkit.metrics._domains import halves
 
 ALL = [
     EntropyScorer(),
@@ -358,10 +360,10 @@ def test_reverse_validation_of_a_collapsed_or_plain_classifier():
 @pytest.mark.parametrize(
     ("domain", "message"),
     [
-        (None, "got no sample_domain"),
+        (None, r".* needs sample_domain \(source >= 0, target < 0\), not None"),
         ([0] * 12, "found no target rows"),
         ([0, -1], "sample_domain has 2 entries for 12 rows"),
-        (["s"] * 12, "sample_domain has dtype"),
+        (["s"] * 12, "sample_domain must hold integers, not dtype <U1"),
         ([np.nan] * 12, "sample_domain is missing"),
     ],
 )
@@ -384,7 +386,9 @@ def test_errors_of_source_labels(scorer):
     y[0] = np.nan
     with pytest.raises(ValueError, match=r"y of the source rows is missing .* 1 of 6"):
         scorer(Given(np.sign), X, y, domain)
-    with pytest.raises(ValueError, match="found 3 source rows"):
+    with pytest.raises(
+        ValueError, match=r".* needs at least 4 source rows \(sample_domain >= 0\), which"
+    ):
         scorer(Given(np.sign), X, y, np.repeat([0, -1], [3, 9]))
 
 
@@ -395,14 +399,61 @@ def test_errors_of_the_estimator_and_the_parameters():
         DEVScorer()(plain, X, y, domain)
     with pytest.raises(TypeError, match=r"EntropyScorer needs estimator.predict_proba, which Sta"):
         EntropyScorer()(StandardScaler(), X, y, domain)
-    with pytest.raises(ValueError, match="features='hidden' is unknown"):
+    with pytest.raises(ValueError, match="features must be 'transform', 'input' or a function"):
         DEVScorer(features="hidden")(plain, X, y, domain)
-    with pytest.raises(ValueError, match="loss='hinge' is unknown"):
+    with pytest.raises(ValueError, match="loss must be 'zero_one' or 'log', not 'hinge'"):
         IWVScorer(loss="hinge")(plain, X, y, domain)
-    with pytest.raises(ValueError, match="val_size=1 must lie"):
+    with pytest.raises(ValueError, match=r"val_size must lie between 0 and 1, such as 0\.5, not 1"):
         IWVScorer(val_size=1)(plain, X, y, domain)
-    with pytest.raises(ValueError, match=r"not among estimator.classes_"):
+    with pytest.raises(ValueError, match="y must hold no source label that is missing from"):
         IWVScorer(loss="log")(plain, X, y + 5, domain)
     by_function = DEVScorer(features=lambda estimator, X: X)(plain, X, y, domain)
     assert by_function == DEVScorer(features="input")(plain, X, y, domain)
     assert repr(IWVScorer(C=0.1)) == "IWVScorer(C=0.1)"
+
+
+def frame_with_text():
+    rng = np.random.default_rng(0)
+    d = np.tile([1, -1], 40)
+    number = rng.normal(size=80) + (d < 0)
+    color = rng.choice(["red", "blue"], 80)
+    y = ((number > 0.5) ^ (color == "red")).astype(int)
+    return pd.DataFrame({"number": number, "color": color}), y, d
+
+
+@pytest.mark.parametrize("scorer", [IWVScorer(), DEVScorer(features="input")])
+def test_a_pipeline_from_text_is_weighed_by_what_its_last_step_sees(scorer):
+    X, y, d = frame_with_text()
+    encoder = ColumnTransformer([("color", OneHotEncoder(), ["color"])], remainder="passthrough")
+    model = make_pipeline(encoder, LogisticRegression())
+    grid = {"logisticregression__C": [0.01, 1.0]}
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = GridSearchCV(model, grid, scoring=scorer, cv=2).fit(X, y, sample_domain=d)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+class OnFrames(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return (X["color"] == "red").to_numpy().astype(int)
+
+
+def test_a_search_shows_that_a_scorer_cannot_work():
+    X, y, d = frame_with_text()
+    with pytest.raises(ScorerError, match="features must give numbers, not dtype"):
+        IWVScorer()(OnFrames().fit(X, y), X, y, sample_domain=d)
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.raises(ScorerError, match="encode text columns in a Pipeline"),
+    ):
+        GridSearchCV(OnFrames(), {}, scoring=IWVScorer(), cv=2).fit(X, y, sample_domain=d)
+
+
+def test_mixed_numbers_of_a_frame_are_numbers():
+    X, y, d = frame_with_text()
+    X["color"] = X["color"] == "red"  # the frame's array has the dtype object
+    model = make_pipeline(LogisticRegression()).fit(X, y)
+    assert np.isfinite(IWVScorer()(model, X, y, sample_domain=d))

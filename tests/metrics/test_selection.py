@@ -141,21 +141,51 @@ def test_deep_embedded_validation_joins_its_parts():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: prediction_entropy([[2.0, -1.0]]), "proba holds no probabilities .*softmax"),
-        (lambda: prediction_entropy([[0.2, 0.2]]), "proba holds no probabilities .*softmax"),
-        (lambda: information_maximization([[1.0], [1.0]]), "proba has 1 column"),
-        (lambda: information_maximization(np.zeros((0, 2))), "proba has .*0"),
+        (
+            lambda: prediction_entropy([[2.0, -1.0]]),
+            "proba must hold probabilities, not entries of .* or rows whose.*softmax",
+        ),
+        (
+            lambda: prediction_entropy([[0.2, 0.2]]),
+            "proba must hold probabilities, not entries of .* or rows whose.*softmax",
+        ),
+        (
+            lambda: information_maximization([[1.0], [1.0]]),
+            "proba must have a column for each of at least 2 classes, not 1",
+        ),
+        (
+            lambda: information_maximization(np.zeros((0, 2))),
+            "proba must have at least 1 rows, not 0: check the split that",
+        ),
         (lambda: prediction_entropy([[np.nan, 1.0]]), "proba contains NaN"),
-        (lambda: prediction_entropy([0.5, 0.5]), r"proba has shape \(2,\)"),
-        (lambda: soft_neighborhood_density([[1.0, 0.0]]), "X has 1 rows; at least 2"),
-        (lambda: soft_neighborhood_density(np.eye(2), 0), "temperature=0 must be positive"),
+        (
+            lambda: prediction_entropy([0.5, 0.5]),
+            r"proba must have shape \(n_samples, n_features\), not \(2,\)",
+        ),
+        (
+            lambda: soft_neighborhood_density([[1.0, 0.0]]),
+            "X must have at least 2 rows, not 1: check the split that made",
+        ),
+        (
+            lambda: soft_neighborhood_density(np.eye(2), 0),
+            r"temperature must be a positive number, such as 0\.05, not 0",
+        ),
         (lambda: importance_weights(np.eye(2), np.eye(3)), "features_source has 2 .*target has 3"),
         (lambda: importance_weights(np.eye(2), np.eye(2), np.eye(3)), "features_at has 3"),
         (lambda: importance_weighted_validation([1, 0], [1.0]), "2 entries but weights has 1"),
-        (lambda: importance_weighted_validation([1, 0], [1, -1]), "weights holds -1"),
-        (lambda: importance_weighted_validation([], []), r"loss_source_val has shape \(0,\)"),
+        (
+            lambda: importance_weighted_validation([1, 0], [1, -1]),
+            "weights must be 0 or more, as density ratios are, not -1",
+        ),
+        (
+            lambda: importance_weighted_validation([], []),
+            "loss_source_val must be a non-empty vector of shape",
+        ),
         (lambda: importance_weighted_validation([np.inf], [1]), "loss_source_val contains NaN"),
-        (lambda: control_variate_risk([1], [1]), "1 entry; a covariance needs"),
+        (
+            lambda: control_variate_risk([1], [1]),
+            "loss_source_val must have at least 2 entries for a covariance",
+        ),
         (
             lambda: deep_embedded_validation(np.eye(2), np.eye(2), np.eye(2), [1, 0, 0]),
             "loss_source_val has 3 entries but features_source_val has 2",

@@ -179,18 +179,33 @@ def test_equal_to_fastabx(mode, frames):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda X, y: abx_error(X, y, mode="any"), "mode='any' is unknown"),
-        (lambda X, y: abx_error(X, y, mode="across"), "speakers is None"),
+        (lambda X, y: abx_error(X, y, mode="any"), "mode must be 'within' or 'across', not 'any'"),
+        (
+            lambda X, y: abx_error(X, y, mode="across"),
+            "speakers must name the speaker of each item with mode='across'",
+        ),
         (lambda X, y: abx_error(X, y, y, mode="across"), "no triplet with mode='across'"),
         (lambda X, y: abx_error(X, np.arange(4)), "no triplet with mode='within'"),
         (lambda X, y: abx_error(X, y[:3]), "categories has 3 entries for 4 rows"),
-        (lambda X, y: abx_error(X, y, max_items=0), "max_items=0"),
+        (
+            lambda X, y: abx_error(X, y, max_items=0),
+            "max_items must be at least 1, or None for all, not 0",
+        ),
         (lambda X, y: abx_error(X * np.nan, y), "items contains NaN"),
-        (lambda X, y: abx_error([], y), "items is empty"),
-        (lambda X, y: abx_error([X, X, X[:0], X], y), r"items\[2\] has 0 rows"),
+        (lambda X, y: abx_error([], y), "items must not be empty: check the split that made it"),
+        (
+            lambda X, y: abx_error([X, X, X[:0], X], y),
+            r"items\[2\] must have at least 1 rows, not 0: check the split",
+        ),
         (lambda X, y: abx_error([X, X, X[:, :2], X], y), r"items\[0\] has 4 .* items\[2\] has 2"),
-        (lambda X, y: abx_error([X, X, X[0], X], y), r"items\[2\] has shape \(4,\)"),
-        (lambda X, y: abx_error([X] * 4, y, batch_bytes=99), "too small for a pair of 4 frames"),
+        (
+            lambda X, y: abx_error([X, X, X[0], X], y),
+            r"items\[2\] must be frames of shape \(T, d\), not \(4,\)",
+        ),
+        (
+            lambda X, y: abx_error([X] * 4, y, batch_bytes=99),
+            "batch_bytes must be at least 832 for a pair of 4 frames of 4",
+        ),
     ],
 )
 def test_errors(call, message):

@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, det_curve, roc_curve
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from repkit.metrics import same_different, speaker_eer
+from repkit.metrics.speaker._same_different import average_precision
 
 
 class Largest(TorchDispatchMode):
@@ -147,16 +148,40 @@ def test_scale_and_kind_of_input_do_not_matter():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda X: speaker_eer(X, [0, 0, 0, 0]), "speakers holds 1 speaker"),
-        (lambda X: speaker_eer(X, [0, 1, 2, 3]), "no two utterances of one speaker"),
+        (
+            lambda X: speaker_eer(X, [0, 0, 0, 0]),
+            r"speakers must hold at least 2 speakers, not np\.int64\(0\)",
+        ),
+        (
+            lambda X: speaker_eer(X, [0, 1, 2, 3]),
+            "speakers must hold at least 2 utterances of some speaker, a",
+        ),
         (lambda X: speaker_eer(X, [0, 1, 2]), "speakers has 3 entries for 4 rows"),
         (lambda X: speaker_eer(X * np.nan, [0, 0, 1, 1]), "vectors contains NaN"),
-        (lambda X: speaker_eer(X[:1], [0]), "vectors has 1 rows; at least 2"),
-        (lambda X: speaker_eer(X, [0, 0, 1, 1], batch_bytes=8), "batch_bytes=8 is too small"),
-        (lambda X: same_different(X, [0, 1, 2, 3]), "no two utterances of one category"),
-        (lambda X: same_different(X, [0, 0, 1, 1], [0, 0, 1, 1]), "no pair of two speakers"),
+        (
+            lambda X: speaker_eer(X[:1], [0]),
+            "vectors must have at least 2 rows, not 1: check the split that",
+        ),
+        (
+            lambda X: speaker_eer(X, [0, 0, 1, 1], batch_bytes=8),
+            "batch_bytes must be at least 65536, not 8",
+        ),
+        (
+            lambda X: same_different(X, [0, 1, 2, 3]),
+            "categories must hold at least 2 utterances of some category",
+        ),
+        (
+            lambda X: same_different(X, [0, 0, 1, 1], [0, 0, 1, 1]),
+            "speakers must hold at least 2 speakers in some category: pass",
+        ),
     ],
 )
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.eye(4))
+
+
+@pytest.mark.parametrize("seed", [33, 35, 66])  # 1.0000000000000002 without a bound
+def test_a_perfect_precision_is_not_above_1(seed):
+    same = np.random.default_rng(seed).integers(1, 1000, 10)
+    assert average_precision(same, np.zeros_like(same)) <= 1.0

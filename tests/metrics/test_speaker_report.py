@@ -199,29 +199,53 @@ HALVES = X[~TEST], WORDS[~TEST], X[TEST], WORDS[TEST]
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: probe_report(*HALVES[:3], HALVES[3] + 1), "y_test holds classes that y_train"),
-        (lambda: probe_report(*HALVES, C=0), "C=0"),
-        (lambda: probe_report(*HALVES, n_hidden=0), "n_hidden=0"),
+        (
+            lambda: probe_report(*HALVES[:3], HALVES[3] + 1),
+            r"y_test must hold classes of y_train only, not \[4\]: add",
+        ),
+        (lambda: probe_report(*HALVES, C=0), "C must be a positive number"),
+        (
+            lambda: probe_report(*HALVES, n_hidden=0),
+            "n_hidden and n_epochs must be at least 1, not 0 and 60",
+        ),
         (lambda: probe_report(X, WORDS, X[:, :2], WORDS), "X_train has 6 features but X_test has"),
-        (lambda: swap_test(X, SPEAKERS + 9, WORDS, X, SPEAKERS, WORDS), "target_speakers holds"),
+        (
+            lambda: swap_test(X, SPEAKERS + 9, WORDS, X, SPEAKERS, WORDS),
+            "target_speakers must hold classes of real_speakers only, not",
+        ),
         (lambda: swap_test(X, SPEAKERS, WORDS, X, SPEAKERS, WORDS[1:]), "real_words has 359"),
-        (lambda: swap_test(X, SPEAKERS, WORDS, X, SPEAKERS * 0, WORDS), "real_speakers holds 1 cl"),
+        (
+            lambda: swap_test(X, SPEAKERS, WORDS, X, SPEAKERS * 0, WORDS),
+            r"real_speakers must hold at least 2 classes, not np\.int64\(0\)",
+        ),
         (
             lambda: swap_test(X, SPEAKERS, WORDS + 9, X, SPEAKERS, WORDS),
-            "words holds .*real_w",
+            r"words must hold classes of real_words only, not \[9, 10, 11",
         ),
         (lambda: swap_test(X[:, 1:], SPEAKERS, WORDS, X, SPEAKERS, WORDS), "real has 6 features"),
-        (lambda: mean_std([]), "frames is empty"),
-        (lambda: mean_std([X, X[:0]]), r"frames\[1\] has 0 rows"),
+        (lambda: mean_std([]), r"frames must not be empty: pass at least one array \(T, d\) of"),
+        (
+            lambda: mean_std([X, X[:0]]),
+            r"frames\[1\] must have at least 1 rows, not 0: check the split",
+        ),
         (lambda: mean_std([X, X * np.nan]), r"frames\[1\] contains NaN"),
-        (lambda: resampled_pca([X] * 3, n_components=4), "n_components=4 is not in 1..3"),
-        (lambda: resampled_pca([X] * 3, n_steps=0), "n_steps=0"),
-        (lambda: resampled_pca([X] * 3, [True] * 3), "test takes 3 of 3 utterances"),
-        (lambda: disentanglement_report(X, X, WORDS, SPEAKERS, [0, 1]), "wanted a bool mask"),
+        (
+            lambda: resampled_pca([X] * 3, n_components=4),
+            "n_components must be from 1 to 3, the lesser of n_steps x width",
+        ),
+        (lambda: resampled_pca([X] * 3, n_steps=0), "n_steps must be at least 1, not 0"),
+        (
+            lambda: resampled_pca([X] * 3, [True] * 3),
+            "test must leave some utterances for training and take some, not",
+        ),
+        (
+            lambda: disentanglement_report(X, X, WORDS, SPEAKERS, [0, 1]),
+            r"test must be a bool mask of shape \(360,\), True for test",
+        ),
         (lambda: disentanglement_report(X, X[1:], WORDS, SPEAKERS, TEST), "speaker has 359 rows"),
         (
             lambda: disentanglement_report(X, X, WORDS, SPEAKERS, TEST, baselines={"chance": X}),
-            "baselines has the names of other rows",
+            "baselines must not have the names of other rows: rename",
         ),
     ],
 )

@@ -84,11 +84,14 @@ def test_max_samples_and_the_global_generator():
     [
         ({"X_source": np.full((5, 2), np.nan)}, "X_source contains NaN"),
         ({"X_target": np.zeros((5, 3))}, "X_source has 2 features but X_target has 3"),
-        ({"X_target": np.zeros((1, 2))}, "X_target has 1 rows; at least 2"),
-        ({"C": 0.0}, "C=0.0 must be"),
-        ({"C": ()}, r"C=\(\) must be"),
-        ({"n_splits": 1}, "n_splits=1"),
-        ({"max_samples": 1}, "max_samples=1 is fewer than n_splits=2"),
+        (
+            {"X_target": np.zeros((1, 2))},
+            "X_target must have at least 2 rows, not 1: check the split that",
+        ),
+        ({"C": 0.0}, r"C must be one or more positive numbers, such as \(0\.01, 1\)"),
+        ({"C": ()}, r"C must be one or more positive numbers, such as \(0\.01, 1\)"),
+        ({"n_splits": 1}, "n_splits must be at least 2, as errors are held out, not 1"),
+        ({"max_samples": 1}, "max_samples must be at least n_splits=2, not 1"),
     ],
 )
 def test_errors(change, message):

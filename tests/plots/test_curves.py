@@ -67,10 +67,16 @@ def test_many_systems_differ(plt):
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (table(a=FLAT).drop(columns="std"), "table has no column 'std'; it needs"),
-        (table(), "table has no rows"),
-        (table(a={0: (0.1, 0.1)}), "labels must be positive"),
-        (pd.concat([table(a=FLAT)] * 2), "two rows of 'a' for 20 labels; average the seeds"),
+        (
+            table(a=FLAT).drop(columns="std"),
+            r"table must have the columns \['labels', 'system', 'mean'",
+        ),
+        (table(), "table must have rows, or there is nothing to draw"),
+        (table(a={0: (0.1, 0.1)}), "table must have positive numbers of labels, for their axis is"),
+        (
+            pd.concat([table(a=FLAT)] * 2),
+            "table must have one row of 'a' for 20 labels, not several",
+        ),
     ],
 )
 def test_curves_refuse(frame, message):

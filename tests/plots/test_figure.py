@@ -27,5 +27,5 @@ def test_the_axes_given_are_taken(plt):
     axes, found = take_axes(given, [(1, 1)] * 4, each="code")
     assert axes == list(given.ravel())
     assert found is figure
-    with pytest.raises(ValueError, match="ax must hold 3 Axes, one for each code; it holds 4"):
+    with pytest.raises(ValueError, match="ax must hold 3 Axes, one for each code, not 4"):
         take_axes(given, [(1, 1)] * 3, each="code")

@@ -149,26 +149,32 @@ def test_reconstructions_of_a_bigan(plt, X):
 
 
 def test_reconstruction_refuses(plt, X):
-    with pytest.raises(TypeError, match="InfoGAN has no reconstruct"):
+    with pytest.raises(TypeError, match="estimator must have the method reconstruct, as BiGAN has"):
         ReconstructionDisplay.from_estimator(InfoGAN(), X)
     with pytest.raises(NotFittedError):
         ReconstructionDisplay.from_estimator(BiGAN(), X)
     with pytest.raises(ValueError, match="n must be an integer of at least 1, not 0"):
         ReconstructionDisplay.from_estimator(Darker(), X, n=0)
-    with pytest.raises(ValueError, match=r"inputs have the shape \(12,\), which is no image"):
+    with pytest.raises(
+        ValueError, match=r"inputs must be images of shape \(height, width\), \(1, height"
+    ):
         ReconstructionDisplay.from_estimator(Darker(), X.reshape(20, 12))
-    with pytest.raises(ValueError, match="X has dtype float64 and X_train uint8"):
+    with pytest.raises(ValueError, match="X and X_train must both be uint8, which runs to 255, or"):
         ReconstructionDisplay.from_estimator(Darker(), X, X.astype(np.uint8))
     with pytest.raises(ValueError, match="X_reference has 16 features but X_query has 12"):
         ReconstructionDisplay.from_estimator(Darker(), X, np.zeros((5, 4, 4)))
-    with pytest.raises(ValueError, match=r"reconstructions have the shape \(19, 4, 3\), inputs"):
+    with pytest.raises(
+        ValueError, match=r"reconstructions must have the shape of inputs, \(20, 4, 3\)"
+    ):
         ReconstructionDisplay(X, X[1:])
     with pytest.raises(ValueError, match="at least one image"):
         ReconstructionDisplay(X[:0], X[:0])
-    with pytest.raises(TypeError, match="InfoGAN has no reconstruct"):
+    with pytest.raises(TypeError, match="estimator must have the method reconstruct, as BiGAN has"):
         ReconstructionDisplay.from_estimators({"a": Darker(), "b": InfoGAN()}, X)
-    with pytest.raises(ValueError, match="names no model"):
+    with pytest.raises(ValueError, match="reconstructions must name at least one model"):
         ReconstructionDisplay.from_estimators({}, X)
-    with pytest.raises(ValueError, match=r"VAE have the shape \(19, 4, 3\), inputs"):
+    with pytest.raises(
+        ValueError, match=r"VAE must have the shape of inputs, \(20, 4, 3\), not \(19, 4"
+    ):
         ReconstructionDisplay(X, {"VAE": X[1:]})
     assert not plt.get_fignums()

@@ -76,7 +76,9 @@ def test_classes_without_the_parameter_are_no_rows(plt):
 
 def test_flat_rows_need_the_shape_of_their_images(plt):
     model = Conditional(classes=(0, 1, 2), shape=(4,))
-    with pytest.raises(ValueError, match="no image"):
+    with pytest.raises(
+        ValueError, match=r"samples must be images of shape \(height, width\), \(1, height"
+    ):
         SampleGridDisplay.from_estimator(model)
     display = SampleGridDisplay.from_estimator(model, image_shape=(2, 2))
     assert display.images.shape == (3, 10, 2, 2, 1)
@@ -92,13 +94,15 @@ def test_long_names_have_room(plt):
 
 
 def test_samples_refuse(plt):
-    with pytest.raises(TypeError, match="DANN has no sample"):
+    with pytest.raises(
+        TypeError, match="estimator must have the method sample, as BiGAN has; DANN does"
+    ):
         SampleGridDisplay.from_estimator(DANN())
     with pytest.raises(NotFittedError):
         SampleGridDisplay.from_estimator(BiGAN())
     for n in (0, 2.5):
         with pytest.raises(ValueError, match="n_per_class must be an integer of at least 1"):
             SampleGridDisplay.from_estimator(Conditional(), n_per_class=n)
-    with pytest.raises(ValueError, match="classes has 2 names for 3 rows"):
+    with pytest.raises(ValueError, match="classes must name 3 rows of samples, not 2"):
         SampleGridDisplay(np.zeros((3, 4, 8, 8)), ["a", "b"])
     assert not plt.get_fignums()

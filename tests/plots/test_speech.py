@@ -40,15 +40,17 @@ def test_both_vectors_by_word_and_by_speaker(plt):
 
 
 def test_points_that_do_not_go_together():
-    with pytest.raises(ValueError, match=r"points of 'p' must have the shape \(n, 2\)"):
+    with pytest.raises(ValueError, match=r"points\['p'\] must have shape \(n, 2\), not \(3, 3\)"):
         SpeechVectorsDisplay({"p": np.zeros((3, 3))}, {"word": [1, 2, 3]})
     with pytest.raises(ValueError, match="inconsistent"):
         SpeechVectorsDisplay({"p": np.zeros((3, 2))}, {"word": [1, 2]})
-    with pytest.raises(ValueError, match="colorings is empty"):
+    with pytest.raises(
+        ValueError, match="points and colorings must not be empty, or there is nothing to"
+    ):
         SpeechVectorsDisplay({"p": np.zeros((3, 2))}, {})
     with pytest.raises(ValueError, match="inconsistent"):
         SpeechVectorsDisplay.from_estimator(Fake(), [None] * 6, range(7), range(6))
-    with pytest.raises(TypeError, match="DANN has no transform_phonetic"):
+    with pytest.raises(TypeError, match="estimator must have the method transform_phonetic, as"):
         SpeechVectorsDisplay.from_estimator(DANN(), [None] * 6, range(6), range(6))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from repkit import BiGAN, InfoGAN, TraversalDisplay
-from repkit.plots.traversal import labels_of
+from repkit import DANN, VAE, BiGAN, InfoGAN, TraversalDisplay
+from repkit.plots.traversal import _labels_of
 
 
 def cell(axes, row, column, height, width):
@@ -103,7 +103,9 @@ def test_flat_rows_need_the_shape_of_their_images(plt):
     rows = np.random.default_rng(0).random((30, 16)) * 9.0
     rows[0], rows[1] = 0.0, 9.0
     model = fitted(rows)
-    with pytest.raises(ValueError, match=r"shape \(16,\), which is no image.*\(4, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"samples must be images of shape \(height, width\), \(1, height"
+    ):
         TraversalDisplay.from_estimator(model)
     display = TraversalDisplay.from_estimator(model, image_shape=(4, 4), random_state=1)
     # Black and white are those of the data, however gray the samples are.
@@ -134,11 +136,17 @@ def test_samples_from_anywhere(plt):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (({},), "no code to draw"),
+        (({},), "samples must have at least one code to draw"),
         (({"a": np.zeros((2, 3))},), r"shape \(n_rows, n_columns, ...\), not \(2, 3\)"),
         (({"a": np.zeros((0, 3, 4, 4))},), "n_rows"),
-        (({"a": np.zeros((2, 3, 4, 4))}, {"a": [1, 2]}), "a has 2 values for 3 columns"),
-        (({"a": np.zeros((2, 3, 4, 4))}, {"b": [1, 2, 3]}), r"values names 'b'; samples has"),
+        (
+            ({"a": np.zeros((2, 3, 4, 4))}, {"a": [1, 2]}),
+            r"values\['a'\] must have 3 entries, one for each column of",
+        ),
+        (
+            ({"a": np.zeros((2, 3, 4, 4))}, {"b": [1, 2, 3]}),
+            r"values must name codes of samples, \['a'\], not 'b'",
+        ),
     ],
 )
 def test_traversal_refuses_samples(arguments, message):
@@ -147,13 +155,15 @@ def test_traversal_refuses_samples(arguments, message):
 
 
 def test_traversal_refuses_estimators(plt, model):
-    with pytest.raises(TypeError, match="BiGAN has no codes to traverse"):
+    with pytest.raises(TypeError, match=r"must have codes to traverse, .*; DANN does not$"):
+        TraversalDisplay.from_estimator(DANN())
+    with pytest.raises(NotFittedError):
         TraversalDisplay.from_estimator(BiGAN())
     with pytest.raises(NotFittedError):
         TraversalDisplay.from_estimator(InfoGAN())
-    with pytest.raises(ValueError, match=r"no code 'continuous7'; there are \['category0'"):
+    with pytest.raises(ValueError, match=r"codes must be among \['category0', 'continuous0'"):
         TraversalDisplay.from_estimator(model, "continuous7")
-    with pytest.raises(ValueError, match="no code 'slant'"):
+    with pytest.raises(ValueError, match=r"codes must be among \['category0', 'continuous0'"):
         TraversalDisplay.from_estimator(model, values={"slant": [1]})
     with pytest.raises(ValueError, match="category0 has the values 0 to 2"):
         TraversalDisplay.from_estimator(model, values=[-1, 1])
@@ -173,4 +183,67 @@ def test_traversal_refuses_estimators(plt, model):
     ],
 )
 def test_labels_are_short_and_tell_values_apart(values, wanted):
-    assert labels_of(values) == wanted
+    assert _labels_of(values) == wanted
+
+
+class Additive:
+    """An encoder and a generator whose images show the latent columns as they are."""
+
+    def fit(self):
+        self.fitted_ = True
+        return self
+
+    def get_feature_names_out(self):
+        return np.array([f"additive{k}" for k in range(4)])
+
+    def sample(self, n, random_state):
+        rng = np.random.RandomState(random_state)
+        return rng.normal(size=(n, 2, 2)) * [[0.1, 1.0], [2.0, 3.0]]
+
+    def transform(self, X):
+        return np.reshape(X, (-1, 4))
+
+    def inverse_transform(self, Z):
+        return np.reshape(Z, (-1, 2, 2))
+
+
+@pytest.mark.parametrize("seed", [3, None, np.random.default_rng(3)])
+def test_along_a_row_only_one_latent_column_changes(plt, seed):
+    X = np.arange(12.0).reshape(3, 2, 2)
+    display = TraversalDisplay.from_estimator(
+        Additive().fit(), ["additive2", "additive0"], [-1, 4], 2, X=X, random_state=seed
+    )
+    assert [axes.get_title() for axes in display.ax_] == ["additive2", "additive0"]
+    for name, column in (("additive2", 2), ("additive0", 0)):
+        images = display.images[name].reshape(2, 2, 4)
+        np.testing.assert_array_equal(images[:, :, column], [[-1, 4]] * 2)
+        others = np.delete(images, column, axis=2)
+        np.testing.assert_array_equal(others[:, 0], others[:, 1])
+    first = display.images["additive2"].reshape(2, 2, 4)[:, 0, 0]
+    assert set(first) <= set(X[:, 0, 0])  # rows of X, and in the other panel the same
+    rows = display.images["additive0"].reshape(2, 2, 4)[:, 0, 1]
+    np.testing.assert_array_equal(rows, first + 1)
+
+
+def test_the_latent_columns_that_vary_most_are_drawn(plt, monkeypatch):
+    monkeypatch.setattr("repkit.plots.traversal._COLUMNS", 2)
+    display = TraversalDisplay.from_estimator(Additive().fit(), n_rows=1, random_state=0)
+    assert list(display.images) == ["additive2", "additive3"]
+    assert display.images["additive3"].shape == (1, 10, 2, 2, 1)
+    assert labels(display.ax_[0])[::9] == ["-2", "2"]
+
+
+def test_latent_columns_of_a_vae_and_of_a_bigan(plt):
+    X = np.random.default_rng(0).random((40, 4, 3))
+    for model, ends in (
+        (VAE(latent_dim=2, max_epochs=1, random_state=0), ["-2", "2"]),
+        (BiGAN(latent_dim=2, prior="uniform", max_epochs=1, random_state=0), ["-1", "1"]),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(X)
+        display = TraversalDisplay.from_estimator(model, n_rows=3, X=X, random_state=0)
+        assert list(display.images) == list(model.get_feature_names_out())
+        assert labels(display.ax_[0])[::9] == ends
+        for images in display.images.values():
+            assert images.shape == (3, 10, 4, 3, 1)

@@ -6,10 +6,12 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
+from repkit.base.parts import Consistency
 from repkit.engine.batches import Batches
 from repkit.engine.rng import isolated_rng
 from repkit.nets.trunks import spectral_norms
-from repkit.triplegan.algorithm import Objective, triplegan
+from repkit.triplegan import PseudoDiscriminative
+from repkit.triplegan.algorithm import Objective, _balance, triplegan
 
 from ..updates import (
     CPU,
@@ -35,32 +37,42 @@ from ..updates import (
 
 CLASSES, LABELED, FREE = 3, 4, 8
 BATCH = LABELED + FREE
-TERMS = {"entropy": 0.0, "balance": 0.0, "consistency": 0.0, "pseudo": 0.0}  # none of C's own
+# None of the terms that are C's own.
+TERMS = {"entropy": 0.0, "balance": 0.0, "consistency": 0.0, "pseudo_discriminative": 0.0}
+
+
+def pseudo(weight, gate):
+    return {"pseudo_discriminative": PseudoDiscriminative(weight, gate=gate)}
+
+
+def consistent(weight, threshold=0.95, start=0.0):
+    return {"consistency": Consistency(weight, threshold=threshold, start=start)}
+
+
 OPTIONS = {
     "defaults": {},
     "utility": TERMS,
-    "argmax": {**TERMS, "adversarial": "argmax"},
+    "argmax": {**TERMS, "expectation": "argmax"},
     "alpha": {**TERMS, "alpha": 0.3},
-    "alpha, argmax": {**TERMS, "alpha": 0.8, "adversarial": "argmax"},
+    "alpha, argmax": {**TERMS, "alpha": 0.8, "expectation": "argmax"},
     "entropy": {**TERMS, "entropy": 2.0},
     "balance": {**TERMS, "balance": 2.0},
-    "consistency": {**TERMS, "consistency": 2.0, "threshold": 0.0},
-    "consistency of some": {**TERMS, "consistency": 2.0, "threshold": 0.75},
-    "pseudo": {**TERMS, "pseudo": 2.0, "gate": 0.0},
-    "augment": {"augment": bend, "gate": 0.0, "threshold": 0.0},
-    "two views": {"augment": bend, "view_augment": torch.tanh, "threshold": 0.0},
-    "strong view": {"view_augment": bend, "threshold": 0.75},
+    "consistency": {**TERMS, **consistent(2.0, 0.0)},
+    "consistency of some": {**TERMS, **consistent(2.0, 0.75)},
+    "consistency, late": {**TERMS, **consistent(2.0, 0.0, 0.4)},
+    "pseudo": {**TERMS, **pseudo(2.0, 0.0)},
+    "augment": {"augment": bend, **pseudo(0.1, 0.0), **consistent(1.0, 0.0)},
+    "two views": {"augment": bend, "strong_augment": torch.tanh, **consistent(1.0, 0.0)},
+    "strong view": {"strong_augment": bend, **consistent(1.0, 0.75)},
     "everything": {
         "alpha": 0.3,
-        "adversarial": "argmax",
+        "expectation": "argmax",
         "entropy": 0.7,
         "balance": 0.6,
-        "consistency": 1.5,
-        "threshold": 0.75,
-        "pseudo": 0.8,
-        "gate": 0.0,
+        **consistent(1.5, 0.75),
+        **pseudo(0.8, 0.0),
         "augment": bend,
-        "view_augment": torch.tanh,
+        "strong_augment": torch.tanh,
     },
 }
 every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -110,25 +122,32 @@ def same(x):
     return x
 
 
+def views(position, options):
+    """The factor of the consistency term: 0 up to its start, whole at twice that."""
+    start = 100 * Consistency.of(options.get("consistency", 1.0)).start
+    return min(max(position - start, 0) / start, 1) if start else 1.0
+
+
 def losses(
     n,
     batch,
     b,
     heed=1.0,
+    views=1.0,
     alpha=0.5,
-    adversarial="exact",
+    expectation="exact",
     entropy=0.3,
     balance=0.1,
     consistency=1.0,
-    threshold=0.95,
-    pseudo=0.1,
-    gate=0.9,
+    pseudo_discriminative=0.1,
     augment=None,
-    view_augment=None,
+    strong_augment=None,
 ):
     """What C, G and D minimize, written out, and what is logged."""
+    of_pseudo = PseudoDiscriminative.of(pseudo_discriminative)
+    of_views = Consistency.of(consistency)
     plain = augment or same
-    strong = view_augment or plain
+    strong = strong_augment or plain
     x, y = batch.x, batch.y[:LABELED]
     with torch.no_grad():
         q = n.ema.C(plain(x)[LABELED:]).softmax(1)
@@ -136,7 +155,7 @@ def losses(
     both = n.C(torch.cat([plain(x)[:LABELED], strong(x)[LABELED:]]))
     said, free = both[:LABELED], both[LABELED:]
     p = free.softmax(1)
-    sure = [row.max() >= threshold for row in q]
+    sure = [row.max() >= of_views.threshold for row in q]
     mean = p.mean(0)
     logs = {
         "label_loss": -Categorical(logits=said).log_prob(y).mean(),
@@ -144,7 +163,7 @@ def losses(
         "entropy": Categorical(p).entropy().mean(),
         "balance_loss": -sum(share.log() for share in mean) / CLASSES,
     }
-    c = logs["label_loss"] + consistency * logs["consistency_loss"]
+    c = logs["label_loss"] + views * of_views.weight * logs["consistency_loss"]
     c = c + entropy * logs["entropy"] + balance * logs["balance_loss"]
     if b is None:
         return {"C": c}, logs
@@ -156,7 +175,7 @@ def losses(
     true = true + sum(free_p[i, label[i]].log() for i in range(FREE))
     of_c, heeded = torch.zeros(()), torch.zeros(())
     for i in range(FREE):
-        if adversarial == "exact":
+        if expectation == "exact":
             for k in range(CLASSES):
                 of_c = of_c + q[i, k] * (1 - free_p[i, k]).log() / FREE
                 heeded = heeded - p[i, k] * free_p[i, k].log() / FREE
@@ -168,12 +187,13 @@ def losses(
     g = -sum(fake_p[i, k].log() for i, k in enumerate(wanted)) / BATCH
     logs["adversarial_loss"] = heeded
     told = n.C(plain(fake)).log_softmax(1)
-    logs["pseudo_loss"] = -sum(told[i, k] for i, k in enumerate(wanted)) / BATCH
+    logs["pseudo_discriminative_loss"] = -sum(told[i, k] for i, k in enumerate(wanted)) / BATCH
     agreed = n.ema.C(plain(fake)).argmax(1).tolist()
     logs["generator_accuracy"] = torch.tensor(np.mean(np.equal(agreed, wanted)))
-    open_ = float(logs["generator_accuracy"] >= gate)
+    open_ = float(logs["generator_accuracy"] >= of_pseudo.gate)
     return {
-        "C": c + heed * (alpha * heeded + open_ * pseudo * logs["pseudo_loss"]),
+        "C": c
+        + heed * (alpha * heeded + open_ * of_pseudo.weight * logs["pseudo_discriminative_loss"]),
         "G": (1 - alpha) * g,
         "D": -(true / BATCH + alpha * of_c + (1 - alpha) * of_g),
     }, logs
@@ -185,11 +205,11 @@ def losses(
 @pytest.mark.parametrize(("position", "heed"), [(0, 0.0), (29, 0.0), (30, 1.0), (50, 1.0)])
 @every_option
 def test_gradients_are_those_of_the_paper(options, position, heed):
-    """All three from one forward pass; C heeds the others after its pre-training."""
+    """All three from one forward pass; C heeds the others from a progress on."""
     engine = make(position, **options)
     n, batch, b = twins(engine), engine.batches.at(position), drawn(engine)
     engine.step()
-    expected, logs = losses(n, batch, b, heed, **options)
+    expected, logs = losses(n, batch, b, heed, views(position, options), **options)
     wanted = descend(n, expected)
     assert min(max(g.abs().max() for g in network) for network in wanted.values()) > 1e-3
     assert_close(gradients(engine), wanted)
@@ -204,8 +224,11 @@ def test_gradients_are_those_of_the_paper(options, position, heed):
     for name, weight in (
         ("entropy", o.entropy),
         ("balance_loss", o.balance),
-        ("consistency_loss", o.consistency),
-        ("pseudo_loss", o.pseudo),
+        ("consistency_loss", Consistency.of(o.consistency).weight),
+        (
+            "pseudo_discriminative_loss",
+            PseudoDiscriminative.of(o.pseudo_discriminative).weight,
+        ),
     ):
         assert (name in means) == (weight > 0)
 
@@ -215,7 +238,7 @@ def test_the_share_that_is_certain():
 
     def sure(threshold):
         torch.manual_seed(7)
-        engine = make(threshold=threshold)
+        engine = make(**consistent(1.0, threshold))
         with torch.no_grad():
             q = engine.averaged["C"](engine.batches.at(50).x[LABELED:]).softmax(1)
         engine.step()
@@ -247,7 +270,7 @@ def test_the_classifier_alone(options):
     engine = make(alone=True, **options)
     n, batch = twins(engine), engine.batches.at(50)
     engine.step()
-    expected, _ = losses(n, batch, None, **options)
+    expected, _ = losses(n, batch, None, views=views(50, options), **options)
     assert_close(gradients(engine), descend(n, expected))
     assert engine.read()[0]["loss_C"] == pytest.approx(expected["C"].item(), rel=1e-4)
     assert set(engine.groups) == {"C"}
@@ -287,7 +310,7 @@ ln = lambda x: float(np.log(x))
 
 
 @pytest.mark.parametrize(
-    ("adversarial", "value", "slope"),
+    ("expectation", "value", "slope"),
     [
         # Costs sp(-l): ln 2 and ln 4/3 of the first row, ln 4 and ln 2 of the second.
         # (.8 ln 2 + .2 ln 4/3 + .25 ln 4 + .75 ln 2) / 2, and p_k (cost_k - mean cost) / 2.
@@ -296,7 +319,7 @@ ln = lambda x: float(np.log(x))
         ("argmax", 0.537189, [[0.055452, -0.055452], [-0.064983, 0.064983]]),
     ],
 )
-def test_the_adversarial_term_of_c_against_numbers_by_hand(adversarial, value, slope):
+def test_the_adversarial_term_of_c_against_numbers_by_hand(expectation, value, slope):
     """The rows of C are (.8, .2) and (.25, .75)."""
     nets = {
         "C": Says([[ln(0.8), ln(0.2)], [ln(0.25), ln(0.75)]]),
@@ -305,7 +328,7 @@ def test_the_adversarial_term_of_c_against_numbers_by_hand(adversarial, value, s
     }
     stores = {"x": torch.zeros(4, 1), "y": torch.tensor([0, 1, -1, -1])}
     batches = Batches(stores, [(np.arange(2), 2), (np.arange(2, 4), 2)], seed=0, device=CPU)
-    objective = Objective(adversarial=adversarial, **TERMS, pretraining=0.0)
+    objective = Objective(expectation=expectation, **TERMS, adversary_start=0.0)
     system = triplegan(nets, n_labeled=2, n_classes=2, latent_dim=1, objective=objective)
     engine = engine_of(system, batches, ema=0.5)
     engine.step()
@@ -315,22 +338,79 @@ def test_the_adversarial_term_of_c_against_numbers_by_hand(adversarial, value, s
     torch.testing.assert_close(nets["C"].rows.grad, 0.5 * torch.tensor(slope), atol=1e-6, rtol=0)
     # D's half: fakes of C cost sp(l), ln 2 and ln 4, ln 4/3 and ln 2, true pairs sp(-l).
     exact = (0.8 * ln(2) + 0.2 * ln(4) + 0.25 * ln(4 / 3) + 0.75 * ln(2)) / 2
-    of_c = exact if adversarial == "exact" else ln(2)
+    of_c = exact if expectation == "exact" else ln(2)
     assert means["loss_D"] == pytest.approx(ln(2) + 0.5 * of_c + 0.5 * ln(2), abs=1e-6)
     assert means["loss_G"] == pytest.approx(0.5 * ln(2), abs=1e-6)
+
+
+# -------------------------------------------------------------------- a class that has died
+
+
+@pytest.mark.parametrize("gap", [1.0, 16.5, 30.0, 120.0])
+@pytest.mark.parametrize("rows", [1, 6])
+def test_balance_has_a_gradient_where_a_class_has_died(gap, rows):
+    """At a mean probability of about 1e-7, and where the softmax underflows: 1/4 towards it."""
+    logits = torch.zeros(rows, 4)
+    logits[:, 3] = -gap
+    logits.requires_grad_()
+    loss = _balance(logits)
+    loss.backward()
+    p = logits.detach().double().softmax(1)
+    assert loss.item() == pytest.approx(-p.mean(0).log().mean().item(), rel=1e-5)
+    slope = logits.grad.sum(0)
+    # -1/4 sum_k (1[k = j] - p_j), rows being alike.
+    torch.testing.assert_close(slope.double(), p[0] - 0.25, atol=1e-6, rtol=0)
+    if gap > 16:
+        assert p[0, 3] < 1e-6
+        assert slope[3].item() == pytest.approx(-0.25, abs=1e-5)
+
+
+def test_balance_revives_a_class_through_the_classifier():
+    """One that no row predicts: the clamp of the mean prediction that stood here let it rest."""
+    bias = torch.tensor([0.0, 0.0, -20.0], requires_grad=True)
+    for _ in range(400):
+        (slope,) = torch.autograd.grad(_balance(bias.expand(8, 3)), bias)
+        bias = (bias - 0.5 * slope).detach().requires_grad_()
+    torch.testing.assert_close(bias.softmax(0), torch.full((3,), 1 / 3), atol=1e-2, rtol=0)
+
+
+def test_balance_of_rows_that_differ():
+    logits = 3 * torch.randn(7, 5, dtype=torch.float64)
+    mean = logits.softmax(1).mean(0)
+    assert _balance(logits).item() == pytest.approx(-mean.log().mean().item(), rel=1e-5)
+
+
+# -------------------------------------------------------------------- whose labels D is shown
+
+
+@pytest.mark.parametrize("expectation", ["exact", "argmax"])
+def test_d_is_shown_labels_of_the_averaged_classifier(expectation):
+    """C itself may say what it likes: D's loss is another only if the averaged one does."""
+
+    def loss_d(change):
+        torch.manual_seed(7)
+        engine = make(expectation=expectation)
+        with torch.no_grad():
+            change(engine)
+        engine.step()
+        return engine.read()[0]["loss_D"]
+
+    as_it_is = loss_d(lambda engine: None)
+    assert loss_d(lambda engine: engine.system.networks["C"][-1].weight.neg_()) == as_it_is
+    assert loss_d(lambda engine: engine.averaged["C"][-1].weight.neg_()) != as_it_is
 
 
 # -------------------------------------------------------------------- who works against whom
 
 
 @pytest.mark.parametrize("name", PLAYERS)
-@pytest.mark.parametrize("adversarial", ["exact", "argmax"])
-def test_which_way_a_step_pushes_the_logits(name, adversarial):
+@pytest.mark.parametrize("expectation", ["exact", "argmax"])
+def test_which_way_a_step_pushes_the_logits(name, expectation):
     """D parts true pairs from both kinds of false ones; G and C make theirs seem true."""
     nets = networks()
     for other in set(nets) - {name}:
         nets[other].requires_grad_(False)
-    engine = make(nets=nets, rate=1e-2, adversarial=adversarial, alpha=0.9, **TERMS)
+    engine = make(nets=nets, rate=1e-2, expectation=expectation, alpha=0.9, **TERMS)
     n, batch, b = twins(engine), engine.batches.at(50), drawn(engine)
     free = batch.x[LABELED:]
 
@@ -338,7 +418,7 @@ def test_which_way_a_step_pushes_the_logits(name, adversarial):
     def cost(n):
         """Of seeming true: for C's labels, summed over the classes, and for G's samples."""
         p = n.C(batch.x)[LABELED:].softmax(1)
-        if adversarial == "argmax":
+        if expectation == "argmax":
             p = p * (p == p.max(1, keepdim=True).values)
         fake = n.D(n.G(torch.cat([b.z, b.code], 1)))[range(BATCH), b.code.argmax(1)]
         labeled = n.D(batch.x[:LABELED])[range(LABELED), batch.y[:LABELED]]
@@ -401,10 +481,10 @@ def first_gradients(position=50, change=lambda nets: None, **options):
     [
         ({"entropy": 5.0}, "C"),
         ({"balance": 5.0}, "C"),
-        ({"consistency": 5.0, "threshold": 0.0}, "C"),
-        ({"pseudo": 5.0, "gate": 0.0}, "C"),
+        (consistent(5.0, 0.0), "C"),
+        (pseudo(5.0, 0.0), "C"),
         ({"alpha": 0.1}, "CGD"),
-        ({"adversarial": "argmax"}, "CD"),
+        ({"expectation": "argmax"}, "CD"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -422,7 +502,7 @@ def test_before_it_heeds_them_c_knows_nothing_of_g_and_d():
         for name in "GD":
             nets[name][-1].weight.mul_(-2.0)
 
-    options = {"pseudo": 5.0, "gate": 0.0}
+    options = pseudo(5.0, 0.0)
     for position, heeds in ((29, False), (30, True)):
         without = first_gradients(position, **options)
         found = first_gradients(position, other_players, **options)
@@ -433,16 +513,16 @@ def test_before_it_heeds_them_c_knows_nothing_of_g_and_d():
 def test_the_pseudo_term_counts_from_the_gate_on():
     agreed = first_gradients()["read"]["generator_accuracy"]
     assert 0 < agreed < 1
-    shut = first_gradients(pseudo=0.0)
+    shut = first_gradients(pseudo_discriminative=0.0)
     for gate, counts in ((agreed - 0.01, True), (agreed, True), (agreed + 0.01, False)):
-        found = first_gradients(pseudo=5.0, gate=gate)
+        found = first_gradients(**pseudo(5.0, gate))
         assert torch.equal(found["C"][0], shut["C"][0]) != counts
 
 
 def test_labels_of_the_unlabeled_rows_are_not_read():
     def run(batches):
         torch.manual_seed(7)
-        engine = make(batches=batches, gate=0.0)
+        engine = make(batches=batches, **pseudo(0.1, 0.0))
         engine.step()
         return gradients(engine)
 
@@ -465,7 +545,7 @@ def test_running_statistics(options):
     n, batch, b = twins(engine), engine.batches.at(50), drawn(engine)
     engine.step()
     plain = options.get("augment", same)
-    strong = options.get("view_augment", plain)
+    strong = options.get("strong_augment", plain)
     shown = torch.cat([plain(batch.x)[:LABELED], strong(batch.x)[LABELED:]])
     nets = engine.system.networks
     assert_counted(nets["C"][1], [n.C[0](shown)])
@@ -514,7 +594,7 @@ def test_images_of_bytes_are_scaled(alone):
 
 def test_a_run_goes_on_from_an_epoch_s_end_bit_by_bit():
     options = OPTIONS["everything"] | {"augment": lambda x: x + 0.1 * torch.randn_like(x)}
-    assert_resumes(lambda: make(0, pretraining=0.02, **options))
+    assert_resumes(lambda: make(0, adversary_start=0.02, **options))
 
 
 def test_bf16():
@@ -523,7 +603,9 @@ def test_bf16():
         engine.step()
     means, bad = engine.read()
     assert bad is None
-    assert {"loss_C", "loss_G", "loss_D", "adversarial_loss", "pseudo_loss"} <= set(means)
+    assert {"loss_C", "loss_G", "loss_D", "adversarial_loss", "pseudo_discriminative_loss"} <= set(
+        means
+    )
     assert engine.broken() is None
 
 

@@ -19,16 +19,18 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import nn
 
-from repkit import TripleGAN, load
+from repkit import Consistency, TripleGAN, load
+from repkit.base.generative import rng_of
 from repkit.engine.modes import norms
+from repkit.triplegan import PseudoDiscriminative
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 FAST = {
     "latent_dim": 6,
-    "n_features": 32,
+    "width": 32,
     "max_epochs": 3,
     "steps_per_epoch": 6,
-    "batch_size": 16,
+    "batch_size": (32, 16),
     "random_state": 0,
 }
 QUICK = {**FAST, "max_epochs": 1, "steps_per_epoch": 3}
@@ -60,11 +62,11 @@ def fitted(digits, few):
 def trained(digits, few):
     model = TripleGAN(
         16,
-        n_features=128,
+        width=128,
         max_epochs=5,
         steps_per_epoch=80,
         balance=0.5,
-        view_augment=lambda x: x + 0.3 * torch.randn_like(x),
+        strong_augment=lambda x: x + 0.3 * torch.randn_like(x),
         random_state=0,
     )
     return model.fit(digits[0], few)
@@ -106,7 +108,8 @@ def test_the_columns_of_the_history(fitted):
         "entropy",
         "balance_loss",
         "adversarial_loss",
-        "pseudo_loss",
+        "pseudo_discriminative_loss",
+        "consistency_weight",
         "generator_accuracy",
         "d_real",
         "d_fake",
@@ -117,10 +120,10 @@ def test_the_columns_of_the_history(fitted):
     assert list(fitted.history_["heed"]) == [0, 1, 1]
 
 
-def test_the_adversaries_have_a_rate_of_their_own(digits, few):
-    def moved(**rates):
-        still = clone(TripleGAN(**FAST)).set_params(learning_rate=0.0, adversary_learning_rate=0.0)
-        start, end = still.fit(digits[0], few), clone(still).set_params(**rates)
+def test_networks_have_rates_of_their_own(digits, few):
+    def moved(rates):
+        still = clone(TripleGAN(**FAST)).set_params(learning_rate=0.0)
+        start, end = still.fit(digits[0], few), clone(still).set_params(learning_rate=rates)
         end.fit(digits[0], few)
         return {
             name
@@ -131,8 +134,33 @@ def test_the_adversaries_have_a_rate_of_their_own(digits, few):
             if not torch.equal(old, new)
         }
 
-    assert moved(learning_rate=1e-3) == {"C"}
-    assert moved(adversary_learning_rate=1e-3) == {"G", "D"}
+    assert moved({"C": 1e-3, "G": 0.0, "D": 0.0}) == {"C"}
+    assert moved({"C": 0.0}) == {"G", "D"}
+    assert moved({"C.features": 0.0, "D": 0.0}) == {"C", "G"}
+
+
+def test_the_default_rates(digits, few):
+    model = TripleGAN(**FAST).fit(digits[0], few)
+    same = TripleGAN(**FAST, learning_rate={"C": 2e-3, "G": 5e-4, "D": 5e-4}).fit(digits[0], few)
+    other = TripleGAN(**FAST, learning_rate={"G": 6e-4}).fit(digits[0], few)
+    np.testing.assert_array_equal(same.sample(3, 1, 0), model.sample(3, 1, 0))
+    assert (other.sample(3, 1, 0) != model.sample(3, 1, 0)).any()
+
+
+def test_pseudo_labels_from_a_progress_on(digits, few):
+    start = Consistency(1.0, threshold=0.0, start=0.35)
+    model = TripleGAN(**FAST, consistency=start).fit(digits[0], few)
+    # The last steps of the epochs are the 6th, the 12th and the 18th of 18.
+    np.testing.assert_allclose(
+        model.history_["consistency_weight"], [0, 11 / 18 / 0.35 - 1, 1], atol=1e-6
+    )
+    whole = TripleGAN(**FAST).set_params(consistency__threshold=0.0).fit(digits[0], few)
+    assert (whole.history_["consistency_weight"] == 1).all()
+    none = TripleGAN(**FAST, consistency=0.0).fit(digits[0], few)
+    assert not {"consistency_weight", "consistency_loss", "certain"} & set(none.history_)
+    loss = [m.history_["loss_C"].iloc[0] for m in (model, whole, none)]
+    assert loss[0] == pytest.approx(loss[2], rel=1e-5)
+    assert loss[0] < loss[1] - 0.1
 
 
 # -------------------------------------------------------------------- prediction
@@ -252,9 +280,9 @@ def test_labels_of_unlabeled_rows_are_not_needed(digits):
     assert np.abs(model.predict_proba(X) - found.predict_proba(X)).max() > 1e-4
 
 
-@pytest.mark.parametrize("options", [{"labeled_batch_size": 1}, {"labeled_batch_size": 999}])
-def test_batches_of_few_and_of_more_labels_than_there_are(digits, options):
-    model = TripleGAN(**FAST, **options).fit(digits[0][:60], PART)
+@pytest.mark.parametrize("sizes", [(1, 16), (999, 16), (8, 1), (8, 999), [8, 16]], ids=str)
+def test_batches_of_few_rows_and_of_more_than_there_are(digits, sizes):
+    model = TripleGAN(**{**FAST, "batch_size": sizes}).fit(digits[0][:60], PART)
     assert np.isfinite(model.history_["label_loss"]).all()
 
 
@@ -268,7 +296,7 @@ def test_samples_by_class(fitted):
     assert (codes.sum(1) == 1).all()
     assert set(np.unique(codes)) == {0, 1}
     assert codes.sum(0).max() < 20
-    drawn = fitted._latents(4, fitted._generator(0))
+    drawn = fitted._latents(4, rng_of(0))
     for y in (7, [7, 2, 2, 0], np.array([9])):
         expected = drawn.copy()
         expected[:, 6:] = np.eye(10)[np.broadcast_to(y, 4)]
@@ -297,24 +325,24 @@ def test_classes_that_cannot_be_sampled(fitted, digits):
     "options",
     [
         {"alpha": 0.9},
-        {"adversarial": "argmax"},
+        {"expectation": "argmax"},
         {"entropy": 3.0},
         {"balance": 3.0},
-        {"consistency": 0.0, "threshold": 0.0},
-        {"threshold": 0.0},
-        {"pseudo": 3.0, "gate": 0.0},
-        {"gate": 0.0},
-        {"pretraining": 0.0},
+        {"consistency": Consistency(1.0, threshold=0.0)},
+        {"consistency": Consistency(1.0, threshold=0.0, start=0.2)},
+        {"pseudo_discriminative": PseudoDiscriminative(3.0, gate=0.0)},
+        {"adversary_start": 0.0},
         {"augment": lambda x: x.roll(1, -1)},
-        {"view_augment": lambda x: x.roll(1, -1), "threshold": 0.0},
-        {"labeled_batch_size": 8},
+        {"strong_augment": lambda x: x.roll(1, -1), "consistency": Consistency(threshold=0.0)},
+        {"batch_size": (8, 16)},
+        {"learning_rate": {"C.features": 1e-3}},
         {"ema": 0.2},
     ],
     ids=lambda options: next(iter(options)),
 )
 def test_options_train(digits, options):
     X, few = digits[0][:60], PART
-    model = TripleGAN(**FAST, **options).fit(X, few)
+    model = TripleGAN(**{**FAST, **options}).fit(X, few)
     assert np.isfinite(model.history_.to_numpy(dtype=float)).all()
     name = next(iter(options))
     plain = clone(model).set_params(**{name: TripleGAN().get_params()[name]}).fit(X, few)
@@ -330,18 +358,18 @@ def test_the_classifier_alone(digits, few, tmp_path):
     assert {"loss_C", "label_loss", "entropy"} <= set(model.history_)
     model.save(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(load(tmp_path / "m.safetensors").predict(X), model.predict(X))
-    # G and D leave it alone in pre-training.
-    beside = TripleGAN(**fast, pretraining=1.0).fit(X, few)
+    # G and D leave it alone until the adversary starts.
+    beside = TripleGAN(**fast, adversary_start=1.0).fit(X, few)
     np.testing.assert_allclose(beside.predict_proba(X), model.predict_proba(X), atol=1e-5)
 
 
 def test_the_running_statistics_of_c_are_of_data(digits, few):
-    def body(shape_in, n_features):
+    def body(shape_in, width):
         return nn.Sequential(nn.Linear(64, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU())
 
     X = digits[0]
-    model = TripleGAN(**{**FAST, "steps_per_epoch": 25}, classifier=body, gate=0.0, pseudo=1.0)
-    model.fit(X, few)
+    model = TripleGAN(**{**FAST, "steps_per_epoch": 25}, classifier=body)
+    model.set_params(pseudo_discriminative=PseudoDiscriminative(1.0, gate=0.0)).fit(X, few)
     (norm,) = norms(model.networks_["C"])
     with torch.no_grad():
         hidden = model.networks_["C"].features[0][0](torch.from_numpy(X))
@@ -363,10 +391,12 @@ def test_in_the_place_of_self_training(digits, few):
         assert 0 < pipeline.score(X, y) <= 1
     pipeline = make_pipeline(StandardScaler(), TripleGAN(**FAST))
     grid = {"triplegan__entropy": [0.0, 0.3], "triplegan__alpha": [0.5]}
+    grid["triplegan__pseudo_discriminative__gate"] = [0.8]
     scoring = lambda model, X, y: model.score(X[y >= 0], y[y >= 0])
     search = GridSearchCV(pipeline, grid, cv=2, scoring=scoring, error_score="raise").fit(X, few)
     assert search.predict(X).shape == y.shape
     assert search.best_params_["triplegan__alpha"] == 0.5
+    assert search.best_estimator_[-1].pseudo_discriminative.gate == 0.8
     assert search.best_estimator_[-1].random_state == 0
 
 
@@ -405,7 +435,7 @@ def test_warm_start_goes_on_with_the_same_classes(digits):
     X = digits[0][:60]
     model = TripleGAN(**FAST, warm_start=True).fit(X, PART)
     before = model.predict_proba(X)
-    model.set_params(learning_rate=0.0, adversary_learning_rate=0.0).fit(X, PART)
+    model.set_params(learning_rate=0.0).fit(X, PART)
     np.testing.assert_allclose(model.predict_proba(X), before, atol=1e-6)
     with pytest.raises(
         ValueError, match="warm_start=True needs data of the same shape and classes"
@@ -454,20 +484,33 @@ def test_the_named_discriminator_is_spectrally_normalized(fitted):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"adversarial": "reinforce"}, "adversarial must be one of"),
-        ({"latent_dim": 0}, "latent_dim must be an integer of at least 1"),
-        ({"labeled_batch_size": 0}, "labeled_batch_size must be an integer of at least 1"),
-        ({"alpha": 1.5}, "alpha must be between 0 and 1"),
-        ({"threshold": -0.1}, "threshold must be between 0 and 1"),
-        ({"gate": 2}, "gate must be between 0 and 1"),
-        ({"pretraining": 2}, "pretraining must be between 0 and 1"),
-        ({"entropy": -1}, "entropy must be between"),
-        ({"balance": "much"}, "balance must be a number"),
-        ({"consistency": -1}, "consistency must be between"),
-        ({"pseudo": float("nan")}, "pseudo must be between"),
-        ({"adversary_learning_rate": -1}, "adversary_learning_rate must be between"),
-        ({"ema": 0.0}, "ema must be between 0 and 1, not 0.0: the averaged classifier labels"),
-        ({"ema": 1.0}, "ema must be between 0 and 1, not 1.0"),
+        ({"expectation": "reinforce"}, "expectation must be one of"),
+        ({"latent_dim": 0}, "latent_dim must be an integer of at least 1, not 0"),
+        ({"batch_size": (0, 8)}, r"batch_size must be a tuple of 2 integers of at least 1, not"),
+        ({"batch_size": 64}, r"batch_size must be a tuple of 2 integers of at least 1, not 64"),
+        ({"alpha": 1.5}, "alpha must be a number of at least 0 and at most 1, not 1.5"),
+        ({"adversary_start": 2}, "adversary_start must be a number of at least 0 and at most 1"),
+        ({"entropy": -1}, "entropy must be a number of at least 0, not -1"),
+        ({"balance": "much"}, "balance must be a number of at least 0, not 'much'"),
+        ({"consistency": -1}, "consistency must be a number of at least 0, not -1"),
+        (
+            {"consistency": Consistency(1.0, threshold=-0.1)},
+            "consistency__threshold must be a number of at least 0 and at most 1, not -0.1",
+        ),
+        ({"consistency": None}, "consistency must be a number of at least 0, not None"),
+        (
+            {"pseudo_discriminative": float("nan")},
+            "pseudo_discriminative must be a number of at least 0, not nan",
+        ),
+        (
+            {"pseudo_discriminative": PseudoDiscriminative(gate=2)},
+            "pseudo_discriminative__gate must be a number of at least 0 and at most 1, not 2",
+        ),
+        ({"learning_rate": {"G": -1}}, r"learning_rate\['G'\] must be a number of at least 0"),
+        ({"learning_rate": {"E": 1e-3}}, "learning_rate has a rate for 'E'"),
+        ({"ema": 0.0}, "ema must be a number above 0 and at most 0.999999, not 0.0"),
+        ({"ema": 1.0}, "ema must be a number above 0 and at most 0.999999, not 1.0"),
+        ({"classifier": None}, "classifier must be a string, a callable that returns"),
     ],
     ids=str,
 )

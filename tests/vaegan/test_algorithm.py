@@ -6,9 +6,13 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
+from repkit.base.parts import Discriminator
+from repkit.engine.engine import Engine
+from repkit.engine.optim import Adam
 from repkit.engine.rng import isolated_rng
 from repkit.nets.trunks import spectral_norms
-from repkit.vaegan.algorithm import Objective, vaegan, who_steps
+from repkit.vaegan import Objective, vaegan
+from repkit.vaegan.algorithm import who_steps
 
 from ..updates import (
     BATCH,
@@ -34,17 +38,18 @@ from ..updates import (
 )
 
 HIDDEN = (2, 3)
+HINGE = Discriminator(loss="hinge")
 OPTIONS = {
     "logistic": {},
-    "hinge": {"loss": "hinge"},
-    "three way": {"discriminator": "three_way"},
+    "hinge": {"discriminator": HINGE},
+    "three way": {"discriminator_kind": "three_way"},
     "weights": {"beta": 3.0, "gamma": 7.0},
     "pixel": {"pixel": 0.8},
     "augment": {"augment": bend},
     "batch norm": {"normed": True},
-    "three way, batch norm": {"discriminator": "three_way", "normed": True},
+    "three way, batch norm": {"discriminator_kind": "three_way", "normed": True},
     "everything": {
-        "discriminator": "three_way",
+        "discriminator_kind": "three_way",
         "normed": True,
         "beta": 0.4,
         "gamma": 3.0,
@@ -81,17 +86,26 @@ class Judge(nn.Module):
         return hidden, self.judge(hidden / self.scale) + self.offset.get(len(x), 0.0)
 
 
-def networks(discriminator="two_way", normed=False):
+def networks(kind="two_way", normed=False):
     return {
         "E": net(WIDTH, 2 * LATENT),
         "G": net(LATENT, WIDTH),
-        "D": Judge(3 if discriminator == "three_way" else 1, normed),
+        "D": Judge(3 if kind == "three_way" else 1, normed),
     }
 
 
-def make(position=50, nets=None, batches=None, normed=False, rate=0.1, precision="fp32", **options):
-    nets = nets or networks(options.get("discriminator", "two_way"), normed)
-    system = vaegan(nets, latent_dim=LATENT, objective=Objective(**options))
+def make(
+    position=50,
+    nets=None,
+    batches=None,
+    normed=False,
+    rate=0.1,
+    precision="fp32",
+    r1_every=16,
+    **options,
+):
+    nets = nets or networks(options.get("discriminator_kind", "two_way"), normed)
+    system = vaegan(nets, latent_dim=LATENT, objective=Objective(**options), r1_every=r1_every)
     return engine_of(system, batches, rate, precision, position=position)
 
 
@@ -100,10 +114,10 @@ def losses(
     x,
     b,
     weight=1.0,
-    discriminator="two_way",
-    loss="logistic",
+    discriminator_kind="two_way",
+    discriminator=None,
     beta=1.0,
-    gamma=1.0,
+    gamma=5.0,
     pixel=0.0,
     augment=None,
     **_,
@@ -119,11 +133,11 @@ def losses(
     h_back, of_back, of_sample = h_fakes[:BATCH], of_fakes[:BATCH], of_fakes[BATCH:]
     variance = h.detach().flatten(1).var(0, correction=0).mean()
     like = (h - h_back).square().sum() / (2 * BATCH * variance)
-    if discriminator == "three_way":
+    if discriminator_kind == "three_way":
         p, p_sample, p_back = (t.softmax(1) for t in (real, of_sample, of_back))
         d = -(p[:, 0].log() + (p_sample[:, 1].log() + p_back[:, 2].log()) / 2)
         g = -(p_sample[:, 0].log() + p_back[:, 0].log()) / 2
-    elif loss == "logistic":
+    elif discriminator is not HINGE:
         p, p_sample, p_back = (torch.sigmoid(t) for t in (real, of_sample, of_back))
         d = -(p.log() + ((1 - p_sample).log() + (1 - p_back).log()) / 2)
         g = -(p_sample.log() + p_back.log()) / 2
@@ -166,7 +180,7 @@ def test_gradients_are_those_of_the_paper(options, position, weight):
 @pytest.mark.parametrize("options", [{}, OPTIONS["three way"], OPTIONS["augment"]], ids=str)
 def test_the_gradient_penalty(options):
     """Of D's logit of "real" at the data, after the step of all, times the steps between two."""
-    engine = make(51, r1=0.7, r1_every=3, **options)
+    engine = make(51, discriminator=Discriminator(r1=0.7), r1_every=3, **options)
     n, x, b = twins(engine), engine.batches.at(51).x, drawn(engine)
     engine.step()
     first = descend(n, losses(n, x, b, **options)[0])
@@ -185,7 +199,7 @@ def test_the_gradient_penalty(options):
 
 
 def test_the_gradient_penalty_comes_at_every_so_many_steps():
-    engine = make(0, r1=0.7, r1_every=3)
+    engine = make(0, discriminator=Discriminator(r1=0.7), r1_every=3)
     for step in range(7):
         engine.begin_epoch()
         engine.step()
@@ -221,7 +235,7 @@ def test_the_shares_that_are_called_real(options):
 @pytest.mark.parametrize("name", ["D", "G"])
 def test_which_way_a_step_pushes_the_logits(options, name):
     """D pushes fakes of both kinds away from "real", G pushes both towards it."""
-    nets = networks(options.get("discriminator", "two_way"))
+    nets = networks(options.get("discriminator_kind", "two_way"))
     for other in set(nets) - {name}:
         nets[other].requires_grad_(False)
     engine = make(nets=nets, gamma=0.0, rate=1e-2, **options)
@@ -251,7 +265,7 @@ def test_which_way_a_step_pushes_the_logits(options, name):
 def test_each_player_lowers_its_own_loss(options):
     """With the others held still, and against the signs of the library that has them wrong."""
     for name in "EGD":
-        nets = networks(options.get("discriminator", "two_way"))
+        nets = networks(options.get("discriminator_kind", "two_way"))
         for other in set("EGD") - {name}:
             nets[other].requires_grad_(False)
         engine = make(nets=nets, rate=0.2 if name != "E" else 0.02, **options)
@@ -281,7 +295,7 @@ def test_every_weight_moves_in_a_step(options):
 def first_gradients(change=lambda nets: None, **options):
     torch.manual_seed(7)
     normed = options.pop("normed", False)
-    nets = networks(options.get("discriminator", "two_way"), normed)
+    nets = networks(options.get("discriminator_kind", "two_way"), normed)
     with torch.no_grad():
         change(nets)
     engine = make(nets=nets, **options)
@@ -292,7 +306,7 @@ def first_gradients(change=lambda nets: None, **options):
 @kinds
 @pytest.mark.parametrize(
     ("term", "moved"),
-    [({"beta": 5.0}, "E"), ({"gamma": 5.0}, "G"), ({"pixel": 5.0}, "EG")],
+    [({"beta": 5.0}, "E"), ({"gamma": 25.0}, "G"), ({"pixel": 5.0}, "EG")],
     ids=str,
 )
 def test_a_term_has_a_gradient_in_its_own_networks_alone(options, term, moved):
@@ -322,7 +336,7 @@ def test_the_scale_of_the_features_does_not_change_the_similarity(factor):
     def rescale(nets):
         nets["D"].scale = factor
 
-    without, found = first_gradients(gamma=5.0), first_gradients(rescale, gamma=5.0)
+    without, found = first_gradients(), first_gradients(rescale)
     assert found["read"]["similarity_loss"] == pytest.approx(without["read"]["similarity_loss"])
     for name in "EGD":
         assert_close(found[name], without[name])
@@ -352,16 +366,37 @@ def test_features_that_are_all_the_same_are_no_division_by_zero():
     ],
 )
 def test_the_balance_rule(real, fake, d_steps, g_steps):
-    def offset(nets):
-        nets["D"].judge[1].weight.mul_(0.01)
+    """Who does not step stands still, though momentum and weight decay would move it."""
+    found = []
+    for balanced in (False, True):
+        torch.manual_seed(7)
+        nets = networks()
+        system = vaegan(nets, latent_dim=LATENT, objective=Objective(balanced_steps=balanced))
+        engine = Engine(
+            system,
+            data(),
+            optimizer=lambda p: Adam(p, 0.01, weight_decay=0.1),
+            total_steps=100,
+            seed=0,
+        )
+        nets["D"].judge[1].weight.data.mul_(0.01)
+        nets["D"].offset = {}
+        engine.step()  # from here on there is momentum
         nets["D"].offset = {BATCH: real, 2 * BATCH: fake}
-
-    without, found = first_gradients(offset), first_gradients(offset, balance=True)
-    assert_same(found["E"], without["E"])
-    for name, steps in (("D", d_steps), ("G", g_steps)):
-        assert max(g.abs().max() for g in without[name]) > 1e-4
-        wanted = without[name] if steps else [torch.zeros_like(g) for g in without[name]]
-        assert_same(found[name], wanted)
+        engine.begin_epoch()
+        before = engine.state_dict()
+        engine.step()
+        found.append((before, engine.state_dict(), engine.read()[0]))
+    (_, plain, plain_means), (before, after, means) = found
+    assert_same(found[0][0]["networks"], before["networks"])
+    for name, steps in (("E", True), ("D", d_steps), ("G", g_steps)):
+        assert_same(after["optimizers"][name], (plain if steps else before)["optimizers"][name])
+        for key, _ in nets[name].named_parameters():
+            old, new = (state["networks"][name][key] for state in (before, after))
+            assert torch.equal(new, plain["networks"][name][key]) == steps
+            assert torch.equal(new, old) != steps
+    assert {k: v for k, v in means.items() if "skip" not in k} == plain_means
+    assert (means["skip_D"], means["skip_G"]) == (not d_steps, not g_steps)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +413,7 @@ def test_the_balance_rule(real, fake, d_steps, g_steps):
 def test_the_bounds_of_the_balance_rule(costs, steps):
     found = who_steps(*(torch.tensor(c, requires_grad=True) for c in costs))
     assert tuple(t.item() for t in found) == steps
-    assert not any(t.requires_grad for t in found)
+    assert all(t.dtype == torch.bool for t in found)
 
 
 # -------------------------------------------------------------------- passes and statistics
@@ -404,7 +439,11 @@ def test_real_and_fake_samples_meet_the_same_spectral_norm():
     assert len(used) == 1
 
 
-@pytest.mark.parametrize("options", [{}, {"normed": True, "r1": 0.5, "r1_every": 5}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"normed": True, "discriminator": Discriminator(r1=0.5), "r1_every": 5}],
+    ids=str,
+)
 def test_running_statistics(options):
     """E's are of data, G's of both kinds of latents, each batch counted once."""
     engine = make(**options)
@@ -427,7 +466,8 @@ def test_images_of_bytes_are_scaled():
     nets["G"] = nn.Sequential(nn.Linear(LATENT, 12), nn.Unflatten(1, (3, 2, 2)))
     nets["D"].body[0] = nn.Sequential(nn.Flatten(), nn.Linear(12, 6))
     images = torch.randint(0, 256, (ROWS, 3, 2, 2), dtype=torch.uint8)
-    engine = make(0, nets, data(images.to(memory_format=torch.channels_last)), r1=1.0)
+    batches = data(images.to(memory_format=torch.channels_last))
+    engine = make(0, nets, batches, discriminator=Discriminator(r1=1.0))
     seen = {name: seen_by(nets[name]) for name in "ED"}
     engine.step()
     x = engine.batches.at(0).x.float() / 255
@@ -439,11 +479,13 @@ def test_images_of_bytes_are_scaled():
 @pytest.mark.parametrize("r1_every", [1, 4])
 def test_a_run_goes_on_from_an_epoch_s_end_bit_by_bit(r1_every):
     options = OPTIONS["everything"] | {"augment": lambda x: x + 0.1 * torch.randn_like(x)}
-    assert_resumes(lambda: make(0, r1=0.5, r1_every=r1_every, balance=True, **options))
+    options |= {"discriminator": Discriminator(r1=0.5), "balanced_steps": True}
+    assert_resumes(lambda: make(0, r1_every=r1_every, **options))
 
 
 def test_bf16():
-    engine = make(0, precision="bf16", r1=0.5, r1_every=2, balance=True, **OPTIONS["everything"])
+    options = {"discriminator": Discriminator(r1=0.5), "balanced_steps": True}
+    engine = make(0, precision="bf16", r1_every=2, **options, **OPTIONS["everything"])
     for _ in range(4):
         engine.step()
     means, bad = engine.read()

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ._beta_vae import beta_vae_score
-from ._dci import dci
-from ._factor_vae import factor_vae_score
-from ._mig import mig
-from ._modularity import modularity_explicitness
-from ._sap import sap
+from repkit.metrics.disentanglement._beta_vae import beta_vae_score
+from repkit.metrics.disentanglement._dci import dci
+from repkit.metrics.disentanglement._factor_vae import factor_vae_score
+from repkit.metrics.disentanglement._mig import mig
+from repkit.metrics.disentanglement._modularity import modularity_explicitness
+from repkit.metrics.disentanglement._sap import sap
 
 __all__ = [
     "beta_vae_score",
@@ -43,8 +43,8 @@ def disentanglement_scores(
 ) -> dict[str, float]:
     """Compute several disentanglement scores with their published constants.
 
-    At full size (15 000 rows, 10 codes, the 5 factors of dSprites) all but DCI take about 3 seconds
-    together on one core, and DCI some minutes with its published `model`.
+    At full size (15 000 rows, 10 codes, the 5 factors of dSprites) DCI takes some minutes with its
+    published `model`. All others take about 3 seconds together on one core.
 
     Parameters
     ----------
@@ -53,28 +53,31 @@ def disentanglement_scores(
     factors : array of shape (n, k)
         True factors as whole numbers, at least two columns.
     scores : sequence of str, default=all
-        Some of ``"mig"``, ``"dci"``, ``"sap"``, ``"factor_vae"``, ``"beta_vae"`` and
-        ``"modularity_explicitness"``.
-    model : default="gradient_boosting"
-        As in :func:`dci`; ``"random_forest"`` takes 5 to 10 seconds.
+        Which scores to compute: "mig", "dci", "sap", "factor_vae", "beta_vae" and
+        "modularity_explicitness".
+    model : {"gradient_boosting", "random_forest"} or classifier, default="gradient_boosting"
+        Classifier of :func:`dci`. "random_forest" takes 5 to 10 seconds.
     encode : callable, optional
-        As in :func:`factor_vae_score` and :func:`beta_vae_score`.
+        Maps factors (m, k) to the codes (m, d) of samples that have them, for
+        :func:`factor_vae_score` and :func:`beta_vae_score`.
     random_state : int, RandomState, Generator or None, default=0
-        An int goes to each score as it is, so that each equals the score computed alone.
+        Draws rows and batches. Given an int, each score equals that computed alone.
 
     Returns
     -------
     values : dict of str to float
-        What the functions return; the names from :func:`dci` start with ``dci_``.
+        All that the functions return. Names from :func:`dci` start with ``dci_``.
 
     Raises
     ------
     ValueError
-        As the single scores, or on an unknown name.
+        If a name is unknown, or a score refuses the codes or factors.
     """
     unknown = [name for name in scores if name not in _SCORES]
     if unknown or isinstance(scores, str) or not len(scores):
-        raise ValueError(f"scores={scores!r}: wanted a sequence of names among {list(_SCORES)}.")
+        raise ValueError(
+            f"scores must be a sequence of names among {list(_SCORES)}, not {scores!r}"
+        )
     functions: dict[str, Callable[..., dict[str, float]]] = {
         "mig": mig,
         "dci": partial(dci, model=model),

@@ -1,4 +1,4 @@
-"""Batches in which one factor is held fixed: rows of given arrays, or codes made on demand."""
+"""Internal. Batches with one factor held fixed: rows of given arrays, or codes made on demand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .._arrays import as_numpy, feature_matrix
-from ._checks import code_table, factor_table
+from repkit.metrics._arrays import as_numpy, feature_matrix
+from repkit.metrics.disentanglement._checks import code_table, factor_table
 
 # Rows of codes gathered at a time: enough to amortize a call, few enough for the cache.
 _ROWS = 2**14
@@ -52,8 +52,8 @@ class _Rows:
     def same_value(self, j: int, count: int, size: int) -> Iterator[np.ndarray]:
         if self.sizes[j].min() < size:
             warnings.warn(
-                f"factors[:, {j}] has a value with only {self.sizes[j].min()} rows: batches of "
-                f"{size} from such values draw rows with replacement. Pass more rows, or encode=.",
+                f"factors[:, {j}] has a value with only {self.sizes[j].min()} rows, so that "
+                f"batches of {size} draw rows with replacement: pass more rows, or encode",
                 stacklevel=4,
             )
         # the value of a random row: frequent values come more often
@@ -111,8 +111,8 @@ class _Fresh:
         codes = feature_matrix(self.encode(rows), "encode(factors)").astype(np.float64)
         if codes.shape != (len(rows), self.width):
             raise ValueError(
-                f"encode(factors) gave the shape {codes.shape} for {len(rows)} rows of factors; "
-                f"wanted {(len(rows), self.width)}, as wide as codes."
+                f"encode must give the shape {(len(rows), self.width)}, as wide as codes, for "
+                f"{len(rows)} rows of factors, not {codes.shape}"
             )
         return codes.reshape(*factors.shape[:2], self.width)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import generator
-from ._batches import Batches, batches, factor_of_each
+from repkit._random import generator
+from repkit.metrics.disentanglement._batches import Batches, batches, factor_of_each
 
 
 def beta_vae_score(
@@ -21,17 +21,17 @@ def beta_vae_score(
     batch_size: int = 64,
     random_state: Any = 0,
 ) -> dict[str, float]:
-    """Score of Higgins et al. (ICLR 2017, section 3): which factor do the pairs share.
+    """Compute the score of beta-VAE: which factor do pairs of samples share.
 
-    Each of `n_train` batches picks one random factor and `batch_size` pairs of samples that share
-    its value. The mean absolute difference of their codes, one number for each code, goes to a
-    logistic regression (scikit-learn's, C = 1, on the differences as they are) that predicts the
-    factor; the score is its accuracy on `n_eval` further batches. It is 1 for codes that are the
-    factors and about 1 / k for independent ones. It is lenient: mixed codes also come near 1,
-    unless each of them is moved by all factors alike.
+    Higgins et al. (ICLR 2017, section 3). Each of `n_train` batches picks one random factor and
+    `batch_size` pairs of samples that share its value. The mean absolute difference of their codes,
+    one number for each code, goes to a logistic regression (scikit-learn's, C = 1, differences not
+    scaled) that predicts the factor. The score is its accuracy on `n_eval` further batches: 1 for
+    codes that are the factors, about 1 / k for independent ones. It is lenient: mixed codes come
+    near 1, too, unless all factors move each of them alike.
 
-    The partner of a random row is another random row with the same value, or the row itself where
-    the value occurs once. With `encode` the pairs are drawn as published.
+    The partner of a random row is another random row with the same value, or the row itself if the
+    value occurs once. With `encode` pairs are drawn as published.
 
     Parameters
     ----------
@@ -40,30 +40,35 @@ def beta_vae_score(
     factors : array of shape (n, k)
         True factors as whole numbers, at least two columns.
     encode : callable, optional
-        Makes codes (m, d) of the samples with given factors (m, k), as in
+        Maps factors (m, k) to the codes (m, d) of samples that have them, as in
         :func:`factor_vae_score`. It is called about 120 times with 16 384 rows.
-    n_train, n_eval : int, default=10000, 5000
-        Batches that train the classifier, and batches that are scored.
+    n_train : int, default=10000
+        Batches that train the classifier.
+    n_eval : int, default=5000
+        Batches that are scored.
     batch_size : int, default=64
-        Pairs of a batch.
+        Pairs of samples in a batch.
     random_state : int, RandomState, Generator or None, default=0
+        Draws the batches.
 
     Returns
     -------
     scores : dict of str to float
-        ``beta_vae`` and ``beta_vae_train``, the accuracies on the two sets of batches.
+        ``beta_vae`` and ``beta_vae_train``: accuracies, in [0, 1], on the scored and on the
+        training batches.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a single factor, a factor that is constant or not whole,
-        or an `encode` that gives another shape.
+        If input is not finite, shapes do not match, there is a single factor, a factor is constant
+        or not whole, or `encode` gives another shape.
     """
     from sklearn.linear_model import LogisticRegression
 
     if min(n_train, n_eval, batch_size) < 1:
         raise ValueError(
-            f"n_train={n_train}, n_eval={n_eval}, batch_size={batch_size}: wanted at least 1."
+            f"n_train, n_eval and batch_size must be at least 1, not {n_train}, {n_eval} "
+            f"and {batch_size}"
         )
     rng = generator(random_state)
     _, source = batches(codes, factors, encode, rng)

@@ -1,4 +1,4 @@
-"""What the disentanglement scores share: checked tables and a random split."""
+"""Internal. What the disentanglement scores share: checked tables and a random split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import as_numpy, check_finite, feature_matrix, generator
+from repkit._random import generator
+from repkit.metrics._arrays import as_numpy, check_finite, feature_matrix
 
 
 class Split(NamedTuple):
@@ -23,8 +24,8 @@ def code_table(codes: Any, min_codes: int, min_rows: int) -> np.ndarray:
     codes = feature_matrix(codes, "codes", min_rows).astype(np.float64)
     if codes.shape[1] < min_codes:
         raise ValueError(
-            f"codes has {codes.shape[1]} column; the score compares columns: "
-            f"pass at least {min_codes}."
+            f"codes must have at least {min_codes} columns, which the score compares, not "
+            f"{codes.shape[1]}"
         )
     return codes
 
@@ -42,40 +43,42 @@ def factor_table(
     factors = as_numpy(factors)
     if factors.ndim != 2:
         raise ValueError(
-            f"factors has shape {factors.shape}; wanted (n_samples, n_factors): "
-            "use reshape(-1, 1) for a single factor."
+            f"factors must have shape (n_samples, n_factors), not {factors.shape}: use "
+            "reshape(-1, 1) for a single factor"
         )
     if len(factors) != n_samples:
         raise ValueError(
-            f"factors has {len(factors)} rows for {n_samples} rows of codes: pass one row for each."
+            f"factors has {len(factors)} rows for {n_samples} rows of codes: pass one row for each"
         )
     k = factors.shape[1]
     if k < min_factors:
         raise ValueError(
-            f"factors has {k} columns; the score compares factors: pass at least {min_factors}."
+            f"factors must have at least {min_factors} columns, which the score compares, not {k}"
         )
     if factors.dtype.kind not in "fiub":
         raise ValueError(
-            f"factors has dtype {factors.dtype}; wanted whole numbers: "
-            "encode each column, for example with np.unique(column, return_inverse=True)[1]."
+            f"factors must hold whole numbers, not dtype {factors.dtype}: encode each "
+            "column, for example with np.unique(column, return_inverse=True)[1]"
         )
     check_finite(factors, "factors")
     mask = np.asarray(continuous)
     if mask.dtype != bool or mask.shape not in ((), (k,)):
-        raise ValueError(f"continuous={continuous!r}: wanted True, False or {k} of them.")
+        raise ValueError(
+            f"continuous must be True, False or a sequence of {k} of these, not {continuous!r}"
+        )
     mask = np.broadcast_to(mask, k)
     table = np.empty(factors.shape, dtype=np.float64 if mask.any() else np.int64)
     for j, column in enumerate(factors.T):
         values, classes = np.unique(column, return_inverse=True)
         if len(values) == 1:
             raise ValueError(
-                f"factors[:, {j}] is constant ({values[0]!r}), so that no code can tell it: drop "
-                f"it, for example with np.delete(factors, {j}, axis=1)."
+                f"factors[:, {j}] must vary, not always be {values[0]}: drop it, for "
+                f"example with np.delete(factors, {j}, axis=1)"
             )
         if not mask[j] and (values != np.floor(values)).any():
             raise ValueError(
-                f"factors[:, {j}] holds fractions; wanted class numbers: discretize it, for "
-                "example with np.digitize(column, np.quantile(column, np.arange(1, 10) / 10))."
+                f"factors[:, {j}] must hold class numbers, not fractions: discretize it, for "
+                "example with np.digitize(column, np.quantile(column, np.arange(1, 10) / 10))"
             )
         table[:, j] = column if mask[j] else classes
     return table
@@ -86,7 +89,7 @@ def random_split(
 ) -> Split:
     """Draw disjoint training and test rows, in the same proportion when there are too few."""
     if n_train < 1 or n_test < 1:
-        raise ValueError(f"n_train={n_train} and n_test={n_test} must be at least 1.")
+        raise ValueError(f"n_train and n_test must be at least 1, not {n_train} and {n_test}")
     n = len(codes)
     if n < n_train + n_test:
         n_train = round(n * n_train / (n_train + n_test))
@@ -96,7 +99,7 @@ def random_split(
     for j in range(factors.shape[1]):
         if n_test == 0 or len(np.unique(factors[train, j])) < 2:
             raise ValueError(
-                f"codes has {n} rows, too few: of the {n_train} for training all have the same "
-                f"factors[:, {j}]. Pass more rows."
+                f"codes has {n} rows, too few, for all {n_train} training rows have the same "
+                f"factors[:, {j}]: pass more rows"
             )
     return Split(codes[train], factors[train], codes[test], factors[test])

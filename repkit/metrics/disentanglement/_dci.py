@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from .._arrays import generator
-from ._checks import code_table, factor_table, random_split
+from repkit._random import generator
+from repkit.metrics.disentanglement._checks import code_table, factor_table, random_split
 
 
 def dci(
@@ -20,13 +20,13 @@ def dci(
     n_test: int = 5000,
     random_state: Any = 0,
 ) -> dict[str, float]:
-    r"""Disentanglement, completeness, informativeness (Eastwood and Williams, ICLR 2018, sec. 2).
+    r"""Compute disentanglement, completeness and informativeness.
 
-    A classifier of each factor from all codes gives importances :math:`R_{ij}` of code i for
-    factor j. A code's disentanglement is :math:`1 - H_k(R_{i\cdot})`, the entropy (base k) of its
-    row scaled to sum 1, and a factor's completeness :math:`1 - H_d(R_{\cdot j})` that of its
-    column; both are averaged with the total importances as weights. Informativeness is the mean
-    accuracy of the classifiers.
+    Eastwood and Williams (ICLR 2018, section 2). A classifier of each factor from all codes gives
+    importances :math:`R_{ij}` of code i for factor j. A code's disentanglement is
+    :math:`1 - H_k(R_{i\cdot})`, with the entropy (base k) of its row scaled to sum 1. A factor's
+    completeness is :math:`1 - H_d(R_{\cdot j})`, with that of its column. Both are averaged with
+    total importances as weights. Informativeness is the mean accuracy of the classifiers.
 
     Codes that are the factors give 1, up to splits on noise; independent codes give about 0.
 
@@ -37,14 +37,17 @@ def dci(
     factors : array of shape (n, k)
         True factors as whole numbers, at least two columns.
     model : {"gradient_boosting", "random_forest"} or classifier, default="gradient_boosting"
-        The first, scikit-learn's with its defaults, is the choice of Locatello et al. (ICML 2019);
-        it grows 100 trees for *each class* and takes some minutes at full size. The second, 20
-        trees for each factor, takes 5 to 10 seconds; its figures rank codes alike but are not
-        equal: compare like with like. Or any classifier of scikit-learn's kind that has
-        ``feature_importances_`` once fitted; clones of it are fitted.
-    n_train, n_test : int, default=10000, 5000
-        Rows drawn for training and test; with fewer rows, all of them in this proportion.
+        Classifier of each factor. "gradient_boosting", scikit-learn's with its defaults, is the
+        choice of Locatello et al. (ICML 2019): it grows 100 trees for *each class* and takes some
+        minutes at full size. "random_forest", 20 trees for each factor, takes 5 to 10 seconds. Its
+        figures rank codes alike but differ: compare like with like. Any other classifier must have
+        ``feature_importances_`` once fitted. Clones of it are fitted.
+    n_train : int, default=10000
+        Rows drawn for training.
+    n_test : int, default=5000
+        Rows drawn for test. With fewer rows than both, all are used, in the same proportion.
     random_state : int, RandomState, Generator or None, default=0
+        Draws the rows and seeds the classifiers.
 
     Returns
     -------
@@ -55,8 +58,8 @@ def dci(
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a single code or factor, a factor that is constant or not
-        whole, fewer than 10 rows, or an unknown model.
+        If input is not finite, shapes do not match, there is a single code or factor, a factor is
+        constant or not whole, there are fewer than 10 rows, or the model is unknown.
     """
     from sklearn.base import clone
 
@@ -94,8 +97,8 @@ def _model(model: Any, seed: int) -> Any:
             20, max_features=None, min_samples_leaf=0.002, random_state=seed
         )
     raise ValueError(
-        f"model={model!r} is unknown; choose 'gradient_boosting', 'random_forest' or pass a "
-        "classifier that has feature_importances_ once fitted."
+        "model must be 'gradient_boosting', 'random_forest' or a classifier that has "
+        f"feature_importances_ once fitted, not {model!r}"
     )
 
 

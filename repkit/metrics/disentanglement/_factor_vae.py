@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import generator
-from ._batches import Batches, batches, factor_of_each
+from repkit._random import generator
+from repkit.metrics.disentanglement._batches import Batches, batches, factor_of_each
 
 
 def factor_vae_score(
@@ -23,17 +23,17 @@ def factor_vae_score(
     min_std: float = 0.05,
     random_state: Any = 0,
 ) -> dict[str, float]:
-    """Score of Kim and Mnih (ICML 2018, section 4): majority votes of the least varying code.
+    """Compute the score of FactorVAE: majority votes of the code that varies least.
 
-    Each of `n_train` batches fixes one random factor. The code whose variance in the batch, over
-    its variance in all rows, is least casts a vote for that factor. Each code then stands for the
-    factor that it got most votes for, and the score is the share of `n_eval` further votes that
-    are right: 1 for codes that are the factors, about 1 / k for independent ones. It is lenient:
-    mixed codes also have 1 when each of them leans to a factor of its own.
+    Kim and Mnih (ICML 2018, section 4). Each of `n_train` batches fixes one random factor. The code
+    whose variance in the batch, divided by its variance in all rows, is least casts a vote for that
+    factor. Each code then stands for the factor with most of its votes, and the score is the share
+    of `n_eval` further votes that are right: 1 for codes that are the factors, about 1 / k for
+    independent ones. It is lenient: mixed codes reach 1, too, if each leans to a factor of its own.
 
-    Batches are drawn among the rows that share the factor's value, without replacement; where a
-    value has fewer rows than a batch, with replacement and a warning. With `encode` they are drawn
-    as published.
+    Batches are drawn without replacement among the rows that share the factor's value. If a value
+    has fewer rows than a batch, they are drawn with replacement, and a warning says so. With
+    `encode` batches are drawn as published.
 
     Parameters
     ----------
@@ -42,35 +42,40 @@ def factor_vae_score(
     factors : array of shape (n, k)
         True factors as whole numbers, at least two columns.
     encode : callable, optional
-        Makes codes (m, d) of the samples with given factors (m, k): draws (or looks up) the
-        samples and encodes them. The factors are drawn uniformly and independently among the
-        values that `factors` holds; `codes` then only gives the variances. It is called about 60
-        times with 16 384 rows. For sprites and an estimator `model`:
+        Maps factors (m, k) to the codes (m, d) of samples that have them: it draws or looks up the
+        samples and encodes them. Factors are drawn uniformly and independently among the values in
+        `factors`, and `codes` is used for its variances alone. It is called about 60 times with
+        16 384 rows. For sprites and an estimator `model`:
         ``lambda f: model.transform(make_sprites(factors=f).X)``.
-    n_train, n_eval : int, default=10000, 5000
-        Votes that choose the majorities, and votes that are scored.
+    n_train : int, default=10000
+        Votes that choose the majorities.
+    n_eval : int, default=5000
+        Votes that are scored.
     batch_size : int, default=64
-        Rows of a batch.
+        Rows in a batch.
     min_std : float, default=0.05
-        Codes of a smaller standard deviation do not vote (those of a variational autoencoder that
-        ignores them are nearly constant). Scale codes that are small by nature, or lower it.
+        Codes of a smaller standard deviation do not vote: a code that a variational autoencoder
+        ignores is nearly constant. If codes are small by nature, scale them or lower this.
     random_state : int, RandomState, Generator or None, default=0
+        Draws the batches.
 
     Returns
     -------
     scores : dict of str to float
-        ``factor_vae`` and ``factor_vae_train``, the accuracies of the two sets of votes, and
-        ``active_codes``, how many vote. All are 0, with a warning, when none does.
+        ``factor_vae`` and ``factor_vae_train``: accuracies, in [0, 1], of the scored and of the
+        training votes; ``active_codes``: number of codes that vote. All are 0, with a warning, if
+        no code votes.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a single factor, a factor that is constant or not whole,
-        or an `encode` that gives another shape.
+        If input is not finite, shapes do not match, there is a single factor, a factor is constant
+        or not whole, or `encode` gives another shape.
     """
     if min(n_train, n_eval) < 1 or batch_size < 2:
         raise ValueError(
-            f"n_train={n_train}, n_eval={n_eval}, batch_size={batch_size}: wanted at least 1, 1, 2."
+            f"n_train, n_eval and batch_size must be at least 1, 1 and 2, not {n_train}, "
+            f"{n_eval} and {batch_size}"
         )
     rng = generator(random_state)
     table, source = batches(codes, factors, encode, rng)
@@ -78,8 +83,9 @@ def factor_vae_score(
     active = (np.sqrt(variance) >= min_std) & (variance > 0)
     if not active.any():
         warnings.warn(
-            f"no column of codes has a standard deviation of min_std={min_std} (the greatest has "
-            f"{np.sqrt(variance.max()):.3g}): the score is 0. Scale the codes or lower min_std.",
+            f"no column of codes has a standard deviation of min_std={min_std} (the "
+            f"greatest is {np.sqrt(variance.max()):.3g}), so that the score is 0: scale "
+            "the codes or lower min_std",
             stacklevel=2,
         )
         return {"factor_vae": 0.0, "factor_vae_train": 0.0, "active_codes": 0.0}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from .._arrays import generator
-from ._checks import code_table, factor_table
+from repkit._random import generator
+from repkit.metrics.disentanglement._checks import code_table, factor_table
 
 
 def mig(
@@ -19,7 +19,7 @@ def mig(
     max_samples: int | None = 10000,
     random_state: Any = 0,
 ) -> dict[str, float]:
-    r"""Mutual information gap (Chen et al., NeurIPS 2018, eq. 6).
+    r"""Compute the mutual information gap (Chen et al., NeurIPS 2018, eq. 6).
 
     .. math:: \frac1k \sum_j \frac{I(c_{(1)}; v_j) - I(c_{(2)}; v_j)}{H(v_j)}
 
@@ -37,9 +37,11 @@ def mig(
     factors : array of shape (n, k)
         True factors as whole numbers.
     n_bins : int, default=20
+        Number of equal bins of each code.
     max_samples : int or None, default=10000
-        Rows used at most, drawn at random; None takes all.
+        Most rows to use, drawn at random. None takes all.
     random_state : int, RandomState, Generator or None, default=0
+        Draws the rows.
 
     Returns
     -------
@@ -49,7 +51,14 @@ def mig(
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a single code, or a factor that is constant or not whole.
+        If input is not finite, shapes do not match, there is a single code, or a factor is constant
+        or not whole.
+
+    Examples
+    --------
+    >>> factors = np.indices((4, 4)).reshape(2, -1).T
+    >>> mig(factors, factors)
+    {'mig': 1.0}
     """
     codes = code_table(codes, min_codes=2, min_rows=2)
     factors = factor_table(factors, len(codes))
@@ -71,7 +80,7 @@ def _gaps(information: np.ndarray, entropy: np.ndarray) -> np.ndarray:
 def histogram_bins(codes: np.ndarray, n_bins: int) -> np.ndarray:
     """Number the equal bins, 0 to n_bins - 1, in which the entries of each column (n, d) fall."""
     if n_bins < 2:
-        raise ValueError(f"n_bins={n_bins}; wanted at least 2.")
+        raise ValueError(f"n_bins must be at least 2, not {n_bins}")
     bins = np.empty(codes.shape, dtype=np.int64)
     for i, column in enumerate(codes.T):
         edges = np.linspace(column.min(), column.max(), n_bins + 1)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import Split, code_table, factor_table, random_split
-from ._mig import histogram_bins, mutual_information
+from repkit.metrics.disentanglement._checks import Split, code_table, factor_table, random_split
+from repkit.metrics.disentanglement._mig import histogram_bins, mutual_information
 
 
 def modularity_explicitness(
@@ -19,7 +19,7 @@ def modularity_explicitness(
     n_test: int = 5000,
     random_state: Any = 0,
 ) -> dict[str, float]:
-    r"""Modularity and explicitness (Ridgeway and Mozer, NeurIPS 2018, section 3).
+    r"""Compute modularity and explicitness (Ridgeway and Mozer, NeurIPS 2018, section 3).
 
     Modularity is high when each code knows about one factor only: the mean over codes of
     :math:`1 - \sum_{j\ne j^*} I_{ij}^2 / (I_{ij^*}^2 (k-1))`, with :math:`I_{ij}` the mutual
@@ -41,11 +41,14 @@ def modularity_explicitness(
     factors : array of shape (n, k)
         True factors as whole numbers, at least two columns.
     n_bins : int, default=20
-        Bins of the histograms.
-    n_train, n_test : int, default=10000, 5000
-        Rows drawn for training and test; with fewer rows, all of them in this proportion. The
+        Number of equal bins of each code.
+    n_train : int, default=10000
+        Rows drawn for training.
+    n_test : int, default=5000
+        Rows drawn for test. With fewer rows than both, all are used, in the same proportion. The
         mutual information is that of the training rows.
     random_state : int, RandomState, Generator or None, default=0
+        Draws the rows.
 
     Returns
     -------
@@ -55,8 +58,8 @@ def modularity_explicitness(
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a single factor, a factor that is constant or not whole,
-        or fewer than 10 rows.
+        If input is not finite, shapes do not match, there is a single factor, a factor is constant
+        or not whole, or there are fewer than 10 rows.
     """
     codes = code_table(codes, min_codes=1, min_rows=10)
     factors = factor_table(factors, len(codes), min_factors=2)
@@ -99,8 +102,8 @@ def _explicitness(part: Split) -> tuple[float, float]:
             )
         if not areas:
             raise ValueError(
-                f"codes has {len(Z) + len(Z_test)} rows, too few: no class of a factor is in both "
-                "the training and the test part beside another. Pass more rows."
+                f"codes has {len(Z) + len(Z_test)} rows, too few for a class of each factor "
+                "to be in both the training and the test part beside another: pass more rows"
             )
         means.append(np.mean(areas, axis=0))
     train, test = np.mean(means, axis=0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import code_table, factor_table, random_split
+from repkit.metrics.disentanglement._checks import code_table, factor_table, random_split
 
 
 def sap(
@@ -19,7 +19,7 @@ def sap(
     n_test: int = 5000,
     random_state: Any = 0,
 ) -> dict[str, float]:
-    r"""Separated attribute predictability (Kumar et al., ICLR 2018, section 3).
+    r"""Compute the separated attribute predictability (Kumar et al., ICLR 2018, section 3).
 
     .. math:: \frac1k \sum_j S_{(1)j} - S_{(2)j}
 
@@ -36,15 +36,18 @@ def sap(
     codes : array of shape (n, d)
         Representation, at least two columns.
     factors : array of shape (n, k)
-        True factors: whole numbers where discrete, any where continuous.
+        True factors: whole numbers if discrete, any numbers if continuous.
     continuous : bool or sequence of k bool, default=False
         Which factors are continuous.
     C : float, default=0.01
-        Inverse strength of the SVM's penalty. It acts on the codes as they are.
-    n_train, n_test : int, default=10000, 5000
-        Rows drawn for training and test; with fewer rows, all of them in this proportion. The
+        Inverse strength of the SVM's penalty. Codes are not scaled.
+    n_train : int, default=10000
+        Rows drawn for training.
+    n_test : int, default=5000
+        Rows drawn for test. With fewer rows than both, all are used, in the same proportion. The
         correlation is that of the training rows.
     random_state : int, RandomState, Generator or None, default=0
+        Draws the rows.
 
     Returns
     -------
@@ -54,8 +57,8 @@ def sap(
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a single code, a factor that is constant or not whole,
-        or fewer than 10 rows.
+        If input is not finite, shapes do not match, there is a single code, a factor is constant or
+        not whole, or there are fewer than 10 rows.
     """
     from sklearn.svm import LinearSVC
 

@@ -1,15 +1,15 @@
-"""Speech: what the vectors of an utterance say of the word and of the speaker.
+"""Speech: what the vectors of an utterance tell about the word and about the speaker.
 
-Verification, discrimination and probes by the conventions of their fields, one table of them all,
-and the vectors without training that a model must beat. Arrays in, numbers out.
+Verification, discrimination and probes follow the conventions of their fields. There is one table
+of them all, and vectors without training that a model must beat.
 """
 
-from ._abx import abx_error
-from ._pooling import mean_std, resampled_pca
-from ._probes import probe_report, swap_test
-from ._report import disentanglement_report
-from ._same_different import same_different
-from ._verification import speaker_eer
+from repkit.metrics.speaker._abx import abx_error
+from repkit.metrics.speaker._pooling import mean_std, resampled_pca
+from repkit.metrics.speaker._probes import probe_report, swap_test
+from repkit.metrics.speaker._report import disentanglement_report
+from repkit.metrics.speaker._same_different import same_different
+from repkit.metrics.speaker._verification import speaker_eer
 
 __all__ = [
     "abx_error",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import generator, label_vector, resolve_device
-from ._dtw import Sequences
-from ._frames import are_frames
-from ._pairs import unit_rows
+from repkit._random import generator
+from repkit.metrics._arrays import label_vector, resolve_device
+from repkit.metrics.speaker._dtw import Sequences
+from repkit.metrics.speaker._frames import are_frames
+from repkit.metrics.speaker._pairs import unit_rows
 
 if TYPE_CHECKING:
     import torch
@@ -29,64 +30,71 @@ def abx_error(
     device: Any = "auto",
     batch_bytes: int = 2**28,
 ) -> dict[str, Any]:
-    r"""Give the ABX error over all triplets, averaged as in the ZeroSpeech challenges.
+    r"""Compute the ABX error over all triplets, averaged as in the ZeroSpeech challenges.
 
-    A and X are of category a, B of category b. A triplet counts 1 when X is further from A than
-    from B, and 1/2 when it is as far (Schatz et al., Interspeech 2013). In a cell all triplets
-    share a, b and the speaker of A and B, and that of X. Cells are averaged over speakers for each
-    ordered (a, b), and then over those. 0 is perfect, 0.5 is chance.
+    A and X are of category a, B of category b. A triplet counts 1 if X is further from A than from
+    B, and 1/2 if it is as far (Schatz et al., Interspeech 2013). All triplets of a cell share a, b,
+    the speaker of A and B, and the speaker of X. Cells are averaged over speakers for each ordered
+    (a, b), and then over these.
 
     Parameters
     ----------
     items : array of shape (n, d), or sequence of n arrays of shape (T_i, d)
-        One vector for each item, compared by cosine; or its frames, compared by the mean angular
-        distance along the path of dynamic time warping.
+        One vector for each item, compared by cosine; or the frames of each item, compared by the
+        mean angular distance along the path of dynamic time warping.
     categories : array of shape (n,)
-        The word or phone of each item.
+        Word or phone of each item.
     speakers : array of shape (n,), optional
-        Who said it; None takes all items as one speaker's.
+        Speaker of each item. Default: one speaker for all.
     mode : {"within", "across"}, default="within"
-        Within: A, B and X are of one speaker. Across: A and B of one, X of another, so that the
-        error is low where the word outweighs the voice.
+        "within": A, B and X are of one speaker. "across": A and B are of one speaker and X of
+        another, so that the error is low if the word outweighs the voice.
     max_items : int, optional
-        Draw at most so many items of each speaker and category; ZeroSpeech draws 10, for each cell
-        anew. None takes all.
+        Most items of each speaker and category, drawn at random. ZeroSpeech draws 10, anew for each
+        cell. Default: all.
     random_state : int, RandomState, Generator or None, default=0
-        For `max_items`.
+        Draws the items if `max_items` is given.
     return_cells : bool, default=False
-        Whether to give the cells too.
+        Whether to return the cells, too.
     device : str or torch.device, default="auto"
-        Where distances are computed and compared; "auto" takes cuda, mps or cpu, the first there
-        is.
+        Where to compute distances. "auto" takes the first there is of cuda, mps and cpu.
     batch_bytes : int, default=2**28
-        Memory besides a copy of the items.
+        Memory besides a copy of the items, in bytes.
 
     Returns
     -------
     scores : dict of str to number
-        ``error``, ``n_triplets`` and ``n_cells``; with `return_cells` also ``cells``, a DataFrame
-        of one row for each cell: ``category_a``, ``category_b``, ``speaker`` (of A and B),
-        ``speaker_x``, ``error`` and ``n_triplets``.
+        ``error`` (0 is perfect, 0.5 is chance), ``n_triplets`` and ``n_cells``. With `return_cells`
+        also ``cells``, a DataFrame with a row for each cell: ``category_a``, ``category_b``,
+        ``speaker`` (of A and B), ``speaker_x``, ``error`` and ``n_triplets``.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, an unknown mode, no speakers across, or when there is no
-        triplet at all.
+        If input is not finite, shapes do not match, the mode is unknown, "across" comes without
+        speakers, or there is no triplet at all.
 
     Notes
     -----
-    Distances closer than 1e-12 (1e-6 in single precision) are equal.
+    Distances closer than 1e-12 (1e-6 in single precision) count as equal.
+
+    Examples
+    --------
+    >>> scores = abx_error([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], ["a", "a", "b"])
+    >>> scores["error"], scores["n_triplets"]
+    (0.0, 2)
     """
     if mode not in ("within", "across"):
-        raise ValueError(f"mode={mode!r} is unknown; choose 'within' or 'across'.")
+        raise ValueError(f"mode must be 'within' or 'across', not {mode!r}")
     if max_items is not None and max_items < 1:
-        raise ValueError(f"max_items={max_items!r}; wanted a positive number, or None for all.")
+        raise ValueError(f"max_items must be at least 1, or None for all, not {max_items!r}")
     source = _source(items, resolve_device(device), int(batch_bytes) // 2)
     n = len(source)
     names, category = np.unique(label_vector(categories, "categories", n), return_inverse=True)
     if speakers is None and mode == "across":
-        raise ValueError("speakers is None; mode='across' needs the speaker of each item.")
+        raise ValueError(
+            "speakers must name the speaker of each item with mode='across', not be None"
+        )
     given = np.zeros(n, dtype=int) if speakers is None else speakers
     people, speaker = np.unique(label_vector(given, "speakers", n), return_inverse=True)
     rows = _draw(category, speaker, max_items, random_state)
@@ -106,7 +114,7 @@ def abx_error(
             if mode == "within"
             else "items of two categories by one speaker, and of one of these by another"
         )
-        raise ValueError(f"there is no triplet with mode={mode!r}: pass {wanted}.")
+        raise ValueError(f"there is no triplet with mode={mode!r}: pass {wanted}")
     some = count > 0
     scores: dict[str, Any] = {
         "error": float(np.mean(total[some] / count[some])),
@@ -148,7 +156,7 @@ class _Vectors:
 
 def _source(items: Any, device: torch.device, batch_bytes: int) -> _Vectors | Sequences:
     if len(items) == 0:
-        raise ValueError("items is empty: check the split that made it.")
+        raise ValueError("items must not be empty: check the split that made it")
     if are_frames(items):
         return Sequences(items, "items", device, batch_bytes)
     return _Vectors(items, device)

@@ -1,4 +1,4 @@
-"""Dynamic time warping of many pairs of sequences at once, on the device."""
+"""Internal. Dynamic time warping of many pairs of sequences at once, on the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._frames import frame_arrays
+from repkit.metrics.speaker._frames import frame_arrays
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +57,9 @@ class Sequences:
         needed = self._bytes(longest, longest)
         if sum(needed) > batch_bytes:
             raise ValueError(
-                f"batch_bytes={batch_bytes} is too small for a pair of {longest} frames of "
-                f"{self.frames.shape[1]} numbers; pass at least {sum(needed)}, or cut the "
-                "sequences into words."
+                f"batch_bytes must be at least {sum(needed)} for a pair of {longest} frames "
+                f"of {self.frames.shape[1]} numbers, not {batch_bytes}: raise it, or cut the "
+                "sequences into words"
             )
         self.budget = max(self.budget, sum(needed))
 

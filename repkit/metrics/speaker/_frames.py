@@ -1,4 +1,4 @@
-"""Utterances as sequences of frames of any length."""
+"""Internal. Utterances as sequences of frames of any length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import as_numpy, feature_matrix, same_width
+from repkit.metrics._arrays import as_numpy, feature_matrix, same_width
 
 
 def are_frames(items: Any) -> bool:
@@ -25,13 +25,13 @@ def frame_arrays(sequences: Any, name: str) -> list[np.ndarray]:
         On no sequence, one that is empty or not (T_i, d), another width, NaN or infinity.
     """
     if len(sequences) == 0:
-        raise ValueError(f"{name} is empty: pass at least one array (T, d) of frames.")
+        raise ValueError(f"{name} must not be empty: pass at least one array (T, d) of frames")
     arrays = []
     for i, sequence in enumerate(sequences):
         label = f"{name}[{i}]"
         array = as_numpy(sequence)
         if array.ndim != 2:
-            raise ValueError(f"{label} has shape {array.shape}; wanted frames (T, d).")
+            raise ValueError(f"{label} must be frames of shape (T, d), not {array.shape}")
         arrays.append(feature_matrix(array, label))
         same_width(arrays[0], arrays[-1], (f"{name}[0]", label))
     return arrays

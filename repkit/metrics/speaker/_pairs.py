@@ -1,4 +1,4 @@
-"""All pairs of vectors, ranked by cosine, in bounded memory."""
+"""Internal. All pairs of vectors, ranked by cosine, in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arrays import feature_matrix
+from repkit.metrics._arrays import feature_matrix
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +74,7 @@ def _block_rows(unit: torch.Tensor, kinds: int, batch_bytes: int) -> int:
     """Give the rows of a block: about 40 bytes for each of its pairs, in half of the budget."""
     rows = int((batch_bytes / 80) ** 0.5)
     if rows < 1 or batch_bytes < 32 * kinds:
-        raise ValueError(f"batch_bytes={batch_bytes} is too small; pass at least {2**16}.")
+        raise ValueError(f"batch_bytes must be at least {2**16}, not {batch_bytes}")
     return min(rows, _CPU_ROWS) if unit.device.type == "cpu" else rows
 
 

@@ -6,26 +6,34 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import as_numpy
-from ._frames import frame_arrays
+from repkit.metrics._arrays import as_numpy
+from repkit.metrics.speaker._frames import frame_arrays
 
 
 def mean_std(frames: Any) -> np.ndarray:
-    """Give the mean and the deviation over time of each utterance.
+    """Compute the mean and the standard deviation over time of each utterance.
 
     Parameters
     ----------
     frames : sequence of n arrays of shape (T_i, d)
+        Frames of each utterance.
 
     Returns
     -------
     vectors : ndarray of shape (n, 2 d)
-        The d means, then the d standard deviations, 0 for a single frame.
+        The d means of each utterance, then its d standard deviations (0 for a single frame).
 
     Raises
     ------
     ValueError
-        On no utterance, one that is empty or not (T_i, d), another width, NaN or infinity.
+        If there is no utterance, one is empty or not of shape (T_i, d), widths differ, or frames
+        are not finite.
+
+    Examples
+    --------
+    >>> mean_std([[[1.0], [3.0]], [[5.0]]])
+    array([[2., 1.],
+           [5., 0.]])
     """
     arrays = frame_arrays(frames, "frames")
     return np.stack([np.concatenate([a.mean(axis=0), a.std(axis=0)]) for a in arrays])
@@ -34,42 +42,45 @@ def mean_std(frames: Any) -> np.ndarray:
 def resampled_pca(
     frames: Any, test: Any = None, *, n_steps: int = 20, n_components: int = 64
 ) -> np.ndarray:
-    """Give the principal components of utterances that are brought to one length.
+    """Compute principal components of utterances that are brought to one length.
 
-    Each is resampled to `n_steps` frames by linear interpolation in time, its ends staying where
-    they are; components are those of the training utterances.
+    Each utterance is resampled to `n_steps` frames by linear interpolation in time, its first and
+    last frame kept. The components are those of the training utterances.
 
     Parameters
     ----------
     frames : sequence of n arrays of shape (T_i, d)
-    test : bool array of shape (n,), optional
-        Utterances that the components are not fitted to; None fits to all.
-    n_steps : int, default=20
         Frames of each utterance.
+    test : bool array of shape (n,), optional
+        True for utterances that the components are not fitted to. Default: all are fitted to.
+    n_steps : int, default=20
+        Frames of each resampled utterance.
     n_components : int, default=64
-        At most n_steps d and the number of training utterances.
+        Number of components, at most n_steps d and the number of training utterances.
 
     Returns
     -------
     vectors : ndarray of shape (n, n_components)
+        Components of all utterances.
 
     Raises
     ------
     ValueError
-        As :func:`mean_std`, and on a bad mask, `n_steps` or `n_components`.
+        If there is no utterance, one is empty or not of shape (T_i, d), widths differ, frames are
+        not finite, or `test`, `n_steps` or `n_components` is out of range.
     """
     from sklearn.decomposition import PCA
 
     arrays = frame_arrays(frames, "frames")
     train = np.ones(len(arrays), bool) if test is None else ~check_mask(test, len(arrays))
     if n_steps < 1:
-        raise ValueError(f"n_steps={n_steps!r}; wanted a positive number of frames.")
+        raise ValueError(f"n_steps must be at least 1, not {n_steps!r}")
     resampled = np.stack([_resample(a, n_steps).ravel() for a in arrays])
     most = min(resampled.shape[1], int(train.sum()))
     if not 1 <= n_components <= most:
         raise ValueError(
-            f"n_components={n_components} is not in 1..{most}, the lesser of n_steps x width and "
-            "the number of training utterances: lower it or give more."
+            f"n_components must be from 1 to {most}, the lesser of n_steps x width and "
+            f"the number of training utterances, not {n_components}"
         )
     pca = PCA(n_components, svd_solver="full").fit(resampled[train])
     return pca.transform(resampled)
@@ -89,12 +100,12 @@ def check_mask(test: Any, n: int) -> np.ndarray:
     mask = as_numpy(test)
     if mask.dtype != bool or mask.shape != (n,):
         raise ValueError(
-            f"test has dtype {mask.dtype} and shape {mask.shape}; wanted a bool mask ({n},): "
-            "True for test utterances."
+            f"test must be a bool mask of shape ({n},), True for test utterances, not "
+            f"{mask.dtype} of shape {mask.shape}"
         )
     if mask.all() or not mask.any():
         raise ValueError(
-            f"test takes {int(mask.sum())} of {n} utterances; wanted some for training and some "
-            "for test."
+            "test must leave some utterances for training and take some, not "
+            f"{int(mask.sum())} of {n}"
         )
     return mask

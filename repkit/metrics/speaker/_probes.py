@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .._arrays import feature_matrix, generator, label_vector, resolve_device, same_width
-from .._logistic import SoftmaxRegression
-from ..probes import probe_classes
-from ._frames import are_frames
-from ._pooling import mean_std
+from repkit._random import generator
+from repkit.metrics._arrays import feature_matrix, label_vector, same_width
+from repkit.metrics._probe import logistic_probe, probe_classes
+from repkit.metrics.speaker._frames import are_frames
+from repkit.metrics.speaker._pooling import mean_std
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -31,41 +31,43 @@ def probe_report(
     n_hidden: int = 128,
     n_epochs: int = 60,
     random_state: Any = 0,
-    device: Any = "auto",
 ) -> dict[str, float]:
     """Score a linear and an MLP probe, beside chance and the same probes on random labels.
 
-    The MLP is the honest one: an adversary or an erasure often hides a label from linear probes
-    alone.
+    Trust the MLP more: an adversary or an erasure often hides a label from linear probes only.
 
     Parameters
     ----------
-    X_train, X_test : array of shape (n_samples, ...)
-        Frozen vectors; both probes standardize them by the training rows.
-    y_train, y_test : array of shape (n_samples,)
-        Words or speakers; every class of `y_test` must be in `y_train`.
+    X_train : array of shape (n_train, ...)
+        Frozen training vectors. Both probes standardize vectors by these.
+    y_train : array of shape (n_train,)
+        Training labels, such as words or speakers: at least two classes.
+    X_test : array of shape (n_test, ...)
+        Frozen test vectors, as wide as `X_train`.
+    y_test : array of shape (n_test,)
+        Test labels, all of classes in `y_train`.
     C : float, default=1.0
         Inverse strength of the linear probe's penalty, as in :func:`linear_probe`.
-    n_hidden, n_epochs : int, default=128, 60
-        Of the MLP, scikit-learn's ``MLPClassifier``: hidden units, and the most passes over the
-        training rows (where these are few, as many as make 500 steps).
+    n_hidden : int, default=128
+        Hidden units of the MLP, scikit-learn's ``MLPClassifier``.
+    n_epochs : int, default=60
+        Most passes of the MLP over the training rows. If these are few, as many as make 500 steps.
     random_state : int, RandomState, Generator or None, default=0
-        First weights, the order of the rows, and the random labels.
-    device : str or torch.device, default="auto"
-        Where the linear probe is fitted; "auto" takes cuda, mps or cpu, the first there is.
+        Draws the MLP's first weights, the order of rows, and the random labels.
 
     Returns
     -------
     scores : dict of str to float
-        ``linear`` and ``mlp``, accuracies on the test rows; ``chance``, the share of the most
-        frequent test label, which is what the best constant answer gets; ``linear_random`` and
-        ``mlp_random``, accuracies after the training labels were shuffled: near chance, or the
-        test is not a fair one.
+        ``linear`` and ``mlp``: accuracies on the test rows. ``chance``: share of the most frequent
+        test label, which the best constant answer gets right. ``linear_random`` and
+        ``mlp_random``: accuracies after training labels were shuffled. If these are not near
+        chance, the test is unfair.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, one class, or test classes unseen in training.
+        If input is not finite, shapes do not match, there is one class, or a test class is missing
+        from training.
     """
     X_train, X_test = _vectors(X_train, X_test, ("X_train", "X_test"))
     y_train = label_vector(y_train, "y_train", len(X_train))
@@ -73,8 +75,8 @@ def probe_report(
     probe_classes(y_train, y_test)
     rng = generator(random_state)
     labels = [y_train, rng.permutation(y_train)]
-    probes = Probes(C, n_hidden, n_epochs, rng, device).fit(X_train, labels, "X_train")
-    true, shuffled = probes.predict(X_test, "X_test")
+    probes = Probes(C, n_hidden, n_epochs, rng).fit(X_train, labels)
+    true, shuffled = probes.predict(X_test)
     return {
         **accuracies(true, y_test, "{}"),
         "chance": majority_share(y_test),
@@ -95,41 +97,51 @@ def swap_test(
     n_hidden: int = 128,
     n_epochs: int = 60,
     random_state: Any = 0,
-    device: Any = "auto",
 ) -> dict[str, float]:
-    """Ask probes that know real utterances alone who speaks in converted ones, and which word.
+    """Ask probes of real utterances who speaks in converted ones, and which word.
 
-    Words of one utterance were decoded with the speaker of another. A good conversion is heard as
-    the target speaker and still as the word; one that ignores the speaker as the source.
+    A converted utterance holds the word of one utterance, decoded with the speaker of another. A
+    good conversion is heard as the target speaker and still as the word. One that ignores the
+    speaker is heard as the source speaker.
 
     Parameters
     ----------
     converted : array of shape (n, d), or sequence of n arrays of shape (T_i, d)
         Vectors of the converted utterances, or their frames, of which :func:`mean_std` is taken.
-    target_speakers, words : array of shape (n,)
-        Whose voice was asked for, and what is said.
+    target_speakers : array of shape (n,)
+        Whose voice each conversion asked for.
+    words : array of shape (n,)
+        Word of each converted utterance.
     real : array of shape (m, d), or sequence of m arrays of shape (T_i, d)
-        Real utterances to train the probes on, vectors or frames as `converted`; others than were
+        Vectors or frames of real utterances that train the probes. None of them should have been
         converted.
-    real_speakers, real_words : array of shape (m,)
-        Their labels.
+    real_speakers : array of shape (m,)
+        Speaker of each real utterance.
+    real_words : array of shape (m,)
+        Word of each real utterance.
     source_speakers : array of shape (n,), optional
         Who said the utterances that were converted.
-    C, n_hidden, n_epochs, random_state, device
-        As in :func:`probe_report`.
+    C : float, default=1.0
+        Inverse strength of the linear probe's penalty, as in :func:`linear_probe`.
+    n_hidden : int, default=128
+        Hidden units of the MLP, scikit-learn's ``MLPClassifier``.
+    n_epochs : int, default=60
+        Most passes of the MLP over the training rows. If these are few, as many as make 500 steps.
+    random_state : int, RandomState, Generator or None, default=0
+        Draws the MLP's first weights and the order of rows.
 
     Returns
     -------
     scores : dict of str to float
-        ``speaker_linear``, ``speaker_mlp``: share heard as the target speaker; ``word_linear``,
-        ``word_mlp``: share heard as the word; ``speaker_chance``, ``word_chance`` as in
-        :func:`probe_report`; with `source_speakers` also ``source_linear`` and ``source_mlp``,
-        share heard as the source speaker.
+        ``speaker_linear``, ``speaker_mlp``: share heard as the target speaker. ``word_linear``,
+        ``word_mlp``: share heard as the word. ``speaker_chance``, ``word_chance``: share of the
+        most frequent target speaker and word. With `source_speakers` also ``source_linear`` and
+        ``source_mlp``: share heard as the source speaker.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, or labels unknown to the real utterances.
+        If input is not finite, shapes do not match, or a label is missing from the real utterances.
     """
     X_real, X = (mean_std(a) if are_frames(a) else a for a in (real, converted))
     X_real, X = _vectors(X_real, X, ("real", "converted"))
@@ -143,8 +155,8 @@ def swap_test(
 
     target = answers(target_speakers, "target_speakers", speaker, "real_speakers")
     said = answers(words, "words", word, "real_words")
-    probes = Probes(C, n_hidden, n_epochs, generator(random_state), device)
-    voices, heard = probes.fit(X_real, [speaker, word], "real").predict(X, "converted")
+    probes = Probes(C, n_hidden, n_epochs, generator(random_state))
+    voices, heard = probes.fit(X_real, [speaker, word]).predict(X)
     scores = accuracies(voices, target, "speaker_{}") | accuracies(heard, said, "word_{}")
     if source_speakers is not None:
         source = answers(source_speakers, "source_speakers", speaker, "real_speakers")
@@ -159,24 +171,22 @@ def swap_test(
 class Probes:
     """A linear and an MLP probe for each of several label vectors of the same rows."""
 
-    def __init__(
-        self, C: float, n_hidden: int, n_epochs: int, rng: np.random.Generator, device: Any
-    ) -> None:
-        if not C > 0:
-            raise ValueError(f"C={C!r}; wanted a positive number, such as 1.0.")
+    def __init__(self, C: float, n_hidden: int, n_epochs: int, rng: np.random.Generator) -> None:
         if n_hidden < 1 or n_epochs < 1:
-            raise ValueError(f"n_hidden={n_hidden} and n_epochs={n_epochs} must be at least 1.")
-        self.C, self.device = C, resolve_device(device)
+            raise ValueError(
+                f"n_hidden and n_epochs must be at least 1, not {n_hidden} and {n_epochs}"
+            )
+        self.linear = logistic_probe(C)
         self.n_hidden, self.n_epochs, self.rng = n_hidden, n_epochs, rng
 
-    def fit(self, X: np.ndarray, labels: Sequence[np.ndarray], name: str) -> Probes:
-        """Fit rows (n, d), which errors call `name`, and label vectors (n,)."""
+    def fit(self, X: np.ndarray, labels: Sequence[np.ndarray]) -> Probes:
+        """Fit rows (n, d) and label vectors (n,)."""
+        from sklearn.base import clone
+
         self.fitted_ = []
         for y in labels:
             classes, codes = np.unique(y, return_inverse=True)
-            linear = SoftmaxRegression(self.C, 1000, device=self.device)
-            linear.fit(X, codes, len(classes), name)
-            self.fitted_.append((classes, linear, self._mlp(X, codes)))
+            self.fitted_.append((classes, clone(self.linear).fit(X, codes), self._mlp(X, codes)))
         return self
 
     def _mlp(self, X: np.ndarray, y: np.ndarray) -> Pipeline:
@@ -195,10 +205,10 @@ class Probes:
             warnings.simplefilter("ignore", ConvergenceWarning)
             return make_pipeline(StandardScaler(), network).fit(X, y)
 
-    def predict(self, X: np.ndarray, name: str) -> list[dict[str, np.ndarray]]:
+    def predict(self, X: np.ndarray) -> list[dict[str, np.ndarray]]:
         """Give for each label vector the labels (m,) that both probes predict."""
         return [
-            {"linear": classes[linear.predict(X, name)], "mlp": classes[mlp.predict(X)]}
+            {"linear": classes[linear.predict(X)], "mlp": classes[mlp.predict(X)]}
             for classes, linear, mlp in self.fitted_
         ]
 

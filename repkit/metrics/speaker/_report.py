@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arrays import feature_matrix, generator, label_vector
-from ._abx import abx_error
-from ._pooling import check_mask
-from ._probes import Probes, accuracies
-from ._same_different import same_different
-from ._verification import speaker_eer
+from repkit._random import generator
+from repkit.metrics._arrays import feature_matrix, label_vector
+from repkit.metrics.speaker._abx import abx_error
+from repkit.metrics.speaker._pooling import check_mask
+from repkit.metrics.speaker._probes import Probes, accuracies
+from repkit.metrics.speaker._same_different import same_different
+from repkit.metrics.speaker._verification import speaker_eer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,41 +43,50 @@ def disentanglement_report(
     device: Any = "auto",
     batch_bytes: int = 2**28,
 ) -> pd.DataFrame:
-    """Measure how well the word and the speaker of utterances are told apart, in one table.
+    """Measure how well two kinds of vectors separate word and speaker, in one table.
 
-    Probes learn from the training utterances; every number is of the test utterances.
+    Probes learn from the training utterances. Every number is of the test utterances.
 
     Parameters
     ----------
-    phonetic, speaker_vectors : array of shape (n, p) and (n, s)
-        Vectors of all utterances, training and test.
-    words, speakers : array of shape (n,)
-        What is said, and by whom.
+    phonetic : array of shape (n, p)
+        Phonetic vectors of all utterances, training and test.
+    speaker_vectors : array of shape (n, s)
+        Speaker vectors of the same utterances.
+    words : array of shape (n,)
+        Word of each utterance.
+    speakers : array of shape (n,)
+        Speaker of each utterance.
     test : bool array of shape (n,)
-        True for the test utterances.
+        True for test utterances.
     baselines : mapping of str to array of shape (n, d), optional
         Further vectors of the same utterances, such as those of :func:`mean_std` and
         :func:`resampled_pca`.
     random_state : int, RandomState, Generator or None, default=0
-        For the probes and the random labels.
-    device, batch_bytes
-        As in :func:`speaker_eer`.
+        Draws the probes' weights and the random labels.
+    device : str or torch.device, default="auto"
+        Where to compute cosines. "auto" takes the first there is of cuda, mps and cpu.
+    batch_bytes : int, default=2**28
+        Memory besides a copy of the vectors, in bytes. With less than 48 bytes for each pair (more
+        than 3300 utterances by default) cosines are told apart in steps of 64 / `batch_bytes`
+        (2.4e-7); else results are exact.
 
     Returns
     -------
     report : DataFrame
-        Rows ``phonetic``, ``speaker`` and the baselines; ``chance``; and ``random labels``, the
-        phonetic vectors with words and speakers shuffled, which must be near chance.
+        Rows: ``phonetic``, ``speaker``, the baselines, ``chance`` and ``random labels`` (the
+        phonetic vectors with words and speakers shuffled, which must be near chance).
         Columns: accuracy of the probes ``word_linear``, ``word_mlp``, ``speaker_linear``,
         ``speaker_mlp`` (:func:`probe_report`); ``eer`` (:func:`speaker_eer`); ``abx_within``,
         ``abx_across`` (:func:`abx_error` of words, pooled vectors); ``ap``, ``ap_across``
-        (:func:`same_different` of words). NaN where the utterances do not define it: probes of
-        speakers unseen in training, anything across speakers with one speaker.
+        (:func:`same_different` of words). All are in [0, 1], or NaN if the utterances do not define
+        them: probes of speakers unseen in training, and anything across speakers with one speaker.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, a bad mask, or a baseline named as another row.
+        If input is not finite, shapes do not match, the mask is bad, or a baseline has the name of
+        another row.
     """
     import pandas as pd
     from sklearn.metrics.cluster import contingency_matrix
@@ -84,7 +94,7 @@ def disentanglement_report(
     vectors = {"phonetic": phonetic, "speaker": speaker_vectors}
     taken = {*vectors, "chance", "random labels"} & set(baselines or {})
     if taken:
-        raise ValueError(f"baselines has the names of other rows: {sorted(taken)}; rename them.")
+        raise ValueError(f"baselines must not have the names of other rows: rename {sorted(taken)}")
     matrices = {
         name: feature_matrix(X, name, min_rows=2)
         for name, X in {**vectors, **(baselines or {})}.items()
@@ -92,7 +102,9 @@ def disentanglement_report(
     n = len(matrices["phonetic"])
     for name, X in matrices.items():
         if len(X) != n:
-            raise ValueError(f"{name} has {len(X)} rows but phonetic {n}: pass one an utterance.")
+            raise ValueError(
+                f"{name} has {len(X)} rows but phonetic has {n}: pass one row for each utterance"
+            )
     mask = check_mask(test, n)
     word, speaker = label_vector(words, "words", n), label_vector(speakers, "speakers", n)
     rng = generator(random_state)
@@ -105,19 +117,17 @@ def disentanglement_report(
     counts = contingency_matrix(speaker[mask], word[mask])
     settings = {"device": device, "batch_bytes": batch_bytes}
     rows = {
-        name: _row(X, name, word, speaker, mask, counts, seed, settings)
-        for name, X in matrices.items()
+        name: _row(X, word, speaker, mask, counts, seed, settings) for name, X in matrices.items()
     }
     rows["chance"] = _chance(rows["phonetic"], counts)
     rows["random labels"] = _row(
-        matrices["phonetic"], "phonetic", word[order], speaker[order], mask, counts, seed, settings
+        matrices["phonetic"], word[order], speaker[order], mask, counts, seed, settings
     )
     return pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
 
 
 def _row(
     X: np.ndarray,
-    name: str,
     word: np.ndarray,
     speaker: np.ndarray,
     test: np.ndarray,
@@ -132,9 +142,9 @@ def _row(
         if len(np.unique(y[~test])) > 1 and np.isin(y[test], y[~test]).all()
     }
     if labels:
-        probes = Probes(1.0, 128, 60, np.random.default_rng(seed), settings["device"])
-        probes.fit(X[~test], [y[~test] for y in labels.values()], name)
-        for (kind, y), found in zip(labels.items(), probes.predict(X[test], name), strict=True):
+        probes = Probes(1.0, 128, 60, np.random.default_rng(seed))
+        probes.fit(X[~test], [y[~test] for y in labels.values()])
+        for (kind, y), found in zip(labels.items(), probes.predict(X[test]), strict=True):
             row |= accuracies(found, y[test], kind + "_{}")
 
     X, word, speaker = X[test], word[test], speaker[test]

@@ -6,56 +6,58 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import label_vector, resolve_device
-from ._pairs import rank_pairs, unit_rows
+from repkit.metrics._arrays import label_vector, resolve_device
+from repkit.metrics.speaker._pairs import rank_pairs, unit_rows
 
 
 def speaker_eer(
     vectors: Any, speakers: Any, *, device: Any = "auto", batch_bytes: int = 2**28
 ) -> float:
-    """Give the equal error rate of speaker verification by cosine, over all pairs of utterances.
+    """Compute the equal error rate of speaker verification by cosine, over all pairs.
 
-    A pair is accepted as one speaker when its cosine is above a threshold. At one threshold the
-    share of pairs of two speakers that are accepted equals the share of pairs of one speaker that
-    are not; between two thresholds that the pairs allow, both are interpolated linearly. 0 is
-    perfect, 0.5 is chance; the lower, the more a vector says of the speaker to a cosine. It can be
-    at chance while a probe still names the speaker: report :func:`probe_report` beside it.
+    A pair of utterances is accepted as one speaker if its cosine is above a threshold. At the
+    threshold of this rate, the share of pairs of two speakers that are accepted equals the share of
+    pairs of one speaker that are not. Between two thresholds, both shares are interpolated
+    linearly. The lower the rate, the more a cosine tells about the speaker. It can be at chance
+    while a probe still names the speaker: report :func:`probe_report` beside it.
 
     Parameters
     ----------
     vectors : array of shape (n, d)
         One vector for each utterance.
     speakers : array of shape (n,)
-        Who said it: at least two speakers, one of them with two utterances.
+        Speaker of each utterance: at least two speakers, one of them with two utterances.
     device : str or torch.device, default="auto"
-        Where the cosines are computed; "auto" takes cuda, mps or cpu, the first there is.
+        Where to compute cosines. "auto" takes the first there is of cuda, mps and cpu.
     batch_bytes : int, default=2**28
-        Memory besides a copy of the vectors. While it holds 48 bytes for each pair (up to 3300
-        utterances by default) the rate is exact; beyond, cosines are told apart in steps of
-        64 / `batch_bytes` (2.4e-7).
+        Memory besides a copy of the vectors, in bytes. With less than 48 bytes for each pair (more
+        than 3300 utterances by default) cosines are told apart in steps of 64 / `batch_bytes`
+        (2.4e-7); else results are exact.
 
     Returns
     -------
     eer : float
-        A fraction, in [0, 1].
+        A fraction, in [0, 1]: 0 is perfect, 0.5 is chance.
 
     Raises
     ------
     ValueError
-        On NaN, shapes that do not match, one speaker alone, or no two utterances of a speaker.
+        If input is not finite, shapes do not match, there is a single speaker, or no speaker has
+        two utterances.
+
+    Examples
+    --------
+    >>> speaker_eer([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]], ["a", "a", "b", "b"])
+    0.0
     """
     unit = unit_rows(vectors, "vectors", resolve_device(device))
     y = label_vector(speakers, "speakers", len(unit))
     values, sizes = np.unique(y, return_counts=True)
     if len(values) < 2:
-        raise ValueError(
-            f"speakers holds 1 speaker ({values[0]!r}); the error rate needs pairs of different "
-            "ones: pass utterances of at least 2."
-        )
+        raise ValueError(f"speakers must hold at least 2 speakers, not {values[0]!r} alone")
     if sizes.max() < 2:
         raise ValueError(
-            "speakers holds no two utterances of one speaker, so that there is no pair to accept: "
-            "pass at least 2 utterances of some speaker."
+            "speakers must hold at least 2 utterances of some speaker, a pair to accept"
         )
     different, same = rank_pairs(unit, [y], batch_bytes)
     return equal_error_rate(same, different)

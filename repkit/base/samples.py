@@ -1,0 +1,152 @@
+"""Internal. Whatever holds samples, as one array with a known meaning of its numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+PIXELS = ("bytes", "unit", "raw")  # 0..255 to be divided by 255; in [0, 1]; as they are
+CHANNELS = (1, 3, 4)  # of an image whose channels may have come last
+
+
+def as_samples(X: Any) -> Any:
+    """One array (or data frame, or sparse table) of what a user gives, values untouched.
+
+    Parameters
+    ----------
+    X : array-like
+        An array, memory map, tensor, data frame or sparse table; a list of arrays, of tensors or of
+        PIL images of one shape.
+
+    Returns
+    -------
+    array-like
+        What scikit-learn's validation takes. bfloat16 and float16 tensors are float32.
+
+    Raises
+    ------
+    TypeError
+        If it is a data set or a loader of torch.
+    ValueError
+        If samples differ in shape, or an image has a mode that is not gray or RGB.
+    """
+    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which says nothing about what its items are; give one "
+            "array of samples: torch.stack([item[0] for item in dataset])"
+        )
+    if isinstance(X, Tensor):
+        return _of_tensor(X)
+    if _is_image(X):
+        raise ValueError("X is one image; give a list of images")
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X):
+        X = list(X) if _is_sample(X[0]) else X
+    if isinstance(X, list | tuple) and len(X) and _is_sample(X[0]):
+        return _stacked(X)
+    return X
+
+
+def _is_image(x: Any) -> bool:
+    """Whether it is an image of the package PIL."""
+    return type(x).__module__.startswith("PIL.") and hasattr(x, "getbands")
+
+
+def _is_sample(x: Any) -> bool:
+    return _is_image(x) or (isinstance(x, Tensor | np.ndarray) and x.ndim > 0)
+
+
+def _of_tensor(x: Tensor) -> np.ndarray:
+    x = x.detach().cpu()
+    if x.is_sparse or x.layout != torch.strided:
+        x = x.to_dense()
+    if x.dtype in (torch.bfloat16, torch.float16):
+        x = x.float()
+    array: np.ndarray = x.resolve_conj().resolve_neg().numpy()
+    return array
+
+
+def _of_image(x: Any) -> np.ndarray:
+    if x.mode not in ("L", "RGB"):
+        raise ValueError(
+            f"X has an image of mode {x.mode!r}; call image.convert('RGB') or convert('L') first"
+        )
+    array = np.asarray(x)
+    return array if x.mode == "L" else array.transpose(2, 0, 1)
+
+
+def _stacked(X: Any) -> np.ndarray:
+    samples: list[np.ndarray] = []
+    for k, x in enumerate(X):
+        if _is_image(x):
+            x = _of_image(x)
+        elif isinstance(x, Tensor):
+            x = _of_tensor(x)
+        x = np.asarray(x)
+        if samples and x.shape != samples[0].shape:
+            raise ValueError(
+                f"X[{k}] has shape {x.shape} and X[0] has {samples[0].shape}; all samples must "
+                "have one shape"
+            )
+        samples.append(x)
+    return np.stack(samples)
+
+
+def check_layout(X: Any) -> None:
+    """Raise a ValueError if an array is not of samples, or looks like images, channels last."""
+    if X.ndim > 4:
+        raise ValueError(
+            f"X has {X.ndim} dimensions; give (n, features), (n, height, width) or "
+            "(n, channels, height, width)"
+        )
+    if 0 in X.shape:
+        raise ValueError(f"X has an empty dimension: its shape is {X.shape}")
+    if X.ndim == 4 and X.shape[3] in CHANNELS and min(X.shape[1:3]) > 4:
+        raise ValueError(
+            f"X has shape {X.shape}, which looks like images with their channels last; give "
+            "(n, channels, height, width): X.transpose(0, 3, 1, 2)"
+        )
+
+
+def pixels_of(X: Any) -> str:
+    """What the numbers of the images that `fit` is given mean: one of ``PIXELS``."""
+    if X.ndim < 3:
+        return "raw"
+    if X.dtype == np.uint8:
+        return "bytes"
+    return "unit" if float(X.min()) >= 0.0 and float(X.max()) <= 1.0 else "raw"
+
+
+def with_meaning(X: Any, pixels: str) -> Any:
+    """Images given after `fit`, their numbers as those of `fit` were meant.
+
+    Raises
+    ------
+    ValueError
+        If ``fit`` saw bytes and these are floats beyond [0, 1].
+    """
+    if X.ndim < 3:
+        return X
+    if X.dtype == np.uint8:
+        return X.astype(np.float32) if pixels == "raw" else X
+    if pixels == "bytes" and len(X) and not (float(X.min()) >= 0.0 and float(X.max()) <= 1.0):
+        raise ValueError(
+            f"X has floats from {float(X.min()):g} to {float(X.max()):g}, but fit saw bytes "
+            "(uint8, 0 to 255); give bytes, or floats in [0, 1]"
+        )
+    return X
+
+
+def dense(rows: Any) -> np.ndarray:
+    """Rows of a sparse table as an array; an array as it is."""
+    return rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+
+
+def extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The least and greatest value of each column of a table, of all values of images."""
+    if sparse.issparse(X):
+        return X.min(0).toarray().ravel(), X.max(0).toarray().ravel()
+    return (X.min(0), X.max(0)) if X.ndim == 2 else (np.asarray(X.min()), np.asarray(X.max()))

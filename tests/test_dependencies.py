@@ -1,0 +1,143 @@
+"""What only an extra installs is needed for what the extra is for, and for nothing else."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# Each extra and what it installs, by the name that is imported.
+EXTRAS = {
+    "speech": ("torchaudio", "soundfile"),
+    "plots": ("matplotlib", "umap"),
+    "data": ("pooch",),
+    "cli": ("click", "rich"),
+}
+OPTIONAL = [name for names in EXTRAS.values() for name in names]
+
+# Run before anything else: a finder ahead of all others that knows none of the given packages.
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+CORE = """
+import importlib, pkgutil, tempfile, warnings
+import numpy as np
+import repkit
+
+for module in pkgutil.walk_packages(repkit.__path__, "repkit."):
+    importlib.import_module(module.name)
+for name in repkit.__all__:
+    getattr(repkit, name)
+
+from repkit import DANN, VAE, load
+from repkit.datasets import load_digits_domains, make_domains, make_speech, make_sprites
+
+moons = make_domains(random_state=0)
+model = DANN(max_epochs=2, random_state=0).fit(moons.X, moons.y, sample_domain=moons.sample_domain)
+assert model.predict(moons.X).shape == moons.y.shape
+X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
+vae = VAE(max_epochs=2, random_state=0).fit(X)
+with tempfile.TemporaryDirectory() as folder:
+    vae.save(f"{folder}/m.safetensors")
+    np.testing.assert_array_equal(load(f"{folder}/m.safetensors").transform(X), vae.transform(X))
+load_digits_domains(random_state=0)
+make_sprites(random_state=0)
+make_speech(2, 2, 1, random_state=0)
+"""
+
+SPEECH = """
+from repkit import SpeechAutoencoder
+from repkit.datasets import make_speech
+
+data = make_speech(2, 3, 2, random_state=0)
+SpeechAutoencoder(sample_rate=8000, max_epochs=1, random_state=0).fit(data.data, data.speaker)
+"""
+
+HISTORY = """
+import numpy as np
+from repkit import VAE, HistoryDisplay
+
+X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
+HistoryDisplay.from_estimator(VAE(max_epochs=2, random_state=0).fit(X))
+"""
+
+UMAP = """
+import numpy as np
+from repkit import VAE, EmbeddingDisplay
+
+X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
+EmbeddingDisplay.from_estimator(VAE(max_epochs=2, latent_dim=3, random_state=0).fit(X), X)
+"""
+
+
+def run(code, missing, **environment):
+    """Run code in a process of its own in which some packages cannot be imported."""
+    command = [sys.executable, "-c", WITHOUT.format(names=set(missing)) + code]
+    kept = {k: v for k, v in os.environ.items() if k != "REPKIT_DATA"}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**kept, **environment}
+    )
+
+
+def test_the_core_does_without():
+    done = run(CORE, OPTIONAL)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "code"),
+    [
+        ("torchaudio", "speech", SPEECH),
+        ("matplotlib", "plots", HISTORY),
+        ("umap", "plots", UMAP),
+        ("pooch", "data", "from repkit.datasets import load_mnist; load_mnist()"),
+        ("click", "cli", "import runpy; runpy.run_module('benchmarks', run_name='__main__')"),
+        ("rich", "cli", "import runpy; runpy.run_module('benchmarks', run_name='__main__')"),
+    ],
+)
+def test_the_error_names_the_extra(name, extra, code):
+    done = run(code, [name])
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.match(rf"ImportError: .*\b{name}\b.*pip install 'repkit\[{extra}\]'", last), last
+
+
+def test_without_soundfile_waveforms_are_taken_and_files_name_the_extra(tmp_path):
+    soundfile.write(tmp_path / "a.wav", [0.1, 0.2, 0.3], 8000)
+    code = f"""
+import numpy as np
+from repkit.audio import FrontEnd, as_utterances, extract
+extract(as_utterances([np.ones(800)]), FrontEnd())
+extract(as_utterances({str(tmp_path / "a.wav")!r}), FrontEnd())
+"""
+    done = run(code, ["soundfile"])
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.match(r"ImportError: .*soundfile.*pip install 'repkit\[speech\]'", last), last
+
+
+def test_the_extras_are_those_of_the_project():
+    declared = {
+        extra: {re.split(r"[<>=\[]", line)[0] for line in lines}
+        for extra, lines in PROJECT["optional-dependencies"].items()
+    }
+    for extra, names in EXTRAS.items():
+        assert {{"umap": "umap-learn"}.get(name, name) for name in names} <= declared[extra]
+    (everything,) = PROJECT["optional-dependencies"]["all"]
+    assert everything == f"repkit[{','.join(EXTRAS)}]"
+    core = {re.split(r"[<>=]", line)[0] for line in PROJECT["dependencies"]}
+    assert not core & set().union(*(declared[extra] for extra in EXTRAS)) - {"torch"}
+    assert "torch>=2.6" in PROJECT["dependencies"]
