@@ -155,7 +155,7 @@ SPRITES_PAPER: dict[str, Any] = {
     "max_epochs": 5,
 }
 SPRITES_TWIN: dict[str, Any] = {
-    "kind": "conv",
+    "kind": "dcgan",
     "latent_dim": 10,
     "n_features": 128,
     "body": PlacedFeatures,

@@ -34,6 +34,7 @@ from repkit.base.parameters import (
     part,
     per_group,
     schedule,
+    with_new_names,
 )
 from repkit.base.parts import Optimizer
 from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
@@ -247,6 +248,8 @@ class Estimator(BaseEstimator):
         ValueError
             If there is no parameter of a name.
         """
+        names = [f.name for f in fields(self)]
+        params = with_new_names(params, names, type(self).__name__)
         for f in fields(self):
             kind, inner = f.metadata.get("part"), f"{f.name}__"
             if kind is None or not any(name.startswith(inner) for name in params):
@@ -670,6 +673,12 @@ class Estimator(BaseEstimator):
 
 
 # ---------------------------------------------------------------- helpers
+
+
+def as_shares(proba: np.ndarray) -> np.ndarray:
+    """Rows of probabilities that sum to 1 in their own precision."""
+    shares: np.ndarray = proba / proba.sum(1, keepdims=True)
+    return shares
 
 
 def fitted_attributes(estimator: Estimator) -> dict[str, Any]:

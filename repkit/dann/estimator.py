@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
-from repkit.base.estimator import Estimator, Problem
+from repkit.base.estimator import Estimator, Problem, as_shares
 from repkit.base.parameters import (
     anything,
     choice,
@@ -358,10 +358,16 @@ class DANN(
         adapting, scorer = self._is_adapting(), callable(self.select)
         held_back = np.empty(0, dtype=np.int64)
         if scorer and adapting:
-            held_back = hold_back(domains.source, self.validation_fraction, seed)
+            held_back = hold_back(codes, domains, self.validation_fraction, seed)
         train_codes = codes.copy()
         train_codes[held_back] = -1
         streams, layout, labeled = batch_parts(train_codes, domains, self.batch_size)
+        if self.domain_norm == "separate" and min(count for count, _ in layout) < 2:
+            raise ValueError(
+                f"batch_size={self.batch_size} leaves 1 row of a domain in a step, of which "
+                "domain_norm='separate' can take no statistics; give batch_size of at least "
+                f"{2 * max(domains.n_source, len(domains.ids) - domains.n_source)}"
+            )
         stores = {"x": self._stored(X, device), "y": to_device(train_codes, device)}
         if data.weights is not None:
             stores["weight"] = to_device(data.weights, device)
@@ -400,7 +406,7 @@ class DANN(
         # A target row carries the first class, whatever its label: scorers do not read it.
         labels = self.classes_[np.maximum(data.codes[rows], 0)]
         labels[np.isin(rows, domains.target)] = self.classes_[0]
-        X, sample_domain = data.X[rows], domains.ids[domains.rows[rows]]
+        X, sample_domain = data.X[rows], domains.signed[rows]
         select: Any = self.select
         return lambda: select(self, X, labels, sample_domain=sample_domain)
 
@@ -489,7 +495,7 @@ class DANN(
         """
         check_is_fitted(self)
         C = self.networks_["C"]
-        return self._run(X, sample_domain, lambda f: torch.softmax(C(f).float(), 1))
+        return as_shares(self._run(X, sample_domain, lambda f: torch.softmax(C(f).float(), 1)))
 
     def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """The most probable label of each row.

@@ -32,6 +32,14 @@ class Domains:
     def target(self) -> np.ndarray:
         return np.flatnonzero(self.rows >= self.n_source)
 
+    @property
+    def signed(self) -> np.ndarray:
+        """Each row's id as scorers want it: at least 0 for a source, below 0 for a target."""
+        ids, n = self.ids, self.n_source
+        if ids.dtype.kind != "i" or (ids[:n] < 0).any() or (ids[n:] >= 0).any():
+            ids = np.concatenate([np.arange(n), -1 - np.arange(len(ids) - n)])
+        return ids[self.rows]
+
 
 def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
     """Validated ``sample_domain``; None is one source.
@@ -55,6 +63,8 @@ def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
         If it is not one domain a row, has no source, or has fewer than two rows of a domain.
     """
     if sample_domain is None:
+        if source is not None:
+            raise ValueError(f"source={source!r} needs sample_domain, the domain of each row")
         return Domains(np.array([0]), np.zeros(n, dtype=np.int64), 1)
     array = as_domain_ids(sample_domain, n, names=source is not None)
     values, place, counts = np.unique(array, return_inverse=True, return_counts=True)
@@ -69,6 +79,8 @@ def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
             raise ValueError(
                 f"source has {unknown}, which sample_domain does not have; it has {values.tolist()}"
             )
+        if not len(wanted):
+            raise ValueError("source must name at least one domain of sample_domain, not none")
         is_source = np.isin(values, wanted)
         order = np.concatenate([np.flatnonzero(is_source), np.flatnonzero(~is_source)])
     if not is_source.any():
@@ -150,7 +162,7 @@ def check_labels(
     if len(classes) < 2:
         raise ValueError(
             f"{name} needs source rows of at least 2 classes in y; the data contains only one "
-            f"class: {classes[0]!r}"
+            f"class: {classes.tolist()[0]!r}"
         )
     if target_labels and len(target):
         codes[target] = _places(_safe_indexing(y, target), classes, target)
@@ -175,10 +187,37 @@ def _places(y: Any, classes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return codes
 
 
-def hold_back(source: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """A random part of the source rows, to be kept out of training."""
-    order = generator_of(seed, Kind.HELD_BACK).permutation(source)
-    return np.sort(order[: round(fraction * len(order))])
+def hold_back(codes: np.ndarray, domains: Domains, fraction: float, seed: int) -> np.ndarray:
+    """A random part of the source rows, to be kept out of training.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n,)
+        Class of each row.
+    domains : Domains
+        Of the rows.
+    fraction : float
+        Share of the source rows of each class, in each domain. One row of every class, and two of
+        every domain, always stay.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    ndarray of int
+        Sorted places.
+    """
+    rng = generator_of(seed, Kind.HELD_BACK)
+    chosen: list[np.ndarray] = []
+    for domain in range(domains.n_source):
+        rows = domains.of(domain)
+        own: list[np.ndarray] = []
+        for label in np.unique(codes[rows]):
+            members = rng.permutation(rows[codes[rows] == label])
+            own.append(members[: min(round(fraction * len(members)), len(members) - 1)])
+        held = np.concatenate(own)
+        chosen.append(rng.permutation(held)[: max(len(rows) - 2, 0)])
+    return np.sort(np.concatenate(chosen))
 
 
 def batch_parts(

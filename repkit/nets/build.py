@@ -26,7 +26,14 @@ CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     "conv": conv,
     "dcgan": lambda shape_in, dim_out: _linear_on(dcgan(shape_in, dim_out), shape_in, dim_out),
 }
-BODIES: dict[str, Callable[..., nn.Module]] = {"mlp": hidden_layer, "conv": conv, "dcgan": dcgan}
+BODIES: dict[str, Callable[..., nn.Module]] = {
+    "mlp": hidden_layer,
+    # What reads a body is linear, so it ends in an activation, as the others do.
+    "conv": lambda shape_in, width, norm: nn.Sequential(
+        conv(shape_in, width, norm=norm), nn.ReLU()
+    ),
+    "dcgan": dcgan,
+}
 
 
 def auto(spec: Any, shape: tuple[int, ...], images: str) -> Any:

@@ -127,7 +127,7 @@ def as_image(shape: Sequence[int]) -> tuple[int, int, int]:
     channels, *sides = (1, *shape) if len(shape) == 2 else shape
     if len(sides) != 2 or min(sides) < 4:
         raise ValueError(
-            "the 'conv' network is for images of at least 4x4, (channels, height, width) or "
+            "the 'dcgan' network is for images of at least 4x4, (channels, height, width) or "
             f"(height, width), not for samples of shape {tuple(shape)}; use 'mlp'"
         )
     return channels, sides[0], sides[1]

@@ -12,7 +12,7 @@ import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -335,8 +335,119 @@ def test_several_sources_and_targets():
         model.predict(X, sample_domain=np.full(140, 5))
 
 
+def named(data):
+    return np.where(data.sample_domain >= 0, "north", "south")
+
+
+@pytest.mark.parametrize("sample_domain", [None, "1 and -1", "names", "positive"])
+def test_what_domains_are_called_changes_nothing(moons, sample_domain):
+    options = {"select": DEVScorer(), "validation_fraction": 0.3}
+    expected = fit(moons, **options)
+    domain = {
+        None: moons.sample_domain,
+        "1 and -1": np.sign(moons.sample_domain),
+        "names": named(moons),
+        "positive": np.where(moons.sample_domain >= 0, 8, 3),
+    }[sample_domain]
+    source = {"names": "north", "positive": [8]}.get(sample_domain)
+    model = DANN(**FAST, **options).fit(moons.X, moons.y, sample_domain=domain, source=source)
+    assert same_networks(model, expected)
+    assert model.history_["score"].equals(expected.history_["score"])
+    assert set(model.predict_domain(moons.X)) <= set(domain)
+
+
+def test_domains_with_names_through_all_methods(moons, tmp_path):
+    domain = named(moons)
+    options = {"domain_norm": "separate", "backbone": with_norm}
+    model = DANN(**FAST, **options)
+    out = model.fit_transform(moons.X, moons.y, sample_domain=domain, source="north")
+    assert model.domains_.tolist() == ["north", "south"]
+    assert model.n_source_domains_ == 1
+    np.testing.assert_array_equal(out, model.transform(moons.X, domain))
+    target = domain == "south"
+    np.testing.assert_array_equal(model.transform(moons.X)[target], out[target])
+    assert np.abs(model.transform(moons.X)[~target] - out[~target]).max() > 1e-3
+    expected = fit(moons, **options)
+    assert same_networks(model, expected)
+    proba = model.predict_proba(moons.X, pd.Series(domain))
+    np.testing.assert_array_equal(proba, expected.predict_proba(moons.X, moons.sample_domain))
+    with pytest.raises(
+        ValueError, match=r"\['west'\], not seen in fit; known are \['north', 'south'"
+    ):
+        model.predict(moons.X, np.full(len(moons.X), "west"))
+    model.save(tmp_path / "m")
+    again = load(tmp_path / "m", backbone=with_norm)
+    np.testing.assert_array_equal(again.predict_proba(moons.X, domain), proba)
+
+
+def test_domains_with_names_are_routed(moons):
+    """In a cross-validation, the domains are cut into folds, and the sources are given whole."""
+    rows = np.random.default_rng(0).permutation(len(moons.X))
+    with sklearn.config_context(enable_metadata_routing=True):
+        found = cross_validate(
+            DANN(**FAST),
+            moons.X[rows],
+            moons.y[rows],
+            params={"sample_domain": named(moons)[rows], "source": "north"},
+            cv=2,
+            error_score="raise",
+        )
+    assert (found["test_score"] > 0.5).all()
+
+
 def with_norm(shape_in, dim_out):
     return nn.Sequential(nn.Linear(shape_in[0], dim_out), nn.BatchNorm1d(dim_out), nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"), [((1, 12, 12), nn.Conv2d), ((1, 8, 8), nn.Linear), ((20,), nn.Linear)]
+)
+def test_the_backbone_by_itself(shape, layer):
+    """Convolutions for images of at least 12x12, as in the other estimators."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((40, *shape), dtype=np.float32), np.arange(40) % 2
+    model = DANN(**FAST, width=7).fit(X, y, sample_domain=np.repeat([1, -1], 20))
+    kinds = [type(m) for m in model.networks_["F"].modules() if hasattr(m, "weight")]
+    assert kinds[0] is layer
+    assert model.transform(X).shape == (40, 7)
+
+
+def test_a_pretrained_backbone_with_rates_of_its_own(moons):
+    """Frozen layers stay as they are, statistics included; the rest has its own rates."""
+    backbone = nn.Sequential(
+        nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6)), nn.Tanh(), nn.Linear(6, 5)
+    )
+    backbone[0].requires_grad_(False)
+    before = {k: v.clone() for k, v in backbone.state_dict().items()}
+    model = fit(moons, backbone=backbone, learning_rate={"F": 0.0, "F.0.2": 1e-3, "D": 1e-2})
+    after = model.networks_["F"][0].state_dict()
+    for name, value in before.items():
+        assert torch.equal(after[name], value) == name.startswith("0.")
+    still = fit(moons, backbone=backbone, learning_rate={"F": 0.0, "D": 1e-2})
+    for name, value in before.items():
+        assert torch.equal(still.networks_["F"][0].state_dict()[name], value)
+    fresh = fit(moons, backbone=backbone, learning_rate=0.0)  # C has the default, not 0
+    assert not same_networks_of(still, fresh, "C")
+    assert not same_networks_of(still, fresh, "D")
+    for wrong in ("G", "F.0.9", "F.0.2.weight"):
+        with pytest.raises(ValueError, match=f"learning_rate has a rate for {wrong!r}"):
+            fit(moons, backbone=backbone, learning_rate={wrong: 0.1})
+
+
+def test_optimizers_of_the_users_own(moons):
+    """A callable gets parameter groups and the rate; SGD so made is SGD by name."""
+    made = []
+
+    def sgd(parameters, learning_rate):
+        made.append(parameters)
+        return torch.optim.SGD(parameters, learning_rate, momentum=0.9)
+
+    assert same_networks(fit(moons, optimizer=sgd), fit(moons, optimizer="sgd"))
+    assert {"params", "lr"} <= set(made[0][0])
+    options = {"learning_rate": {"F": 1e-4, "C": 1e-2}}
+    by_name, own = (fit(moons, optimizer=o, **options) for o in ("sgd", sgd))
+    assert same_networks(own, by_name)
+    assert not same_networks(fit(moons, optimizer=torch.optim.RAdam), fit(moons))
 
 
 def test_separate_norms_give_each_row_its_domain(digits):

@@ -6,137 +6,19 @@ from torch import nn
 
 from repkit.nets import (
     DomainNorm,
-    Standardize,
     build,
+    build_body,
     build_features,
-    conv,
-    mlp,
-    separate_domains,
+    build_generator,
+    build_hidden,
     set_rows,
     width_out,
 )
+from repkit.nets.build import auto
+
+from ..networks import reached, rows_are_apart
 
 pytestmark = pytest.mark.usefixtures("seeded")
-
-
-@pytest.mark.parametrize("side", [4, 5, 8, 16, 28, 32, 64])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_conv_shapes(side, channels):
-    network = conv((channels, side, side), 7, width=4)
-    assert network(torch.rand(3, channels, side, side)).shape == (3, 7)
-    assert isinstance(network[-1], nn.Linear)
-    sides = network[-1].in_features
-    assert sides <= 16 * 16  # 4 x 4 of at most four times the width
-
-
-@pytest.mark.parametrize("shape", [(28, 28), (8, 12), (3, 17, 30)])
-def test_conv_of_other_shapes(shape):
-    assert conv(shape, 5, width=4)(torch.rand(2, *shape)).shape == (2, 5)
-
-
-def test_conv_widths():
-    sizes = [m.out_channels for m in conv((1, 64, 64), 2, width=8) if isinstance(m, nn.Conv2d)]
-    assert sizes == [8, 16, 32, 32, 32]
-
-
-@pytest.mark.parametrize("shape", [(10,), (3, 3), (1, 3, 8), (1, 8, 3), (2, 1, 8, 8)])
-def test_conv_wants_images(shape):
-    with pytest.raises(ValueError, match=r"of at least 4x4, not rows\s+of shape"):
-        conv(shape, 2)
-
-
-@pytest.mark.parametrize("shape", [(6,), (8, 8), (3, 4, 4)])
-def test_mlp_shapes(shape):
-    network = mlp(shape, 5, (7, 9), dropout=0.5, input_dropout=0.2)
-    assert network(torch.rand(3, *shape)).shape == (3, 5)
-    widths = [m.out_features for m in network if isinstance(m, nn.Linear)]
-    assert widths == [7, 9, 5]
-    assert [m.p for m in network if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5]
-    assert isinstance(network[-1], nn.Linear)
-    assert isinstance(mlp((4,), 2, ())[0], nn.Linear)
-
-
-def test_standardize():
-    x = torch.rand(4, 3, 5, 5) * torch.tensor([1.0, 10, 100, 1000]).view(4, 1, 1, 1)
-    out = Standardize()(x).flatten(1)
-    torch.testing.assert_close(out.mean(1), torch.zeros(4), atol=1e-5, rtol=0)
-    torch.testing.assert_close(out.std(1, correction=0), torch.ones(4), atol=1e-3, rtol=0)
-    assert not list(Standardize().parameters())
-
-
-# -------------------------------------------------------------------- domain norm
-
-
-@pytest.mark.parametrize(
-    ("kind", "shape"),
-    [(nn.BatchNorm1d, (3,)), (nn.BatchNorm2d, (3, 4, 4)), (nn.BatchNorm3d, (3, 2, 2, 2))],
-)
-@pytest.mark.parametrize("options", [{}, {"momentum": 0.3, "eps": 0.1}, {"affine": False}])
-def test_domain_norm_equals_a_batch_norm_for_each_part(kind, shape, options):
-    start = kind(3, **options)
-    if start.affine:
-        nn.init.uniform_(start.weight)
-        nn.init.uniform_(start.bias)
-    start.running_mean.uniform_()
-    start.running_var.uniform_(0.5, 2)
-    apart = [copy.deepcopy(start) for _ in range(3)]
-    norm = DomainNorm(copy.deepcopy(start), 3)
-    layout = ((4, 2), (6, 0), (5, 2))  # a domain in two parts, and one that is not there
-    norm.rows = layout
-    for training in (True, True, False):
-        norm.train(training)
-        x = torch.randn(15, *shape) * 3 + 1
-        expected = []
-        for part, (_, domain) in zip(x.split([4, 6, 5]), layout, strict=True):
-            expected.append(apart[domain].train(training)(part))
-        torch.testing.assert_close(norm(x), torch.cat(expected))
-        for domain in range(3):
-            torch.testing.assert_close(norm.running_mean[domain], apart[domain].running_mean)
-            torch.testing.assert_close(norm.running_var[domain], apart[domain].running_var)
-    assert torch.equal(norm.running_mean[1], start.running_mean)
-
-
-def test_domain_norm_statistics_can_be_held():
-    norm = DomainNorm(nn.BatchNorm1d(2), 2)
-    norm.rows = ((3, 0), (3, 1))
-    x = torch.randn(6, 2)
-    before = copy.deepcopy(norm.state_dict())
-    norm.track_running_stats = False
-    held = norm(x)
-    torch.testing.assert_close(norm.state_dict(), before, rtol=0, atol=0)
-    norm.track_running_stats = True
-    assert torch.equal(norm(x), held)
-    assert not torch.equal(norm.running_mean, before["running_mean"])
-
-
-@pytest.mark.parametrize("rows", [(), ((3, 0),), ((3, 0), (3, 1))])
-def test_a_layout_that_does_not_match(rows):
-    norm = DomainNorm(nn.BatchNorm1d(2), 2)
-    norm.rows = rows
-    with pytest.raises(ValueError, match=r"5 rows do not match the layout .*call set_rows"):
-        norm(torch.rand(5, 2))
-
-
-def test_domain_norm_needs_statistics():
-    with pytest.raises(ValueError, match="without running statistics"):
-        DomainNorm(nn.BatchNorm1d(2, track_running_stats=False), 2)
-
-
-def test_separate_domains_replaces_every_norm():
-    inner = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    network = nn.Sequential(inner, nn.Flatten(), nn.BatchNorm1d(8))
-    scale = network[2].weight
-    assert separate_domains(network, 2) is network
-    norms = [m for m in network.modules() if isinstance(m, DomainNorm)]
-    assert len(norms) == 2
-    assert not any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in network.modules())
-    assert norms[1].weight is scale  # shared by the domains, and by an optimizer made before
-    set_rows(network, [(3, 0), (2, 1)])
-    assert network(torch.rand(5, 1, 4, 4)).shape == (5, 8)
-    assert isinstance(separate_domains(nn.BatchNorm1d(2), 2), DomainNorm)
-
-
-# -------------------------------------------------------------------- choices
 
 
 def test_build_copies_a_module():
@@ -166,7 +48,11 @@ def test_build():
 @pytest.mark.parametrize(
     ("spec", "error", "words"),
     [
-        ("resnet", ValueError, r"backbone='resnet' is not known; give one of \['conv', 'mlp'\]"),
+        (
+            "resnet",
+            ValueError,
+            r"backbone='resnet' is not known; .*\['conv', 'dcgan', 'mlp'\]",
+        ),
         (5, TypeError, "backbone must be a string, a callable .* not int"),
         (lambda s, d: None, TypeError, "backbone returned NoneType, not an nn.Module"),
     ],
@@ -234,3 +120,92 @@ def test_features_of_a_classifier():
     assert torch.equal(network(x), x)  # those of one's own are flattened, no more
     with pytest.raises(ValueError, match="backbone does not take samples"):
         build_features(nn.Linear(3, 2), (4,), 6, name="backbone")
+
+
+# -------------------------------------------------------------------- by name
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((20,), "mlp"),
+        ((11, 28), "mlp"),
+        ((12, 12), "images"),
+        ((3, 12, 40), "images"),
+        ((3, 40, 11), "mlp"),
+        ((28, 28), "images"),
+        ((100, 1, 8), "mlp"),
+    ],
+)
+def test_auto_takes_convolutions_for_images(shape, expected):
+    assert auto("auto", shape, "images") == expected
+    for spec in ("conv", None, nn.Linear):
+        assert auto(spec, shape, "images") is spec
+
+
+def kinds(network):
+    return [type(m) for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+
+
+def test_conv_is_one_trunk():
+    """The same layers in a classifier and beside a generator; auto is it in one, dcgan there."""
+    shape = (1, 16, 16)
+    trunk = [tuple(p.shape) for p in build("conv", shape, 8, name="x").parameters()]
+    for made in (
+        build_features("conv", shape, 8, name="x"),
+        build_features("auto", shape, 8, name="x"),
+        build_body("conv", shape, 8, name="x"),
+    ):
+        assert [tuple(p.shape) for p in made[0].parameters()] == trunk
+        assert made[1] == 8
+        assert made[0](torch.rand(3, *shape)).min() == 0  # they end in a ReLU
+    auto_body, dcgan_body = (build_body(s, shape, 32, name="x")[0] for s in ("auto", "dcgan"))
+    assert repr(auto_body) == repr(dcgan_body)
+    assert repr(auto_body) != repr(build_body("conv", shape, 32, name="x")[0])
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("mlp", (5,)), ("mlp", (2, 4, 4)), ("conv", (2, 9, 8)), ("dcgan", (13, 12)), ("auto", (6,))],
+)
+def test_bodies_and_hidden_layers_by_name(name, shape, norm):
+    x = torch.rand(4, *shape)
+    body, outputs = build_body(name, shape, 32, name="encoder", norm=norm)
+    assert body(x).shape == (4, outputs)
+    hidden, width = build_hidden(name, shape, 32, name="encoder", norm=norm)
+    out = hidden(x)
+    assert out.shape == (4, width) == (4, 32)
+    assert reached(out, hidden)
+    assert rows_are_apart(hidden, x) != norm
+    assert len(kinds(hidden)) == len(kinds(body)) + 1
+
+
+def test_bodies_of_the_users_own_get_no_more_layers():
+    own = nn.Unflatten(1, (2, 2))
+    for make in (build_body, build_hidden):
+        network, width = make(own, (4,), 6, name="encoder")
+        x = torch.randn(5, 4)
+        assert width == 4
+        assert torch.equal(network(x), x)  # flattened, no more
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("mlp", (5,)), ("mlp", (3, 4, 4)), ("dcgan", (13, 12)), ("auto", (28, 28))]
+)
+def test_generators_by_name(name, shape):
+    out = build_generator(name, 3, shape, 32)(20 * torch.randn(6, 3))
+    assert out.shape == (6, *shape)
+    assert 0 <= out.min() < 0.5 < out.max() <= 1
+    layers = build_generator(name, 3, shape, 32).modules()
+    images = any(isinstance(m, nn.ConvTranspose2d) for m in layers)
+    assert images == (name == "dcgan" or shape == (28, 28))
+
+
+def test_generators_of_the_users_own_are_reshaped():
+    network = build_generator(lambda latent_dim, shape: nn.Linear(latent_dim, 12), 2, (3, 4), 8)
+    assert network(torch.randn(5, 2)).shape == (5, 3, 4)
+    with pytest.raises(ValueError, match=r"must give samples of shape \(3, 4\), 12 numbers, .* 7"):
+        build_generator(nn.Linear(2, 7), 2, (3, 4), 8)
+    with pytest.raises(ValueError, match=r"generator='conv' is not known; .*\['dcgan', 'mlp'\]"):
+        build_generator("conv", 2, (8, 8), 8)

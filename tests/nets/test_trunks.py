@@ -4,71 +4,67 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.bigan.networks import PairDiscriminator
-from repkit.infogan.networks import PairFeatures, code_head
-from repkit.nets.build import BODIES as TRUNKS
-from repkit.nets.generators import GENERATORS, UnitInterval
 from repkit.nets.trunks import (
     Encoder,
     Reshape,
+    Standardize,
     as_image,
+    conv,
+    dcgan,
     features_of,
     halvings,
+    hidden_layer,
+    mlp,
     small_weights,
     spectral_norms,
 )
-from repkit.triplegan.networks import ProjectionDiscriminator
-from repkit.vaegan.networks import FeatureDiscriminator
 
-IMAGES = [
-    *[(channels, side, side) for side in (4, 5, 7, 8, 9, 12, 13, 16, 28) for channels in (1, 3)],
-    *[(1, side, side) for side in (15, 17, 31, 32, 33, 63, 64)],
-    (28, 28),
-    (3, 8, 12),
-    (17, 30),
-    (2, 4, 64),
-    (40, 5),
-]
-ROWS = [(5,), (1,)]
-
+from ..networks import IMAGES, ROWS, reached, rows_are_apart
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
-def reached(out, network):
-    """Whether the outputs depend on every parameter."""
-    parameters = list(network.parameters())
-    found = torch.autograd.grad(
-        out.square().sum(), parameters, retain_graph=True, allow_unused=True
-    )
-    return all(g is not None and g.isfinite().all() for g in found)
+# -------------------------------------------------------------------- trunks
 
 
-def rows_are_apart(network, *inputs):
-    """Whether a row's outputs are the same without the other rows, in training mode."""
-    first = [x[:2] for x in inputs]
-    return torch.allclose(network(*inputs)[:2], network(*first), atol=1e-6)
+@pytest.mark.parametrize("side", [4, 5, 8, 16, 28, 32, 64])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_conv_shapes(side, channels):
+    network = conv((channels, side, side), 7, width=4)
+    assert network(torch.rand(3, channels, side, side)).shape == (3, 7)
+    assert isinstance(network[-1], nn.Linear)
+    sides = network[-1].in_features
+    assert sides <= 16 * 16  # 4 x 4 of at most four times the width
 
 
-# -------------------------------------------------------------------- shapes
+@pytest.mark.parametrize("shape", [(28, 28), (8, 12), (3, 17, 30)])
+def test_conv_of_other_shapes(shape):
+    assert conv(shape, 5, width=4)(torch.rand(2, *shape)).shape == (2, 5)
 
 
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [*[("conv", shape) for shape in IMAGES], *[("mlp", s) for s in (*ROWS, (4, 4), (3, 5, 6))]],
-)
-def test_generators_give_the_shape_of_the_samples(name, shape):
-    network = GENERATORS[name](3, shape, 32)
-    out = network(torch.randn(2, 3))
-    assert out.shape == (2, *shape)
+def test_conv_widths():
+    sizes = [m.out_channels for m in conv((1, 64, 64), 2, width=8) if isinstance(m, nn.Conv2d)]
+    assert sizes == [8, 16, 32, 32, 32]
+
+
+@pytest.mark.parametrize("shape", [(10,), (3, 3), (1, 3, 8), (1, 8, 3), (2, 1, 8, 8)])
+def test_conv_wants_images(shape):
+    with pytest.raises(ValueError, match=r"of at least 4x4, not rows\s+of shape"):
+        conv(shape, 2)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_conv_reaches_every_parameter(norm):
+    network, x = conv((2, 9, 14), 5, width=4, norm=norm), torch.rand(3, 2, 9, 14)
+    out = network(x)
     assert reached(out, network)
-    assert out.std(0).min() > 0  # every pixel depends on the code
+    assert rows_are_apart(network, x) != norm
 
 
 @pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("shape", IMAGES)
-def test_the_conv_trunk(shape, norm):
-    network = TRUNKS["conv"](shape, 32, norm=norm)
+def test_the_dcgan_trunk(shape, norm):
+    network = dcgan(shape, 32, norm=norm)
     x = torch.rand(3, *shape)
     out = network(x)
     assert out.ndim == 2
@@ -76,9 +72,26 @@ def test_the_conv_trunk(shape, norm):
     assert norm or rows_are_apart(network, x)
 
 
+@pytest.mark.parametrize("shape", [(10,), (3, 3), (1, 3, 8), (1, 8, 3), (2, 1, 8, 8)])
+def test_the_dcgan_trunk_wants_images(shape):
+    with pytest.raises(ValueError, match=r"'dcgan' .*at least 4x4, .*not for .*use 'mlp'"):
+        dcgan(shape, 16)
+
+
+@pytest.mark.parametrize("shape", [(6,), (8, 8), (3, 4, 4)])
+def test_mlp_shapes(shape):
+    network = mlp(shape, 5, (7, 9), dropout=0.5, input_dropout=0.2)
+    assert network(torch.rand(3, *shape)).shape == (3, 5)
+    widths = [m.out_features for m in network if isinstance(m, nn.Linear)]
+    assert widths == [7, 9, 5]
+    assert [m.p for m in network if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5]
+    assert isinstance(network[-1], nn.Linear)
+    assert isinstance(mlp((4,), 2, ())[0], nn.Linear)
+
+
 @pytest.mark.parametrize("shape", [*ROWS, (4, 4), (3, 5, 6)])
-def test_the_mlp_trunk(shape):
-    network, x = TRUNKS["mlp"](shape, 9), torch.rand(3, *shape)
+def test_one_hidden_layer(shape):
+    network, x = hidden_layer(shape, 9), torch.rand(3, *shape)
     assert network(x).shape == (3, 9)
     assert rows_are_apart(network, x)
 
@@ -100,13 +113,12 @@ def test_as_image():
     assert as_image([3, 5, 4]) == (3, 5, 4)
 
 
-@pytest.mark.parametrize("shape", [(10,), (3, 3), (1, 3, 8), (1, 8, 3), (2, 1, 8, 8)])
-@pytest.mark.parametrize(
-    "make", [lambda s: GENERATORS["conv"](3, s, 16), lambda s: TRUNKS["conv"](s, 16)]
-)
-def test_convolutions_want_images(make, shape):
-    with pytest.raises(ValueError, match=r"at least 4x4, .*not for samples of shape .*use 'mlp'"):
-        make(shape)
+def test_standardize():
+    x = torch.rand(4, 3, 5, 5) * torch.tensor([1.0, 10, 100, 1000]).view(4, 1, 1, 1)
+    out = Standardize()(x).flatten(1)
+    torch.testing.assert_close(out.mean(1), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(out.std(1, correction=0), torch.ones(4), atol=1e-3, rtol=0)
+    assert not list(Standardize().parameters())
 
 
 def test_reshape():
@@ -116,21 +128,16 @@ def test_reshape():
     assert "(2, 3)" in repr(Reshape((2, 3)))
 
 
-# -------------------------------------------------------------------- features, encoder, codes
+# -------------------------------------------------------------------- features and encoder
 
 
 @pytest.mark.parametrize("norm", [True, False])
-def test_features_and_code_head(norm):
-    trunk = TRUNKS["mlp"]((4,), 8)
-    x = torch.randn(6, 4)
-    for network, width in (
-        (features_of(trunk, 8, 5, norm=norm), 5),
-        (nn.Sequential(trunk, code_head(8, 3, norm=norm, n_hidden=7)), 3),
-    ):
-        out = network(x)
-        assert out.shape == (6, width)
-        assert reached(out, network)
-        assert rows_are_apart(network, x) != norm
+def test_features(norm):
+    network, x = features_of(hidden_layer((4,), 8), 8, 5, norm=norm), torch.randn(6, 4)
+    out = network(x)
+    assert out.shape == (6, 5)
+    assert reached(out, network)
+    assert rows_are_apart(network, x) != norm
 
 
 @pytest.mark.parametrize("bounded", [True, False])
@@ -143,103 +150,6 @@ def test_the_encoder(bounded):
     linear = encoder.head(hidden)
     assert torch.equal(z, torch.tanh(linear) if bounded else linear)
     assert (z.abs().max() <= 1) == bounded
-
-
-# -------------------------------------------------------------------- judges
-
-
-def pair_judge(unary=False):
-    return PairDiscriminator(TRUNKS["mlp"]((4,), 8), 8, 3, 6, unary)
-
-
-@pytest.mark.parametrize("unary", [False, True])
-def test_the_pair_discriminator(unary):
-    judge = pair_judge(unary)
-    out = judge(torch.randn(5, 4), torch.randn(5, 3))
-    assert out.shape == (5, 3 if unary else 1)
-    assert reached(out, judge)
-
-
-def test_what_the_columns_of_the_pair_discriminator_judge():
-    judge = pair_judge(True)
-    x, z = torch.randn(5, 4, requires_grad=True), torch.randn(5, 3, requires_grad=True)
-    joint, of_x, of_z = judge(x, z).unbind(1)
-
-    def depends(column, what):
-        (g,) = torch.autograd.grad(
-            column.square().sum(), what, retain_graph=True, allow_unused=True
-        )
-        return g is not None and bool(g.abs().max() > 1e-4)
-
-    assert [depends(c, x) for c in (joint, of_x, of_z)] == [True, True, False]
-    assert [depends(c, z) for c in (joint, of_x, of_z)] == [True, False, True]
-
-
-def test_the_pair_discriminator_sees_which_code_is_whose():
-    judge = pair_judge().eval()
-    x, z = torch.randn(5, 4), torch.randn(5, 3)
-    together, apart = judge(x, z), judge(x, z.roll(1, 0))
-    # Not a sum of a judgment of x and one of z.
-    assert (together.sum() - apart.sum()).abs() > 1e-3
-
-
-def test_the_pair_discriminator_normalizes_what_it_is_shown_at_once():
-    """Real and generated pairs are shown apart: each batch is judged by its own statistics."""
-    judge = pair_judge()
-    x, z = torch.randn(6, 4), torch.randn(6, 3)
-    assert not rows_are_apart(judge, x, z)
-    assert rows_are_apart(copy.deepcopy(judge).eval(), x, z)
-    torch.testing.assert_close(judge(x, z + 3), judge(x, z))  # a shift of all codes is not seen
-
-
-@pytest.mark.parametrize("shape", [(4, 4), (3, 8, 6), (1, 28, 28), (3, 3), (2, 3, 9), (5,)])
-def test_pair_features(shape):
-    network = PairFeatures(shape, 32, 4)
-    x, other = torch.rand(3, *shape), torch.rand(3, *shape)
-    out = network(x, other)
-    assert out.shape == (3, 4)
-    assert reached(out, network)
-    assert rows_are_apart(network, x, other)
-    assert not torch.allclose(network(other, x), out)
-    for moved in (network(x, other.roll(1, 0)), network(x.roll(1, 0), other)):
-        assert not torch.allclose(moved, out)
-
-
-def test_the_feature_discriminator():
-    body = TRUNKS["mlp"]((4,), 8)
-    judge, x = FeatureDiscriminator(body, 8, 6, 3), torch.randn(5, 4)
-    hidden, logits = judge(x)
-    assert torch.equal(hidden, body(x))
-    assert logits.shape == (5, 3)
-    assert reached(logits, judge)
-    assert torch.equal(logits, judge.judge(hidden))
-    assert torch.autograd.functional.jacobian(judge.judge, hidden).abs().max() > 0
-
-
-def test_the_projection_discriminator_gives_the_logits_of_all_pairs_at_once():
-    """Those of one pair after the other: ``v_k . h + psi(h)``."""
-    body = TRUNKS["mlp"]((4,), 8)
-    judge, x = ProjectionDiscriminator(body, 8, 3), torch.randn(5, 4)
-    calls = []
-    body.register_forward_hook(lambda *_: calls.append(1))
-    out = judge(x)
-    assert out.shape == (5, 3)
-    assert len(calls) == 1
-    assert reached(out, judge)
-    for i in range(5):
-        h = body(x[i : i + 1])[0]
-        for k in range(3):
-            one = sum(judge.v.weight[k, j] * h[j] for j in range(8))
-            one = one + sum(judge.psi.weight[0, j] * h[j] for j in range(8)) + judge.psi.bias[0]
-            torch.testing.assert_close(out[i, k], one)
-    assert judge.v.bias is None  # psi and v share no constant
-
-
-def test_the_unit_interval():
-    x = torch.tensor([-200.0, -1.0, 0.0, 7.0], dtype=torch.bfloat16)
-    out = UnitInterval()(x)
-    assert out.dtype == torch.float32
-    assert out.tolist() == pytest.approx([0, 0.268941, 0.5, 0.999089], abs=1e-6)
 
 
 # -------------------------------------------------------------------- weights
@@ -262,7 +172,7 @@ def test_small_weights():
 
 
 def test_spectral_norms_bound_the_singular_values():
-    network = nn.Sequential(TRUNKS["conv"]((1, 12, 12), 64, norm=False), nn.Linear(16 * 9, 5))
+    network = nn.Sequential(dcgan((1, 12, 12), 64, norm=False), nn.Linear(16 * 9, 5))
     with torch.no_grad():
         for p in network.parameters():
             p.mul_(10)

@@ -133,9 +133,9 @@ def test_the_short_form_is_the_part(small, data, whole, name):
     expected = type(long)(short, **{inner: value})
     assert repr(getattr(changed, name)) == repr(expected)
     assert changed.get_params()[f"{name}__{inner}"] == value
-    # What stands behind the first parameter is heard as well; a cycle, by the decoder alone.
+    # What stands behind the first parameter is heard as well.
     again = changed.fit(data.data, data.speaker).transform(data.data)
-    assert np.array_equal(again, one) == (inner == "cycle")
+    assert not np.array_equal(again, one)
     assert ("cycle_loss" in changed.history_) == (inner == "cycle")
 
 

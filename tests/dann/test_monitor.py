@@ -1,0 +1,115 @@
+"""What is watched while DANN trains, and what is said at the end."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from repkit.dann.monitor import SCORES, Monitor, judge_adversary
+from repkit.dann.rows import check_domains
+from repkit.metrics import information_maximization, prediction_entropy, soft_neighborhood_density
+
+CPU = torch.device("cpu")
+N = 30  # source rows; the target has 10
+DOMAINS = check_domains([1] * N + [-2] * 10, N + 10)
+X = np.random.default_rng(0).normal(size=(N + 10, 3)).astype(np.float32)
+
+
+def look(x, places):
+    """Class logits are the row; the domain is said to be that of the first column's sign."""
+    return x, x, torch.stack([x[:, 0], -x[:, 0]], 1)
+
+
+def monitor(look=look, X=X, domains=DOMAINS, seed=0, **options):
+    return Monitor(look, X, domains, device=CPU, seed=seed, **options)
+
+
+def test_scores_are_of_target_rows_and_greater_is_better():
+    found = monitor()()
+    proba = torch.softmax(torch.from_numpy(X[N:]), 1)
+    assert found["entropy"] == pytest.approx(-prediction_entropy(proba), abs=1e-6)
+    assert found["infomax"] == pytest.approx(information_maximization(proba), abs=1e-6)
+    assert found["snd"] == pytest.approx(soft_neighborhood_density(proba), abs=1e-5)
+    assert set(SCORES) <= set(found)
+    assert "score" not in found
+
+
+def test_domains_are_found_by_the_networks():
+    found = monitor()()
+    right = (X[:N, 0] >= 0).sum() + (X[N:, 0] < 0).sum()
+    assert found["domain_accuracy"] == pytest.approx(right / len(X))
+    assert found["domain_chance"] == pytest.approx(N / len(X))
+
+
+def test_a_scorer_adds_a_column():
+    assert monitor(score=lambda: np.float32(0.25))()["score"] == 0.25
+
+
+def test_as_many_rows_of_each_side_are_looked_at_for_long():
+    """A sample of either, the same in every epoch; float samples, with each row's domain."""
+    seen = []
+
+    def spy(x, places):
+        seen.append((x.clone(), places.copy()))
+        return look(x, places)
+
+    many = np.arange(2000, dtype=np.uint8).reshape(-1, 1, 1) * np.ones((1, 2, 2), np.uint8)
+    domains = check_domains(np.repeat([1, -2], [1400, 600]), 2000)
+
+    def flat(x, places):
+        spy(x, places)
+        return look(x.flatten(1)[:, :3], places)
+
+    for seed in (0, 0, 1):
+        watch = monitor(flat, many, domains, seed)
+        watch()
+        watch()
+    first = seen[0]
+    assert first[1].tolist() == [0] * 512 + [1] * 512
+    assert first[0].max() <= 1  # images of bytes are scaled
+    for x, _ in seen[1:4]:
+        assert torch.equal(x, first[0])
+    assert not torch.equal(seen[4][0], first[0])
+
+
+# -------------------------------------------------------------------- verdicts
+
+
+def history(loss, accuracy, lam=1.0, epochs=8):
+    rows = {"domain_loss": loss, "domain_accuracy": accuracy, "lam": lam}
+    return pd.DataFrame({k: np.broadcast_to(v, epochs) for k, v in rows.items()})
+
+
+FALLING = np.linspace(0.7, 0.1, 8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (history(0.7, 0.5), "domain classifier is dead: its loss stayed at 0.7"),
+        (history(FALLING, [0.5] * 6 + [1.0, 1.0]), "adversary has collapsed"),
+        (history(FALLING, 1.0), "adversary has collapsed"),
+    ],
+)
+def test_an_adversary_that_is_none(rows, words):
+    with pytest.warns(ConvergenceWarning, match=words):
+        judge_adversary(rows)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        history(FALLING, 0.8),
+        history(FALLING, [1.0] * 7 + [0.9]),  # it has been fooled at last
+        history(FALLING, 1.0, lam=0.0),  # nobody tries to fool it
+        history(0.7, 0.5, epochs=3),  # too early to say
+        history(0.7, 0.5).assign(failed_step=3.0),  # another warning has been given
+    ],
+)
+def test_an_adversary_that_may_be_one(rows):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge_adversary(rows)
