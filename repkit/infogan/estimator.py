@@ -168,9 +168,9 @@ class InfoGAN(Objective, Coded):
     >>> from sklearn.datasets import load_digits
     >>> from repkit import InfoGAN
     >>> X = load_digits().images / 16
-    >>> model = InfoGAN(latent_dim=8, width=64, discriminator_norm="spectral", max_epochs=10)
-    >>> model.set_params(random_state=0).fit(X).history_["accuracy_continuous0"].iloc[-1] > 0.5
-    True
+    >>> model = InfoGAN(
+    ...     latent_dim=8, width=64, discriminator_norm="spectral", max_epochs=10, random_state=0
+    ... ).fit(X)
     >>> model.transform(X).shape, model.traverse("continuous0", [-1, 0, 1], n_rows=4).shape
     ((1797, 12), (4, 3, 8, 8))
     """
