@@ -21,7 +21,7 @@ BIGAN_MNIST: dict[str, Any] = {
     "encoder": "mlp",
     "generator": "mlp",
     "discriminator": "mlp",
-    "n_features": 512,
+    "width": 512,
     "data_cycle": 10.0,
     "augment": RandomAffine(degrees=8.6, zoom=0.1, stretch=0.0, shear=0.0, shift=2 / 28),
     "ema": 0.995,
@@ -31,7 +31,7 @@ BIGAN_MNIST: dict[str, Any] = {
     "max_epochs": 16,
 }
 BIGAN_DIGITS: dict[str, Any] = {
-    "n_features": 256,
+    "width": 256,
     "data_cycle": 10.0,
     "augment": RandomAffine(degrees=6, zoom=0.05, stretch=0.0, shear=0.0, shift=1 / 16),
     "ema": 0.99,
@@ -56,7 +56,7 @@ BIGAN_PAPER: dict[str, Any] = {
     "encoder": "mlp",
     "generator": "mlp",
     "discriminator": "mlp",
-    "n_features": 1024,
+    "width": 1024,
     "max_epochs": 400,
 }
 # Auto-encoders of the same networks; more steps, since a step of theirs takes about half the time.

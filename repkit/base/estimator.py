@@ -645,6 +645,11 @@ class Estimator(BaseEstimator):
         with isolated_rng(torch.device("cpu")):
             # In earnest, from the seed of then: a network may have constants beside its weights.
             networks = built._new_networks()
+        # In the layout of the fit: kernels round by it, and files keep none.
+        self.weights_[which] = {
+            name: {k: laid_out(v) for k, v in state.items()}
+            for name, state in self.weights_[which].items()
+        }
         self.networks_ = saving.put_weights(networks, self.weights_[which])
         self.used_weights_ = which
 
@@ -725,6 +730,11 @@ def rates_of(
 def _states(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
     """The tensors of networks: those very ones, not copies."""
     return {name: dict(network.state_dict()) for name, network in networks.items()}
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """The tensor, its channels last in memory if it is of a convolution over images."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def has_fast_bf16(device: torch.device) -> bool:

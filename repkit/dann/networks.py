@@ -49,6 +49,8 @@ def build_networks(
         If a network of the user's own does not take what it is given, or a head does not give one
         logit for each class or domain.
     """
+    label = _linear if label is None else label
+    domain = "mlp" if domain is None else domain
     features, outputs = nets.build_features(backbone, shape, width, name="backbone")
     networks: dict[str, nn.Module] = {
         "F": features,

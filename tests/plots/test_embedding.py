@@ -58,7 +58,7 @@ def test_embedding_by_umap_is_reproducible_and_parts_clusters(plt):
 
 def test_embedding_of_an_estimator(plt):
     data = make_domains(n_samples=60, random_state=0)
-    model = DANN(max_epochs=1, n_features=2, random_state=0)
+    model = DANN(max_epochs=1, width=2, random_state=0)
     model.fit(data.X, data.y, sample_domain=data.sample_domain)
     display = EmbeddingDisplay.from_estimator(
         model, data.X, data.y, data.sample_domain, max_points=50, random_state=0

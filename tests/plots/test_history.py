@@ -31,7 +31,7 @@ def lines(display):
 
 def test_history_of_a_dann(plt):
     data = make_domains(n_samples=60, random_state=0)
-    model = DANN(max_epochs=3, n_features=2, select="infomax", random_state=0)
+    model = DANN(max_epochs=3, width=2, select="infomax", random_state=0)
     model.fit(data.X, data.y, sample_domain=data.sample_domain)
     display = HistoryDisplay.from_estimator(model)
     drawn = lines(display)
@@ -106,7 +106,7 @@ def test_history_of_an_infogan_names_the_codes_alike(plt):
 
 def test_a_real_history_has_its_panels(plt):
     X = np.random.default_rng(0).random((40, 3, 2))
-    model = BiGAN(latent_dim=2, n_features=4, max_epochs=2, random_state=0)
+    model = BiGAN(latent_dim=2, width=4, max_epochs=2, random_state=0)
     with pytest.warns(UserWarning, match="not linked"):
         model.fit(X)
     drawn = lines(HistoryDisplay.from_estimator(model))

@@ -21,7 +21,7 @@ def labels(axes):
 
 
 def fitted(X, **parameters):
-    model = InfoGAN((3,), 2, noise_dim=2, n_features=8, max_epochs=1, random_state=0, **parameters)
+    model = InfoGAN((3,), 2, latent_dim=2, width=8, max_epochs=1, random_state=0, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(X)
