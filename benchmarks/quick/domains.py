@@ -13,6 +13,7 @@ from torch import nn
 from benchmarks.recipes import STROKES
 from benchmarks.runner import Case
 from repkit import DANN, EmbeddingDisplay, HistoryDisplay
+from repkit.dann import Updates
 from repkit.datasets import load_digits_domains, make_domains
 from repkit.metrics import proxy_a_distance
 from repkit.nets import Standardize
@@ -97,9 +98,8 @@ def run(task: str, settings: Mapping[str, Any], device: str, seed: int) -> dict[
 
 # A strong adversary on few features: what it takes for a *new* classifier to confuse the domains.
 STRONG: dict[str, Any] = {
-    "n_features": 16,
-    "training": "alternating",
-    "d_steps": 5,
+    "width": 16,
+    "updates": Updates("alternating", d_steps=5),
     "optimizer": "sgd",
     "learning_rate": 0.05,
     "learning_rate_schedule": "dann",
@@ -126,7 +126,7 @@ def cases(device: str) -> list[Case]:
     variants: dict[str, dict[str, Any]] = {
         "source only": {"lam": None},
         "joint": {},
-        "alternating": {"training": "alternating"},
+        "alternating": {"updates": "alternating"},
         "conditional": {"conditional": True},
         "joint + augment + pseudo": RECIPE,
         "train on target": {"on_target": True},
