@@ -12,7 +12,7 @@ from torch import nn
 
 from benchmarks.recipes import STROKES
 from benchmarks.runner import Case
-from repkit import DANN, EmbeddingDisplay, HistoryDisplay
+from repkit import DANN, Consistency, EmbeddingDisplay, HistoryDisplay
 from repkit.dann import Updates
 from repkit.datasets import load_digits_domains, make_domains
 from repkit.metrics import proxy_a_distance
@@ -51,7 +51,10 @@ DIGITS: dict[str, Any] = {
     "learning_rate_schedule": "dann",
     "ema": 0.98,
 }
-RECIPE: dict[str, Any] = {"augment": STROKES, "pseudo": 1.0}
+RECIPE: dict[str, Any] = {
+    "strong_augment": STROKES,
+    "consistency": Consistency(1.0, threshold=0.9, start=0.2),
+}
 
 
 @cache
