@@ -138,7 +138,7 @@ def cases(device: str) -> list[Case]:
         Case(task, "DANN", name, lambda seed, t=task, s=settings: run(t, s, device, seed))
         for task in TASKS
         for name, settings in variants.items()
-        if "augment" not in settings or task == TASKS[1]
+        if "strong_augment" not in settings or task == TASKS[1]
     ]
     for name, lam in (("lam=0", 0.0), ("lam ramp", "ramp")):
         listed.append(
