@@ -48,9 +48,9 @@ def cases(preset: str, device: str) -> list[Case]:
     variants = {
         "source only": {"lam": None},
         "joint": {},
-        "alternating": {"training": "alternating"},
+        "alternating": {"updates": "alternating"},
         "conditional": {"conditional": True},
-        "conditional + entropy": {"conditional": True, "entropy": 0.2, "late": 0.3},
+        "conditional + entropy": {"conditional": True, "entropy": 0.2},
         "entropy + pseudo, no adversary": {**AMAZON_RECIPE, "lam": 0.0, "conditional": False},
         "conditional + entropy + pseudo": AMAZON_RECIPE,
     }

@@ -24,7 +24,7 @@ class Autoencoder(nn.Module):
     ----------
     shape : tuple of int
         Of a sample in [0, 1].
-    kind : {"mlp", "conv"}
+    kind : {"mlp", "dcgan"}
         The networks, those of repkit's estimators, where none are given.
     latent_dim, n_features : int
     beta : float, optional
@@ -56,7 +56,7 @@ class Autoencoder(nn.Module):
         outputs = latent_dim if beta is None else 2 * latent_dim
         self.E = Encoder(features, n_features, outputs, bounded=False)
         self.G = (
-            GENERATORS[kind](latent_dim, shape, n_features=n_features)
+            GENERATORS[kind](latent_dim, shape, n_features)
             if generator is None
             else generator(latent_dim, shape)
         )

@@ -61,18 +61,18 @@ def load(task: str) -> dict[str, np.ndarray]:
 
 def variants(task: str) -> dict[str, dict[str, Any]]:
     """DANN's settings by name, from the source alone to the whole recipe."""
-    augment = {"augment": AUGMENT[task]}
+    augment = {"strong_augment": AUGMENT[task]}
     pseudo = PSEUDO_COLOR if task == "MNIST->MNIST-M" else PSEUDO
     return {
         "source only": {"lam": None},
         "source only + augment": {"lam": None, **augment},
         "joint": {},
-        "alternating": {"training": "alternating"},
+        "alternating": {"updates": "alternating"},
         "conditional": {"conditional": True},
         "joint + augment": augment,
         "augment + pseudo, no adversary": {"lam": 0.0, **augment, **pseudo},
         "joint + augment + pseudo": {**augment, **pseudo},
-        "alternating + augment + pseudo": {"training": "alternating", **augment, **pseudo},
+        "alternating + augment + pseudo": {"updates": "alternating", **augment, **pseudo},
         "conditional + augment + pseudo": {"conditional": True, **augment, **pseudo},
         # What bfloat16, the choice of precision="auto" for convolutions, costs.
         "joint + augment + pseudo, fp32": {**augment, **pseudo, "precision": "fp32"},

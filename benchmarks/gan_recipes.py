@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.sprite_nets import PlacedFeatures, StampGenerator, hold_then_fall
+from repkit import Discriminator
 from repkit.augment import RandomAffine
+from repkit.infogan import Categorical, Continuous
 
 # ---------------------------------------------------------------- BiGAN
 
@@ -19,7 +21,7 @@ BIGAN_MNIST: dict[str, Any] = {
     "encoder": "mlp",
     "generator": "mlp",
     "discriminator": "mlp",
-    "n_features": 512,
+    "width": 512,
     "data_cycle": 10.0,
     "augment": RandomAffine(degrees=8.6, zoom=0.1, stretch=0.0, shear=0.0, shift=2 / 28),
     "ema": 0.995,
@@ -29,7 +31,7 @@ BIGAN_MNIST: dict[str, Any] = {
     "max_epochs": 16,
 }
 BIGAN_DIGITS: dict[str, Any] = {
-    "n_features": 256,
+    "width": 256,
     "data_cycle": 10.0,
     "augment": RandomAffine(degrees=6, zoom=0.05, stretch=0.0, shear=0.0, shift=1 / 16),
     "ema": 0.99,
@@ -54,7 +56,7 @@ BIGAN_PAPER: dict[str, Any] = {
     "encoder": "mlp",
     "generator": "mlp",
     "discriminator": "mlp",
-    "n_features": 1024,
+    "width": 1024,
     "max_epochs": 400,
 }
 # Auto-encoders of the same networks; more steps, since a step of theirs takes about half the time.
@@ -72,25 +74,25 @@ BIGAN_TWIN: dict[str, dict[str, Any]] = {
 WEAK = RandomAffine(degrees=12, zoom=0.12, stretch=0.0, shear=0.05, shift=0.08)
 STRONG = RandomAffine(degrees=15, zoom=0.12, stretch=0.0, shear=0.25, shift=0.08)
 INFOGAN_MNIST: dict[str, Any] = {
-    "n_features": 512,
+    "width": 512,
     "augment": WEAK,
-    "view_augment": STRONG,
-    "invariance": 1.0,
-    "updates": "simultaneous",
+    "strong_augment": STRONG,
+    "categorical": Categorical((10,), invariance=1.0),
+    "updates": "joint",
     "ema": 0.99,
-    "learning_rate": 5e-4,
+    "learning_rate": dict.fromkeys("BDQ", 5e-4),
     "batch_size": 64,
     "steps_per_epoch": 300,
     "max_epochs": 7,
 }
 INFOGAN_DIGITS: dict[str, Any] = {
-    "generator": "conv",
-    "discriminator": "conv",
-    "n_features": 256,
-    "noise_dim": 16,
+    "generator": "dcgan",
+    "discriminator": "dcgan",
+    "width": 256,
+    "latent_dim": 16,
     "augment": RandomAffine(degrees=15, zoom=0.12, stretch=0.1, shear=0.2, shift=0.1),
-    "invariance": 2.0,
-    "updates": "simultaneous",
+    "categorical": Categorical((10,), invariance=2.0),
+    "updates": "joint",
     "ema": 0.99,
     "learning_rate": 1e-3,
     "batch_size": 128,
@@ -99,14 +101,14 @@ INFOGAN_DIGITS: dict[str, Any] = {
 }
 INFOGAN_ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "MNIST": {
-        "no invariance": {"invariance": 0.0},
-        "no augmentation, no invariance": {"invariance": 0.0, "augment": None},
-        "no invariance, four times the steps": {"invariance": 0.0, "max_epochs": 28},
+        "no invariance": {"categorical": (10,)},
+        "no augmentation, no invariance": {"categorical": (10,), "augment": None},
+        "no invariance, four times the steps": {"categorical": (10,), "max_epochs": 28},
         "best of two trainings": {"n_init": 2},
     },
     "digits": {
-        "no invariance": {"invariance": 0.0},
-        "no augmentation, no invariance": {"invariance": 0.0, "augment": None},
+        "no invariance": {"categorical": (10,)},
+        "no augmentation, no invariance": {"categorical": (10,), "augment": None},
         "best of three trainings": {"n_init": 3},
         "alternating updates": {"updates": "alternating"},
         "statistics not recalibrated": {"recalibrate": False},
@@ -115,8 +117,8 @@ INFOGAN_ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
 # The paper's networks and number of steps, with the two ingredients above.
 INFOGAN_PAPER: dict[str, Any] = {
     "augment": WEAK,
-    "view_augment": STRONG,
-    "invariance": 1.0,
+    "strong_augment": STRONG,
+    "categorical": Categorical((10,), invariance=1.0),
     "ema": 0.999,
     "max_epochs": 50,
 }
@@ -128,34 +130,32 @@ INFOGAN_PAPER: dict[str, Any] = {
 SPRITES: dict[str, Any] = {
     "categorical": (),
     "continuous": 5,
-    "noise_dim": 3,
+    "latent_dim": 3,
     "generator": StampGenerator,
-    "discriminator": PlacedFeatures,
-    "n_features": 128,
-    "updates": "simultaneous",
-    "r1": 1.0,
+    "discriminator": Discriminator(PlacedFeatures, r1=1.0),
+    "width": 128,
+    "updates": "joint",
     "ema": 0.999,
-    "learning_rate": 5e-4,
-    "generator_learning_rate": 1e-3,
+    "learning_rate": dict.fromkeys("BDQ", 5e-4),
     "learning_rate_schedule": hold_then_fall,
     "batch_size": 64,
     "steps_per_epoch": 500,
     "max_epochs": 10,
 }
 SPRITES_ABLATIONS: dict[str, dict[str, Any]] = {
-    "plain generator": {"generator": "conv"},
-    "contrastive": {"contrastive": 1.0},
+    "plain generator": {"generator": "dcgan"},
+    "contrastive": {"continuous": Continuous(5, contrastive=1.0)},
 }
 # As in Lin et al. 2020 all images are seen, here five times, with their regularizer.
 SPRITES_PAPER: dict[str, Any] = {
     **SPRITES,
     "n_train": 737_280,
-    "contrastive": 1.0,
+    "continuous": Continuous(5, contrastive=1.0),
     "steps_per_epoch": 11_520,
     "max_epochs": 5,
 }
 SPRITES_TWIN: dict[str, Any] = {
-    "kind": "conv",
+    "kind": "dcgan",
     "latent_dim": 10,
     "n_features": 128,
     "body": PlacedFeatures,

@@ -93,10 +93,10 @@ def cases(preset: str, device: str) -> list[Case]:
     variants = {
         "source only": {"lam": None},
         "joint": {},
-        "alternating": {"training": "alternating"},
+        "alternating": {"updates": "alternating"},
         "conditional": {"conditional": True},
-        "entropy, no adversary": {"lam": 0.0, "entropy": 1.0, "late": 0.3},
-        "conditional + entropy": {"conditional": True, "entropy": 1.0, "late": 0.3},
+        "entropy, no adversary": {"lam": 0.0, "entropy": 1.0},
+        "conditional + entropy": {"conditional": True, "entropy": 1.0},
         "conditional + entropy + pseudo": OFFICE_RECIPE,
         "conditional + entropy + pseudo + smoothness": OFFICE_SMOOTH,
         "source only, three times the steps": {"lam": None, "max_epochs": 30, "ema": 0.995},

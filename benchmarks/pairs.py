@@ -92,7 +92,7 @@ def logistic(C: float) -> Method:
 
 def peer(train: Trainer, base: Mapping[str, Any], device: str) -> Method:
     """A peer's DANN with the same network, steps and learning rate."""
-    n_features = base["n_features"]
+    outputs = base["width"]
 
     def method(pair: Pair, seed: int) -> dict[str, float]:
         width = pair.X_source.shape[1]
@@ -100,8 +100,8 @@ def peer(train: Trainer, base: Mapping[str, Any], device: str) -> Method:
             pair.X_source,
             pair.y_source,
             pair.X_target,
-            features=lambda: nn.Sequential(base["backbone"]((width,), n_features)),
-            n_features=n_features,
+            features=lambda: nn.Sequential(base["backbone"]((width,), outputs)),
+            n_features=outputs,
             steps=base["steps_per_epoch"] * base["max_epochs"],
             batch_size=base["batch_size"],
             learning_rate=base["learning_rate"],

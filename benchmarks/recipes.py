@@ -9,7 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from repkit import Consistency, Optimizer
 from repkit.augment import RandomAffine, RandomInvert, RandomTexture, RandomThickness
+from repkit.dann import Entropy
 from repkit.nets import Standardize
 
 
@@ -56,7 +58,7 @@ DIGITS: dict[str, Any] = {
     "domain_norm": "separate",
     "learning_rate": 2e-3,
     "learning_rate_schedule": "cosine",
-    "weight_decay": 1e-4,
+    "optimizer": Optimizer(weight_decay=1e-4),
     "batch_size": 64,
     "ema": 0.998,
     "max_epochs": 10,
@@ -80,13 +82,14 @@ WEAK = RandomAffine(degrees=5, zoom=0.05, stretch=0.02, shear=0.05, shift=0.03)
 # (French et al. 2018). The settings for gray digits are a first guess, which no target label
 # changed; those for MNIST-M were chosen, like its network and number of steps, on the labels of
 # 2000 rows of its *training* part.
-PSEUDO: dict[str, Any] = {"pseudo": 1.0, "pseudo_threshold": 0.9, "teacher_augment": WEAK}
+PSEUDO: dict[str, Any] = {
+    "consistency": Consistency(1.0, threshold=0.9, start=0.2),
+    "augment": WEAK,
+}
 PSEUDO_COLOR: dict[str, Any] = {
-    "pseudo": 2.0,
-    "pseudo_threshold": 0.8,
-    "late": 0.1,
+    "consistency": Consistency(2.0, threshold=0.8, start=0.1),
     "entropy": 0.1,
-    "teacher_augment": WEAK,
+    "augment": WEAK,
 }
 
 
@@ -105,7 +108,7 @@ def dropout_mlp(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
 # electronics, kitchen to dvd), one seed; the test files were not looked at.
 AMAZON: dict[str, Any] = {
     "backbone": dropout_mlp,
-    "n_features": 100,
+    "width": 100,
     "learning_rate": 1e-3,
     "batch_size": 64,
     "ema": 0.99,
@@ -116,16 +119,14 @@ AMAZON: dict[str, Any] = {
 AMAZON_RECIPE: dict[str, Any] = {
     "conditional": True,
     "entropy": 0.2,
-    "pseudo": 1.0,
-    "pseudo_threshold": 0.8,
-    "late": 0.3,
+    "consistency": Consistency(1.0, threshold=0.8, start=0.3),
 }
 
 # Chosen on two of the twelve pairs (caltech to amazon, webcam to caltech), two seeds. This data has
 # no split, so that those two pairs' labels were seen; the table has the mean without them as well.
 OFFICE: dict[str, Any] = {
     "backbone": dropout_mlp,
-    "n_features": 128,
+    "width": 128,
     "learning_rate": 5e-4,
     "batch_size": 64,
     "ema": 0.98,
@@ -136,14 +137,12 @@ OFFICE: dict[str, Any] = {
 OFFICE_RECIPE: dict[str, Any] = {
     "conditional": True,
     "entropy": 1.0,
-    "pseudo": 1.0,
-    "pseudo_threshold": 0.7,
-    "late": 0.3,
+    "consistency": Consistency(1.0, threshold=0.7, start=0.3),
 }
 # Longer, and smooth within a radius of 5 (a sample's length is about 28).
 OFFICE_SMOOTH: dict[str, Any] = {
     **OFFICE_RECIPE,
-    "smoothness": 5.0,
+    "entropy": Entropy(1.0, smoothness=5.0),
     "max_epochs": 30,
     "ema": 0.995,
 }

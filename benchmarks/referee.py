@@ -23,9 +23,7 @@ def referee(task: str, device: str) -> DANN:
     epochs = {"MNIST": 3, "digits": 30}[task]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoTargetWarning)
-        return DANN("conv", n_features=128, max_epochs=epochs, device=device, random_state=0).fit(
-            X, y
-        )
+        return DANN("conv", width=128, max_epochs=epochs, device=device, random_state=0).fit(X, y)
 
 
 def distance(task: str, images: np.ndarray, device: str) -> dict[str, float]:

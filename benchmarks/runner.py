@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import shlex
 import statistics
 import subprocess
 import time
@@ -138,7 +139,7 @@ def run_cases(
                 "seconds": round(seconds, 1),
                 "device": label,
                 "preset": preset,
-                "command": f"{command} --only '{case.name}'",
+                "command": f"{command} --only {shlex.quote(case.name)}",
                 "values": " ".join(f"{x:.4f}" for x in v),
                 "commit": commit(),
             }

@@ -86,7 +86,7 @@ def dann_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
 
 def gan_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
     X = images()[0]
-    common = {"n_features": 512, "batch_size": 128, "precision": precision, "random_state": 0}
+    common = {"width": 512, "batch_size": 128, "precision": precision, "random_state": 0}
     common["validation_fraction"] = 0.0
     if kind == "BiGAN":
         names = dict.fromkeys(("encoder", "generator", "discriminator"), "mlp")
@@ -106,7 +106,7 @@ def pythae_ratio(kind: str, device: str, precision: str) -> float:
     model = VAEGAN(
         encoder=kind,
         generator=kind,
-        discriminator_body=kind,
+        discriminator=kind,
         discriminator_norm="batch",
         precision=precision,
         device=device,
@@ -212,8 +212,8 @@ def cases(preset: str, device: str) -> list[Case]:
             )
             for kind, what, precision in (
                 ("mlp", "MLP", "fp32"),
-                ("conv", "convolutions", "fp32"),
-                ("conv", "convolutions", "bf16"),
+                ("dcgan", "convolutions", "fp32"),
+                ("dcgan", "convolutions", "bf16"),
             )
         ]
     for statement in ("import repkit", "from repkit import DANN"):

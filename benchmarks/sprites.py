@@ -106,7 +106,6 @@ def cases(preset: str, device: str) -> list[Case]:
         "max_epochs": 1,
         "steps_per_epoch": 1,
         "learning_rate": 0.0,
-        "generator_learning_rate": 0.0,
     }
     listed = [
         Case(

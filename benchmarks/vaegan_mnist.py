@@ -18,7 +18,7 @@ from sklearn.decomposition import PCA
 from benchmarks.bigan_mnist import load
 from benchmarks.referee import accuracy, distance
 from benchmarks.runner import Case
-from repkit import VAE, VAEGAN
+from repkit import VAE, VAEGAN, Discriminator
 from repkit.metrics import linear_probe, reconstruction_ratio
 
 SYSTEMS = {"VAE": VAE, "VAEGAN": VAEGAN}
@@ -28,7 +28,7 @@ SYSTEMS = {"VAE": VAE, "VAEGAN": VAEGAN}
 # are a first guess.
 MNIST: dict[str, Any] = {
     "latent_dim": 24,
-    "n_features": 512,
+    "width": 512,
     "batch_size": 64,
     "learning_rate": 1e-3,
     "ema": 0.998,
@@ -37,7 +37,7 @@ MNIST: dict[str, Any] = {
 }
 DIGITS: dict[str, Any] = {
     "latent_dim": 16,
-    "n_features": 256,
+    "width": 256,
     "batch_size": 64,
     "learning_rate": 1e-3,
     "ema": 0.99,
@@ -52,15 +52,18 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 }
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "VAE": {"Bernoulli": {}, "Gaussian": {"likelihood": "gaussian", "beta": 0.03}},
-    "VAEGAN": {"two-way": {}, "three-way": {"discriminator": "three_way"}},
+    "VAEGAN": {"two-way": {}, "three-way": {"discriminator_kind": "three_way"}},
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "three-way, batch norm in D": {"discriminator": "three_way", "discriminator_norm": "batch"},
-    "two-way, hinge": {"loss": "hinge"},
-    "two-way, balance rule": {"balance": True},
+    "three-way, batch norm in D": {
+        "discriminator_kind": "three_way",
+        "discriminator_norm": "batch",
+    },
+    "two-way, hinge": {"discriminator": Discriminator(loss="hinge")},
+    "two-way, balance rule": {"balanced_steps": True},
 }
 # The networks and the number of epochs of an H200's minutes.
-PAPER: dict[str, Any] = {"n_features": 1024, "max_epochs": 60, "ema": 0.999}
+PAPER: dict[str, Any] = {"width": 1024, "max_epochs": 60, "ema": 0.999}
 
 
 def fit(

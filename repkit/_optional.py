@@ -7,7 +7,6 @@ from types import ModuleType
 _DISTRIBUTIONS = {"umap": "umap-learn"}
 # What needs the library, for each extra.
 _USES = {
-    "cli": "the command line needs",
     "data": "downloads need",
     "plots": "plots need",
     "speech": "speech needs",

@@ -21,7 +21,41 @@ def _per_image(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     return torch.empty(len(x), 1, 1, 1, device=x.device, dtype=x.dtype).uniform_(low, high)
 
 
-class RandomAffine(nn.Module):
+class _Images(nn.Module):
+    """Base of changes to a batch of images, with or without a channel axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Change a batch of images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, height, width) or (n, height, width)
+            Images in [0, 1].
+
+        Returns
+        -------
+        Tensor of the same shape
+            Changed images.
+
+        Raises
+        ------
+        ValueError
+            If it is of another shape.
+        """
+        if x.ndim == 3:
+            return self._changed(x[:, None])[:, 0]
+        if x.ndim != 4:
+            raise ValueError(
+                "x must be images (n, channels, height, width) or (n, height, width), not of shape "
+                f"{tuple(x.shape)}"
+            )
+        return self._changed(x)
+
+    def _changed(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class RandomAffine(_Images):
     """Rotate, zoom, stretch, shear and shift images, each by a uniform amount around none.
 
     Parameters
@@ -55,27 +89,17 @@ class RandomAffine(nn.Module):
         self.degrees, self.zoom, self.stretch = degrees, zoom, stretch
         self.shear, self.shift = shear, shift
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Change a batch of images.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, channels, height, width)
-            Images in [0, 1].
-
-        Returns
-        -------
-        x : Tensor of shape (n, channels, height, width)
-            Changed images.
-        """
+    def _changed(self, x: Tensor) -> Tensor:
         draw = torch.empty(7, len(x), device=x.device).uniform_(-1.0, 1.0)
         angle = draw[0] * math.radians(self.degrees)
         cos, sin, shear = angle.cos(), angle.sin(), draw[4] * self.shear
         # Where each output pixel is read: scale * rotation * shear, then the shift.
         width = torch.exp(draw[1] * self.zoom + draw[2] * self.stretch)
         height = torch.exp(draw[1] * self.zoom + draw[3] * self.stretch)
-        first = [width * cos, width * (shear * cos - sin), 2.0 * self.shift * draw[5]]
-        second = [height * sin, height * (shear * sin + cos), 2.0 * self.shift * draw[6]]
+        # In coordinates from -1 to 1 along each side, which differ in length.
+        aspect = x.shape[2] / x.shape[3]
+        first = [width * cos, width * (shear * cos - sin) * aspect, 2.0 * self.shift * draw[5]]
+        second = [height * sin / aspect, height * (shear * sin + cos), 2.0 * self.shift * draw[6]]
         matrix = torch.stack([torch.stack(first, 1), torch.stack(second, 1)], 1)
         grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
@@ -94,7 +118,7 @@ class RandomAffine(nn.Module):
         )
 
 
-class RandomThickness(nn.Module):
+class RandomThickness(_Images):
     """Make strokes thicker, thinner or softer: blend with the 3x3 maximum, minimum or mean.
 
     Parameters
@@ -107,19 +131,7 @@ class RandomThickness(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Change a batch of images.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, channels, height, width)
-            Images in [0, 1].
-
-        Returns
-        -------
-        x : Tensor of shape (n, channels, height, width)
-            Changed images.
-        """
+    def _changed(self, x: Tensor) -> Tensor:
         padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
         # Separable, by shifts: the pooling kernels are ten times slower on CPUs.
         columns = padded[..., :-2], padded[..., 1:-1], padded[..., 2:]
@@ -146,7 +158,7 @@ class RandomThickness(nn.Module):
         return f"p={self.p}"
 
 
-class RandomTexture(nn.Module):
+class RandomTexture(_Images):
     """Replace images by their absolute difference from a smooth random field.
 
     This is how MNIST-M blends digits into photographs (Ganin et al. 2016, section 5.2.4). The
@@ -165,19 +177,7 @@ class RandomTexture(nn.Module):
         super().__init__()
         self.p, self.grids = p, tuple(grids)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Change a batch of images.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, channels, height, width)
-            Images in [0, 1].
-
-        Returns
-        -------
-        x : Tensor of shape (n, channels, height, width)
-            Changed images.
-        """
+    def _changed(self, x: Tensor) -> Tensor:
         strength = _per_image(x) * (_per_image(x) < self.p)
         return (x - strength * self.field(x)).abs()
 
@@ -217,7 +217,7 @@ class RandomTexture(nn.Module):
         return f"p={self.p}, grids={self.grids}"
 
 
-class RandomInvert(nn.Module):
+class RandomInvert(_Images):
     """Invert some images: ``1 - x``.
 
     Parameters
@@ -230,19 +230,7 @@ class RandomInvert(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Change a batch of images.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, channels, height, width)
-            Images in [0, 1].
-
-        Returns
-        -------
-        x : Tensor of shape (n, channels, height, width)
-            Changed images.
-        """
+    def _changed(self, x: Tensor) -> Tensor:
         return torch.where(_per_image(x) < self.p, 1.0 - x, x)
 
     def extra_repr(self) -> str:

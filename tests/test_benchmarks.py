@@ -29,14 +29,14 @@ def test_rows_are_written_skipped_and_redone(tmp_path):
         calls.append(seed)
         return {"accuracy": 0.5 + 0.1 * seed, ("a part", "accuracy"): 1.0}
 
-    case = Case("task", "System", "plain", run, {"accuracy": (0.7, "Somebody 2000")})
+    case = Case("task", "It's a System", "plain", run, {"accuracy": (0.7, "Somebody 2000")})
     rows = go(tmp_path, [case])
     assert list(read(tmp_path / "toy-cpu.csv").columns) == COLUMNS
     row = rows[rows.task == "task"].iloc[0]
     assert (row["mean"], row["std"], row["seeds"]) == (0.6, 0.1, 3)
     assert (row["published"], row["source"]) == ("0.7", "Somebody 2000")
     assert row["values"] == "0.5000 0.6000 0.7000"
-    assert "--only 'task/System/plain'" in row["command"]
+    assert row["command"].endswith("--device cpu --only 'task/It'\"'\"'s a System/plain'")
     go(tmp_path, [case])
     assert calls == [0, 1, 2]
     go(tmp_path, [case], seeds=4)
@@ -191,8 +191,8 @@ FEW = {"max_epochs": 1, "steps_per_epoch": 2, "batch_size": 8}
 def test_the_paper_presets_of_the_encoders_train():
     images = np.random.default_rng(0).integers(0, 256, (16, 1, 28, 28)).astype(np.uint8)
     recipes = import_module("benchmarks.gan_recipes")
-    assert BiGAN(**{**recipes.BIGAN_PAPER, **FEW}).fit(images).n_features == 1024
-    assert InfoGAN(**{**recipes.INFOGAN_PAPER, **FEW}).fit(images).n_features == 1024
+    assert BiGAN(**{**recipes.BIGAN_PAPER, **FEW}).fit(images).width == 1024
+    assert InfoGAN(**{**recipes.INFOGAN_PAPER, **FEW}).fit(images).width == 1024
     sprites = {**recipes.SPRITES_PAPER, **FEW}
     sprites.pop("n_train", None)
     images = make_sprites(16, random_state=0).X
@@ -205,10 +205,10 @@ def test_the_paper_presets_of_the_generators_train():
     settings = import_module("benchmarks.vaegan_mnist")
     for system, recipe in settings.SETTINGS["MNIST"].items():
         model = settings.SYSTEMS[system](**{**recipe, **settings.PAPER, **FEW})
-        assert model.fit(images).n_features == 1024
+        assert model.fit(images).width == 1024
     settings = import_module("benchmarks.triplegan_mnist")
     model = TripleGAN(**{**settings.MNIST, **settings.PAPER, **FEW})
-    assert model.fit(images, np.arange(16) % 3 - 1).n_features == 512
+    assert model.fit(images, np.arange(16) % 3 - 1).width == 512
 
 
 def test_few_labels_are_drawn_evenly_and_anew():
@@ -242,12 +242,12 @@ def test_slant_and_width_of_strokes():
 
 
 def committed():
-    return [(path, pd.read_csv(path, keep_default_na=False)) for path in RESULTS.glob("*.csv")]
+    return [(path, read(path)) for path in RESULTS.glob("*.csv")]
 
 
 def test_committed_results_are_whole():
     for path, rows in committed():
-        assert list(rows.columns) == COLUMNS
+        assert path.read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
         key = ["task", "system", "variant", "metric", "preset"]
         assert not rows.duplicated(key).any(), path.name
         assert rows.commit.str.fullmatch(r"[0-9a-f]{7}").all(), path.name

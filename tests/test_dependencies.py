@@ -17,7 +17,6 @@ EXTRAS = {
     "speech": ("torchaudio", "soundfile"),
     "plots": ("matplotlib", "umap"),
     "data": ("pooch",),
-    "cli": ("click", "rich"),
 }
 OPTIONAL = [name for names in EXTRAS.values() for name in names]
 
@@ -105,8 +104,6 @@ def test_the_core_does_without():
         ("matplotlib", "plots", HISTORY),
         ("umap", "plots", UMAP),
         ("pooch", "data", "from repkit.datasets import load_mnist; load_mnist()"),
-        ("click", "cli", "import runpy; runpy.run_module('benchmarks', run_name='__main__')"),
-        ("rich", "cli", "import runpy; runpy.run_module('benchmarks', run_name='__main__')"),
     ],
 )
 def test_the_error_names_the_extra(name, extra, code):

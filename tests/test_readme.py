@@ -70,6 +70,7 @@ def test_files_of_the_picture_exist():
         for name in re.findall(r"(?<![\w/])(\w+\.py)", line):
             assert (root / name).is_file(), root / name
             listed.add(root / name)
-    for paper in ("dann", "bigan", "infogan", "vae", "vaegan", "triplegan", "speech", "engine"):
-        files = {p for p in (ROOT / "repkit" / paper).glob("*.py") if p.name != "__init__.py"}
+    papers = ("dann", "bigan", "infogan", "vae", "vaegan", "triplegan", "speech")
+    for room in ("engine", "nets", "base", *papers):
+        files = {p for p in (ROOT / "repkit" / room).glob("*.py") if p.name != "__init__.py"}
         assert files <= listed, sorted(files - listed)

@@ -12,7 +12,8 @@ from torch import nn
 
 from benchmarks.recipes import STROKES
 from benchmarks.runner import Case
-from repkit import DANN, EmbeddingDisplay, HistoryDisplay
+from repkit import DANN, Consistency, EmbeddingDisplay, HistoryDisplay
+from repkit.dann import Updates
 from repkit.datasets import load_digits_domains, make_domains
 from repkit.metrics import proxy_a_distance
 from repkit.nets import Standardize
@@ -50,7 +51,10 @@ DIGITS: dict[str, Any] = {
     "learning_rate_schedule": "dann",
     "ema": 0.98,
 }
-RECIPE: dict[str, Any] = {"augment": STROKES, "pseudo": 1.0}
+RECIPE: dict[str, Any] = {
+    "strong_augment": STROKES,
+    "consistency": Consistency(1.0, threshold=0.9, start=0.2),
+}
 
 
 @cache
@@ -97,9 +101,8 @@ def run(task: str, settings: Mapping[str, Any], device: str, seed: int) -> dict[
 
 # A strong adversary on few features: what it takes for a *new* classifier to confuse the domains.
 STRONG: dict[str, Any] = {
-    "n_features": 16,
-    "training": "alternating",
-    "d_steps": 5,
+    "width": 16,
+    "updates": Updates("alternating", d_steps=5),
     "optimizer": "sgd",
     "learning_rate": 0.05,
     "learning_rate_schedule": "dann",
@@ -126,7 +129,7 @@ def cases(device: str) -> list[Case]:
     variants: dict[str, dict[str, Any]] = {
         "source only": {"lam": None},
         "joint": {},
-        "alternating": {"training": "alternating"},
+        "alternating": {"updates": "alternating"},
         "conditional": {"conditional": True},
         "joint + augment + pseudo": RECIPE,
         "train on target": {"on_target": True},
@@ -135,7 +138,7 @@ def cases(device: str) -> list[Case]:
         Case(task, "DANN", name, lambda seed, t=task, s=settings: run(t, s, device, seed))
         for task in TASKS
         for name, settings in variants.items()
-        if "augment" not in settings or task == TASKS[1]
+        if "strong_augment" not in settings or task == TASKS[1]
     ]
     for name, lam in (("lam=0", 0.0), ("lam ramp", "ramp")):
         listed.append(

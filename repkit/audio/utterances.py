@@ -15,6 +15,7 @@ __all__ = ["AudioError", "Skipped", "Utterances", "as_utterances"]
 
 # A peak-normalized recording touches full scale, a clipped one stays there.
 _FULL_SCALE, _CLIPPED_SHARE = 0.999, 0.01
+_LONGEST_FRAME = 512  # columns: a longer row of numbers is a waveform
 
 
 class AudioError(ValueError):
@@ -297,7 +298,9 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
           types are divided by 32768, int32 by 2**31, int8 by 128; uint8 is centered on 128.
         - A list or 1-D array of paths of audio files, or the path of one file.
         - The path of a folder: all audio files below it, ordered by path, hidden ones left out.
-        - Ready frames: a list of 2-D arrays (T, D), or a 3-D array (n, T, D).
+        - Waveforms with a channel axis, (1, T), (2, T), (T, 1) or (T, 2), with T above 512: their
+          channels are averaged, as those of files are.
+        - Ready frames: a list of other 2-D arrays (T, D), or a 3-D array (n, T, D).
     sample_rate : int, default=16000
         Sample rate of waveforms that are given as arrays, in Hz. Files know their own.
     on_error : {"raise", "skip"}, default="raise"
@@ -347,7 +350,7 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
                     f"X[{i}] must be a path, as other items are, not {type(item).__name__}"
                 )
         return Utterances([Path(item) for item in items], "audio", int(sample_rate), on_error)
-    arrays = [_numbers(item, f"X[{i}]") for i, item in enumerate(items)]
+    arrays = [_without_channels(_numbers(item, f"X[{i}]")) for i, item in enumerate(items)]
     dims = {array.ndim for array in arrays}
     if dims == {1}:
         return Utterances(arrays, "audio", int(sample_rate), on_error)
@@ -415,6 +418,15 @@ def _numbers(item: Any, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} must be a waveform, not a single number: pass [X] for one waveform alone"
         )
+    return array
+
+
+def _without_channels(array: np.ndarray) -> np.ndarray:
+    """The mean of the channels of what can only be a waveform with a channel axis."""
+    if array.ndim == 2 and min(array.shape) in (1, 2) and max(array.shape) > _LONGEST_FRAME:
+        with np.errstate(over="ignore"):
+            mean: np.ndarray = reading.scaled(array).mean(int(np.argmin(array.shape)))
+        return mean
     return array
 
 

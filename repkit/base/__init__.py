@@ -1,1 +1,189 @@
-"""What all estimators share."""
+"""What all estimators share. One word, one idea: all constructor parameters, with their defaults.
+
+A parameter that takes a part (see `parameters.Part`) also takes the value of the part's first
+field. Where a default differs from class to class, the classes are named.
+
+In every class
+--------------
+batch_size : 64 in DANN, VAE, VAEGAN; 128 in BiGAN, InfoGAN; (32, 128) in TripleGAN; (6, 12) in
+        Speech
+    Rows in a step.
+callbacks : None
+    Called after every epoch with its row of ``history_`` as a dict.
+checkpoint : None
+    A folder.
+compile : False
+    Whether to compile the networks with ``torch.compile``.
+device : 'auto'
+    Where to train.
+learning_rate : 0.001 in DANN, VAE, VAEGAN; 0.0002 in BiGAN; None in InfoGAN, TripleGAN; 0.002 in
+        Speech
+    Learning rate.
+learning_rate_schedule : 'constant' in DANN, InfoGAN; 'half' in BiGAN; 'cosine' in VAE, VAEGAN,
+        TripleGAN, Speech
+    Factor of the learning rate, as a function of the progress p from 0 to 1.
+max_epochs : 50 in DANN, BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN; 32 in Speech
+    Length of the training.
+optimizer : 'adam' in DANN, VAE; Optimizer(...) in BiGAN, InfoGAN, VAEGAN, TripleGAN, Speech
+    How gradients become steps.
+precision : 'auto'
+    Precision of the training.
+random_state : None
+    Seed of everything random.
+steps_per_epoch : None
+    Steps in an epoch.
+verbose : 0
+    Above 0, a line an epoch goes to the logger "repkit".
+warm_start : False
+    Whether to start from the networks of the fit before.
+width : 128 in DANN; 1024 in BiGAN, InfoGAN; 512 in VAE, VAEGAN; 256 in TripleGAN; 96 in Speech
+    Outputs of a backbone that is given by name or made by a callable: the number of features.
+
+In several
+----------
+augment : None (DANN, BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN)
+    Maps a float batch to one of the same shape, labels kept.
+beta : 1.0 (VAE, VAEGAN)
+    Weight of the divergence.
+consistency : 0.0 in DANN; 1.0 in TripleGAN
+    Weight of the pseudo-labels that the averaged network gives to target rows.
+data_range : None (BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN)
+    Range of X, which is mapped to [0, 1] for the networks.
+discriminator : 'auto' (BiGAN, InfoGAN, VAEGAN, TripleGAN)
+    D, its loss and its gradient penalty.
+discriminator_norm : 'batch' in InfoGAN; 'spectral' in VAEGAN
+    Batch norm in a body that is given by name and in Q, or spectral normalization of body and
+    D.
+ema : 0.0 in DANN, BiGAN, InfoGAN, VAE, VAEGAN; 0.99 in TripleGAN
+    Decay of the averaged weights, from 0 to below 1.
+encoder : 'auto' in BiGAN, VAE, VAEGAN; 'conv' in Speech
+    Hidden part of E, from samples to feature rows.
+entropy : 0.0 in DANN; 0.3 in TripleGAN
+    Weight of certain and balanced predictions on target rows.
+generator : 'auto' (BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN)
+    G without its last sigmoid.
+latent_dim : 50 in BiGAN; 62 in InfoGAN; 32 in VAE, VAEGAN; 64 in TripleGAN
+    Length of the code z.
+output : 'latent' in BiGAN; 'both' in Speech
+    What `transform` gives: E(x), or the last hidden layer of E, which the paper's nearest-
+    neighbor figures use.
+recalibrate : False in BiGAN, VAE, VAEGAN; True in InfoGAN
+    Whether to take the running statistics of batch norm anew at the end: those of the encoder
+    over X, those of the generator over the prior.
+strong_augment : None (DANN, InfoGAN, TripleGAN)
+    Takes the place of ``augment`` for all rows but those of which pseudo-labels are made.
+updates : 'joint' in DANN; 'alternating' in InfoGAN
+    One step of all networks through the gradient reversal.
+validation_fraction : 0.1 in DANN; 0.05 in BiGAN, InfoGAN, VAE, VAEGAN
+    Share of the source rows that is held back from training when ``select`` is a callable.
+
+In DANN alone
+-------------
+backbone : 'auto'
+    F.
+class_weight : None
+    Weights of the classes in the label loss, by label.
+conditional : False
+    Whether D reads the multilinear map of features and predicted probabilities (CDAN).
+domain_norm : 'shared'
+    Whether batch norm in the backbone has one set of statistics, or one for each domain.
+heads : None
+    C and D, from feature rows to logits.
+lam : 'ramp'
+    :math:`\lambda`: ``2 / (1 + exp(-10 p)) - 1`` of the progress p from 0 to 1, or a
+    constant, or a function of p.
+select : None
+    Keep the epoch with the greatest label-free score.
+target_labels : False
+    Whether to use the labels of target rows that have one (-1, None and NaN are none).
+
+In BiGAN alone
+--------------
+data_cycle : 0.0
+    Weight of ``|x - G(E(x))|^2`` in G and E (ALICE, Li et al.
+latent_cycle : 0.0
+    Weight of ``|z - E(G(z))|^2`` in E.
+prior : 'uniform'
+    Law of z: uniform on [-1, 1], or N(0, 1).
+stochastic : False
+    Whether E gives a mean and a variance, and z is drawn from them (ALI).
+unary : False
+    Whether D also judges x and z alone (BigBiGAN, Donahue and Simonyan 2019).
+
+In InfoGAN alone
+----------------
+categorical : (10,)
+    Number of values of each categorical code.
+continuous : 2
+    Number of continuous codes.
+n_init : 1
+    Whole trainings from different seeds.
+
+In VAE alone
+------------
+likelihood : 'bernoulli'
+    Law of a pixel, brought into [0, 1].
+
+In VAEGAN alone
+---------------
+balanced_steps : False
+    The rule of the authors' code: D does not step while one of its two costs is below .33
+    nats, nor G while one is above 1.03.
+discriminator_kind : 'two_way'
+    D tells real samples from fakes, generated and reconstructed ones alike.
+gamma : 5.0
+    Weight of :math:`\mathcal{L}_{like}`, as a mean over the features of :math:`D_l`, in the
+    generator.
+pixel : 0.0
+    Weight of half the squared error of pixels beside :math:`\mathcal{L}_{like}`.
+
+In TripleGAN alone
+------------------
+adversary_start : 0.3
+    Progress, from 0 to 1, before which C heeds neither G nor D.
+alpha : 0.5
+    :math:`\alpha`, from 0 to 1: share of the classifier's pairs among D's fakes.
+balance : 0.1
+    Weight of the cross-entropy of C's mean prediction against equal shares of the classes.
+classifier : 'auto'
+    Hidden part of C, from samples to feature rows.
+expectation : 'exact'
+    How the mean over the classifier's labels is taken: over all classes, or from the
+    likeliest class alone as in the authors' code.
+pseudo_discriminative : 0.1
+    Weight of C's cross-entropy on generated samples, the pseudo-discriminative loss.
+
+In SpeechAutoencoder alone
+--------------------------
+adversary : 'classifier'
+    What looks for the speaker in p, with which weight :math:`\lambda` and when.
+erase : None
+    "leace" removes from the phonetic vectors, after training and by a linear map, what a
+    linear probe can tell of the training speakers, and as little else as possible (Belrose et
+    al.
+front_end : 'logmel'
+    What frames of sound hold.
+max_frames : 400
+    Training sees random pieces of this length of longer utterances.
+n_mels : 40
+    Mel bands of a frame.
+on_error : 'raise'
+    "skip" leaves out utterances that are empty, silent, not finite or not readable, and lists
+    them in ``skipped_``.
+perturb : 1.0
+    How much the phonetic encoder reads other voices and speeds (of MFCC and of ready frames:
+    speeds), from 0, not at all, to 3.
+phonetic_dim : 32
+    Length of the phonetic vector p.
+prototypes : (20, 40)
+    Numbers of clusters, balanced within each speaker, that phonetic vectors are pulled to.
+sample_rate : 16000
+    Sample rate in Hz of arrays, and to which files are resampled.
+speaker_dim : 16
+    Components of the speaker vector s, whose length is 1.
+speaker_loss : 1.0
+    :math:`\alpha`, the weight of the loss of speaker vectors, and its margin.
+swap : True
+    Whether an utterance is rebuilt with the speaker vector of another utterance of its
+    speaker, and what the decoder learns from conversions.
+"""

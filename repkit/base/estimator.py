@@ -34,6 +34,7 @@ from repkit.base.parameters import (
     part,
     per_group,
     schedule,
+    with_new_names,
 )
 from repkit.base.parts import Optimizer
 from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
@@ -247,6 +248,8 @@ class Estimator(BaseEstimator):
         ValueError
             If there is no parameter of a name.
         """
+        names = [f.name for f in fields(self)]
+        params = with_new_names(params, names, type(self).__name__)
         for f in fields(self):
             kind, inner = f.metadata.get("part"), f"{f.name}__"
             if kind is None or not any(name.startswith(inner) for name in params):
@@ -642,6 +645,11 @@ class Estimator(BaseEstimator):
         with isolated_rng(torch.device("cpu")):
             # In earnest, from the seed of then: a network may have constants beside its weights.
             networks = built._new_networks()
+        # In the layout of the fit: kernels round by it, and files keep none.
+        self.weights_[which] = {
+            name: {k: laid_out(v) for k, v in state.items()}
+            for name, state in self.weights_[which].items()
+        }
         self.networks_ = saving.put_weights(networks, self.weights_[which])
         self.used_weights_ = which
 
@@ -670,6 +678,12 @@ class Estimator(BaseEstimator):
 
 
 # ---------------------------------------------------------------- helpers
+
+
+def as_shares(proba: np.ndarray) -> np.ndarray:
+    """Rows of probabilities that sum to 1 in their own precision."""
+    shares: np.ndarray = proba / proba.sum(1, keepdims=True)
+    return shares
 
 
 def fitted_attributes(estimator: Estimator) -> dict[str, Any]:
@@ -718,11 +732,18 @@ def _states(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
     return {name: dict(network.state_dict()) for name, network in networks.items()}
 
 
+def laid_out(x: Tensor) -> Tensor:
+    """The tensor, its channels last in memory if it is of a convolution over images."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
+        if not hasattr(torch.cpu, "get_capabilities"):  # torch 2.6
+            return bool(torch.cpu._is_avx512_bf16_supported())
         able = torch.cpu.get_capabilities()
         return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     return False

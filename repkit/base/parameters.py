@@ -17,7 +17,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, Literal, Self, TypeVar, dataclass_transform
@@ -48,6 +49,7 @@ C = TypeVar("C", bound=type)
 T = TypeVar("T")
 # ``(name, value) -> value`` as it is used: raises where the value is not allowed.
 Rule = Callable[[str, Any], Any]
+RENAMED = {"n_features": "width"}  # old name to new
 MOST = 10**9  # of any integer parameter: beyond it, memory would be asked for in earnest
 
 
@@ -319,6 +321,7 @@ def parameters(cls: C) -> C:
 
     @wraps(plain)
     def init(self: Any, *args: Any, **values: Any) -> None:
+        values = with_new_names(values, names, made.__name__)
         unknown = [name for name in values if name not in names]
         if unknown:
             raise TypeError(_unknown(made, unknown[0], names))
@@ -343,6 +346,32 @@ def parameters(cls: C) -> C:
 
 def _declared(cls: type) -> Mapping[str, Any]:
     return vars(cls).get("__annotations__", {})
+
+
+def with_new_names(values: dict[str, Any], names: Sequence[str], owner: str) -> dict[str, Any]:
+    """Give parameters that were renamed their names of now, with a warning.
+
+    Parameters
+    ----------
+    values : dict
+        By name.
+    names : iterable of str
+        The names of now.
+    owner : str
+        Class, for the warning.
+
+    Returns
+    -------
+    dict
+    """
+    old = [k for k in values if k in RENAMED and RENAMED[k] in names and k not in names]
+    for name in old:
+        warnings.warn(
+            f"the parameter {name} of {owner} is now called {RENAMED[name]}",
+            FutureWarning,
+            stacklevel=3,
+        )
+    return {RENAMED[name] if name in old else name: v for name, v in values.items()}
 
 
 def _unknown(cls: type, name: str, names: list[str]) -> str:

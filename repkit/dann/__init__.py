@@ -2,6 +2,6 @@
 
 from repkit.dann.algorithm import Objective, dann
 from repkit.dann.estimator import DANN, NoTargetWarning
-from repkit.dann.parts import Entropy, Updates
+from repkit.dann.parts import Entropy, Heads, Updates
 
-__all__ = ["DANN", "Entropy", "NoTargetWarning", "Objective", "Updates", "dann"]
+__all__ = ["DANN", "Entropy", "Heads", "NoTargetWarning", "Objective", "Updates", "dann"]

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
-from repkit.base.estimator import Estimator, Problem
+from repkit.base.estimator import Estimator, Problem, as_shares
 from repkit.base.parameters import (
     anything,
     choice,
@@ -27,11 +27,13 @@ from repkit.base.parameters import (
     network,
     number,
     parameters,
+    part,
 )
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective, dann
 from repkit.dann.monitor import SCORES, Monitor, judge_adversary
 from repkit.dann.networks import build_networks
+from repkit.dann.parts import Heads
 from repkit.dann.rows import (
     Domains,
     as_domain_ids,
@@ -86,12 +88,9 @@ class DANN(
         F. "auto" is "conv" for images of at least 12x12, else "mlp". A callable gets
         ``(shape_in, width)``. A module is copied in `fit` and may have any number of outputs, which
         are flattened to a row each. Networks given by name end in a ReLU.
-    label_head : nn.Module or callable, optional
-        C, from feature rows to logits. A callable gets ``(shape_in, n_classes)``. By default one
-        linear layer.
-    domain_head : nn.Module or callable, optional
-        D, from feature rows to logits; the reversal is not its business. A callable gets
-        ``(shape_in, n_domains)``. By default one hidden layer of 128.
+    heads : Heads, nn.Module or callable, optional
+        C and D, from feature rows to logits; a module or a callable alone is C. See
+        `repkit.dann.Heads`.
     domain_norm : {"shared", "separate"}, default="shared"
         Whether batch norm in the backbone has one set of statistics, or one for each domain.
     target_labels : bool, default=False
@@ -220,8 +219,7 @@ class DANN(
     __metadata_request__transform: ClassVar = {"sample_domain": True}
 
     backbone: nets.Spec = network(default="auto", kw_only=False)
-    label_head: nets.Spec | None = network(default=None, optional=True)
-    domain_head: nets.Spec | None = network(default=None, optional=True)
+    heads: Any = part(Heads, default=None)
     domain_norm: str = choice("shared", "separate", default="shared")
     target_labels: bool = flag(default=False)
     select: str | Callable[..., float] | None = anything(_select, default=None)
@@ -340,8 +338,8 @@ class DANN(
     def _networks(self) -> dict[str, nn.Module]:
         return build_networks(
             self.backbone,
-            self.label_head,
-            self.domain_head,
+            self.heads.label,
+            self.heads.domain,
             shape=self.input_shape_,
             width=self.width,
             n_classes=len(self.classes_),
@@ -358,10 +356,16 @@ class DANN(
         adapting, scorer = self._is_adapting(), callable(self.select)
         held_back = np.empty(0, dtype=np.int64)
         if scorer and adapting:
-            held_back = hold_back(domains.source, self.validation_fraction, seed)
+            held_back = hold_back(codes, domains, self.validation_fraction, seed)
         train_codes = codes.copy()
         train_codes[held_back] = -1
         streams, layout, labeled = batch_parts(train_codes, domains, self.batch_size)
+        if self.domain_norm == "separate" and min(count for count, _ in layout) < 2:
+            raise ValueError(
+                f"batch_size={self.batch_size} leaves 1 row of a domain in a step, of which "
+                "domain_norm='separate' can take no statistics; give batch_size of at least "
+                f"{2 * max(domains.n_source, len(domains.ids) - domains.n_source)}"
+            )
         stores = {"x": self._stored(X, device), "y": to_device(train_codes, device)}
         if data.weights is not None:
             stores["weight"] = to_device(data.weights, device)
@@ -489,7 +493,7 @@ class DANN(
         """
         check_is_fitted(self)
         C = self.networks_["C"]
-        return self._run(X, sample_domain, lambda f: torch.softmax(C(f).float(), 1))
+        return as_shares(self._run(X, sample_domain, lambda f: torch.softmax(C(f).float(), 1)))
 
     def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """The most probable label of each row.

@@ -94,7 +94,7 @@ def judge_adversary(history: pd.DataFrame) -> None:
     if (loss - loss.iloc[0]).abs().max() < 1e-6:
         warnings.warn(
             f"the domain classifier is dead: its loss stayed at {loss.iloc[0]:.4g}. Its network "
-            "passes no gradient; look at domain_head.",
+            "passes no gradient; look at heads__domain.",
             ConvergenceWarning,
             stacklevel=6,
         )

@@ -9,8 +9,8 @@ from repkit import nets
 
 def build_networks(
     backbone: nets.Spec,
-    label_head: nets.Spec | None,
-    domain_head: nets.Spec | None,
+    label: nets.Spec | None,
+    domain: nets.Spec | None,
     *,
     shape: tuple[int, ...],
     width: int,
@@ -24,7 +24,7 @@ def build_networks(
 
     Parameters
     ----------
-    backbone, label_head, domain_head : str, nn.Module, callable or None
+    backbone, label, domain : str, nn.Module, callable or None
         What the user chose.
     shape : tuple of int
         Of a sample.
@@ -49,16 +49,20 @@ def build_networks(
         If a network of the user's own does not take what it is given, or a head does not give one
         logit for each class or domain.
     """
+    label = _linear if label is None else label
+    domain = "mlp" if domain is None else domain
     features, outputs = nets.build_features(backbone, shape, width, name="backbone")
-    label = _linear if label_head is None else label_head
     networks: dict[str, nn.Module] = {
         "F": features,
-        "C": _head(label, outputs, n_classes, "label_head", "classes"),
+        "C": _head(
+            _linear if label is None else label, outputs, n_classes, "heads__label", "classes"
+        ),
     }
     if adapting:
         seen = outputs * n_classes if conditional else outputs
-        domain = "mlp" if domain_head is None else domain_head
-        networks["D"] = _head(domain, seen, n_domains, "domain_head", "domains")
+        networks["D"] = _head(
+            "mlp" if domain is None else domain, seen, n_domains, "heads__domain", "domains"
+        )
     if separate:
         networks["F"] = nets.separate_domains(features, n_domains)
     return networks

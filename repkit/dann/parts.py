@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from repkit.base.parameters import Part, choice, integer, number, parameters
+from collections.abc import Callable
 
-__all__ = ["Entropy", "Updates"]
+from torch import nn
+
+from repkit.base.parameters import Part, choice, integer, network, number, parameters
+
+__all__ = ["Entropy", "Heads", "Updates"]
 
 
 @parameters
@@ -41,3 +45,23 @@ class Entropy(Part):
 
     weight: float = number(default=0.0, kw_only=False)
     smoothness: float = number(default=0.0)
+
+
+@parameters
+class Heads(Part):
+    """The two networks on the features.
+
+    Parameters
+    ----------
+    label : nn.Module or callable, optional
+        C, from feature rows to logits of the classes. A callable gets ``(shape_in, n_classes)``.
+        By default one linear layer.
+    domain : nn.Module or callable, optional
+        D, from feature rows to logits of the domains; the gradient reversal is not its business. A
+        callable gets ``(shape_in, n_domains)``. By default one hidden layer of 128.
+    """
+
+    label: str | nn.Module | Callable[..., nn.Module] | None = network(
+        default=None, optional=True, kw_only=False
+    )
+    domain: str | nn.Module | Callable[..., nn.Module] | None = network(default=None, optional=True)

@@ -187,10 +187,37 @@ def _places(y: Any, classes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return codes
 
 
-def hold_back(source: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """A random part of the source rows, to be kept out of training."""
-    order = generator_of(seed, Kind.HELD_BACK).permutation(source)
-    return np.sort(order[: round(fraction * len(order))])
+def hold_back(codes: np.ndarray, domains: Domains, fraction: float, seed: int) -> np.ndarray:
+    """A random part of the source rows, to be kept out of training.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n,)
+        Class of each row.
+    domains : Domains
+        Of the rows.
+    fraction : float
+        Share of the source rows of each class, in each domain. One row of every class, and two of
+        every domain, always stay.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    ndarray of int
+        Sorted places.
+    """
+    rng = generator_of(seed, Kind.HELD_BACK)
+    chosen: list[np.ndarray] = []
+    for domain in range(domains.n_source):
+        rows = domains.of(domain)
+        own: list[np.ndarray] = []
+        for label in np.unique(codes[rows]):
+            members = rng.permutation(rows[codes[rows] == label])
+            own.append(members[: min(round(fraction * len(members)), len(members) - 1)])
+        held = np.concatenate(own)
+        chosen.append(rng.permutation(held)[: max(len(rows) - 2, 0)])
+    return np.sort(np.concatenate(chosen))
 
 
 def batch_parts(

@@ -1,7 +1,8 @@
-"""Data sets: loaders of real ones and makers of small ones. Needs neither torch nor a network.
+"""Data sets: loaders of real ones and makers of small ones. They need neither torch nor a network.
 
 The loaders look below the folder named by the environment variable ``REPKIT_DATA``, then in the
-download cache, then download; every file or its content is checked against a known digest.
+download cache, and then download, which takes the extra `data`. Every file, or its content, is
+checked against a known digest.
 """
 
 from repkit.datasets._fetch import DataCorruptedError, DataNotFoundError

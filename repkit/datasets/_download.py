@@ -1,4 +1,4 @@
-"""Download one file, with a progress bar where rich or tqdm is installed."""
+"""Internal. Download one file, with a progress bar where rich or tqdm is installed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+from repkit._optional import need
 
 _TIMEOUT = 30  # seconds without a byte
 
@@ -21,7 +23,7 @@ def download(url: str, output_file: str, pooch: object = None) -> None:
     OSError
         No answer, an answer other than success, or fewer bytes than announced.
     """
-    import requests
+    requests = need("requests", "data")
 
     with requests.get(url, stream=True, timeout=_TIMEOUT) as response:
         response.raise_for_status()

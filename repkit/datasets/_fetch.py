@@ -1,4 +1,4 @@
-"""Find a data file, or download it, and never hand on one that is not the expected one.
+"""Internal. Find a data file, or download it, and never hand on one that is not the expected one.
 
 A file is looked for below the folder named by the environment variable ``REPKIT_DATA``, then in
 the download cache; then it is downloaded. Checksums are verified once per process and file.
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from repkit._optional import need
 from repkit.datasets._sources import CONTENT, NOTES, SOURCES, Source
 
 Arrays = dict[str, NDArray[Any]]
@@ -129,9 +130,7 @@ def _data_folder(name: str) -> Path | None:
 
 
 def _cache_folder() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("repkit"))
+    return Path(need("pooch", "data").os_cache("repkit"))
 
 
 def _verify(path: Path, source: Source) -> Path:
@@ -160,10 +159,9 @@ def _verify(path: Path, source: Source) -> Path:
 
 
 def _download(name: str, source: Source, cache: Path) -> Path:
-    import pooch
-
     from repkit.datasets._download import download
 
+    pooch = need("pooch", "data")
     assert source.url is not None
     target = cache / source.path
     try:

@@ -1,4 +1,4 @@
-"""Phones and words of the made speech: acoustic targets and lexicons."""
+"""Internal. Phones and words of the made speech: acoustic targets and lexicons."""
 
 from __future__ import annotations
 

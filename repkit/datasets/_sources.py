@@ -1,4 +1,4 @@
-"""Where each data set comes from: the files that may hold it, their checksums and addresses."""
+"""Internal. Where each data set comes from: files that may hold it, checksums, addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source-filter synthesizer: glottal pulses and noise through moving resonances.
+"""Internal. A source-filter synthesizer: glottal pulses and noise through moving resonances.
 
 Many utterances are made side by side, so that the resonators, whose coefficients change all the
 time, run over samples in Python and over utterances in numpy.

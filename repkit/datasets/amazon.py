@@ -1,4 +1,4 @@
-"""Amazon product reviews, four domains: is a review positive?"""
+"""Amazon product reviews from four domains, positive and negative."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
 from repkit.datasets._fetch import Arrays, as_uint8, fetch, read
+
+__all__ = [
+    "AMAZON_DOMAINS",
+    "load_amazon_reviews",
+]
 
 AMAZON_DOMAINS = ("books", "dvd", "electronics", "kitchen")
 _N_FEATURES = 5000
@@ -25,26 +30,29 @@ def load_amazon_reviews(domain: str) -> Bunch:
     Parameters
     ----------
     domain : {"books", "dvd", "electronics", "kitchen"}
+        Kind of product.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``x_train`` CSR matrix float32 (2000, 5000) of whole counts; ``y_train`` int64 (2000,),
-        1 = positive, 0 = negative, 1000 of each; ``x_test``, ``y_test``: likewise, 4465 (books),
+        1 = positive, 0 = negative, 1000 of each; ``x_test`` and ``y_test`` of 4465 (books),
         3586 (dvd), 5681 (electronics) or 5945 (kitchen) rows.
 
     Raises
     ------
     ValueError
-        An unknown `domain`.
+        If `domain` is unknown.
     FileNotFoundError
-        Neither found below ``REPKIT_DATA`` or in the cache, nor to be downloaded.
+        If the file is not below ``REPKIT_DATA`` or in the cache, and cannot be downloaded.
     OSError
-        A file was found that is not the expected one.
+        If a file is torn, altered or of another version.
+    ImportError
+        If pooch, which downloads, is needed but missing: install the extra `data`.
 
     Notes
     -----
-    Downloaded, where needed, from the repository of the paper's authors (GRAAL), at one commit.
+    Downloaded if needed, from the repository of the paper's authors (GRAAL), at one commit.
     """
     if domain not in AMAZON_DOMAINS:
         raise ValueError(f"domain must be one of {', '.join(AMAZON_DOMAINS)}, not {domain!r}")

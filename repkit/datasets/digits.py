@@ -1,4 +1,4 @@
-"""Handwritten digits in three looks: MNIST, USPS and MNIST-M."""
+"""Handwritten digits in three styles: MNIST, USPS and MNIST-M."""
 
 from __future__ import annotations
 
@@ -15,26 +15,35 @@ from sklearn.utils import Bunch
 from repkit._random import Seed, generator
 from repkit.datasets._fetch import Arrays, read
 
+__all__ = [
+    "load_mnist",
+    "load_mnist_m",
+    "load_usps",
+    "make_mnist_m",
+]
+
 
 def load_mnist() -> Bunch:
     """Load MNIST (LeCun, Cortes and Burges), official order and split.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``x_train`` uint8 (60000, 28, 28), 0 = background, 255 = ink; ``y_train`` int64 (60000,),
         0 to 9; ``x_test`` (10000, 28, 28), ``y_test`` (10000,).
 
     Raises
     ------
     FileNotFoundError
-        Neither found below ``REPKIT_DATA`` or in the cache, nor to be downloaded.
+        If the file is not below ``REPKIT_DATA`` or in the cache, and cannot be downloaded.
     OSError
-        A file was found that is not the expected one.
+        If a file is torn, altered or of another version.
+    ImportError
+        If pooch, which downloads, is needed but missing: install the extra `data`.
 
     Notes
     -----
-    Downloaded, where needed, from the copy that Keras uses (11 MB).
+    Downloaded if needed, from the copy that Keras uses (11 MB).
     """
     data = read("mnist", partial(_npz, keys=("x_train", "y_train", "x_test", "y_test")))
     return Bunch(
@@ -51,25 +60,29 @@ def load_usps(size: int = 16) -> Bunch:
     Parameters
     ----------
     size : int, default=16
-        Height and width of the images, 16 or more. Other sizes than 16 are resized bilinearly;
-        28 gives MNIST's size (in MNIST the digit fills only the middle 20 of 28 pixels).
+        Height and width of the images in pixels, at least 16. Sizes above 16 are resized
+        bilinearly. 28 is MNIST's size, but MNIST's digits fill only the middle 20 of 28 pixels.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``x_train`` float32 (7291, size, size) in [0, 1], 1 = ink; ``y_train`` int64 (7291,),
         0 to 9; ``x_test`` (2007, size, size), ``y_test`` (2007,).
 
     Raises
     ------
     ValueError
-        `size` is no whole number of at least 16.
-    FileNotFoundError, OSError
-        As in `load_mnist`.
+        If `size` is not an integer of at least 16.
+    FileNotFoundError
+        If the file is not below ``REPKIT_DATA`` or in the cache, and cannot be downloaded.
+    OSError
+        If a file is torn, altered or of another version.
+    ImportError
+        If pooch, which downloads, is needed but missing: install the extra `data`.
 
     Notes
     -----
-    Downloaded, where needed, from the LIBSVM data sets. Every value is a multiple of 1/2000; it
+    Downloaded if needed, from the LIBSVM data sets. Every value is a multiple of 1/2000; it
     is rounded to that grid, so that all sources give the same numbers.
     """
     if not isinstance(size, int | np.integer) or size < 16:
@@ -86,34 +99,38 @@ def load_usps(size: int = 16) -> Bunch:
 def load_mnist_m(published: bool = False, train_parts: Iterable[int] = (0, 1)) -> Bunch:
     """Load MNIST-M: digits of MNIST on crops of color photographs (Ganin et al., JMLR 2016).
 
-    The published files have no stable address; the set was rebuilt by their recipe, for which see
-    `make_mnist_m`. There is no download: ``REPKIT_DATA`` must hold the files.
+    The published files have no stable address. This set was rebuilt by their recipe (see
+    `make_mnist_m`). It cannot be downloaded: ``REPKIT_DATA`` must hold the files.
 
     Parameters
     ----------
     published : bool, default=False
-        Load instead 6000 pictures of the original set, 1000 of each digit 0 to 5 (the other
-        digits are missing where these come from), to check results on the rebuilt one.
+        Whether to load, instead, 6000 pictures of the original set, 1000 of each digit 0 to 5 (the
+        other digits are not available), to check results on the rebuilt one.
     train_parts : iterable of int, default=(0, 1)
         Which of the two training files to read, 15000 pictures each.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``x_train`` uint8 (30000, 3, 28, 28), ``y_train`` int64 (30000,), ``index_train`` int64
-        (30000,), rising: the position of each digit in MNIST's training part; ``x_test``
-        (10000, 3, 28, 28), ``y_test``, ``index_test``: likewise of MNIST's test part, in order.
+        (30000,), the rising positions of the digits in MNIST's training part; ``x_test``
+        (10000, 3, 28, 28), ``y_test`` and ``index_test`` of MNIST's test part, in order.
 
         With ``published=True``: ``x_test`` uint8 (6000, 3, 28, 28), ``y_test`` int64 (6000,) and
         ``index`` int64 (6000,). These digits are from MNIST's *training* part: drop the positions
-        in ``index`` from the MNIST source data before training, or the test digits were seen.
+        in ``index`` from the MNIST source data before training, or test digits will have been seen.
 
     Raises
     ------
     ValueError
-        `train_parts` names no part, or one that is neither 0 nor 1.
-    FileNotFoundError, OSError
-        As in `load_mnist`.
+        If `train_parts` is empty or holds anything but 0 and 1.
+    FileNotFoundError
+        If the file is not below ``REPKIT_DATA`` or in the cache, and cannot be downloaded.
+    OSError
+        If a file is torn, altered or of another version.
+    ImportError
+        If pooch, which downloads, is needed but missing: install the extra `data`.
     """
     if published:
         data = _mnist_m_part("published_part", "mnist_index_train")
@@ -142,28 +159,35 @@ def make_mnist_m(
 ) -> NDArray[np.uint8]:
     """Blend digits into photographs as MNIST-M does (Ganin et al., JMLR 2016, section 5.2.4).
 
-    Each digit gets a random crop of a random photograph, uniform over photographs and positions;
-    where the digit has ink (above 0) the crop is inverted. That is the paper's
-    ``|crop - digit|`` with the digit made binary, which is what the published pictures show.
+    Each digit gets a random crop of a random photograph, uniform over photographs and positions.
+    The crop is inverted where the digit has ink (above 0). That is the paper's ``|crop - digit|``
+    with the digit made binary, which is what the published pictures show.
 
     Parameters
     ----------
     images : array_like of shape (n, height, width)
-        The digits, such as MNIST's; anything above 0 is ink.
+        Digits, such as MNIST's. Anything above 0 is ink.
     photographs : sequence of array_like of shape (rows, columns, 3), uint8
         Color pictures, each at least as large as a digit. The original used BSDS500
-        (Arbelaez et al., PAMI 2011): take disjoint ones for training and test.
-    random_state : None, int, numpy Generator or RandomState, default=None
-        Seed of the crops; numpy's global state is never used.
+        (Arbelaez et al., PAMI 2011). Take disjoint ones for training and test.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the crops. Numpy's global state is never used.
 
     Returns
     -------
-    ndarray of shape (n, 3, height, width), uint8
+    images : ndarray of shape (n, 3, height, width), uint8
+        Digits in color, from 0 to 255.
 
     Raises
     ------
     ValueError
-        Shapes or dtypes other than these, or a photograph too small.
+        If shapes or dtypes differ from these, or a photograph is too small.
+
+    Examples
+    --------
+    >>> photographs = [np.full((40, 50, 3), 200, np.uint8)]
+    >>> make_mnist_m([[[0, 255]]], photographs, random_state=0)[0, :, 0].tolist()
+    [[200, 55], [200, 55], [200, 55]]
     """
     digits = np.asarray(images)
     if digits.ndim != 3:

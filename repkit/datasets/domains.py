@@ -18,6 +18,11 @@ from sklearn.utils import Bunch
 
 from repkit._random import Seed, generator
 
+__all__ = [
+    "load_digits_domains",
+    "make_domains",
+]
+
 SOURCE, TARGET = 1, -2
 
 Images = NDArray[np.float64]
@@ -29,31 +34,37 @@ def make_domains(
     noise: float = 0.05,
     random_state: Seed = None,
 ) -> Bunch:
-    """Make two moons and, as target, two moons turned: figure 2 of Ganin et al., JMLR 2016.
+    """Make two moons and, as target, two rotated moons (Ganin et al., JMLR 2016, figure 2).
 
     Parameters
     ----------
     n_samples : int, default=300
         Rows in each domain, half of each class.
     rotation : float, default=35.0
-        Angle in degrees, counterclockwise, by which the target is turned about the center.
+        Angle in degrees by which the target is rotated counterclockwise about the center.
     noise : float, default=0.05
         Standard deviation of the Gaussian noise, where a moon is a half circle of radius 1
         (before everything is doubled in size, as in the figure).
-    random_state : None, int, numpy Generator or RandomState, default=None
-        Seed; numpy's global state is never used.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of all random draws. Numpy's global state is never used.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``X`` float64 (2 * n_samples, 2), centered, source rows first; ``y`` int64, 0 or 1, *true
-        for target rows too*, for evaluation only: give a method ``-1`` or nothing in their place
-        if it might read them; ``sample_domain`` int64, 1 for source and -2 for target.
+        for target rows, too*, for evaluation only: replace these by ``-1`` if a method might read
+        them; ``sample_domain`` int64, 1 for source and -2 for target.
 
     Raises
     ------
     ValueError
-        `n_samples` below 2 or `noise` negative.
+        If `n_samples` is below 2 or `noise` is negative.
+
+    Examples
+    --------
+    >>> data = make_domains(n_samples=100, random_state=0)
+    >>> data.X.shape, data.sample_domain[[0, -1]].tolist()
+    ((200, 2), [1, -2])
     """
     if n_samples < 2:
         raise ValueError(f"n_samples must be at least 2, one of each class, not {n_samples!r}")
@@ -84,12 +95,12 @@ def load_digits_domains(
     """Split scikit-learn's digits into a source and a shifted target of other digits.
 
     The 1797 digits (8 x 8) come with scikit-learn, so that nothing is downloaded. One random half
-    is the source, as it is; the other half is the target, changed by `shift`.
+    is the source, unchanged. The other half is the target, changed by `shift`.
 
     Parameters
     ----------
     shift : str or sequence of str, default="rotated+blurred"
-        One or more of these, in the order of their application, in a list or joined by ``+``:
+        One or more of these changes in order, in a list or joined by ``+``:
 
         - ``"rotated"``: by 20 degrees, counterclockwise;
         - ``"blurred"``: Gaussian, standard deviation 0.5 pixels;
@@ -98,15 +109,15 @@ def load_digits_domains(
         - ``"inverted"``: dark on light. Alone it puts a classifier of the source *below* chance,
           where aligning the domains does not help.
     test_size : float or int, default=1/3
-        Share (or number) of the target's digits kept for the test.
-    random_state : None, int, numpy Generator or RandomState, default=None
-        Seed of the splits and the backgrounds; numpy's global state is never used.
+        Share or number of the target's digits to keep for the test.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the splits and the backgrounds. Numpy's global state is never used.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``X`` float32 (n, 1, 8, 8) in [0, 1], 1 = ink (before any inversion), source rows first;
-        ``y`` int64 (n,), 0 to 9, *true for target rows too*, for evaluation only;
+        ``y`` int64 (n,), 0 to 9, *true for target rows, too*, for evaluation only;
         ``sample_domain`` int64 (n,), 1 for source and -2 for target; ``index`` int64 (n,), the
         row in ``sklearn.datasets.load_digits``; ``X_test``, ``y_test``, ``index_test``: target
         digits that occur nowhere else. All parts are stratified by class.
@@ -114,7 +125,13 @@ def load_digits_domains(
     Raises
     ------
     ValueError
-        An unknown `shift`, or a `test_size` that leaves a part empty.
+        If `shift` is unknown, or `test_size` leaves a part empty.
+
+    Examples
+    --------
+    >>> data = load_digits_domains("inverted", random_state=0)
+    >>> data.X.shape, data.X_test.shape
+    ((1497, 1, 8, 8), (300, 1, 8, 8))
     """
     names = [shift] if isinstance(shift, str) else list(shift)
     names = [part.strip() for name in names for part in name.split("+")]

@@ -10,6 +10,11 @@ from sklearn.utils import Bunch
 
 from repkit.datasets._fetch import Arrays, as_uint8, read
 
+__all__ = [
+    "OFFICE_DOMAINS",
+    "load_office_caltech",
+]
+
 OFFICE_DOMAINS = ("amazon", "caltech", "dslr", "webcam")
 
 
@@ -19,26 +24,29 @@ def load_office_caltech(domain: str) -> Bunch:
     Parameters
     ----------
     domain : {"amazon", "caltech", "dslr", "webcam"}
+        Collection of pictures.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``data`` float32 (n, 800) of whole counts, n = 958, 1123, 157 or 295; ``target`` int64
-        (n,), 0 to 9. There is no official split. Usually each row is divided by its sum, then
-        each column standardized within its domain.
+        (n,), 0 to 9. There is no official split. Rows are usually divided by their sums, and
+        columns then standardized within each domain.
 
     Raises
     ------
     ValueError
-        An unknown `domain`.
+        If `domain` is unknown.
     FileNotFoundError
-        Neither found below ``REPKIT_DATA`` or in the cache, nor to be downloaded.
+        If the file is not below ``REPKIT_DATA`` or in the cache, and cannot be downloaded.
     OSError
-        A file was found that is not the expected one.
+        If a file is torn, altered or of another version.
+    ImportError
+        If pooch, which downloads, is needed but missing: install the extra `data`.
 
     Notes
     -----
-    Downloaded, where needed, from a copy of the authors' release on GitHub, at one commit.
+    Downloaded if needed, from a copy of the authors' release on GitHub, at one commit.
     """
     if domain not in OFFICE_DOMAINS:
         raise ValueError(f"domain must be one of {', '.join(OFFICE_DOMAINS)}, not {domain!r}")

@@ -1,4 +1,4 @@
-"""Recorded speech: the Free Spoken Digit Dataset, and one's own files."""
+"""Recorded speech: the Free Spoken Digit Dataset, and files of your own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ import numpy as np
 from scipy.io import wavfile
 from sklearn.utils import Bunch
 
-from repkit.audio import reading
 from repkit.datasets._fetch import Arrays, read
+
+__all__ = [
+    "load_fsdd",
+    "load_speech_folder",
+]
 
 
 def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
@@ -23,14 +27,14 @@ def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
-        The test part is the first takes of every speaker and digit.
+        Part to load. The test part holds the first takes of every speaker and digit.
     test_takes : int, default=10
-        How many: 10 leaves 2400 recordings for training and 600 for the test. The authors' own
-        split takes 5.
+        Number of takes in the test part. 10 makes 2400 recordings for training and 600 for the
+        test. The authors' own split takes 5.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``data``, a list of float32 waveforms (T,) in [-1, 1), 0.14 to 2.28 s long;
         ``digit``, ``speaker`` and ``take``, int64 (n,), take 0 to 49; ``speaker_names``, a tuple
         of 6; ``sample_rate``, 8000 Hz. Ordered by speaker, digit and take.
@@ -38,20 +42,24 @@ def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
     Raises
     ------
     ValueError
-        An unknown `subset`, or `test_takes` not between 1 and 49.
+        If `subset` is unknown, or `test_takes` is not from 1 to 49.
     FileNotFoundError
-        Neither found below ``REPKIT_DATA`` or in the cache, nor to be downloaded.
+        If the file is not below ``REPKIT_DATA`` or in the cache, and cannot be downloaded.
     OSError
-        A file was found that is not the expected one.
+        If a file is torn, altered or of another version.
+    ImportError
+        If pooch, which downloads, is needed but missing: install the extra `data`.
 
     Notes
     -----
-    Downloaded, where needed, from its repository on GitHub, at one commit (CC BY-SA 4.0).
+    Downloaded if needed, from its repository on GitHub, at one commit (CC BY-SA 4.0).
     """
     if subset not in ("all", "train", "test"):
         raise ValueError(f"subset must be 'all', 'train' or 'test', not {subset!r}")
     if not 1 <= test_takes <= 49:
         raise ValueError(f"test_takes must be from 1 to 49 of the 50 takes, not {test_takes!r}")
+    from repkit.audio import reading  # loads torch
+
     data = read("fsdd", _parse_fsdd)
     take = data["index"].astype(np.int64)
     rows = np.flatnonzero((subset == "all") | ((take < test_takes) == (subset == "test")))
@@ -96,34 +104,36 @@ def _parse_fsdd(path: Path) -> Arrays:
 def load_speech_folder(
     path: str | Path, speaker: str | re.Pattern[str] | Callable[[Path], Any] = "parent"
 ) -> Bunch:
-    """List the audio files below a folder and who speaks in them; no sound is read.
+    """List the audio files below a folder and who speaks in them. No sound is read.
 
     Parameters
     ----------
     path : str or Path
-        Hidden files and folders are left out.
+        Folder to search. Hidden files and folders are skipped.
     speaker : "parent", str, re.Pattern or callable, default="parent"
-        ``"parent"``: the name of the folder a file is listed in. Another string or a pattern: a
-        regular expression, searched for in the path below `path` (with forward slashes); the group
-        named ``speaker``, else the first group, else the whole match names the speaker. A callable:
-        is given the full path and returns the name.
+        How to tell the speaker of a file. "parent": by the name of the folder that holds it.
+        Another string or a pattern: by a regular expression that is searched for in the path below
+        `path`, with forward slashes. The group called ``speaker``, else the first group, else the
+        whole match names the speaker. A callable maps the full path to the name.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``data``, a list of paths (str), in the order of their names, as the estimators take it;
         ``speaker`` int64 (n,), places in ``speaker_names``, a sorted tuple.
 
     Raises
     ------
     NotADirectoryError
-        `path` is no folder.
+        If `path` is not a folder.
     ValueError
-        It holds no audio file; or no speaker can be told for one, which is named.
+        If the folder holds no audio file, or a file has no speaker.
     """
     folder = Path(path)
     if not folder.is_dir():
         raise NotADirectoryError(f"path must be a folder, not {str(path)!r}")
+    from repkit.audio import reading  # loads torch
+
     files = reading.find(folder)
     named = [_speaker_of(file, folder, speaker) for file in files]
     names, index = np.unique(named, return_inverse=True)

@@ -14,6 +14,11 @@ from sklearn.utils import Bunch
 
 from repkit._random import Seed, generator
 
+__all__ = [
+    "Sprites",
+    "make_sprites",
+]
+
 _VALUES = {
     "shape": np.arange(3.0),
     "scale": np.linspace(0.5, 1, 6),
@@ -35,37 +40,41 @@ _HALF = 1 / (np.sqrt(2) * (1 + _SHIFT))
 
 
 class Sprites:
-    """All 737 280 sprites as a sequence that draws only what is asked for.
+    """All 737 280 sprites, as a sequence that draws only what is asked for.
 
-    ``sprites[i]`` is one image (size, size), ``sprites[rows]`` with a slice, an array of rows or a
-    mask is (m, size, size), both uint8. Nothing is kept: the rows asked for are all that is in
-    memory. Row ``i`` counts the factors as digits do, y fastest, then x, orientation, scale and
-    shape, which is the order of dSprites.
+    ``sprites[i]`` is one image (size, size). ``sprites[rows]``, with a slice, an array of rows or a
+    mask, is (m, size, size). Both are uint8. Nothing is kept in memory but the rows asked for. Rows
+    are in the order of dSprites: y varies fastest, then x, orientation, scale and shape.
 
     Parameters
     ----------
     size : int, default=64
-        Height and width of the images, 16 or more.
+        Height and width of the images in pixels, at least 16.
 
     Attributes
     ----------
     shape : tuple of int
-        (737280, size, size).
+        Shape of the whole set, (737280, size, size).
     dtype : numpy.dtype
-        uint8.
-    factor_names, factor_sizes : tuple
-        The five factors, described in :func:`make_sprites`, and how many values each has.
+        Type of the images, uint8.
+    factor_names : tuple of str
+        Names of the five factors (see :func:`make_sprites`).
+    factor_sizes : tuple of int
+        Number of values of each factor.
 
     Raises
     ------
     ValueError
-        `size` is no whole number of at least 16.
+        If `size` is not an integer of at least 16.
 
     Examples
     --------
-    The whole set (3 GB) in a file, with a few megabytes of memory:
-
     >>> sprites = Sprites()
+    >>> sprites[:3].shape
+    (3, 64, 64)
+
+    To write the whole set (3 GB) to a file with a few megabytes of memory:
+
     >>> out = np.lib.format.open_memmap(
     ...     "sprites.npy", "w+", sprites.dtype, sprites.shape)  # doctest: +SKIP
     >>> for start in range(0, len(sprites), 1024):  # doctest: +SKIP
@@ -89,12 +98,22 @@ class Sprites:
         return images.reshape(*factors.shape[:-1], self.size, self.size)
 
     def factors(self, rows: Any) -> NDArray[np.int64]:
-        """Give the class indices, int64 (5,) or (m, 5), of some rows chosen as for the images.
+        """Give the class indices of the factors of some rows.
+
+        Parameters
+        ----------
+        rows : int, slice or array of int or bool
+            Rows, chosen as in ``sprites[rows]``.
+
+        Returns
+        -------
+        factors : ndarray of shape (5,) or (m, 5), int64
+            Class indices from 0, in the order of ``factor_names``.
 
         Raises
         ------
         IndexError
-            A row below -737280 or above 737279.
+            If a row is below -737280 or above 737279.
         """
         return np.stack(np.unravel_index(self._index(rows), _SIZES), axis=-1).astype(np.int64)
 
@@ -132,27 +151,27 @@ def make_sprites(
 
     - ``shape``: 0 square, 1 ellipse (half as wide as long), 2 heart;
     - ``scale``: 6 values from 0.5 to 1, proportional to the radius;
-    - ``orientation``: 40 angles from 0 up to, not including, 2 pi, from the x axis towards the
-      y axis (clockwise as seen). A square looks the same every 10 classes, an ellipse every 20;
-      only the heart shows them all. (dSprites has both 0 and 2 pi, the same picture twice.)
+    - ``orientation``: 40 angles from 0 to below 2 pi, clockwise as seen. A square looks the same
+      every 10 classes and an ellipse every 20. Only the heart shows them all. (dSprites has both 0
+      and 2 pi, the same picture twice.)
     - ``x``, ``y``: 32 values each from 0 to 1, of the center of mass, to the right and *down*. It
       moves over the middle half of the image.
 
     Parameters
     ----------
     n_samples : int, default=10000
-        Rows to draw, each factor uniform and independent of the others; a picture may come twice.
-        Not used when `factors` is given.
+        Number of sprites. Each factor is drawn uniformly and independently of the others, so that a
+        sprite may come twice. Ignored if `factors` is given.
     size : int, default=64
-        Height and width of the images, 16 or more.
-    random_state : None, int, numpy Generator or RandomState, default=None
-        Seed of the factors; numpy's global state is never used.
+        Height and width of the images in pixels, at least 16.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the factors. Numpy's global state is never used.
     factors : array_like of shape (n, 5), optional
-        Class indices of the images wanted, in the order above.
+        Class indices of the sprites to draw, in the order above.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``X`` uint8 (n, size, size), 0 = background, 255 = shape, in between where an edge covers
         a part of a pixel; ``factors`` int64 (n, 5), class indices from 0; ``factor_values``
         float64 (n, 5); ``factor_names`` and ``factor_sizes``, tuples of 5.
@@ -160,12 +179,18 @@ def make_sprites(
     Raises
     ------
     ValueError
-        `n_samples` below 1, `size` below 16, or `factors` of another shape, not whole, or out of
-        range.
+        If `n_samples` is below 1, `size` is below 16, or `factors` has another shape, is not
+        integer, or is out of range.
 
     See Also
     --------
-    Sprites : the whole set, drawn when it is asked for.
+    Sprites : The whole set, drawn as needed.
+
+    Examples
+    --------
+    >>> sprites = make_sprites(factors=[[0, 5, 0, 16, 16]])
+    >>> sprites.X.shape, sprites.X.max()
+    ((1, 64, 64), np.uint8(255))
     """
     size = _checked_size(size)
     if factors is None:

@@ -1,4 +1,4 @@
-"""Made speech whose speaker, word and phones are known: a source-filter synthesizer."""
+"""Synthetic speech with known speakers, words and phones, by a source-filter model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from sklearn.utils import Bunch
 from repkit._random import Seed, generator
 from repkit.datasets._phones import PHONES, VOWELS, lexicon
 from repkit.datasets._voice import CONTROL, Array, glottal_pulses, noise_level, one_pole, resonate
+
+__all__ = [
+    "make_speech",
+]
 
 _BANDWIDTHS = np.array([70.0, 100.0, 140.0])
 _AT_ONCE = 256  # utterances made side by side
@@ -40,7 +44,7 @@ def make_speech(
     snr_db: float = 40.0,
     random_state: Seed = None,
 ) -> Bunch:
-    """Make isolated words by invented speakers, everything about them known.
+    """Make isolated words by invented speakers, with all their factors known.
 
     Every speaker says every word `n_takes` times. A speaker is a pitch (about 118 or 205 Hz, for
     every other one), a vocal tract that scales all formants (1 or 1.15), a spectral tilt, an open
@@ -49,26 +53,31 @@ def make_speech(
 
     Parameters
     ----------
-    n_speakers, n_words, n_takes : int, default=12, 12, 8
+    n_speakers : int, default=12
+        Number of speakers.
+    n_words : int, default=12
+        Number of words.
+    n_takes : int, default=8
+        Number of utterances of each word by each speaker.
     vocab : {"cvc", "cv", "digits"}, default="cvc"
-        Syllables that differ from others in one phone (minimal pairs), up to 2720 or 170; or the
-        English digits, easy to tell apart.
+        Kind of words. "cvc" and "cv": up to 2720 or 170 syllables, each of which differs from
+        others in one phone (minimal pairs). "digits": the English digits, which are easier.
     sample_rate : int, default=8000
-        In Hz, at least 4000.
+        Samples per second in Hz, at least 4000.
     speaker_spread : float, default=1.0
-        Scales all that differs between speakers, the channel too: at 0 there is one voice.
+        Scales all differences between speakers, including the channel. At 0 there is one voice.
     token_noise : float, default=1.0
         Scales the variation between takes.
     channel : float, default=1.0
-        Scales the channel alone.
+        Scales the differences between channels.
     snr_db : float, default=40.0
-        White noise below the utterance's mean power, in dB; inf for none.
-    random_state : None, int, numpy Generator or RandomState, default=None
-        Seed; numpy's global state is never used.
+        Level of white noise below the utterance's mean power, in dB. inf for no noise.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of all random draws. Numpy's global state is never used.
 
     Returns
     -------
-    Bunch
+    data : Bunch
         ``data``, a list of n float32 waveforms (T,), peak 0.9; ``word`` and ``speaker``, int64
         (n,); ``take``, int64; ``word_names``; ``transcriptions``, the phones of each word;
         ``factors``, a DataFrame with a row an utterance: the speaker's eight factors, and of the
@@ -79,12 +88,19 @@ def make_speech(
     Raises
     ------
     ValueError
-        A count below 1, more words than `vocab` has, a negative scale or a low `sample_rate`.
+        If a count is below 1, there are more words than `vocab` has, a scale is negative, or
+        `sample_rate` is too low.
 
     Notes
     -----
     Vowels have the formants of Peterson and Barney (JASA 1952); the cascade of resonators is that
     of Klatt (JASA 1980). Utterances start and end without silence.
+
+    Examples
+    --------
+    >>> data = make_speech(n_speakers=2, n_words=3, n_takes=1, random_state=0)
+    >>> len(data.data), data.word_names
+    (6, ('b-ih-t', 'b-eh-t', 'd-ih-t'))
     """
     import pandas as pd
 

@@ -12,9 +12,9 @@ from torch import nn
 class Adam:
     """Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019).
 
-    The numbers are those of ``torch.optim.AdamW(fused=True)``, bit for bit. A step on a network of
-    two small layers takes about four fifths of the time, since there is a single tensor to look
-    after; on wide layers there is no difference.
+    The numbers are those of ``torch.optim.AdamW(fused=True)`` on the same tensors, bit for bit. A
+    step on a network of two small layers takes about four fifths of the time, since there is a
+    single tensor to look after; on wide layers there is no difference.
 
     Parameters
     ----------

@@ -168,7 +168,9 @@ class InfoGAN(Objective, Coded):
     >>> from sklearn.datasets import load_digits
     >>> from repkit import InfoGAN
     >>> X = load_digits().images / 16
-    >>> model = InfoGAN((10,), 2, 8, width=64, max_epochs=10, random_state=0).fit(X)
+    >>> model = InfoGAN(
+    ...     latent_dim=8, width=64, discriminator_norm="spectral", max_epochs=10, random_state=0
+    ... ).fit(X)
     >>> model.transform(X).shape, model.traverse("continuous0", [-1, 0, 1], n_rows=4).shape
     ((1797, 12), (4, 3, 8, 8))
     """

@@ -1,4 +1,7 @@
-"""Pictures, in the manner of scikit-learn's displays. matplotlib and umap load when needed."""
+"""Plots, in the manner of scikit-learn's displays.
+
+They need the extra `plots`: matplotlib, and umap-learn for embeddings, which load when needed.
+"""
 
 from repkit.plots.curves import ErrorCurveDisplay
 from repkit.plots.embedding import EmbeddingDisplay, to_plane

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from repkit.plots.figure import COLORS, take_axes
+from repkit._optional import need
+from repkit.plots.figure import MARKERS, color_of, line_of, take_axes
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DECADE = 10.0  # errors that differ by more are drawn on a logarithmic scale
-MARKERS = "osD^v"
+__all__ = [
+    "ErrorCurveDisplay",
+]
+
+_DECADE = 10.0  # errors that differ by more are drawn on a logarithmic scale
 
 
 class ErrorCurveDisplay:
-    """Error against the number of labels, a line with error bars for each system.
+    """Error against the number of labels: a line with error bars for each system.
 
     Parameters
     ----------
     table : DataFrame
         A row for each point, with the columns ``labels`` (positive), ``system``, ``mean`` (the
-        error, a fraction) and ``std``, whose NaN or zero draws no bar. Systems come in the order in
+        error, a fraction) and ``std`` (no bar if NaN or zero). Systems are drawn in the order in
         which the table first names them.
 
     Attributes
     ----------
     ax_ : list of one Axes
+        Where the curves are drawn.
     figure_ : Figure
+        The figure that holds the Axes.
 
     Raises
     ------
     ValueError
-        On a missing column, an empty table, a number of labels that is not positive, or two rows of
-        one system for one number of labels.
+        If a column is missing, the table is empty, a number of labels is not positive, or one
+        system has two rows for one number of labels.
     """
 
     ax_: list[Axes]
@@ -61,9 +67,26 @@ class ErrorCurveDisplay:
             )
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes."""
-        from matplotlib.ticker import FuncFormatter, NullLocator
+        """Draw the curves.
 
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : ErrorCurveDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes.
+        """
+        ticker = need("matplotlib.ticker", "plots")
         self.ax_, self.figure_ = take_axes(ax, [(5.6, 3.6)], each="display")
         axes = self.ax_[0]
         for k, (name, rows) in enumerate(self.table.groupby("system", sort=False)):
@@ -72,9 +95,9 @@ class ErrorCurveDisplay:
                 rows["labels"],
                 rows["mean"],
                 rows["std"].fillna(0.0),
-                color=COLORS[k % len(COLORS)],
+                color=color_of(k),
                 marker=MARKERS[k % len(MARKERS)],
-                linestyle="--" if k // len(COLORS) % 2 else "-",
+                linestyle=line_of(k),
                 markersize=4,
                 linewidth=1.2,
                 capsize=3,
@@ -83,13 +106,13 @@ class ErrorCurveDisplay:
         counts = sorted(self.table["labels"].unique())
         axes.set_xscale("log")
         axes.set_xticks(counts, [f"{count:g}" for count in counts])
-        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
         mean = self.table["mean"]
-        if mean.min() > 0 and mean.max() > DECADE * mean.min():
+        if mean.min() > 0 and mean.max() > _DECADE * mean.min():
             axes.set_yscale("log")
             # an error bar that reaches 0 must not stretch the axis over many decades
             axes.set_ylim(bottom=mean.min() / 2)
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         else:
             axes.set_ylim(bottom=0.0)
         axes.set(title="error against number of labels", xlabel="labels", ylabel="error")

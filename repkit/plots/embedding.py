@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from repkit._optional import need
 from repkit._random import legacy_generator
-from repkit.plots.figure import COLORS, take_axes
+from repkit.plots.figure import scatter, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = [
+    "EmbeddingDisplay",
+    "to_plane",
+]
 
 
 class EmbeddingDisplay:
@@ -22,16 +27,25 @@ class EmbeddingDisplay:
     Parameters
     ----------
     points : ndarray of shape (n, 2)
+        Coordinates of each row.
     labels : ndarray of shape (n,), optional
-        Classes; rows whose class is not known carry ``unlabeled``.
+        Class of each row, or `unlabeled`.
     sample_domain : ndarray of shape (n,), optional
-        Domain ids, >= 0 for a source, < 0 for a target.
+        Domain ids, at least 0 for source rows and below 0 for target rows.
     unlabeled : object, default=-1
+        Label of rows whose class is not known. They are drawn in gray.
 
     Attributes
     ----------
     ax_ : list of Axes
+        One for each coloring.
     figure_ : Figure
+        The figure that holds the Axes.
+
+    Raises
+    ------
+    ValueError
+        If `points` has another shape, or there is nothing to color by.
     """
 
     ax_: list[Axes]
@@ -68,7 +82,35 @@ class EmbeddingDisplay:
         random_state: Any = None,
         ax: Any = None,
     ) -> Self:
-        """Plot ``estimator.transform(X)``; see `from_embedding`."""
+        """Reduce ``estimator.transform(X)`` to the plane by UMAP and plot it.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with ``transform``
+            Whose features to plot. Its ``transform`` gets `sample_domain` if that is given.
+        X : array-like of shape (n, ...)
+            Samples.
+        y : array-like of shape (n,), optional
+            Class of each row, -1 if unknown. Either `y` or `sample_domain` is needed.
+        sample_domain : array-like of shape (n,), optional
+            Domain ids, at least 0 for source rows and below 0 for target rows.
+        max_points : int, default=2000
+            Most rows to draw, chosen at random.
+        random_state : int, RandomState, Generator or None, default=None
+            Chooses the rows and seeds UMAP.
+        ax : sequence of Axes, optional
+            One for each coloring. Default: a new figure.
+
+        Returns
+        -------
+        display : EmbeddingDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib or umap-learn is missing: install the extra `plots`.
+        """
         kwargs = {} if sample_domain is None else {"sample_domain": sample_domain}
         features = estimator.transform(X, **kwargs)
         return cls.from_embedding(
@@ -86,17 +128,32 @@ class EmbeddingDisplay:
         random_state: Any = None,
         ax: Any = None,
     ) -> Self:
-        """Reduce features ``(n, d)`` to the plane by UMAP and plot a random part of them.
+        """Reduce features to the plane by UMAP and plot them.
 
         Parameters
         ----------
         features : array-like of shape (n, d)
-        y, sample_domain : array-like of shape (n,), optional
-            At least one of them.
-        max_points : int
-            Rows drawn at random when there are more.
-        random_state : int, RandomState or None
-        ax : sequence of two Axes, optional
+            Features of any origin.
+        y : array-like of shape (n,), optional
+            Class of each row, -1 if unknown. Either `y` or `sample_domain` is needed.
+        sample_domain : array-like of shape (n,), optional
+            Domain ids, at least 0 for source rows and below 0 for target rows.
+        max_points : int, default=2000
+            Most rows to draw, chosen at random.
+        random_state : int, RandomState, Generator or None, default=None
+            Chooses the rows and seeds UMAP.
+        ax : sequence of Axes, optional
+            One for each coloring. Default: a new figure.
+
+        Returns
+        -------
+        display : EmbeddingDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib or umap-learn is missing: install the extra `plots`.
         """
         features = np.asarray(features)
         rng = legacy_generator(random_state)
@@ -110,7 +167,25 @@ class EmbeddingDisplay:
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes for each coloring."""
+        """Draw the points.
+
+        Parameters
+        ----------
+        ax : sequence of Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : EmbeddingDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes for each coloring.
+        """
         colorings = [
             (title, values)
             for title, values in (("class", self.labels), ("domain", self.sample_domain))
@@ -138,29 +213,30 @@ class EmbeddingDisplay:
         axes.set_title(f"by {title}")
 
 
-def scatter(axes: Axes, points: np.ndarray, values: np.ndarray, names: Mapping[Any, str]) -> None:
-    """Points ``(n, 2)`` colored by their values, those that have a name, with a legend."""
-    for k, (kind, name) in enumerate(names.items()):
-        x, y = points[values == kind].T
-        color = COLORS[k % len(COLORS)]
-        axes.scatter(x, y, s=6, c=color, label=name, linewidths=0, alpha=0.7)
-    axes.set(xticks=[], yticks=[])
-    axes.legend(
-        markerscale=2.5,
-        fontsize="small",
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        frameon=False,
-    )
-
-
 def to_plane(features: np.ndarray, *, seed: int) -> np.ndarray:
-    """UMAP to two dimensions, ``(n, d) -> (n, 2)``; features of two dimensions are left alone."""
+    """Reduce features to two dimensions by UMAP. Two-dimensional features stay as they are.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, d)
+        Features, d of at least 2.
+    seed : int
+        Seed of UMAP.
+
+    Returns
+    -------
+    points : ndarray of shape (n, 2)
+        A point for each row.
+
+    Raises
+    ------
+    ImportError
+        If umap-learn is missing: install the extra `plots`.
+    """
     if features.shape[1] == 2:
         return features
     with warnings.catch_warnings():
         # umap says that a seed costs it parallelism; numba of deprecations that are its own.
         warnings.simplefilter("ignore")
-        from umap import UMAP
-
+        UMAP = need("umap", "plots").UMAP
         return np.asarray(UMAP(random_state=seed, n_jobs=1).fit_transform(features))

@@ -1,38 +1,85 @@
-"""What the displays have in common: their colors and their axes."""
+"""Internal. What the displays have in common: colors, markers, axes and scatter plots."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repkit._optional import need
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = ["COLORS"]
 
 # A palette that readers with any color vision can tell apart (Okabe and Ito), then more.
 COLORS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9",
     "#D55E00", "#F0E442", "#000000", "#8C564B", "#7F7F7F",
 )  # fmt: skip
+# What tells apart those of one color, when there are more of them than colors.
+MARKERS = "osD^vP*X"
+LINES = ("-", "--", "-.", ":")
+
+
+def color_of(k: int) -> str:
+    """Give the color of the k-th kind."""
+    return COLORS[k % len(COLORS)]
+
+
+def marker_of(k: int) -> str:
+    """Give the marker of the k-th kind: another one each time that the colors come round."""
+    return MARKERS[k // len(COLORS) % len(MARKERS)]
+
+
+def line_of(k: int) -> str:
+    """Give the line style of the k-th kind: another one each time that the colors come round."""
+    return LINES[k // len(COLORS) % len(LINES)]
+
+
+def scatter(axes: Axes, points: np.ndarray, values: np.ndarray, names: Mapping[Any, str]) -> None:
+    """Draw points (n, 2) in the color and marker of their values, those with a name."""
+    for k, (kind, name) in enumerate(names.items()):
+        x, y = points[values == kind].T
+        axes.scatter(
+            x, y, s=8, c=color_of(k), marker=marker_of(k), label=name, linewidths=0, alpha=0.7
+        )
+    axes.set(xticks=[], yticks=[])
+    axes.legend(
+        markerscale=2.5,
+        fontsize="small",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+        ncols=-(-len(names) // 20),
+    )
 
 
 def take_axes(
     ax: Any, sizes: Sequence[tuple[float, float]], *, each: str
 ) -> tuple[list[Axes], Figure]:
-    """The Axes given, or those of a new figure, at most three side by side.
+    """Give the Axes that were passed, or those of a new figure, at most three side by side.
 
     Parameters
     ----------
     ax : Axes or array-like of Axes, optional
+        Axes to draw on. Default: those of a new figure.
     sizes : sequence of (width, height)
-        Inches of each that is wanted, at least one.
+        Size of each Axes in inches, at least one.
     each : str
         What there is one Axes for.
-    """
-    import matplotlib.pyplot as plt
 
+    Returns
+    -------
+    axes : list of Axes
+        One for each of `sizes`.
+    figure : Figure
+        The figure that holds them.
+    """
+    plt = need("matplotlib.pyplot", "plots")
     n = len(sizes)
     if ax is not None:
         given: list[Axes] = list(np.ravel(ax))

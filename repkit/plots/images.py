@@ -1,4 +1,4 @@
-"""Grids of images: what is an image, its range and units, and where each is drawn."""
+"""Internal. Grids of images: what is an image, its range and units, where each is drawn."""
 
 from __future__ import annotations
 

@@ -13,28 +13,36 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+__all__ = [
+    "InterpolationDisplay",
+]
+
 
 class InterpolationDisplay:
     """Rows of decoded images on the way from one input to another, the inputs at both ends.
 
     Parameters
     ----------
-    starts, ends : array-like of shape (n_pairs, ...)
+    starts : array-like of shape (n_pairs, ...)
         Images, gray (height, width) or (1, height, width), or in color (3, height, width).
+    ends : array-like of shape (n_pairs, ...)
+        Images of the same kind.
     between : array-like of shape (n_pairs, n_steps, ...)
-        What is decoded on the way.
+        Images decoded on the way.
     image_shape : tuple of int, optional
-        Of images that are flat rows: (8, 8), say.
+        Shape of images that are flat rows, such as (8, 8).
     value_range : (low, high), optional
-        What is drawn black and white. Default: 0 and 255 for uint8, 0 and 1 for what lies between,
-        else the least and greatest value of the inputs.
+        Values that are drawn black and white. Default: 0 and 255 for uint8, 0 and 1 for values
+        within, else the least and the greatest value of the inputs.
 
     Attributes
     ----------
     images : ndarray of shape (n_pairs, n_steps + 2, height, width, channels)
-        Start, steps, end.
+        Start, steps and end of each pair.
     ax_ : list of one Axes
+        Where the images are drawn.
     figure_ : Figure
+        The figure that holds the Axes.
     """
 
     ax_: list[Axes]
@@ -72,24 +80,36 @@ class InterpolationDisplay:
         image_shape: tuple[int, ...] | None = None,
         ax: Any = None,
     ) -> Self:
-        """Plot ``estimator.interpolate``, a row for each pair.
+        """Plot ``estimator.interpolate``: a row for each pair.
 
         Parameters
         ----------
         estimator : fitted estimator with ``interpolate``
-        X_start, X_end : array-like of shape (n_pairs, ...)
-        n_steps : int
-            Images decoded in each row, both reconstructed ends among them.
+            Such as BiGAN, VAE or VAEGAN.
+        X_start : array-like of shape (n_pairs, ...)
+            Images to start from.
+        X_end : array-like of shape (n_pairs, ...)
+            Images of the same kind to end at.
+        n_steps : int, default=8
+            Images to decode in each row, including both reconstructed ends.
         image_shape : tuple of int, optional
-            For an estimator of flat rows.
+            Shape of the images of an estimator of flat rows, such as (8, 8).
         ax : Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : InterpolationDisplay
+            The display, drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
         TypeError
             If the estimator does not interpolate.
         ValueError
-            If X_start and X_end do not hold images that go together.
+            If `X_start` and `X_end` are not images of one kind, or not equally many.
         """
         if not hasattr(estimator, "interpolate"):
             raise TypeError(
@@ -106,7 +126,25 @@ class InterpolationDisplay:
         return cls(starts, ends, steps, image_shape=image_shape).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes."""
+        """Draw the rows of images.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : InterpolationDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes.
+        """
         size = panel_size(self.images, labels=True)
         self.ax_, self.figure_ = take_axes(ax, [size], each="display")
         labels = ["start", *[""] * (self.images.shape[1] - 2), "end"]

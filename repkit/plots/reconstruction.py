@@ -1,4 +1,4 @@
-"""`ReconstructionDisplay`: what an encoder keeps, and whether a generator only remembers."""
+"""`ReconstructionDisplay`: what an encoder keeps, and whether a generator memorizes."""
 
 from __future__ import annotations
 
@@ -16,35 +16,43 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMES = 1.25  # inches of the names of the rows
+__all__ = [
+    "ReconstructionDisplay",
+]
+
+_NAMES = 1.25  # inches of the names of the rows
 
 
 class ReconstructionDisplay:
     """Images above their reconstructions and, below, the training images nearest to these.
 
-    A reconstruction that is like its training neighbor, but not like its input, is a memory.
-    Reconstructions of several models stand one below the other, under one row of inputs.
+    A reconstruction that resembles its training neighbor, but not its input, is memorized.
+    Reconstructions of several models are drawn one below the other, under one row of inputs.
 
     Parameters
     ----------
     inputs : array-like of shape (n, ...)
         Images, gray (height, width) or (1, height, width), or in color (3, height, width).
-    reconstructions : array-like of the same shape, or mapping of str to such
-        Of one model, or of several by name.
-    neighbors : array-like of the same shape, optional
+    reconstructions : array-like of shape (n, ...), or mapping of str to such arrays
+        Reconstructions by one model, or by several under their names.
+    neighbors : array-like of shape (n, ...), optional
+        Training images nearest to the reconstructions.
     image_shape : tuple of int, optional
-        Of images that are flat rows: (8, 8), say.
+        Shape of images that are flat rows, such as (8, 8).
     value_range : (low, high), optional
-        What is drawn black and white. Default: 0 and 255 for uint8, 0 and 1 for what lies between,
-        else the least and greatest value of inputs and neighbors.
+        Values that are drawn black and white. Default: 0 and 255 for uint8, 0 and 1 for values
+        within, else the least and the greatest value of inputs and neighbors.
 
     Attributes
     ----------
-    reconstructions : ndarray of shape (n, height, width, channels), or dict of them by model
-    errors : ndarray of shape (n,), or dict of them by model
+    reconstructions : ndarray of shape (n, height, width, channels), or dict of such arrays
+        Reconstructions as images, by model if there are several.
+    errors : ndarray of shape (n,), or dict of such arrays
         Mean squared error of each reconstruction, on values scaled from the range to [0, 1].
     ax_ : list of one Axes
+        Where the images are drawn.
     figure_ : Figure
+        The figure that holds the Axes.
     """
 
     reconstructions: Any  # an array or a dict, as given
@@ -106,30 +114,39 @@ class ReconstructionDisplay:
         Parameters
         ----------
         estimator : fitted estimator with ``reconstruct``
+            Such as BiGAN, VAE or VAEGAN.
         X : array-like of shape (n_samples, ...)
-            Images that the estimator was not fitted on show more.
+            Images. Those that the estimator was not fitted on show more.
         X_train : array-like of shape (n_train, ...), optional
-            Where the neighbors of the reconstructions are looked for, by Euclidean distance.
-        n : int
-            Rows drawn at random when there are more.
-        random_state : int, RandomState or None
-            Of these rows.
+            Images among which to find the nearest to each reconstruction, by Euclidean distance.
+        n : int, default=10
+            Most images to draw, chosen at random.
+        random_state : int, RandomState, Generator or None, default=None
+            Chooses the images.
         image_shape : tuple of int, optional
-            For an estimator of flat rows.
+            Shape of the images of an estimator of flat rows, such as (8, 8).
         ax : Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display, drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
         TypeError
             If the estimator does not reconstruct.
         ValueError
-            If X or X_train does not hold images that go together.
+            If `X` or `X_train` holds no images, or images of different kinds.
         """
-        check_reconstructs(estimator)
-        part = some_rows(X, n, random_state)
+        _check_reconstructs(estimator)
+        part = _some_rows(X, n, random_state)
         inputs = np.asarray(part)
         back = in_units_of(inputs, np.asarray(estimator.reconstruct(part)))
-        near = None if X_train is None else neighbors_in(X_train, back, inputs)
+        near = None if X_train is None else _neighbors_in(X_train, back, inputs)
         return cls(inputs, back, near, image_shape=image_shape).plot(ax=ax)
 
     @classmethod
@@ -143,25 +160,40 @@ class ReconstructionDisplay:
         image_shape: tuple[int, ...] | None = None,
         ax: Any = None,
     ) -> Self:
-        """Plot what several estimators make of the same rows of X, a row of images for each.
+        """Plot reconstructions of the same rows of X by several estimators.
 
         Parameters
         ----------
         estimators : mapping of str to fitted estimator with ``reconstruct``
-            By the names written beside their rows: ``{"VAE": vae, "VAE-GAN": vaegan}``.
-        X, n, random_state, image_shape, ax
-            See `from_estimator`.
+            Under the names to write beside their rows: ``{"VAE": vae, "VAE-GAN": vaegan}``.
+        X : array-like of shape (n_samples, ...)
+            Images. Those that the estimators were not fitted on show more.
+        n : int, default=10
+            Most images to draw, chosen at random.
+        random_state : int, RandomState, Generator or None, default=None
+            Chooses the images.
+        image_shape : tuple of int, optional
+            Shape of the images of an estimator of flat rows, such as (8, 8).
+        ax : Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display, drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
         TypeError
             If an estimator does not reconstruct.
         ValueError
-            If there is no estimator, or X does not hold images.
+            If there is no estimator, or `X` holds no images.
         """
         for estimator in estimators.values():
-            check_reconstructs(estimator)
-        part = some_rows(X, n, random_state)
+            _check_reconstructs(estimator)
+        part = _some_rows(X, n, random_state)
         inputs = np.asarray(part)
         back = {
             name: in_units_of(inputs, np.asarray(estimator.reconstruct(part)))
@@ -170,7 +202,25 @@ class ReconstructionDisplay:
         return cls(inputs, back, image_shape=image_shape).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes."""
+        """Draw the rows of images.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes.
+        """
         rows = [("input", self.inputs)]
         if isinstance(self.reconstructions, dict):
             title = "reconstructions, mean squared errors"
@@ -183,14 +233,14 @@ class ReconstructionDisplay:
             rows.append(("nearest in training", self.neighbors))
         images = np.stack([x for _, x in rows])
         width, height = panel_size(images)
-        size = (width + NAMES, height)
+        size = (width + _NAMES, height)
         self.ax_, self.figure_ = take_axes(ax, [size], each="display")
         names = [name for name, _ in rows]
         draw_grid(self.ax_[0], images, self.value_range, title=title, rows=names)
         return self
 
 
-def check_reconstructs(estimator: Any) -> None:
+def _check_reconstructs(estimator: Any) -> None:
     if not hasattr(estimator, "reconstruct"):
         raise TypeError(
             "estimator must have the method reconstruct, as BiGAN has; "
@@ -198,16 +248,16 @@ def check_reconstructs(estimator: Any) -> None:
         )
 
 
-def some_rows(X: Any, n: int, random_state: Any) -> Any:
-    """At most n rows of X, drawn at random and in their order."""
+def _some_rows(X: Any, n: int, random_state: Any) -> Any:
+    """Choose at most n rows of X at random, in their order."""
     if not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n must be an integer of at least 1, not {n!r}")
     rng = legacy_generator(random_state)
     return _safe_indexing(X, np.sort(rng.permutation(len(X))[:n]))
 
 
-def neighbors_in(X_train: Any, queries: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """The rows of the training data that are nearest to the queries."""
+def _neighbors_in(X_train: Any, queries: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Find the rows of the training data that are nearest to the queries."""
     from repkit.metrics import nearest_neighbors
 
     known = X_train if isinstance(X_train, np.ndarray) else np.asarray(X_train)

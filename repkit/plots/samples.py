@@ -1,4 +1,4 @@
-"""`SampleGridDisplay`: what a generator makes, class by class."""
+"""`SampleGridDisplay`: samples of a generator, class by class."""
 
 from __future__ import annotations
 
@@ -15,29 +15,36 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LETTER = 0.08  # inches of a letter of a row's name
+__all__ = [
+    "SampleGridDisplay",
+]
+
+_LETTER = 0.08  # inches of a letter of a row's name
 
 
 class SampleGridDisplay:
-    """Generated images in a grid; of a conditional generator, a row for each class.
+    """Generated images in a grid, with a row for each class of a conditional generator.
 
     Parameters
     ----------
     samples : array-like of shape (n_rows, n_columns, ...)
         Images, gray (height, width) or (1, height, width), or in color (3, height, width).
     classes : sequence of length n_rows, optional
-        Written left of the rows.
+        Names to write beside the rows.
     image_shape : tuple of int, optional
-        Of samples that are flat rows: (8, 8), say.
+        Shape of samples that are flat rows, such as (8, 8).
     value_range : (low, high), optional
-        What is drawn black and white. Default: 0 and 255 for uint8, 0 and 1 for what lies between,
-        else the least and greatest value.
+        Values that are drawn black and white. Default: 0 and 255 for uint8, 0 and 1 for values
+        within, else the least and the greatest value.
 
     Attributes
     ----------
     images : ndarray of shape (n_rows, n_columns, height, width, channels)
+        Samples as images.
     ax_ : list of one Axes
+        Where the images are drawn.
     figure_ : Figure
+        The figure that holds the Axes.
     """
 
     ax_: list[Axes]
@@ -71,25 +78,35 @@ class SampleGridDisplay:
     ) -> Self:
         """Plot samples of an estimator.
 
-        A row for each of ``classes_`` where ``sample`` has a parameter ``y``, the class of each
-        sample wanted; else a square grid.
+        There is a row for each of ``classes_`` if ``sample`` takes the classes of its samples as
+        ``y``, and a square grid otherwise.
 
         Parameters
         ----------
         estimator : fitted estimator with ``sample``
-        n_per_class : int
-            Samples in a row; without classes also the number of rows.
-        random_state : int, RandomState or None
+            Such as BiGAN, InfoGAN, TripleGAN, VAE or VAEGAN.
+        n_per_class : int, default=10
+            Samples in a row, and the number of rows if there are no classes.
+        random_state : int, RandomState, Generator or None, default=None
+            Passed on to ``sample``.
         image_shape : tuple of int, optional
-            For an estimator of flat rows.
+            Shape of the images of an estimator of flat rows, such as (8, 8).
         ax : Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : SampleGridDisplay
+            The display, drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
         TypeError
             If the estimator does not sample.
         ValueError
-            If ``n_per_class`` is no positive integer, or what is generated is no image.
+            If `n_per_class` is not a positive integer, or samples are not images.
         """
         if not hasattr(estimator, "sample"):
             raise TypeError(
@@ -111,10 +128,28 @@ class SampleGridDisplay:
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes."""
+        """Draw the grid of images.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : SampleGridDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes.
+        """
         names = [str(name) for name in self.classes or ()]
         width, height = panel_size(self.images)
-        size = (width + LETTER * max(map(len, names), default=0), height)
+        size = (width + _LETTER * max(map(len, names), default=0), height)
         self.ax_, self.figure_ = take_axes(ax, [size], each="display")
         title = "samples" if self.classes is None else "samples by class"
         draw_grid(self.ax_[0], self.images, self.value_range, title=title, rows=names)

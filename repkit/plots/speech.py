@@ -9,12 +9,17 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 
 from repkit._random import legacy_generator
-from repkit.plots.embedding import scatter, to_plane
-from repkit.plots.figure import take_axes
+from repkit.plots.embedding import to_plane
+from repkit.plots.figure import scatter, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = [
+    "SpectrogramDisplay",
+    "SpeechVectorsDisplay",
+]
 
 
 class SpeechVectorsDisplay:
@@ -23,14 +28,21 @@ class SpeechVectorsDisplay:
     Parameters
     ----------
     points : mapping of str to ndarray of shape (n, 2)
-        By the name of the vectors.
+        Points in the plane for each kind of vectors, by name.
     colorings : mapping of str to ndarray of shape (n,)
-        What each is colored by.
+        Values to color by, such as the words, by name.
 
     Attributes
     ----------
     ax_ : list of Axes
+        One for each kind of vectors and coloring.
     figure_ : Figure
+        The figure that holds the Axes.
+
+    Raises
+    ------
+    ValueError
+        If a mapping is empty, or shapes do not match.
     """
 
     ax_: list[Axes]
@@ -62,19 +74,32 @@ class SpeechVectorsDisplay:
 
         Parameters
         ----------
-        estimator : SpeechAutoencoder
+        estimator : fitted SpeechAutoencoder
+            Its ``transform_phonetic`` and ``transform_speaker`` give the vectors.
         X : list, array, str or Path
-            Utterances.
-        words, speakers : array-like of shape (n,)
-        max_points : int
-            Utterances drawn at random when there are more.
-        random_state : int, RandomState or None
+            Utterances, as the estimator takes them.
+        words : array-like of shape (n,)
+            Word of each utterance.
+        speakers : array-like of shape (n,)
+            Speaker of each utterance.
+        max_points : int, default=2000
+            Most utterances to draw, chosen at random.
+        random_state : int, RandomState, Generator or None, default=None
+            Chooses the utterances and seeds UMAP.
         ax : sequence of four Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : SpeechVectorsDisplay
+            The display, drawn.
 
         Raises
         ------
+        ImportError
+            If matplotlib or umap-learn is missing: install the extra `plots`.
         TypeError
-            If the estimator has no two vectors of an utterance.
+            If the estimator does not give two vectors for an utterance.
         ValueError
             If there is not one word and one speaker for each utterance.
         """
@@ -99,7 +124,25 @@ class SpeechVectorsDisplay:
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes for each kind of vectors and coloring."""
+        """Draw the points.
+
+        Parameters
+        ----------
+        ax : sequence of Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : SpeechVectorsDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes for each kind of vectors and coloring.
+        """
         panels = [(v, c) for v in self.points for c in self.colorings]
         self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(panels), each="panel")
         for axes, (vectors, coloring) in zip(self.ax_, panels, strict=True):
@@ -116,12 +159,19 @@ class SpectrogramDisplay:
     Parameters
     ----------
     frames : mapping of str to array of shape (T, D)
-        Log-mel frames by their titles: an input, its reconstruction, a conversion.
+        T log-mel frames of D bands under each title: an input, its reconstruction, a conversion.
 
     Attributes
     ----------
     ax_ : list of Axes
+        One for each entry of `frames`.
     figure_ : Figure
+        The figure that holds the Axes.
+
+    Raises
+    ------
+    ValueError
+        If `frames` is empty, or an entry has another shape.
     """
 
     ax_: list[Axes]
@@ -136,7 +186,25 @@ class SpectrogramDisplay:
                 raise ValueError(f"frames[{name!r}] must have shape (T, D), not {value.shape}")
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; ``ax`` is one Axes for each."""
+        """Draw the spectrograms.
+
+        Parameters
+        ----------
+        ax : sequence of Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        display : SpectrogramDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing: install the extra `plots`.
+        ValueError
+            If `ax` does not hold one Axes for each entry of `frames`.
+        """
         self.ax_, self.figure_ = take_axes(ax, [(3.4, 2.6)] * len(self.frames), each="spectrogram")
         low = min(value.min() for value in self.frames.values())
         high = max(value.max() for value in self.frames.values())

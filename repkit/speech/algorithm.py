@@ -53,7 +53,7 @@ class Objective:
         Whose speaker vector R gets, ``cycle`` (see `cycle_loss`; R then has a group of its own) and
         the share of the gradient of rec that reaches E_p.
     speaker_loss : float or SpeakerLoss, default=1.0
-        alpha and the margin.
+        Weight alpha, and the margin.
     adversary : {"classifier", "pair", "wasserstein"}, Adversary or None, default="classifier"
         The form of L_D, lambda and its course, and the steps of D for each step of A.
     prototypes : tuple of int, Prototypes or None, default=(20, 40)

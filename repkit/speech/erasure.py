@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+CORRELATED = 1e-5  # of whitened vectors and labels: below, there is nothing to erase
 RANK = 1e-9  # eigenvalues below this share of the greatest are taken as zero
 
 
@@ -57,7 +58,7 @@ def leace(X: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     color = (vectors * roots) @ vectors.T
     directions, sizes, _ = np.linalg.svd(whiten @ cross, full_matrices=False)
     # The columns of the cross-covariance sum to zero: one direction fewer than labels.
-    directions = directions[:, sizes > 1e-6 * sizes.max(initial=0.0)][:, : len(names) - 1]
+    directions = directions[:, sizes > CORRELATED][:, : len(names) - 1]
     return mean, np.eye(X.shape[1]) - color @ directions @ directions.T @ whiten
 
 

@@ -154,8 +154,8 @@ class TwoVectors(TransformerMixin, Estimator):
         Returns
         -------
         ndarray of shape (n, phonetic_dim + speaker_dim), (n, phonetic_dim) or (n, speaker_dim)
-            float64 for a 2-D array of that type, else float32. An utterance gives the same row
-            whatever comes with it. NaN where it was skipped.
+            An utterance gives the same row whatever comes with it, and NaN if it was skipped.
+            float64 for a 2-D array of that type, else float32.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from repkit import nets
-from repkit.base.estimator import Problem
+from repkit.base.estimator import Problem, as_shares
 from repkit.base.generative import Generative, judge_discriminator
 from repkit.base.labels import read_labels
 from repkit.base.parameters import (
@@ -308,7 +308,7 @@ class TripleGAN(
         """
         X = self._check_X(X, reset=False)
         C = self.networks_["C"]
-        return self._like(self._map(X, lambda x: C(x).float().softmax(1)), X)
+        return as_shares(self._like(self._map(X, lambda x: C(x).float().softmax(1)), X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the likeliest class of each sample.

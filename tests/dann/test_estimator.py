@@ -19,7 +19,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from repkit import DANN, NoTargetWarning, load
-from repkit.dann import Updates
+from repkit.dann import Heads, Updates
 from repkit.datasets import load_digits_domains, make_domains
 from repkit.metrics import (
     DEVScorer,
@@ -83,7 +83,7 @@ def test_lam_zero_is_source_only_bit_for_bit(moons, updates):
     adapted = fit(moons, lam=1.0, updates=updates)
     # The label path of lam=0 is what the label loss alone makes of the same batches...
     with pytest.warns(ConvergenceWarning, match="dead"):
-        unread = fit(moons, lam=0.0, updates=updates, domain_head=DeadHead)
+        unread = fit(moons, lam=0.0, updates=updates, heads=Heads(domain=DeadHead))
     assert same_networks_of(without, unread, "FC")
     # ...and what a fit without any target row does.
     assert same_networks_of(without, alone, "FC")
@@ -225,7 +225,7 @@ def test_history_shows_the_adversary(moons):
 
 def test_a_dead_adversary_is_named(moons):
     with pytest.warns(ConvergenceWarning, match="domain classifier is dead") as record:
-        DANN(**FAST, domain_head=DeadHead).fit(moons.X, moons.y, sample_domain=moons.sample_domain)
+        DANN(**FAST, heads=Heads(domain=DeadHead)).fit(moons.X, moons.y, sample_domain=moons.sample_domain)
     assert record[0].filename == __file__  # the caller's line
 
 
@@ -466,7 +466,7 @@ def test_separate_norms_give_each_row_its_domain(digits):
 def test_networks_of_the_users_own(moons):
     backbone = nn.Sequential(nn.Linear(2, 5), nn.Tanh())
     before = {k: v.clone() for k, v in backbone.state_dict().items()}
-    model = fit(moons, backbone=backbone, label_head=nn.Linear(5, 2))
+    model = fit(moons, backbone=backbone, heads=nn.Linear(5, 2))
     assert all(torch.equal(v, before[k]) for k, v in backbone.state_dict().items())
     assert model.transform(moons.X).shape == (240, 5)
     assert not torch.equal(model.networks_["F"][0][0].weight, before["0.weight"])
@@ -478,8 +478,8 @@ def test_networks_of_the_users_own(moons):
         ({"backbone": 3}, "backbone must be a string"),
         ({"backbone": nn.Linear(3, 4)}, r"backbone does not take samples of shape \(2,\)"),
         ({"backbone": "conv"}, "use 'mlp' for tables"),
-        ({"label_head": nn.Linear(128, 3)}, "label_head must give 2 logits"),
-        ({"domain_head": nn.Linear(128, 1)}, "domain_head must give 2 logits"),
+        ({"heads": nn.Linear(128, 3)}, "heads__label must give 2 logits"),
+        ({"heads": Heads(domain=nn.Linear(128, 1))}, "heads__domain must give 2 logits"),
     ):
         with pytest.raises((ValueError, TypeError), match=message):
             fit(moons, **options)

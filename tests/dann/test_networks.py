@@ -9,7 +9,7 @@ from repkit.nets import DomainNorm, set_rows
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
-SPECS = {"backbone": "auto", "label_head": None, "domain_head": None}
+SPECS = {"backbone": "auto", "label": None, "domain": None}
 SIZES = {
     "shape": (6,),
     "width": 5,
@@ -61,7 +61,7 @@ def test_heads_of_the_users_own_see_the_outputs_of_the_backbone():
         return nn.Linear(*shape_in, dim_out)
 
     own = nn.Sequential(nn.Linear(6, 8), nn.Unflatten(1, (2, 4)))
-    nets = build(backbone=own, label_head=head, domain_head=head, conditional=True)
+    nets = build(backbone=own, label=head, domain=head, conditional=True)
     assert given == [((8,), 3), ((24,), 2)]
     assert nets["F"](torch.rand(4, 6)).shape == (4, 8)
 
@@ -69,9 +69,9 @@ def test_heads_of_the_users_own_see_the_outputs_of_the_backbone():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"label_head": nn.Linear(5, 4)}, "label_head must give 3 logits, one for each of the cl"),
-        ({"domain_head": nn.Linear(5, 1)}, "domain_head must give 2 logits, one for each of the d"),
-        ({"domain_head": nn.Linear(4, 2)}, r"domain_head does not take samples of shape \(5,\)"),
+        ({"label": nn.Linear(5, 4)}, "heads__label must give 3 logits, one for each of the cl"),
+        ({"domain": nn.Linear(5, 1)}, "heads__domain must give 2 logits, one for each of the d"),
+        ({"domain": nn.Linear(4, 2)}, r"heads__domain does not take samples of shape \(5,\)"),
         ({"backbone": nn.Linear(4, 2)}, r"backbone does not take samples of shape \(6,\)"),
         ({"backbone": "conv"}, "use 'mlp' for tables"),
         ({"backbone": "resnet"}, "backbone='resnet' is not known"),
@@ -85,7 +85,7 @@ def test_networks_that_do_not_fit(options, words):
 def test_statistics_of_each_domain_are_in_the_backbone():
     own = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5))
     head = nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 3))
-    nets = build(backbone=own, label_head=head, separate=True)
+    nets = build(backbone=own, label=head, separate=True)
     norms = [m for m in nets["F"].modules() if isinstance(m, DomainNorm)]
     assert [m.running_mean.shape for m in norms] == [(2, 5)]
     assert not any(isinstance(m, DomainNorm) for m in nets["C"].modules())

@@ -182,7 +182,7 @@ def test_wrong_content_in_the_data_folder_stays_there(folders, monkeypatch):
     known(monkeypatch, Source("toy/n.txt"))
     monkeypatch.setitem(CONTENT, "toy", "0" * 64)
     path = put(root, "toy/n.txt", b"1 2 3")
-    with pytest.raises(DataCorruptedError, match="does not hold 'toy'.*: replace or delete it$"):
+    with pytest.raises(DataCorruptedError, match=r"does not hold 'toy'.*: replace or delete it$"):
         _fetch.read("toy", parse)
     assert path.exists()
 
@@ -231,8 +231,15 @@ def test_stands_alone():
         "import sys, repkit.datasets as d; d.load_digits_domains(random_state=0); "
         "late = {'torch', 'pooch', 'requests'} & sys.modules.keys(); "
         "own = [m for m in sys.modules if m.startswith('repkit.') "
-        "and m != 'repkit.audio.reading' and '.datasets' not in m]; "
+        "and m not in ('repkit._optional', 'repkit._random') and '.datasets' not in m]; "
         "sys.exit(str((late, own)) if late or own else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_download_names_its_extra(monkeypatch, tmp_path):
+    monkeypatch.setenv("REPKIT_DATA", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ImportError, match=r"^downloads need pooch: .*'repkit\[data\]'$"):
+        load_mnist()

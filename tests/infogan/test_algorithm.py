@@ -10,12 +10,10 @@ from torch.distributions import Normal
 
 from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch
-from repkit.engine.rng import isolated_rng
 from repkit.infogan import Categorical, Codes, Continuous, Objective, infogan
 
 from ..updates import (
     BATCH,
-    CPU,
     ROWS,
     WIDTH,
     assert_close,
@@ -78,11 +76,7 @@ every_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 both_updates = pytest.mark.parametrize("updates", ["alternating", "joint"])
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with isolated_rng(CPU):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 class Pairs(nn.Module):

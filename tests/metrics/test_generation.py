@@ -90,7 +90,7 @@ def test_frechet_of_float32_far_from_the_origin_and_in_blocks(monkeypatch):
     real, generated = (rng.normal(size=(200, 5)).astype(np.float32) + 1000 for _ in range(2))
     wanted = frechet_distance(real.astype(float), generated.astype(float))
     assert frechet_distance(real, torch.from_numpy(generated)) == pytest.approx(wanted, rel=1e-12)
-    monkeypatch.setattr("repkit.metrics.generation.BATCH_BYTES", 24 * 5 * 7)
+    monkeypatch.setattr("repkit.metrics.generation._BATCH_BYTES", 24 * 5 * 7)
     assert frechet_distance(real, generated) == pytest.approx(wanted, rel=1e-9)
 
 

@@ -53,12 +53,12 @@ def test_embedding_by_umap_is_reproducible_and_parts_clusters(plt):
     assert display.points.shape == (100, 2)
     a, b = (display.points[display.labels == k] for k in "ab")
     gap = np.linalg.norm(a.mean(0) - b.mean(0))
-    assert gap > 2 * max(a.std(), b.std())
+    assert gap > 2 * max(a.std(0).max(), b.std(0).max())
 
 
 def test_embedding_of_an_estimator(plt):
     data = make_domains(n_samples=60, random_state=0)
-    model = DANN(max_epochs=1, n_features=2, random_state=0)
+    model = DANN(max_epochs=1, width=2, random_state=0)
     model.fit(data.X, data.y, sample_domain=data.sample_domain)
     display = EmbeddingDisplay.from_estimator(
         model, data.X, data.y, data.sample_domain, max_points=50, random_state=0
@@ -67,3 +67,13 @@ def test_embedding_of_an_estimator(plt):
     features = model.transform(data.X, data.sample_domain)
     assert set(map(tuple, display.points)) <= set(map(tuple, features))
     assert len(display.points) == len(display.labels) == len(display.sample_domain) == 50
+
+
+def test_thirty_classes_look_different(plt):
+    labels = np.repeat(np.arange(30), 2)
+    display = EmbeddingDisplay(np.random.default_rng(0).random((60, 2)), labels).plot()
+    looks = {
+        (tuple(points.get_facecolor()[0][:3]), points.get_paths()[0].vertices.tobytes())
+        for points in display.ax_[0].collections
+    }
+    assert len(looks) == 30

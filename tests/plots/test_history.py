@@ -31,19 +31,22 @@ def lines(display):
 
 def test_history_of_a_dann(plt):
     data = make_domains(n_samples=60, random_state=0)
-    model = DANN(max_epochs=3, n_features=2, select="infomax", random_state=0)
+    model = DANN(max_epochs=3, width=2, select="infomax", random_state=0)
     model.fit(data.X, data.y, sample_domain=data.sample_domain)
     display = HistoryDisplay.from_estimator(model)
     drawn = lines(display)
     assert {title: list(names) for title, names in drawn.items()} == {
-        "losses": ["loss_net", "label_loss", "domain_loss"],
-        "adversary": ["domain_accuracy", "domain_chance", "lam"],
-        "label-free scores, scaled to [0, 1]": ["entropy", "infomax", "snd"],
+        "losses": ["loss of net", "label loss", "domain loss"],
+        "adversary": ["accuracy of D on domains", "chance", "weight of the adversary"],
+        "label-free scores, scaled to [0, 1]": [
+            "minus entropy",
+            "mutual information",
+            "soft neighborhood density",
+        ],
     }
-    np.testing.assert_array_equal(
-        drawn["adversary"]["domain_accuracy"].get_ydata(), model.history_["domain_accuracy"]
-    )
-    score = drawn["label-free scores, scaled to [0, 1]"]["infomax"].get_ydata()
+    accuracy = drawn["adversary"]["accuracy of D on domains"].get_ydata()
+    np.testing.assert_array_equal(accuracy, model.history_["domain_accuracy"])
+    score = drawn["label-free scores, scaled to [0, 1]"]["mutual information"].get_ydata()
     assert (score.min(), score.max()) == (0.0, 1.0)
     marked = [line for line in display.ax_[0].get_lines() if line.get_label()[0] == "_"]
     assert [line.get_xdata()[0] for line in marked] == [model.selected_epoch_]
@@ -61,9 +64,9 @@ def test_history_of_a_bigan(plt):
     display = HistoryDisplay(rows).plot()
     drawn = lines(display)
     assert {title: list(names) for title, names in drawn.items()} == {
-        "losses": ["loss_D", "loss_GE"],  # the third is the second
-        "share that D calls real": ["d_real"],
-        "reconstruction ratio": ["reconstruction_ratio"],
+        "losses": ["loss of D", "loss of GE"],  # the third is the second
+        "share that D calls real": ["real"],
+        "reconstruction ratio": ["reconstruction ratio"],
     }
     low, high = display.ax_[2].get_ylim()
     assert low < 0.0  # the whole range of the ratio, and the line of 1 within
@@ -91,19 +94,19 @@ def test_history_of_an_infogan_names_the_codes_alike(plt):
         "usage of categories",
         "label-free scores",
     ]
-    assert list(drawn["losses"]) == ["loss_D", "information_loss"]
+    assert list(drawn["losses"]) == ["loss of D", "information loss"]
     information, accuracy = drawn["information of codes, nats"], drawn["accuracy of codes"]
-    assert tuple(information) == tuple(accuracy) == codes
-    for code in codes:
+    assert tuple(information) == tuple(accuracy) == ("category 0", "continuous 0", "continuous 1")
+    for code, column in zip(information, codes, strict=True):
         assert information[code].get_color() == accuracy[code].get_color()
-        np.testing.assert_array_equal(accuracy[code].get_ydata(), rows[f"accuracy_{code}"])
+        np.testing.assert_array_equal(accuracy[code].get_ydata(), rows[f"accuracy_{column}"])
     # one score alone keeps its values
     np.testing.assert_array_equal(drawn["label-free scores"]["score"].get_ydata(), rows["score"])
 
 
 def test_a_real_history_has_its_panels(plt):
     X = np.random.default_rng(0).random((40, 3, 2))
-    model = BiGAN(latent_dim=2, n_features=4, max_epochs=2, random_state=0)
+    model = BiGAN(latent_dim=2, width=4, max_epochs=2, random_state=0)
     with pytest.warns(UserWarning, match="not linked"):
         model.fit(X)
     drawn = lines(HistoryDisplay.from_estimator(model))
@@ -127,9 +130,9 @@ def test_losses_are_drawn_on_a_logarithmic_scale_where_it_helps(plt, values, sca
 def test_a_column_with_gaps_is_one_line(plt):
     rows = history(loss_D=rising(), r1=[np.nan, 0.2, np.nan, 0.3], failed_term=["", "", "", "D"])
     drawn = lines(HistoryDisplay(rows).plot())["losses"]
-    assert list(drawn) == ["loss_D", "r1"]
-    np.testing.assert_array_equal(drawn["r1"].get_xdata(), [2, 4])
-    np.testing.assert_array_equal(drawn["r1"].get_ydata(), [0.2, 0.3])
+    assert list(drawn) == ["loss of D", "R1 penalty"]
+    np.testing.assert_array_equal(drawn["R1 penalty"].get_xdata(), [2, 4])
+    np.testing.assert_array_equal(drawn["R1 penalty"].get_ydata(), [0.2, 0.3])
 
 
 def test_a_single_epoch_can_be_seen(plt):
@@ -165,9 +168,22 @@ def test_panels_of_ones_own(plt):
 
 
 def test_history_refuses(plt):
-    with pytest.raises(ValueError, match=r"columns \['epoch', 'step', 'seconds'\]; name those"):
+    with pytest.raises(ValueError, match=r"history, \['epoch', 'step', 'seconds'\]: pass panels="):
         HistoryDisplay(history()).plot()
     with pytest.raises(ValueError, match="ax must hold 2 Axes, one for each panel"):
         HistoryDisplay(history(loss_D=rising(), d_real=rising())).plot(ax=plt.figure().subplots())
     with pytest.raises(NotFittedError):
         HistoryDisplay.from_estimator(BiGAN())
+
+
+def test_the_accuracy_of_the_speech_adversary_is_drawn(plt):
+    rows = history(loss_D=rising(), d_accuracy=rising(), lam=rising(0.3))
+    drawn = lines(HistoryDisplay(rows).plot())["adversary"]
+    assert list(drawn) == ["accuracy of D", "weight of the adversary"]
+    np.testing.assert_array_equal(drawn["accuracy of D"].get_ydata(), rows["d_accuracy"])
+
+
+def test_forty_lines_look_different(plt):
+    rows = history(**{f"accuracy_continuous{k}": rising(k) for k in range(40)})
+    drawn = HistoryDisplay(rows).plot().ax_[0].get_lines()
+    assert len({(line.get_color(), line.get_linestyle()) for line in drawn}) == 40

@@ -141,7 +141,7 @@ def test_frames_and_tensors(plt):
 
 
 def test_reconstructions_of_a_bigan(plt, X):
-    model = BiGAN(latent_dim=2, n_features=8, max_epochs=1, random_state=0)
+    model = BiGAN(latent_dim=2, width=8, max_epochs=1, random_state=0)
     with pytest.warns(UserWarning, match="not linked"):
         model.fit(X)
     display = ReconstructionDisplay.from_estimator(model, X, X, n=20)

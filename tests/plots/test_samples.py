@@ -50,7 +50,7 @@ def test_a_seed_gives_the_same_picture(plt):
 
 def test_without_classes_the_grid_is_square(plt):
     X = np.random.default_rng(0).random((30, 3, 4, 5)) * 20.0
-    model = BiGAN(latent_dim=2, n_features=8, max_epochs=1, random_state=0)
+    model = BiGAN(latent_dim=2, width=8, max_epochs=1, random_state=0)
     with pytest.warns(UserWarning, match="not linked"):
         model.fit(X)
     display = SampleGridDisplay.from_estimator(model, n_per_class=4, random_state=1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from repkit import BiGAN, InfoGAN, TraversalDisplay
-from repkit.plots.traversal import labels_of
+from repkit import DANN, VAE, BiGAN, InfoGAN, TraversalDisplay
+from repkit.plots.traversal import _labels_of
 
 
 def cell(axes, row, column, height, width):
@@ -21,7 +21,7 @@ def labels(axes):
 
 
 def fitted(X, **parameters):
-    model = InfoGAN((3,), 2, noise_dim=2, n_features=8, max_epochs=1, random_state=0, **parameters)
+    model = InfoGAN((3,), 2, latent_dim=2, width=8, max_epochs=1, random_state=0, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(X)
@@ -155,7 +155,9 @@ def test_traversal_refuses_samples(arguments, message):
 
 
 def test_traversal_refuses_estimators(plt, model):
-    with pytest.raises(TypeError, match="BiGAN has no codes to traverse"):
+    with pytest.raises(TypeError, match=r"must have codes to traverse, .*; DANN does not$"):
+        TraversalDisplay.from_estimator(DANN())
+    with pytest.raises(NotFittedError):
         TraversalDisplay.from_estimator(BiGAN())
     with pytest.raises(NotFittedError):
         TraversalDisplay.from_estimator(InfoGAN())
@@ -181,4 +183,67 @@ def test_traversal_refuses_estimators(plt, model):
     ],
 )
 def test_labels_are_short_and_tell_values_apart(values, wanted):
-    assert labels_of(values) == wanted
+    assert _labels_of(values) == wanted
+
+
+class Additive:
+    """An encoder and a generator whose images show the latent columns as they are."""
+
+    def fit(self):
+        self.fitted_ = True
+        return self
+
+    def get_feature_names_out(self):
+        return np.array([f"additive{k}" for k in range(4)])
+
+    def sample(self, n, random_state):
+        rng = np.random.RandomState(random_state)
+        return rng.normal(size=(n, 2, 2)) * [[0.1, 1.0], [2.0, 3.0]]
+
+    def transform(self, X):
+        return np.reshape(X, (-1, 4))
+
+    def inverse_transform(self, Z):
+        return np.reshape(Z, (-1, 2, 2))
+
+
+@pytest.mark.parametrize("seed", [3, None, np.random.default_rng(3)])
+def test_along_a_row_only_one_latent_column_changes(plt, seed):
+    X = np.arange(12.0).reshape(3, 2, 2)
+    display = TraversalDisplay.from_estimator(
+        Additive().fit(), ["additive2", "additive0"], [-1, 4], 2, X=X, random_state=seed
+    )
+    assert [axes.get_title() for axes in display.ax_] == ["additive2", "additive0"]
+    for name, column in (("additive2", 2), ("additive0", 0)):
+        images = display.images[name].reshape(2, 2, 4)
+        np.testing.assert_array_equal(images[:, :, column], [[-1, 4]] * 2)
+        others = np.delete(images, column, axis=2)
+        np.testing.assert_array_equal(others[:, 0], others[:, 1])
+    first = display.images["additive2"].reshape(2, 2, 4)[:, 0, 0]
+    assert set(first) <= set(X[:, 0, 0])  # rows of X, and in the other panel the same
+    rows = display.images["additive0"].reshape(2, 2, 4)[:, 0, 1]
+    np.testing.assert_array_equal(rows, first + 1)
+
+
+def test_the_latent_columns_that_vary_most_are_drawn(plt, monkeypatch):
+    monkeypatch.setattr("repkit.plots.traversal._COLUMNS", 2)
+    display = TraversalDisplay.from_estimator(Additive().fit(), n_rows=1, random_state=0)
+    assert list(display.images) == ["additive2", "additive3"]
+    assert display.images["additive3"].shape == (1, 10, 2, 2, 1)
+    assert labels(display.ax_[0])[::9] == ["-2", "2"]
+
+
+def test_latent_columns_of_a_vae_and_of_a_bigan(plt):
+    X = np.random.default_rng(0).random((40, 4, 3))
+    for model, ends in (
+        (VAE(latent_dim=2, max_epochs=1, random_state=0), ["-2", "2"]),
+        (BiGAN(latent_dim=2, prior="uniform", max_epochs=1, random_state=0), ["-1", "1"]),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(X)
+        display = TraversalDisplay.from_estimator(model, n_rows=3, X=X, random_state=0)
+        assert list(display.images) == list(model.get_feature_names_out())
+        assert labels(display.ax_[0])[::9] == ends
+        for images in display.images.values():
+            assert images.shape == (3, 10, 4, 3, 1)

@@ -15,7 +15,6 @@ from torch import nn
 import repkit
 from repkit import Optimizer, SpeechAutoencoder
 from repkit.base.estimator import Estimator, fitted_attributes
-from repkit.engine.checkpoint import CheckpointError
 from repkit.speech import (
     Adversary,
     Prototypes,
@@ -133,9 +132,9 @@ def test_the_short_form_is_the_part(small, data, whole, name):
     expected = type(long)(short, **{inner: value})
     assert repr(getattr(changed, name)) == repr(expected)
     assert changed.get_params()[f"{name}__{inner}"] == value
-    # What stands behind the first parameter is heard as well; a cycle, by the decoder alone.
+    # What stands behind the first parameter is heard as well.
     again = changed.fit(data.data, data.speaker).transform(data.data)
-    assert np.array_equal(again, one) == (inner == "cycle")
+    assert not np.array_equal(again, one)
     assert ("cycle_loss" in changed.history_) == (inner == "cycle")
 
 
@@ -206,7 +205,7 @@ def same(before, after):
     return before.keys() == after.keys() and all(before[k] is after[k] for k in before)
 
 
-class Stop(Exception):
+class Stop(BaseException):  # an error of a callback would not end the training
     pass
 
 
@@ -382,19 +381,17 @@ def test_clusters_of_whole_vectors_and_of_segments(small, data):
             assert sorted(found) == heads
 
 
-def test_quantizing_needs_clusters_of_whole_vectors(small, data):
+def test_quantizing_is_what_the_fit_was_told(small, data):
+    """What is set later counts from the next fit on."""
     model = small(max_epochs=1).fit(data.data, data.speaker)
     plain = model.transform_phonetic(data.data)
-    model.set_params(prototypes__quantize=0.1)
+    equal(model.set_params(prototypes__quantize=0.1).transform_phonetic(data.data), plain)
+    model.fit(data.data, data.speaker)
     assert np.abs(model.transform_phonetic(data.data) - plain).max() > 1e-2
-    model = small(prototypes=Prototypes((), segment_size=3), max_epochs=1)
-    model.fit(data.data, data.speaker).set_params(prototypes__quantize=0.1)
-    with pytest.raises(ValueError, match="the model was fitted without"):
-        model.transform(data.data)
 
 
 def test_too_few_labels_or_utterances(small, data):
-    with pytest.raises(ValueError, match="y has 3 labels for 48 utterances"):
+    with pytest.raises(ValueError, match="y must have one label for each of the 48"):
         small().fit(data.data, [0, 1, 2])
     with pytest.raises(ValueError, match="minimum of 2"):
         small().fit(data.data[:1], [0])
@@ -469,8 +466,9 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(small, data, tmp_path, options, 
         for name, network in whole.networks_.items():
             for key, value in network.state_dict().items():
                 assert torch.equal(model.networks_[name].state_dict()[key], value)
-    with pytest.raises(CheckpointError, match="holds a different run"):
-        small(checkpoint=folder, **options).fit(data.data, data.speaker[::-1])
+    other = small(checkpoint=folder, **options).fit(data.data, data.speaker[::-1])
+    fresh = small(**options).fit(data.data, data.speaker[::-1])
+    equal(other.transform(data.data), fresh.transform(data.data))
 
 
 def test_warm_start(small, data):

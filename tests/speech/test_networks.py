@@ -172,3 +172,12 @@ def test_the_networks_that_the_parts_ask_for():
     for kind in ("pair", "wasserstein"):
         judge = speech_networks(D, **options, adversary=kind, heads=[])["D"]
         assert (judge[0].in_features, judge[-1].out_features) == (9, 1)
+
+
+def test_only_whole_vectors_can_be_quantized():
+    net, x = Codebook([(slice(0, 4), 3), (slice(1, 3), 5)]), torch.randn(7, 4)
+    sharp = net.quantized(x, 1e-3)
+    nearest = nn.functional.normalize(net.directions[0], dim=1)[net(x)[0].argmax(1)]
+    torch.testing.assert_close(sharp, 2.0 * nearest, rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="the model was fitted without"):
+        Codebook([(slice(1, 3), 5)]).quantized(x, 0.1)

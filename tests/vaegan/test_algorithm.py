@@ -9,14 +9,12 @@ from torch.distributions import Normal, kl_divergence
 from repkit.base.parts import Discriminator
 from repkit.engine.engine import Engine
 from repkit.engine.optim import Adam
-from repkit.engine.rng import isolated_rng
 from repkit.nets.trunks import spectral_norms
 from repkit.vaegan import Objective, vaegan
 from repkit.vaegan.algorithm import who_steps
 
 from ..updates import (
     BATCH,
-    CPU,
     LATENT,
     ROWS,
     WIDTH,
@@ -63,11 +61,7 @@ kinds = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with isolated_rng(CPU):
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 class Judge(nn.Module):

@@ -220,18 +220,23 @@ def test_learning_rates_by_network(digits):
 
 
 def test_fitted_attributes_appear_together(digits):
-    def fail(row):
-        if row["epoch"] == 2:
-            raise RuntimeError("enough")
+    seen = []
 
-    model = VAEGAN(**FAST, callbacks=fail)
+    def fail(x):
+        seen.append(x)
+        if len(seen) == 8:  # in the second epoch
+            raise RuntimeError("enough")
+        return x
+
+    model = VAEGAN(**FAST, augment=fail)
     with pytest.raises(RuntimeError, match="enough"):
         model.fit(digits)
     assert not [k for k in vars(model) if k.endswith("_")]
-    model.set_params(callbacks=None).fit(digits)
+    model.set_params(augment=None).fit(digits)
+    seen.clear()
     before = {k: v for k, v in vars(model).items() if k.endswith("_")}
     with pytest.raises(RuntimeError, match="enough"):
-        model.set_params(callbacks=fail).fit(digits[:200])
+        model.set_params(augment=fail).fit(digits[:200])
     after = {k: v for k, v in vars(model).items() if k.endswith("_")}
     assert after.keys() == before.keys()
     assert all(after[k] is v for k, v in before.items())

@@ -24,8 +24,8 @@ def dci(
 
     Eastwood and Williams (ICLR 2018, section 2). A classifier of each factor from all codes gives
     importances :math:`R_{ij}` of code i for factor j. A code's disentanglement is
-    :math:`1 - H_k(R_{i\cdot})`, with the entropy (base k) of its row scaled to sum 1, and a factor's
-    completeness is :math:`1 - H_d(R_{\cdot j})`, with that of its column. Both are averaged with the
+    :math:`1 - H_k(R_{i\cdot})`, with the entropy (base k) of its row scaled to sum 1. A factor's
+    completeness is :math:`1 - H_d(R_{\cdot j})`, with that of its column. Both are averaged with
     total importances as weights. Informativeness is the mean accuracy of the classifiers.
 
     Codes that are the factors give 1, up to splits on noise; independent codes give about 0.
