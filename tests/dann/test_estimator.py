@@ -225,7 +225,9 @@ def test_history_shows_the_adversary(moons):
 
 def test_a_dead_adversary_is_named(moons):
     with pytest.warns(ConvergenceWarning, match="domain classifier is dead") as record:
-        DANN(**FAST, heads=Heads(domain=DeadHead)).fit(moons.X, moons.y, sample_domain=moons.sample_domain)
+        DANN(**FAST, heads=Heads(domain=DeadHead)).fit(
+            moons.X, moons.y, sample_domain=moons.sample_domain
+        )
     assert record[0].filename == __file__  # the caller's line
 
 
