@@ -7,11 +7,11 @@ In every class
 --------------
 batch_size : 64 in DANN, VAE, VAEGAN; 128 in BiGAN, InfoGAN; (32, 128) in TripleGAN; (6, 12) in
         Speech
-    Rows in a step.
+    Rows in a step; labeled and unlabeled ones; speakers and utterances of each.
 callbacks : None
     Called after every epoch with its row of ``history_`` as a dict.
 checkpoint : None
-    A folder.
+    A folder for checkpoints, from which a later fit of the same data and parameters goes on.
 compile : False
     Whether to compile the networks with ``torch.compile``.
 device : 'auto'
@@ -37,50 +37,49 @@ verbose : 0
 warm_start : False
     Whether to start from the networks of the fit before.
 width : 128 in DANN; 1024 in BiGAN, InfoGAN; 512 in VAE, VAEGAN; 256 in TripleGAN; 96 in Speech
-    Outputs of a backbone that is given by name or made by a callable: the number of features.
+    Width of the networks that are given by name: of fully connected layers, of the features
+    of DANN.
 
 In several
 ----------
 augment : None (DANN, BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN)
-    Maps a float batch to one of the same shape, labels kept.
+    Maps a float batch to one of the same shape, while training.
 beta : 1.0 (VAE, VAEGAN)
     Weight of the divergence.
 consistency : 0.0 in DANN; 1.0 in TripleGAN
-    Weight of the pseudo-labels that the averaged network gives to target rows.
+    Weight of the pseudo-labels of the averaged network.
 data_range : None (BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN)
     Range of X, which is mapped to [0, 1] for the networks.
 discriminator : 'auto' (BiGAN, InfoGAN, VAEGAN, TripleGAN)
-    D, its loss and its gradient penalty.
+    The network that plays against the generator, its loss and its penalty.
 discriminator_norm : 'batch' in InfoGAN; 'spectral' in VAEGAN
-    Batch norm in a body that is given by name and in Q, or spectral normalization of body and
-    D.
+    How the discriminator is normalized.
 ema : 0.0 in DANN, BiGAN, InfoGAN, VAE, VAEGAN; 0.99 in TripleGAN
     Decay of the averaged weights, from 0 to below 1.
 encoder : 'auto' in BiGAN, VAE, VAEGAN; 'conv' in Speech
-    Hidden part of E, from samples to feature rows.
+    The network that reads a sample, up to a last linear layer.
 entropy : 0.0 in DANN; 0.3 in TripleGAN
-    Weight of certain and balanced predictions on target rows.
+    Weight of certain predictions for unlabeled rows.
 generator : 'auto' (BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN)
     G without its last sigmoid.
 latent_dim : 50 in BiGAN; 62 in InfoGAN; 32 in VAE, VAEGAN; 64 in TripleGAN
-    Length of the code z.
+    Length of z: of a code, of the noise beside InfoGAN's codes or Triple-GAN's class.
 output : 'latent' in BiGAN; 'both' in Speech
-    What `transform` gives: E(x), or the last hidden layer of E, which the paper's nearest-
-    neighbor figures use.
+    What `transform` gives.
 recalibrate : False in BiGAN, VAE, VAEGAN; True in InfoGAN
     Whether to take the running statistics of batch norm anew at the end: those of the encoder
     over X, those of the generator over the prior.
 strong_augment : None (DANN, InfoGAN, TripleGAN)
-    Takes the place of ``augment`` for all rows but those of which pseudo-labels are made.
+    The stronger of two views.
 updates : 'joint' in DANN; 'alternating' in InfoGAN
-    One step of all networks through the gradient reversal.
+    Order in which the networks step.
 validation_fraction : 0.1 in DANN; 0.05 in BiGAN, InfoGAN, VAE, VAEGAN
-    Share of the source rows that is held back from training when ``select`` is a callable.
+    Share of the rows that is held back from training.
 
 In DANN alone
 -------------
 backbone : 'auto'
-    F.
+    F, the feature extractor.
 class_weight : None
     Weights of the classes in the label loss, by label.
 conditional : False
@@ -90,8 +89,8 @@ domain_norm : 'shared'
 heads : None
     C and D, from feature rows to logits.
 lam : 'ramp'
-    :math:`\lambda`: ``2 / (1 + exp(-10 p)) - 1`` of the progress p from 0 to 1, or a
-    constant, or a function of p.
+    Weight of the adversary: the ramp of Ganin et al. 2016, a constant, or a function of
+    progress.
 select : None
     Keep the epoch with the greatest label-free score.
 target_labels : False
@@ -100,7 +99,7 @@ target_labels : False
 In BiGAN alone
 --------------
 data_cycle : 0.0
-    Weight of ``|x - G(E(x))|^2`` in G and E (ALICE, Li et al.
+    Weight of ``|x - G(E(x))|^2`` in G and E (ALICE, Li et al. 2017).
 latent_cycle : 0.0
     Weight of ``|z - E(G(z))|^2`` in E.
 prior : 'uniform'
@@ -132,17 +131,16 @@ balanced_steps : False
 discriminator_kind : 'two_way'
     D tells real samples from fakes, generated and reconstructed ones alike.
 gamma : 5.0
-    Weight of :math:`\mathcal{L}_{like}`, as a mean over the features of :math:`D_l`, in the
-    generator.
+    Weight of the likelihood in the generator.
 pixel : 0.0
-    Weight of half the squared error of pixels beside :math:`\mathcal{L}_{like}`.
+    Weight of half the squared error of pixels beside the likelihood.
 
 In TripleGAN alone
 ------------------
 adversary_start : 0.3
     Progress, from 0 to 1, before which C heeds neither G nor D.
 alpha : 0.5
-    :math:`\alpha`, from 0 to 1: share of the classifier's pairs among D's fakes.
+    Share of the pairs that the classifier makes among the fakes of the discriminator.
 balance : 0.1
     Weight of the cross-entropy of C's mean prediction against equal shares of the classes.
 classifier : 'auto'
@@ -156,11 +154,10 @@ pseudo_discriminative : 0.1
 In SpeechAutoencoder alone
 --------------------------
 adversary : 'classifier'
-    What looks for the speaker in p, with which weight :math:`\lambda` and when.
+    What looks for the speaker in p, how much it weighs, and when.
 erase : None
-    "leace" removes from the phonetic vectors, after training and by a linear map, what a
-    linear probe can tell of the training speakers, and as little else as possible (Belrose et
-    al.
+    "leace" removes from the phonetic vectors what a linear probe can tell of the training
+    speakers, and as little else as possible (Belrose et al. 2023).
 front_end : 'logmel'
     What frames of sound hold.
 max_frames : 400
@@ -182,7 +179,7 @@ sample_rate : 16000
 speaker_dim : 16
     Components of the speaker vector s, whose length is 1.
 speaker_loss : 1.0
-    :math:`\alpha`, the weight of the loss of speaker vectors, and its margin.
+    Weight of the loss of speaker vectors, and its margin.
 swap : True
     Whether an utterance is rebuilt with the speaker vector of another utterance of its
     speaker, and what the decoder learns from conversions.

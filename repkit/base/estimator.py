@@ -631,7 +631,9 @@ class Estimator(BaseEstimator):
     @in_settled
     def _rebuild(self, which: str) -> None:
         """New networks that hold one of the weights."""
-        built = check_parameters(self._built)
+        built = self._built
+        built.device = "cpu"  # the one of the fit may not be here
+        built = check_parameters(built)
         with torch.device("meta"):
             # Sizes first: a number in a file could ask for any amount of memory.
             networks = built._networks()

@@ -316,3 +316,13 @@ def test_no_more_than_three_levels(cls):
     """Between an estimator and scikit-learn's BaseEstimator."""
     levels = [c for c in cls.__mro__[1:] if issubclass(c, Estimator)]
     assert len(levels) <= 3, levels
+
+
+def test_the_table_of_all_parameters_is_whole():
+    """The docstring of `repkit.base` names every parameter once."""
+    import repkit.base
+
+    listed = re.findall(r"^([a-z_0-9]+) : ", repkit.base.__doc__, flags=re.M)
+    wanted = {name for cls in CLASSES for name in inspect.signature(cls).parameters}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == wanted

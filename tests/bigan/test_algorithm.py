@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from repkit.base.parts import Discriminator
 from repkit.bigan.algorithm import Objective, bigan
 
 from ..updates import (
@@ -74,9 +75,21 @@ def networks(columns=1, stochastic=False):
     }
 
 
-def make(columns=1, prior="uniform", nets=None, batches=None, rate=0.1, precision="fp32", **o):
+def make(
+    columns=1,
+    prior="uniform",
+    nets=None,
+    batches=None,
+    rate=0.1,
+    precision="fp32",
+    loss="logistic",
+    r1=0.0,
+    r1_every=16,
+    **o,
+):
     nets = nets or networks(columns, o.get("stochastic", False))
-    system = bigan(nets, latent_dim=LATENT, prior=prior, objective=Objective(**o))
+    objective = Objective(discriminator=Discriminator(loss=loss, r1=r1), **o)
+    system = bigan(nets, latent_dim=LATENT, prior=prior, objective=objective, r1_every=r1_every)
     return engine_of(system, batches, rate, precision)
 
 
@@ -119,7 +132,7 @@ def test_gradients_are_those_of_the_paper(options):
     engine.step()
     expected, logs = losses(n, x, b, **options)
     wanted = descend(n, expected)
-    assert min(max(g.abs().max() for g in network) for network in wanted.values()) > 1e-2
+    assert min(max(g.abs().max() for g in network) for network in wanted.values()) > 5e-3
     assert_close(gradients(engine), wanted)
     assert_close(weights(engine.system.networks), weights(n))
     means, _ = engine.read()

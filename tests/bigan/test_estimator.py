@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
-from repkit import BiGAN
+from repkit import BiGAN, Discriminator
 
 FAST = {
     "latent_dim": 6,
@@ -54,12 +54,12 @@ def test_transform_gives_the_code_or_the_hidden_layer(fitted, digits):
         np.testing.assert_allclose(fitted.transform(X), E(x).numpy(), atol=1e-6)
         hidden = clone(fitted)
         vars(hidden).update(vars(fitted))
-        hidden.features = "hidden"
+        hidden.output = "hidden"
         np.testing.assert_allclose(hidden.transform(X), E.hidden(x).numpy(), atol=1e-6)
     assert hidden.transform(X).shape == (64, 32)
     assert list(hidden.get_feature_names_out())[:2] == ["bigan0", "bigan1"]
     assert len(hidden.get_feature_names_out()) == 32
-    with pytest.raises(ValueError, match="features='hidden' cannot be inverted"):
+    with pytest.raises(ValueError, match="output='hidden' cannot be inverted"):
         hidden.inverse_transform(np.zeros((1, 32)))
 
 
@@ -77,9 +77,9 @@ def test_codes_lie_where_the_prior_does(fitted, digits):
     "options",
     [
         {"stochastic": True, "prior": "normal"},
-        {"unary": True, "loss": "hinge"},
+        {"unary": True, "discriminator": Discriminator(loss="hinge")},
         {"latent_cycle": 1.0, "data_cycle": 0.5},
-        {"r1": 1.0},
+        {"discriminator": Discriminator("mlp", r1=1.0)},
         {"augment": nn.Dropout(0.1)},
     ],
     ids=str,
@@ -122,11 +122,14 @@ def test_an_encoder_linked_to_nothing_is_told(digits):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"features": "both"}, "features must be one of"),
+        ({"output": "both"}, "output must be one of"),
         ({"prior": "cauchy"}, "prior must be one of"),
         ({"stochastic": True}, "stochastic=True needs prior='normal'"),
-        ({"unary": True, "discriminator": Deaf()}, "unary=True is for a named discriminator"),
-        ({"latent_cycle": -1}, "latent_cycle must be between"),
+        (
+            {"unary": True, "discriminator": Deaf()},
+            "unary=True is for a discriminator that is given by name",
+        ),
+        ({"latent_cycle": -1}, "latent_cycle must be a number of at least 0"),
         ({"data_cycle": "much"}, "data_cycle must be a number"),
     ],
 )

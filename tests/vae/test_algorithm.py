@@ -7,7 +7,7 @@ from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from repkit.schedules import early_rise
-from repkit.vae.algorithm import vae
+from repkit.vae.algorithm import Objective, vae
 
 from ..updates import (
     BATCH,
@@ -50,7 +50,7 @@ def make(position=50, nets=None, batches=None, precision="fp32", **options):
         "E": net(WIDTH, 2 * LATENT),
         "G": nn.Sequential(net(LATENT, WIDTH), nn.Sigmoid()),
     }
-    system = vae(nets, latent_dim=LATENT, **options)
+    system = vae(nets, latent_dim=LATENT, objective=Objective(**options))
     batches = batches or data(torch.sigmoid(table()))
     return engine_of(system, batches, precision=precision, position=position)
 
