@@ -17,9 +17,9 @@ from repkit.dann import Entropy, Updates
 
 
 def forge(path, text, weights):
-    """A whole safetensors file with any text as the header."""
+    """A whole safetensors file with any text as the header, and a digest that is right."""
     own = {k: v.contiguous() for k, v in weights.items()}
-    save_file(own, path, metadata={"repkit": text})
+    save_file(own, path, metadata={"repkit": model_file.sealed(text, own)})
 
 
 @pytest.fixture(scope="module")

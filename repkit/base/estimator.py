@@ -355,7 +355,7 @@ class Estimator(BaseEstimator):
         fresh._conclude(data, np.array(scores))
         self._wear(fitted_attributes(fresh))
         if failure:
-            warnings.warn(failure, ConvergenceWarning, stacklevel=3)
+            warnings.warn(failure, ConvergenceWarning, stacklevel=4)
         else:
             self._judge()
         return self

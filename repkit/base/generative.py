@@ -215,5 +215,5 @@ def judge_discriminator(history: pd.DataFrame) -> None:
             "the discriminator has won: it tells real from generated without fail, and what it "
             "teaches is worth little. Lower learning_rate, or add augment or r1.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from repkit.engine.files import write_whole
 
-KEY, DIGEST = "repkit", "repkit-sha256"
+KEY = "repkit"
 FORMAT = 2
+SEAL = ', "sha256": "'
 LONGEST = 8_000_000  # bytes of a header: a history of some ten thousand epochs
 
 
@@ -36,8 +37,21 @@ def save(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 
     text = json.dumps({"format": FORMAT, **header}, default=encode)
     own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    metadata = {KEY: text, DIGEST: digest(text, own)}
-    write_whole(path, [serialize(own, metadata=metadata)])
+    # One entry: safetensors writes several in any order, and equal models should be equal files.
+    write_whole(path, [serialize(own, metadata={KEY: sealed(text, own)})])
+
+
+def sealed(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """A header's text with the digest of itself and of the tensors as its last entry."""
+    return f'{text[:-1]}{SEAL}{digest(text, tensors)}"}}'
+
+
+def unsealed(text: str) -> tuple[str, str | None]:
+    """A header's text as it was before `sealed`, and the digest; None if there is none."""
+    start, mark, end = text.rpartition(SEAL)
+    if mark and len(end) == 66 and end.endswith('"}'):
+        return start + "}", end[:-2]
+    return text, None
 
 
 def digest(text: str, tensors: Mapping[str, Tensor]) -> str:
@@ -65,7 +79,7 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise FileNotFoundError(f"no model file at {str(path)!r}")
     with path.open("rb") as start:
         length = int.from_bytes(start.read(8), "little")
-    if length > LONGEST:
+    if LONGEST < length < path.stat().st_size:
         raise ModelFileError(
             f"{str(path)!r} has a header of {length} bytes; a model file has at most {LONGEST}"
         )
@@ -76,21 +90,22 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
     try:
-        header = json.loads(metadata[KEY], object_hook=decode)
+        text, found = unsealed(metadata[KEY])
+        header = json.loads(text, object_hook=decode)
     except Exception as error:  # whatever a hostile header provokes
         raise ModelFileError(f"{str(path)!r} has no readable repkit header") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        found = header.get("format") if isinstance(header, dict) else None
+        version = header.get("format") if isinstance(header, dict) else None
         raise ModelFileError(
-            f"{str(path)!r} is of model format {found!r}; this version of repkit reads {FORMAT}"
+            f"{str(path)!r} is of model format {version!r}; this version of repkit reads {FORMAT}"
         )
-    if DIGEST not in metadata:
+    if found is None:
         warnings.warn(
             f"{str(path)!r} has no digest, so that damage to it could not be seen; save the model "
             "again",
             stacklevel=3,
         )
-    elif metadata[DIGEST] != digest(metadata[KEY], tensors):
+    elif found != digest(text, tensors):
         raise ModelFileError(f"{str(path)!r} is damaged: its content does not match its digest")
     for name, x in tensors.items():
         if x.is_floating_point() and not x.isfinite().all():

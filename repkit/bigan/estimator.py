@@ -307,5 +307,5 @@ def judge_link(history: pd.DataFrame, ratio: float) -> None:
             "and 1 is what random codes give. Train longer (max_epochs), add latent_cycle=1, or, "
             "with a discriminator of your own, use batch norm where x and z meet.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=6,
         )

@@ -327,7 +327,7 @@ class DANN(
             warnings.warn(
                 "no target rows (sample_domain < 0): training on the source rows only",
                 NoTargetWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         weights = row_weights(sample_weight, self.class_weight, self.classes_, codes)
         return Rows(X, codes, domains, weights)

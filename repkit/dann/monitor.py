@@ -96,7 +96,7 @@ def judge_adversary(history: pd.DataFrame) -> None:
             f"the domain classifier is dead: its loss stayed at {loss.iloc[0]:.4g}. Its network "
             "passes no gradient; look at heads__domain.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     elif (late["domain_accuracy"] > 0.99).all() and (late["lam"] > 0).all():
         warnings.warn(
@@ -104,5 +104,5 @@ def judge_adversary(history: pd.DataFrame) -> None:
             "fail, so the features are not adapted. Raise lam, lower learning_rate, or give the "
             "domain classifier less.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

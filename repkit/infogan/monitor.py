@@ -86,5 +86,5 @@ def judge_codes(history: pd.DataFrame, codes: Codes) -> None:
             f"the generator ignores {', '.join(ignored)}: what it makes does not tell them. Train "
             "longer (max_epochs), or raise categorical__weight or continuous__weight.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -281,7 +281,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
             warnings.warn(
                 f"all utterances of known speaker are of one, {self.speakers_[0]}: the speaker "
                 "losses and the adversary need two, and are left out",
-                stacklevel=4,
+                stacklevel=5,
             )
         return found.frames, place
 

@@ -15,7 +15,6 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from repkit import DANN
-from repkit.engine.checkpoint import CheckpointError
 from repkit.engine.rng import isolated_rng
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -100,7 +99,7 @@ def test_a_fit_leaves_the_callers_generators_alone(updates):
 def test_a_fit_that_was_interrupted_goes_on(whole, tmp_path, epoch):
     with pytest.raises(KeyboardInterrupt):
         fitted(model(checkpoint=tmp_path, callbacks=[interrupt(epoch)]))
-    assert len(list(tmp_path.iterdir())) == min(epoch - 1, 2)
+    assert len(list(tmp_path.rglob("*.ckpt"))) == min(epoch - 1, 2)
     rows = []
     resumed = fitted(model(checkpoint=tmp_path, callbacks=[rows.append]))
     assert [row["epoch"] for row in rows] == list(range(epoch, 6))
@@ -238,7 +237,7 @@ def wait(pid):
 
 
 def newest(folder):
-    return max((int(p.name[6:14]) for p in folder.glob("epoch-*.ckpt")), default=0)
+    return max((int(p.name[6:14]) for p in folder.rglob("epoch-*.ckpt")), default=0)
 
 
 results, out = [], root / "digest"
@@ -247,7 +246,7 @@ results, out = [], root / "digest"
 def finish(folder):
     assert not wait(child(folder, out))
     results.append(out.read_text())
-    names = sorted(p.name for p in folder.iterdir())
+    names = sorted(p.name for p in folder.rglob("epoch-*"))
     assert names == ["epoch-00000029.ckpt", "epoch-00000030.ckpt"], names
     shutil.rmtree(folder)
 
@@ -331,15 +330,24 @@ def fit(tmp_path):
     "other",
     ["data", "labels", {"random_state": 1}, {"max_epochs": 3}, {"conditional": True}, {"lam": 0.5}],
 )
-def test_a_fit_of_other_data_or_parameters_is_refused(fit, other):
-    fit()
+def test_a_fit_of_other_data_or_parameters_is_another_run(fit, other, tmp_path):
+    """It starts afresh beside the first, to which the same folder still leads back."""
+    first = fit()
+    files = {p: p.read_bytes() for p in (tmp_path / "c").rglob("*.ckpt")}
     options = other if isinstance(other, dict) else {}
     if other == "data":
         options = {"X": fit.X + 1}
     if other == "labels":
         options = {"y": 1 - fit.y}
-    with pytest.raises(CheckpointError, match="holds a different run"):
-        fit(**options)
+    rows = []
+    fit(**options, callbacks=[rows.append])
+    assert [row["epoch"] for row in rows] == list(range(1, options.get("max_epochs", 2) + 1))
+    assert {p: p.read_bytes() for p in files} == files
+    assert len(list((tmp_path / "c").iterdir())) == 2
+    rows.clear()
+    again = fit(callbacks=[rows.append])
+    assert rows == []
+    torch.testing.assert_close(again.weights_, first.weights_, rtol=0, atol=0)
 
 
 def test_what_does_not_change_the_result_may_change(fit):
@@ -352,7 +360,7 @@ def test_what_does_not_change_the_result_may_change(fit):
 
 def test_a_torn_checkpoint_of_a_fit(fit, tmp_path):
     expected = fit(max_epochs=4)
-    max((tmp_path / "c").glob("*.ckpt")).write_bytes(b"torn")
+    max((tmp_path / "c").rglob("*.ckpt")).write_bytes(b"torn")
     with pytest.warns(UserWarning, match="damaged"):
         again = fit(max_epochs=4)
     torch.testing.assert_close(again.weights_, expected.weights_, rtol=0, atol=0)

@@ -31,8 +31,9 @@ def path(tmp_path):
 
 
 def forge(path, text, weights=None):
-    """A whole safetensors file with any text as the header."""
+    """A whole safetensors file with any text as the header, and a digest that is right."""
     own = {k: v.contiguous() for k, v in (tensors() if weights is None else weights).items()}
+    text = model_file.sealed(text, own) if text.endswith("}") else text
     save_file(own, path, metadata={"repkit": text})
 
 
@@ -41,7 +42,7 @@ def forge(path, text, weights=None):
 
 def test_round_trip(path):
     header, found = model_file.load(path)
-    assert header == {"format": 1, **HEADER}
+    assert header == {"format": 2, **HEADER}
     assert found.keys() == tensors().keys()
     for name, value in tensors().items():
         assert torch.equal(found[name], value)
@@ -132,17 +133,56 @@ def test_truncated_anywhere(path):
             model_file.load(path)
 
 
-def test_a_flipped_bit_never_does_more_than_raise(path):
+def test_a_flipped_bit_anywhere_is_seen(path):
     whole = path.read_bytes()
     for place in range(0, len(whole), 5):
         for bit in (1, 32, 128):
             damaged = bytearray(whole)
             damaged[place] ^= bit
             path.write_bytes(damaged)
-            try:  # a flip in a weight goes unseen; nothing else may come out than our error
+            # In the mark of the digest itself, it makes a file without one.
+            with pytest.raises((ModelFileError, UserWarning)) as error:
                 model_file.load(path)
-            except ModelFileError as error:
-                assert str(path) in str(error)  # noqa: PT017
+            assert str(path) in str(error.value)
+
+
+def test_equal_models_are_equal_files(path, tmp_path):
+    for _ in range(8):
+        model_file.save(tmp_path / "again", HEADER, tensors())
+        assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_the_digest_is_of_header_and_weights(path):
+    header, weights = model_file.load(path)
+    text = json.dumps(header)
+    seal = model_file.sealed(text, weights)
+    assert json.loads(seal)["sha256"] == model_file.digest(text, weights)
+    for other, values in (
+        (seal.replace('"a": 1', '"a": 2'), weights),
+        (seal, {**weights, "w": weights["w"] + 1}),
+        (seal, {**weights, "w": weights["w"].view(3, 2)}),
+        (seal, {**weights, "v": weights["w"].clone()}),
+        (seal, {k: v for k, v in weights.items() if k != "n"}),
+    ):
+        save_file({k: v.contiguous() for k, v in values.items()}, path, metadata={"repkit": other})
+        with pytest.raises(ModelFileError, match="damaged: its content does not match its digest"):
+            model_file.load(path)
+    save_file({k: v.contiguous() for k, v in weights.items()}, path, metadata={"repkit": text})
+    with pytest.warns(UserWarning, match="has no digest"):
+        assert model_file.load(path)[0] == header
+
+
+def test_a_header_of_any_length_is_not_read(path):
+    forge(path, json.dumps({"format": 2, "history": "x" * 8_000_000}))
+    with pytest.raises(ModelFileError, match=r"header of 8\d{6} bytes; a model file has at most"):
+        model_file.load(path)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_weights_that_are_not_finite(path, value):
+    forge(path, '{"format": 2}', {"w": torch.tensor([1.0, value])})
+    with pytest.raises(ModelFileError, match="numbers that are not finite, in w"):
+        model_file.load(path)
 
 
 @pytest.mark.parametrize(
@@ -181,17 +221,17 @@ def test_safetensors_of_someone_else(path):
         '{"a":' * 100_000,
         "9" * 5000,
         "\ud83d".encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
-        '{"format": 1, "x": {"array": [1], "dtype": "V8"}}',
-        '{"format": 1, "x": {"array": [1], "dtype": "M8[s]"}}',
-        '{"format": 1, "x": {"array": [1], "dtype": "(2,3f4"}}',
-        '{"format": 1, "x": {"array": [1], "dtype": "(1000000,1000000)f4"}}',
-        '{"format": 1, "x": {"array": [1], "dtype": [["a", "O"]]}}',
-        '{"format": 1, "x": {"array": [1], "dtype": {"names": ["a"], "formats": ["O"]}}}',
-        '{"format": 1, "x": {"array": [1], "dtype": 5}}',
-        '{"format": 1, "x": {"array": [1e400], "dtype": "i8"}}',
-        '{"format": 1, "x": {"array": [' + "9" * 40 + '], "dtype": "i8"}}',
-        '{"format": 1, "x": {"array": [[1], [1, 2]], "dtype": "i8"}}',
-        '{"format": 1, "x": {"array": ' + "[" * 900 + "]" * 900 + ', "dtype": "i8"}}',
+        '{"format": 2, "x": {"array": [1], "dtype": "V8"}}',
+        '{"format": 2, "x": {"array": [1], "dtype": "M8[s]"}}',
+        '{"format": 2, "x": {"array": [1], "dtype": "(2,3f4"}}',
+        '{"format": 2, "x": {"array": [1], "dtype": "(1000000,1000000)f4"}}',
+        '{"format": 2, "x": {"array": [1], "dtype": [["a", "O"]]}}',
+        '{"format": 2, "x": {"array": [1], "dtype": {"names": ["a"], "formats": ["O"]}}}',
+        '{"format": 2, "x": {"array": [1], "dtype": 5}}',
+        '{"format": 2, "x": {"array": [1e400], "dtype": "i8"}}',
+        '{"format": 2, "x": {"array": [' + "9" * 40 + '], "dtype": "i8"}}',
+        '{"format": 2, "x": {"array": [[1], [1, 2]], "dtype": "i8"}}',
+        '{"format": 2, "x": {"array": ' + "[" * 900 + "]" * 900 + ', "dtype": "i8"}}',
     ],
 )
 def test_hostile_headers(path, text):
@@ -213,13 +253,13 @@ def test_hostile_headers(path, text):
 )
 def test_other_formats(path, text, found):
     forge(path, text)
-    with pytest.raises(ModelFileError, match=f"of model format {found}; this version .* reads 1"):
+    with pytest.raises(ModelFileError, match=f"of model format {found}; this version .* reads 2"):
         model_file.load(path)
 
 
 @pytest.mark.parametrize("dtype", ["<U100000000", "<U1000000", "<U536870911"])
 def test_the_width_of_strings_takes_no_memory(path, dtype):
-    forge(path, json.dumps({"format": 1, "x": {"array": ["a", "b"], "dtype": dtype}}))
+    forge(path, json.dumps({"format": 2, "x": {"array": ["a", "b"], "dtype": dtype}}))
     tracemalloc.start()
     try:
         header, _ = model_file.load(path)

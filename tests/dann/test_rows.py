@@ -155,7 +155,9 @@ def test_target_labels_where_there_are_some(none):
         ([1, 1, 1, 2, 2, 2], "only one class: 1"),
         ([0, 1, 0, 7, -1, -1], "label 7 at the target row 3, which no source row has"),
         ([0.5, 1.2, 0.1, -1, -1, -1], "Unknown label type"),
-        ([np.nan, 1, 0, -1, -1, -1], "contains NaN"),
+        ([np.nan, 1, 0, -1, -1, -1], "no label at 1 source rows .*, the first of them row 0"),
+        ([0, 1, -1, 0, 1, 1], "no label at 1 source rows .*, the first of them row 2"),
+        ([0, 1, 0, 1], "one label for each of the 6 rows of X; it has 4"),
     ],
 )
 def test_labels_that_are_refused(y, words):

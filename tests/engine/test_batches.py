@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
-from repkit.engine.batches import Batches, take, to_device, to_float
+from repkit.engine.batches import Batches, HostRows, take, to_device, to_float
 
 CPU = torch.device("cpu")
 
@@ -70,15 +71,19 @@ def test_an_epoch_shows_every_row():
     assert set(seen.tolist()) == set(range(33))
 
 
+def host(array):
+    return HostRows(array, np.asarray)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4", np.uint8, np.int64])
 @pytest.mark.parametrize("shape", [(), (5,), (4, 4), (3, 4, 4)])
 def test_rows_of_a_memory_map_equal_rows_in_memory(tmp_path, dtype, shape):
     array = np.random.default_rng(0).integers(0, 200, (20, *shape)).astype(dtype)
     np.save(tmp_path / "x.npy", array)
     disk = np.load(tmp_path / "x.npy", mmap_mode="r")
-    assert to_device(disk, CPU) is disk  # not read
     streams = [(np.arange(20), 6)]
-    made = [Batches({"x": to_device(x, CPU)}, streams, seed=0, device=CPU) for x in (array, disk)]
+    stores = to_device(array, CPU), host(disk)
+    made = [Batches({"x": x}, streams, seed=0, device=CPU) for x in stores]
     for step in range(8):
         ours, theirs = (b.at(step).x for b in made)
         assert torch.equal(ours, theirs)
@@ -97,9 +102,27 @@ def test_only_the_rows_of_a_memory_map_are_read(tmp_path):
 
     np.zeros((100, 2), np.float32).tofile(tmp_path / "x")
     disk = Spy(tmp_path / "x", np.float32, "r", shape=(100, 2))
-    b = Batches({"x": to_device(disk, CPU)}, [(np.arange(100), 5)], seed=0, device=CPU)
+    b = Batches({"x": host(disk)}, [(np.arange(100), 5)], seed=0, device=CPU)
     b.at(0)
     assert Spy.reads == [5]
+
+
+def test_rows_of_a_sparse_table_are_converted_as_they_are_taken():
+    dense = np.diag(np.arange(1.0, 9.0))
+    given = []
+
+    def convert(rows):
+        given.append(rows.shape)
+        return rows.toarray() + 1
+
+    b = Batches(
+        {"x": HostRows(sparse.csr_array(dense), convert)},
+        [(np.arange(8), 3)],
+        seed=0,
+        device=CPU,
+    )
+    assert torch.equal(b.at(0).x, torch.from_numpy(dense + 1).float()[b.rows(0)])
+    assert given == [(3, 8)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])

@@ -2,6 +2,9 @@ import hashlib
 import io
 import os
 import pickle
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -20,11 +23,11 @@ def folder(tmp_path):
     store = Checkpoints(tmp_path / "run", "mine")
     for epoch in (1, 2, 3):
         store.save(epoch, state(epoch))
-    return tmp_path / "run"
+    return tmp_path / "run" / "mine"
 
 
 def load(folder, run="mine"):
-    return Checkpoints(folder, run).load()
+    return Checkpoints(folder.parent, run).load()
 
 
 def write(folder, payload, epoch=9):
@@ -54,7 +57,7 @@ def test_what_goes_into_every_checkpoint(tmp_path):
     store = Checkpoints(tmp_path, "mine")
     store.extra["seed"] = 2**62
     store.save(1, state(1))
-    assert load(tmp_path)["seed"] == 2**62
+    assert store.load()["seed"] == 2**62
 
 
 @pytest.mark.parametrize("left", [0, 1, len(MAGIC), len(MAGIC) + 30, 0.1, 0.5, 0.99, -1])
@@ -80,7 +83,7 @@ def test_a_flipped_bit_anywhere_falls_back(folder):
 
 def test_the_damaged_file_is_written_anew(folder):
     newest(folder).write_bytes(b"")
-    store = Checkpoints(folder, "mine")
+    store = Checkpoints(folder.parent, "mine")
     with pytest.warns(UserWarning, match="damaged"):
         store.load()
     store.save(3, state(3))
@@ -92,18 +95,59 @@ def test_all_torn(folder):
         path.write_bytes(path.read_bytes()[:-1])
     with (
         pytest.warns(UserWarning, match="damaged"),
-        pytest.raises(CheckpointError, match=r"all 2 checkpoints are damaged. Empty the folder"),
+        pytest.raises(CheckpointError, match=r"all 2 checkpoints in .* are damaged; remove"),
     ):
         load(folder)
 
 
-def test_another_run(folder):
+def test_every_run_has_a_folder_of_its_own(folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    with pytest.raises(
-        CheckpointError, match=r"different run: its data or its parameters .* another folder"
-    ):
-        load(folder, "yours")
+    other = Checkpoints(folder.parent, "yours")
+    assert other.load() is None
+    other.save(7, state(7))
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert load(folder)["engine"]["position"] == 3
+    assert other.load()["engine"]["position"] == 7
+
+
+@pytest.mark.parametrize("change", [{"run": "yours"}, {"layout": 1}])
+def test_a_checkpoint_of_another_version_is_refused(folder, change):
+    buffer = io.BytesIO()
+    torch.save({"layout": 2, "run": "mine", **state(9), **change}, buffer)
+    write(folder, buffer.getvalue())
+    with pytest.raises(CheckpointError, match="written by another version of repkit; remove"):
+        load(folder)
+
+
+LOCKER = """
+import sys
+from repkit.engine.checkpoint import Checkpoints
+
+with Checkpoints(sys.argv[1], "mine"):
+    print("locked", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(find_spec("fcntl") is None, reason="needs locks of files")
+@pytest.mark.parametrize("end", ["closed", "killed"])
+def test_one_process_at_a_time(folder, end):
+    """The lock names its holder, and ends with it, however it ends."""
+    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", LOCKER, str(folder.parent)], **pipe) as other:
+        assert other.stdout.readline() == "locked\n"
+        with (
+            pytest.raises(CheckpointError, match=rf"process {other.pid} on .* this very run"),
+            Checkpoints(folder.parent, "mine"),
+        ):
+            pass
+        with Checkpoints(folder.parent, "yours"):  # another run is free
+            pass
+        other.kill() if end == "killed" else other.communicate("\n")
+    with Checkpoints(folder.parent, "mine") as store:
+        assert store.load()["engine"]["position"] == 3
+    with Checkpoints(folder.parent, "mine"):  # given up
+        pass
 
 
 class Bomb:
@@ -145,7 +189,7 @@ def test_a_file_of_something_else(folder, content):
 def test_a_path_that_is_a_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("mine")
-    with pytest.raises(CheckpointError, match=r"file' is a file; give a folder"):
+    with pytest.raises(CheckpointError, match=r"file' must be a folder in which files can be"):
         Checkpoints(path, "run")
     assert path.read_text() == "mine"
 
@@ -160,7 +204,7 @@ def test_a_write_that_fails_leaves_no_trace(folder, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(os, name, full)
             with pytest.raises(OSError, match="no space"):
-                Checkpoints(folder, "mine").save(4, state(4))
+                Checkpoints(folder.parent, "mine").save(4, state(4))
         assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
@@ -168,6 +212,6 @@ def test_other_files_are_left_alone(folder):
     (folder / "epoch-x1.part").write_bytes(b"half of a checkpoint")
     (folder / "film.part").write_bytes(b"a download")
     (folder / "notes.txt").write_text("mine")
-    Checkpoints(folder, "mine").save(4, state(4))
+    Checkpoints(folder.parent, "mine").save(4, state(4))
     names = {p.name for p in folder.iterdir()}
     assert names == {"film.part", "notes.txt", "epoch-00000003.ckpt", "epoch-00000004.ckpt"}

@@ -133,13 +133,70 @@ def test_callbacks_are_called_where_the_history_is_shown():
     assert not inside
     train(toy(), max_epochs=3, show=show)
     assert len(told) == 3
-    with pytest.raises(KeyError):
-        train(
-            toy(),
-            max_epochs=3,
-            callbacks=[lambda row: row["none"]],
-            show=show,
+    with pytest.raises(KeyboardInterrupt):
+        train(toy(), max_epochs=3, callbacks=[interrupted], show=show)
+    assert not inside
+
+
+def interrupted(row):
+    raise KeyboardInterrupt
+
+
+def test_a_callback_that_fails_does_not_end_the_training():
+    """It is left out from then on; the others are called."""
+    calls = []
+
+    def fails(row):
+        calls.append("fails")
+        raise ZeroDivisionError("in a plot")
+
+    engine = toy()
+    with pytest.warns(UserWarning, match="a callback raised ZeroDivisionError: in a plot; the tr"):
+        result = train(
+            engine, max_epochs=EPOCHS, callbacks=[fails, lambda row: calls.append("other")]
         )
+    assert calls == ["fails", "other", "other", "other"]
+    assert len(result.history) == EPOCHS
+    assert_equal(engine.state_dict(), after(12))
+
+
+def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch):
+    """The checkpoint of before stays, and no other is tried."""
+    store, save, calls = Checkpoints(tmp_path, "run"), Checkpoints.save, []
+
+    def full(self, epoch, state):
+        calls.append(epoch)
+        if epoch == 2:
+            raise OSError("no space left on device")
+        save(self, epoch, state)
+
+    monkeypatch.setattr(Checkpoints, "save", full)
+    engine = toy()
+    with pytest.warns(UserWarning, match=r"no checkpoint of epoch 2 .*no space.*goes on without"):
+        result = train(engine, max_epochs=EPOCHS, checkpoints=store)
+    assert calls == [1, 2]
+    assert len(result.history) == EPOCHS
+    assert_equal(engine.state_dict(), after(12))
+    assert store.load()["engine"]["position"] == STEPS
+
+
+def test_rows_hold_plain_values(tmp_path):
+    """Whatever a callback puts into them, a checkpoint can hold it."""
+    values = {
+        "tensor": torch.tensor(2.5),
+        "array": np.arange(3),
+        "number": np.int64(4),
+        "text": "x",
+        "none": None,
+        "object": {1},
+        7: 1.0,
+    }
+    engine, store = toy(), Checkpoints(tmp_path, "run")
+    train(engine, max_epochs=1, callbacks=[lambda row: row.update(values)], checkpoints=store)
+    (row,) = store.load()["training"]["history"]
+    expected = {"tensor": 2.5, "array": [0, 1, 2], "number": 4, "text": "x", "none": None}
+    assert {k: row[k] for k in expected} == expected
+    assert (row["object"], row["7"]) == ("{1}", 1.0)
 
 
 def test_a_callback_may_change_modes():
@@ -195,7 +252,14 @@ def test_verbose(caplog):
         assert not caplog.messages
         train(toy(), max_epochs=2, verbose=1)
     assert len(caplog.messages) == 2
-    assert caplog.messages[1].startswith("epoch 2  step 8  loss_A ")
+    assert caplog.messages[1].startswith("epoch 2/2  step 8  loss_A ")
+
+
+def test_verbose_without_a_listener(capsys, monkeypatch):
+    """Printed, as scikit-learn does, if nobody listens to the logger."""
+    monkeypatch.setattr(logging.getLogger("repkit"), "propagate", False)
+    train(toy(), max_epochs=1, verbose=1)
+    assert capsys.readouterr().out.startswith("epoch 1/1  step 4  loss_A ")
 
 
 @pytest.mark.parametrize("stopped_after", [1, 2, 3])
