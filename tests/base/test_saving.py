@@ -132,7 +132,5 @@ def test_the_fit_before_lends_its_weights():
     assert_same(new["F"].state_dict(), old["F"].state_dict())
     assert new["F"][0].weight.data_ptr() != old["F"][0].weight.data_ptr()
     assert_same(new["C"].state_dict(), kept)
-    with pytest.raises(
-        ValueError, match=r"warm_start=True needs data of the same shape .*: F does"
-    ):
+    with pytest.raises(ValueError, match=r"warm_start=True needs data .*: F does"):
         saving.take_weights({"F": nn.Linear(3, 4)}, old)
