@@ -38,6 +38,7 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.rules import callbacks_rule, device_rule, folder_rule, precision_of, rates_of
 from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
 from repkit.base.surroundings import in_settled
 from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
@@ -58,48 +59,6 @@ __all__ = ["Estimator", "Problem"]
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state"}
 ROWS = 1024  # of one forward pass outside training, at most
 BLOCK = 64
-
-
-# ---------------------------------------------------------------- rules of common parameters
-
-
-def _callbacks(name: str, value: Any) -> tuple[Callback, ...]:
-    if value is None:
-        return ()
-    if callable(value):
-        return (value,)
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
-        value = tuple(value)
-        if all(callable(one) for one in value):
-            return value
-    raise TypeError(f"{name} must be a callable, an iterable of callables or None, not {value!r}")
-
-
-def _device(name: str, value: Any) -> torch.device:
-    if isinstance(value, str) and value == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(value)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise ValueError(
-            f"{name}={value!r} is not available; give 'auto', 'cpu' or another torch device: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return device
-
-
-def _folder(name: str, value: Any) -> Path | None:
-    if value is None:
-        return None
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise TypeError(f"{name} must be the path of a folder, or None, not {value!r}")
-    return Path(value)
-
-
-# ---------------------------------------------------------------- the base class
 
 
 @dataclass
@@ -168,12 +127,12 @@ class Estimator(BaseEstimator):
     learning_rate: float | Mapping[str, float] | None = per_group(default=1e-3)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="constant")
     optimizer: str | Callable[..., Any] | Optimizer = part(Optimizer, default="adam")
-    device: str | torch.device = anything(_device, default="auto")
+    device: str | torch.device = anything(device_rule, default="auto")
     precision: str = choice("auto", "fp32", "bf16", default="auto")
     compile: bool = flag(default=False)
-    checkpoint: str | os.PathLike[str] | None = anything(_folder, default=None)
+    checkpoint: str | os.PathLike[str] | None = anything(folder_rule, default=None)
     warm_start: bool = flag(default=False)
-    callbacks: Callback | Iterable[Callback] | None = anything(_callbacks, default=None)
+    callbacks: Callback | Iterable[Callback] | None = anything(callbacks_rule, default=None)
     verbose: int = integer(0, default=0)
     random_state: Any = anything(default=None)
 
@@ -438,7 +397,7 @@ class Estimator(BaseEstimator):
         self.n_iter_ = sum("failed_step" not in row for row in history)
 
     def _hold_last(self) -> None:
-        self.weights_, self.used_weights_ = {"last": _states(self.networks_)}, "last"
+        self.weights_, self.used_weights_ = {"last": saving.states_of(self.networks_)}, "last"
 
     def _wear(self, fitted: Mapping[str, Any]) -> None:
         """Have these fitted attributes and no others."""
@@ -466,15 +425,7 @@ class Estimator(BaseEstimator):
         )
 
     def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
-        """bf16 where it is quick and was measured to cost no accuracy: convolutions."""
-        if self.precision != "auto":
-            return self.precision
-        convolutions = any(
-            isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-            for network in networks.values()
-            for m in network.modules()
-        )
-        return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
+        return precision_of(self.precision, device, networks)
 
     def _checkpoints(self, data: Any, number: int) -> Checkpoints | None:
         """Where the run is kept; each of several trainings is a run."""
@@ -649,7 +600,7 @@ class Estimator(BaseEstimator):
         self._check_sizes(networks, which)
         # In the layout of the fit: kernels round by it, and files keep none.
         self.weights_[which] = {
-            name: {k: laid_out(v) for k, v in state.items()}
+            name: {k: saving.laid_out(v) for k, v in state.items()}
             for name, state in self.weights_[which].items()
         }
         self.networks_ = saving.put_weights(networks, self.weights_[which])
@@ -669,7 +620,7 @@ class Estimator(BaseEstimator):
         if "networks_" in state:
             # On the CPU, so that it opens on a machine without the device; as tensors, since torch
             # pickles no module with spectral normalization.
-            used = {state["used_weights_"]: _states(state.pop("networks_"))}
+            used = {state["used_weights_"]: saving.states_of(state.pop("networks_"))}
             state["weights_"] = model_file.on_cpu({**state["weights_"], **used})
             state["device_"] = torch.device("cpu")
         return state
@@ -700,61 +651,3 @@ def as_shares(proba: np.ndarray) -> np.ndarray:
 def fitted_attributes(estimator: Estimator) -> dict[str, Any]:
     """The fitted attributes, those whose names end in an underscore."""
     return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
-
-
-def rates_of(
-    given: float | Mapping[str, float] | None, cls: type, networks: Mapping[str, nn.Module]
-) -> Callable[[str], float]:
-    """The learning rate of each parameter, by its full name.
-
-    Raises
-    ------
-    ValueError
-        If a name is not that of a network, or of a module in one.
-    """
-    table = dict(cls._rates)  # type: ignore[attr-defined]
-    if not table:
-        table[""] = next(f.default for f in fields(cls) if f.name == "learning_rate")
-    if isinstance(given, Mapping):
-        for name in given:
-            network, _, path = name.partition(".")
-            try:
-                networks[network].get_submodule(path)
-            except (KeyError, AttributeError) as error:
-                raise ValueError(
-                    f"learning_rate has a rate for {name!r}; give the name of a network, one of "
-                    f"{sorted(networks)}, or of a module inside one, like "
-                    f"{sorted(networks)[0] + '.0'!r}"
-                ) from error
-        table |= given
-    elif given is not None:
-        table = {"": given}
-
-    def rate(name: str) -> float:
-        while name not in table:
-            name = name.rpartition(".")[0]
-        return table[name]
-
-    return rate
-
-
-def _states(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
-    """The tensors of networks: those very ones, not copies."""
-    return {name: dict(network.state_dict()) for name, network in networks.items()}
-
-
-def laid_out(x: Tensor) -> Tensor:
-    """The tensor, its channels last in memory if it is of a convolution over images."""
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        if not hasattr(torch.cpu, "get_capabilities"):  # torch 2.6
-            return bool(torch.cpu._is_avx512_bf16_supported())
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return False
