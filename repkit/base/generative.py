@@ -50,6 +50,53 @@ class Generative(Estimator):
     least and greatest value: of all pixels of images, of each column of a table. What is generated
     is mapped back. The offset is taken out in the data's own precision.
 
+    Parameters
+    ----------
+    width : int, default=512
+        Width of the fully connected layers of networks that are given by name.
+    ema : float, default=0.0
+        Decay of the averaged weights, from 0 to below 1. Above 0, the averaged weights are the
+        ones that are used.
+    data_range : (low, high), optional
+        Range of X, which is mapped to [0, 1] for the networks. By default X is taken as it is if it
+        lies in [0, 1], uint8 images are divided by 255, other images are mapped by their least and
+        greatest value, and tables column by column.
+    max_epochs : int, default=50
+        Length of the training.
+    steps_per_epoch : int, optional
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : int, default=64
+        Rows in a step.
+    learning_rate : float or dict, default=1e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+    precision : {"auto", "fp32", "bf16"}, default="auto"
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
+    compile : bool, default=False
+        Whether to compile the networks with ``torch.compile``.
+    checkpoint : path, optional
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
+    warm_start : bool, default=False
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
+    verbose : int, default=0
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
+
     Attributes
     ----------
     low_, span_ : ndarray
@@ -213,7 +260,7 @@ def judge_discriminator(history: pd.DataFrame) -> None:
     if (late["d_real"] > 0.99).all() and (late["d_fake"] < 0.01).all():
         warnings.warn(
             "the discriminator has won: it tells real from generated without fail, and what it "
-            "teaches is worth little. Lower learning_rate, or add augment or r1.",
+            "teaches is worth little; lower learning_rate, or add augment or r1",
             ConvergenceWarning,
             stacklevel=6,
         )

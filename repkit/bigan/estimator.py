@@ -1,4 +1,4 @@
-"""`BiGAN`: an encoder trained against a generator, as a scikit-learn transformer."""
+"""Internal. `BiGAN`: an encoder trained against a generator, as a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -304,8 +304,8 @@ def judge_link(history: pd.DataFrame, ratio: float) -> None:
     if "failed_step" not in history and not ratio < LINKED:
         warnings.warn(
             f"the encoder is not linked to the generator: the reconstruction ratio is {ratio:.2f}, "
-            "and 1 is what random codes give. Train longer (max_epochs), add latent_cycle=1, or, "
-            "with a discriminator of your own, use batch norm where x and z meet.",
+            "and 1 is what random codes give; train longer (max_epochs), add latent_cycle=1, or, "
+            "with a discriminator of your own, use batch norm where x and z meet",
             ConvergenceWarning,
             stacklevel=6,
         )

@@ -1,4 +1,4 @@
-"""`DANN`: domain-adversarial training as a scikit-learn classifier and transformer."""
+"""Internal. `DANN`: domain-adversarial training as a scikit-learn classifier and transformer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches that are addressed by one integer, over data that lives on the device."""
+"""Internal. Batches that are addressed by one integer, over data that lives on the device."""
 
 from __future__ import annotations
 

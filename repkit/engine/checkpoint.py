@@ -1,4 +1,4 @@
-"""Training checkpoints: written whole or not at all, checked when read, one folder for each run."""
+"""Internal. Checkpoints: written whole or not at all, checked when read, a folder for each run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training step for every system: groups, phases, and one loss per group."""
+"""Internal. One training step for every system: groups, phases, and one loss per group."""
 
 from __future__ import annotations
 

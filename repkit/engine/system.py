@@ -1,4 +1,4 @@
-"""What a training algorithm is made of: networks, groups of them, phases with a loss a group."""
+"""Internal. What a training algorithm is made of: networks, groups of them, phases with losses."""
 
 from __future__ import annotations
 

@@ -197,6 +197,6 @@ def _recover(
     }
     result.history.append({**row, **failed, "seconds": float("nan")})
     result.failure = (
-        f"training stopped at step {step}: {term} is not finite. The weights from before that "
-        "step are kept. Lower learning_rate, or look for extreme values in X."
+        f"training stopped at step {step}: {term} is not finite; the weights from before that "
+        "step are kept; lower learning_rate, or look for extreme values in X"
     )

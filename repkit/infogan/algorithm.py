@@ -1,4 +1,4 @@
-"""InfoGAN: Chen et al. 2016; contrastive regularizer: Lin et al. 2020 (InfoGAN-CR).
+"""Internal. InfoGAN: Chen et al. 2016; contrastive regularizer: Lin et al. 2020 (InfoGAN-CR).
 
 G makes a sample of noise z and codes c; the body B of the discriminator serves two heads: D judges
 real or generated, Q says which codes a sample was made with. With L_I the bound on the mutual

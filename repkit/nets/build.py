@@ -1,4 +1,4 @@
-"""How a user's choice of a network becomes a module."""
+"""Internal. How a user's choice of a network becomes a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch norm with statistics of its own for every domain."""
+"""Internal. Batch norm with statistics of its own for every domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trunks: from a sample to features.
+"""Internal. Trunks: from a sample to features.
 
 ``width`` is the width of the fully connected layers. The image trunk "dcgan" starts with
 ``width / 16`` channels (64 for 1024, as in Chen et al. 2016), twice as many after each halving.

@@ -1,4 +1,4 @@
-"""The part of `TripleGAN`'s parameters that is its own."""
+"""Internal. The part of `TripleGAN`'s parameters that is its own."""
 
 from __future__ import annotations
 
