@@ -25,6 +25,8 @@ LEFT_OUT = {
     "RT02": "a returned value has a name that the text can refer to, as in scikit-learn",
     "SA01": "related functions are named where the text needs them",
 }
+# An error that is none: numpydoc takes a function's parameter cls for that of a class method.
+CLS = ("PR02", "Unknown parameters {'cls'}")
 
 
 def checked_modules():
@@ -51,7 +53,8 @@ def public_names():
 
 @pytest.mark.parametrize("name", sorted(public_names()))
 def test_numpydoc_finds_nothing(name):
-    errors = [error for error in validate(name)["errors"] if error[0] not in LEFT_OUT]
+    found = validate(name)["errors"]
+    errors = [error for error in found if error[0] not in LEFT_OUT and error != CLS]
     assert not errors
 
 

@@ -143,12 +143,44 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         return self.networks_["E"](x)[:, : self._built.latent_dim]
 
     def transform(self, X: Any) -> np.ndarray:
-        """Codes of samples, ``(n, latent_dim)``: means, never random draws."""
+        """Encode samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, latent_dim)
+            Codes E(x): means, never random draws. float64 if X is, else float32.
+
+        Raises
+        ------
+        ValueError
+            If X is of another shape.
+        """
         X = self._check_X(X, reset=False)
         return self._like(self._map(X, self._codes), X)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Samples G(z) of codes ``(n, latent_dim)``, in the shape, range and type of the data."""
+        """Decode codes.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            Samples G(z), in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If Z has another number of columns.
+        """
         check_is_fitted(self)
         Z = check_array(Z, dtype=np.float32, input_name="Z")
         if Z.shape[1] != self._built.latent_dim:
@@ -158,27 +190,68 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         return self._generate(Z)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """G(E(x)) of each sample, in the shape, range and type of the data."""
+        """Encode samples and decode their codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            G(E(x)) of each sample, in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If X is of another shape.
+        """
         X = self._check_X(X, reset=False)
         return self._generate(self._map(X, self._codes))
 
     def sample(self, n: int = 1, random_state: Any = None) -> np.ndarray:
-        """``n`` generated samples, in the shape, range and type of the data."""
+        """Generate samples.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed of the codes that are drawn from the prior.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            Samples G(z), in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If n is not an integer of at least 1.
+        """
         return self._generate(self._draw(n, random_state))
 
     def interpolate(self, X_start: Any, X_end: Any, n_steps: int = 8) -> np.ndarray:
-        """Samples on the straight line between the codes of two samples.
+        """Decode points on the straight line between the codes of two samples.
 
         Parameters
         ----------
         X_start, X_end : array-like of shape (n, ...)
-            As many of both.
+            Samples at the two ends of n lines.
         n_steps : int, default=8
-            Both ends, reconstructed, included.
+            Points on each line, at least 2. The first and the last are the reconstructions of
+            the two ends.
 
         Returns
         -------
         ndarray of shape (n, n_steps, ...)
+            Samples, in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If n_steps is less than 2, or X_start and X_end differ in number.
         """
         if not isinstance(n_steps, int | np.integer) or n_steps < 2:
             raise ValueError(f"n_steps must be an integer of at least 2, not {n_steps!r}")
@@ -193,7 +266,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         return samples.reshape(len(ends[0]), n_steps, *self.input_shape_)
 
     def attribute_vector(self, X: Any, y: Any) -> np.ndarray:
-        """The direction of an attribute in the space of codes (Larsen et al. 2016, section 4.2.1).
+        """Find the direction of an attribute in the space of codes.
+
+        Larsen et al. 2016, section 4.2.1.
 
         The mean code of the samples that have it minus that of those that do not. Added to codes
         and decoded, it gives them the attribute:
@@ -202,12 +277,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         Parameters
         ----------
         X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
         y : array-like of shape (n,) or (n, attributes)
             True or 1 where a sample has the attribute, False or 0 where it does not.
 
         Returns
         -------
         ndarray of shape (latent_dim,) or (attributes, latent_dim)
+            The direction, or one for each column of y.
 
         Raises
         ------

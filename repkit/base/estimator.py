@@ -50,7 +50,15 @@ from repkit.schedules import RATES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Estimator", "Problem"]
+__all__ = [
+    "Estimator",
+    "Problem",
+    "as_shares",
+    "fitted_attributes",
+    "has_fast_bf16",
+    "laid_out",
+    "rates_of",
+]
 
 # Parameters that do not change what is learned, so that a run may be resumed with others.
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state"}
@@ -107,7 +115,9 @@ class Problem:
     Parameters
     ----------
     system : System
+        Networks, losses and the order of the steps.
     batches : BatchSource
+        What each step is taken over.
     evaluate : callable, optional
         ``() -> dict``: more columns of an epoch's row, from the networks as they are then.
     select : str, optional
@@ -721,25 +731,61 @@ class Estimator(BaseEstimator):
 
 
 def as_shares(proba: np.ndarray) -> np.ndarray:
-    """Rows of probabilities that sum to 1 in their own precision."""
+    """Divide rows of probabilities by their sums, which rounding has moved off 1.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, classes)
+        Probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n, classes)
+        The same in the same precision; each row sums to 1.
+    """
     shares: np.ndarray = proba / proba.sum(1, keepdims=True)
     return shares
 
 
 def fitted_attributes(estimator: Estimator) -> dict[str, Any]:
-    """The fitted attributes, those whose names end in an underscore."""
+    """Collect the fitted attributes, those whose names end in an underscore.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        Fitted or not.
+
+    Returns
+    -------
+    dict
+        Attributes by name; empty before a fit.
+    """
     return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
 
 
 def rates_of(
     given: float | Mapping[str, float] | None, cls: type, networks: Mapping[str, nn.Module]
 ) -> Callable[[str], float]:
-    """The learning rate of each parameter, by its full name.
+    """Make the function that gives each parameter of the networks its learning rate.
+
+    Parameters
+    ----------
+    given : float, mapping of str to float, or None
+        The value of ``learning_rate``.
+    cls : type
+        The estimator's class, whose defaults fill what is not given.
+    networks : mapping of str to nn.Module
+        The networks that are trained, by name.
+
+    Returns
+    -------
+    callable
+        ``name -> rate``, for full names such as ``"E.features.0.weight"``.
 
     Raises
     ------
     ValueError
-        If a name is not that of a network, or of a module in one.
+        If a name in ``given`` is not that of a network, or of a module in one.
     """
     table = dict(cls._rates)  # type: ignore[attr-defined]
     if not table:
@@ -773,12 +819,34 @@ def _states(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
 
 
 def laid_out(x: Tensor) -> Tensor:
-    """The tensor, its channels last in memory if it is of a convolution over images."""
+    """Lay a tensor out in memory as training does: channels last where it has four dimensions.
+
+    Parameters
+    ----------
+    x : Tensor
+        A weight or a buffer.
+
+    Returns
+    -------
+    Tensor
+        The same values; a copy only if the layout changes.
+    """
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
+    """Tell whether a device multiplies bfloat16 in hardware.
+
+    Parameters
+    ----------
+    device : torch.device
+        A processor or a graphics card.
+
+    Returns
+    -------
+    bool
+        False also for devices that are not known.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":

@@ -23,7 +23,7 @@ from repkit.engine.rng import Kind, drawn_seed, generator_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Generative"]
+__all__ = ["Generative", "judge_discriminator", "rng_of"]
 
 HELD_BACK = 1000  # rows of the monitored slice, at most
 RECALIBRATION = 4096  # rows, at most, from which running statistics are taken anew
@@ -246,14 +246,42 @@ class Generative(Estimator):
 
 
 def rng_of(random_state: Any) -> np.random.Generator:
-    """Numpy's generator for what a user gives as ``random_state``; a generator is used as it is."""
+    """Make numpy's generator from what a user gives as ``random_state``.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None
+        A Generator is used as it is. With None, every call gives another one.
+
+    Returns
+    -------
+    numpy.random.Generator
+        The source of random numbers.
+
+    Raises
+    ------
+    ValueError
+        If ``random_state`` is none of these.
+    """
     if isinstance(random_state, np.random.Generator):
         return random_state
     return np.random.default_rng(drawn_seed(random_state))
 
 
 def judge_discriminator(history: pd.DataFrame) -> None:
-    """Warn of a discriminator that nothing could fool through the last quarter of the training."""
+    """Warn of a discriminator that nothing could fool through the last quarter of the training.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row an epoch, with the columns ``d_real`` and ``d_fake``: shares of real and of
+        generated samples that D calls real.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If D has won. A training of fewer than four epochs, or one that failed, is not judged.
+    """
     if "failed_step" in history or len(history) < 4:
         return
     late = history.tail(len(history) // 4)
