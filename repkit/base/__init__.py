@@ -181,3 +181,5 @@ swap : True
     Whether an utterance is rebuilt with the speaker vector of another utterance of its
     speaker, and what the decoder learns from conversions.
 """
+
+__all__: list[str] = []  # its modules are imported by name

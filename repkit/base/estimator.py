@@ -53,7 +53,15 @@ from repkit.schedules import RATES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Estimator", "Problem"]
+__all__ = [
+    "Estimator",
+    "Problem",
+    "as_shares",
+    "fitted_attributes",
+    "has_fast_bf16",
+    "laid_out",
+    "rates_of",
+]
 
 # Parameters that do not change what is learned, so that a run may be resumed with others.
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state"}
@@ -68,7 +76,9 @@ class Problem:
     Parameters
     ----------
     system : System
+        Networks, losses and the order of the steps.
     batches : BatchSource
+        What each step is taken over.
     evaluate : callable, optional
         ``() -> dict``: more columns of an epoch's row, from the networks as they are then.
     select : str, optional
@@ -94,6 +104,44 @@ class Estimator(BaseEstimator):
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
     data), ``_networks`` and ``_problem``; `_fit` is the same for all. It works on a copy whose
     parameters are checked and resolved, so that an estimator is fitted as a whole or not at all.
+
+    Parameters
+    ----------
+    max_epochs : int, default=50
+        Length of the training.
+    steps_per_epoch : int, optional
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : int, default=64
+        Rows in a step.
+    learning_rate : float or dict, default=1e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+    precision : {"auto", "fp32", "bf16"}, default="auto"
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
+    compile : bool, default=False
+        Whether to compile the networks with ``torch.compile``.
+    checkpoint : path, optional
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
+    warm_start : bool, default=False
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
+    verbose : int, default=0
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
 
     Attributes
     ----------
@@ -643,11 +691,33 @@ class Estimator(BaseEstimator):
 
 
 def as_shares(proba: np.ndarray) -> np.ndarray:
-    """Rows of probabilities that sum to 1 in their own precision."""
+    """Divide rows of probabilities by their sums, which rounding has moved off 1.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, classes)
+        Probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n, classes)
+        The same in the same precision; each row sums to 1.
+    """
     shares: np.ndarray = proba / proba.sum(1, keepdims=True)
     return shares
 
 
 def fitted_attributes(estimator: Estimator) -> dict[str, Any]:
-    """The fitted attributes, those whose names end in an underscore."""
+    """Collect the fitted attributes, those whose names end in an underscore.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        Fitted or not.
+
+    Returns
+    -------
+    dict
+        Attributes by name; empty before a fit.
+    """
     return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}

@@ -1,4 +1,4 @@
-"""Triple-GAN: Li et al. 2017.
+"""Internal. Triple-GAN: Li et al. 2017.
 
 A classifier C(y|x), a generator G(y, z) and a discriminator D of pairs (x, y), with the utility
 (their equation 2)

@@ -1,4 +1,4 @@
-"""`TripleGAN`: a classifier from few labels, with a generator and a discriminator."""
+"""Internal. `TripleGAN`: a classifier from few labels, with a generator and a discriminator."""
 
 from __future__ import annotations
 
