@@ -24,7 +24,7 @@ TOOLS = LOW | {"losses", "schedules", "augment", "metrics", "audio"}
 CORE = {"engine", "nets", "losses", "schedules"}
 PAPERS = {"bigan", "dann", "infogan", "speech", "triplegan", "vae", "vaegan"}
 ROOMS = {
-    **dict.fromkeys(LOW, set()),
+    **{room: set() for room in LOW},
     **dict.fromkeys(("losses", "schedules", "augment"), LOW),
     "audio": LOW,
     "metrics": LOW,
@@ -38,8 +38,10 @@ ROOMS = {
 }
 # Files in which a package must not be imported at all, not for type checks either.
 WITHOUT = {
-    "sklearn": ["engine/*", "nets/*", "losses.py", "schedules.py", "*/algorithm.py"]
-    + ["base/parameters.py", "base/parts.py", "*/parts.py"],
+    "sklearn": [
+        *("engine/*", "nets/*", "losses.py", "schedules.py", "*/algorithm.py"),
+        *("base/parameters.py", "base/parts.py", "*/parts.py"),
+    ],
     "torch": ["base/parameters.py"],
     "scipy": ["engine/*", "base/parameters.py"],
 }
@@ -242,7 +244,7 @@ def test_files_are_short(path):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_few_levels_between_an_estimator_and_scikit_learn(name):
-    """Along the one chain of estimator classes; mixins and an algorithm's Objective are no level."""
+    """Along the chain of estimator classes; mixins and an algorithm's Objective are no level."""
     cls = getattr(repkit, name)
     between = [
         c for c in cls.__mro__[1:] if issubclass(c, BaseEstimator) and c is not BaseEstimator
