@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -21,8 +20,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from repkit.base import model_file, saving
+from repkit.base import saving
 from repkit.base.fingerprint import fingerprint
+from repkit.base.keeping import Kept
 from repkit.base.parameters import (
     Part,
     anything,
@@ -53,7 +53,7 @@ from repkit.schedules import RATES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Estimator", "Problem"]
+__all__ = ["Estimator", "Problem", "as_shares", "fitted_attributes"]
 
 # Parameters that do not change what is learned, so that a run may be resumed with others.
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state"}
@@ -68,7 +68,9 @@ class Problem:
     Parameters
     ----------
     system : System
+        Networks, losses and the order of the steps.
     batches : BatchSource
+        What each step is taken over.
     evaluate : callable, optional
         ``() -> dict``: more columns of an epoch's row, from the networks as they are then.
     select : str, optional
@@ -88,12 +90,50 @@ class Problem:
 
 
 @parameters
-class Estimator(BaseEstimator):
+class Estimator(Kept, BaseEstimator):
     """Base of the estimators.
 
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
     data), ``_networks`` and ``_problem``; `_fit` is the same for all. It works on a copy whose
     parameters are checked and resolved, so that an estimator is fitted as a whole or not at all.
+
+    Parameters
+    ----------
+    max_epochs : int, default=50
+        Length of the training.
+    steps_per_epoch : int, optional
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : int, default=64
+        Rows in a step.
+    learning_rate : float or dict, default=1e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+    precision : {"auto", "fp32", "bf16"}, default="auto"
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
+    compile : bool, default=False
+        Whether to compile the networks with ``torch.compile``.
+    checkpoint : path, optional
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
+    warm_start : bool, default=False
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
+    verbose : int, default=0
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
 
     Attributes
     ----------
@@ -165,10 +205,6 @@ class Estimator(BaseEstimator):
         """Validate what ``fit`` is given, learn shapes and classes from it, and return it."""
         raise NotImplementedError
 
-    def _networks(self) -> dict[str, nn.Module]:
-        """New networks for the parameters and what `_read` learned."""
-        raise NotImplementedError
-
     def _problem(
         self, data: Any, networks: dict[str, nn.Module], device: torch.device, seed: int
     ) -> Problem:
@@ -180,10 +216,6 @@ class Estimator(BaseEstimator):
 
     def _judge(self) -> None:
         """Warn of a training that ended badly."""
-
-    def _probe(self, X: np.ndarray) -> None:
-        """Use the model on a row of zeros; raises if the fitted attributes do not go together."""
-        raise NotImplementedError
 
     def _trainings(self) -> int:
         """How many trainings the fit is the best of."""
@@ -385,17 +417,6 @@ class Estimator(BaseEstimator):
                 self.use("selected")
         return result.failure
 
-    def _new_networks(self) -> dict[str, nn.Module]:
-        """Networks as the seed makes them; on a copy with checked parameters."""
-        torch.manual_seed(seed_of(self.seed_, Kind.WEIGHTS))
-        return self._networks()
-
-    def _tell(self, history: list[dict[str, Any]]) -> None:
-        import pandas as pd
-
-        self.history_ = pd.DataFrame(history)
-        self.n_iter_ = sum("failed_step" not in row for row in history)
-
     def _hold_last(self) -> None:
         self.weights_, self.used_weights_ = {"last": saving.states_of(self.networks_)}, "last"
 
@@ -447,41 +468,6 @@ class Estimator(BaseEstimator):
 
     # ---------------------------------------------------------------- use
 
-    def use(self, which: str) -> Self:
-        """Predict with the weights of the ``"last"`` epoch or of the ``"selected"`` one.
-
-        Parameters
-        ----------
-        which : {"last", "selected"}
-            Which of ``weights_``.
-
-        Returns
-        -------
-        estimator
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If there are no such weights: ``"selected"`` needs the parameter ``select``.
-        """
-        check_is_fitted(self, "weights_")
-        if which not in self.weights_:
-            raise ValueError(f"which must be one of {list(self.weights_)}, not {which!r}")
-        device = self._where()
-        states = {
-            name: {k: v.to(device) for k, v in state.items()}
-            for name, state in self.weights_[which].items()
-        }
-        self.networks_ = saving.put_weights(self.networks_, states)
-        self.used_weights_ = which
-        return self
-
-    def _where(self) -> torch.device:
-        """Where the networks are: a user may move them after the fit."""
-        network = next(iter(self.networks_.values()))
-        return next(network.parameters(), torch.empty(0)).device
-
     @in_settled
     @torch.no_grad()
     def _apply(
@@ -515,121 +501,6 @@ class Estimator(BaseEstimator):
         """The output in the input's precision: float64 for float64, else float32."""
         return out.astype(np.float64 if X.dtype == np.float64 else np.float32, copy=False)
 
-    # ---------------------------------------------------------------- keeping
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one safetensors file: weights, and a JSON header.
-
-        Parameters that are code (modules, callables) are not written; `repkit.load` takes them as
-        keywords.
-
-        Parameters
-        ----------
-        path : path
-            The file; one that is there is replaced.
-
-        Raises
-        ------
-        NotFittedError
-            If it is not fitted.
-        """
-        check_is_fitted(self, "weights_")
-        saving.write(
-            Path(path),
-            type(self).__name__,
-            {**self.get_params(deep=False), **self.fitted_params_},
-            {k: getattr(self, k) for k in self._kept() if hasattr(self, k)},
-            self.history_.to_dict("records"),
-            self.weights_,
-        )
-
-    @classmethod
-    def _kept(cls) -> tuple[str, ...]:
-        """Fitted attributes that a model file's header holds."""
-        return (*cls._fitted, "n_iter_", "selected_epoch_", "seed_")
-
-    def _from_file(
-        self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
-    ) -> None:
-        """Become what was saved; the networks' sizes are compared before memory is taken."""
-        try:
-            unknown = set(fitted) - set(self._kept())
-            if unknown:
-                raise ValueError(f"it has unknown fitted attributes {sorted(unknown)}")
-            for name, value in fitted.items():
-                setattr(self, name, tuple(value) if name == "input_shape_" else value)
-            self._tell(history)
-            self.n_iter_, self.seed_ = fitted["n_iter_"], int(fitted["seed_"])
-            self.fitted_params_ = {
-                k: v for k, v in self.get_params(deep=False).items() if k not in self._live
-            }
-            self.weights_ = saving.read_weights(tensors)
-            self.device_ = torch.device("cpu")
-            for which in self.weights_:
-                self._rebuild(which)
-            self._rebuild("selected" if "selected" in self.weights_ else "last")
-            # A first prediction: what is wrong with the classes or the shape shows here.
-            check_is_fitted(self)
-            self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise model_file.ModelFileError(
-                f"the file does not hold the {type(self).__name__} that its header describes: "
-                f"{error}"
-            ) from error
-
-    @property
-    def _built(self) -> Self:
-        """A copy with the parameters of the fit, whatever has been set for the next."""
-        own = object.__new__(type(self))
-        own.__dict__.update({**vars(self), **getattr(self, "fitted_params_", {})})
-        return own
-
-    @in_settled
-    def _rebuild(self, which: str, *, trusted: bool = False) -> None:
-        """New networks that hold one of the weights."""
-        built = self._built
-        built.device = "cpu"  # the one of the fit may not be here
-        built = check_parameters(built)
-        if not trusted:
-            # Sizes first: a number in a file could ask for any amount of memory.
-            with torch.device("meta"):
-                self._check_sizes(built._networks(), which)
-        with isolated_rng(torch.device("cpu")):
-            # In earnest, from the seed of then: a network may have constants beside its weights.
-            networks = built._new_networks()
-        self._check_sizes(networks, which)
-        # In the layout of the fit: kernels round by it, and files keep none.
-        self.weights_[which] = {
-            name: {k: saving.laid_out(v) for k, v in state.items()}
-            for name, state in self.weights_[which].items()
-        }
-        self.networks_ = saving.put_weights(networks, self.weights_[which])
-        self.used_weights_ = which
-
-    def _check_sizes(self, networks: Mapping[str, nn.Module], which: str) -> None:
-        weights = self.weights_[which]
-        if networks.keys() != weights.keys():
-            raise ValueError(
-                f"there are weights of {sorted(weights)}, but the networks are {sorted(networks)}"
-            )
-        for name, network in networks.items():
-            saving.check_weights(network, weights[name])
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = {**super().__getstate__()}
-        if "networks_" in state:
-            # On the CPU, so that it opens on a machine without the device; as tensors, since torch
-            # pickles no module with spectral normalization.
-            used = {state["used_weights_"]: saving.states_of(state.pop("networks_"))}
-            state["weights_"] = model_file.on_cpu({**state["weights_"], **used})
-            state["device_"] = torch.device("cpu")
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "weights_" in state:
-            self._rebuild(self.used_weights_, trusted=True)
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -643,11 +514,33 @@ class Estimator(BaseEstimator):
 
 
 def as_shares(proba: np.ndarray) -> np.ndarray:
-    """Rows of probabilities that sum to 1 in their own precision."""
+    """Divide rows of probabilities by their sums, which rounding has moved off 1.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, classes)
+        Probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n, classes)
+        The same in the same precision; each row sums to 1.
+    """
     shares: np.ndarray = proba / proba.sum(1, keepdims=True)
     return shares
 
 
 def fitted_attributes(estimator: Estimator) -> dict[str, Any]:
-    """The fitted attributes, those whose names end in an underscore."""
+    """Collect the fitted attributes, those whose names end in an underscore.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        Fitted or not.
+
+    Returns
+    -------
+    dict
+        Attributes by name; empty before a fit.
+    """
     return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}

@@ -1,4 +1,4 @@
-"""`InfoGAN`: codes that provably change the output, as a scikit-learn transformer."""
+"""Internal. `InfoGAN`: codes that provably change the output, as a scikit-learn transformer."""
 
 from __future__ import annotations
 

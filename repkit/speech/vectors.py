@@ -1,4 +1,4 @@
-"""What can be done with two vectors of an utterance: give them, decode them, mix them."""
+"""Internal. What can be done with two vectors of an utterance: give them, decode them, mix them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ from repkit.speech.utterance_input import (
     standardization,
     utterance_frames,
 )
-
-__all__ = ["TwoVectors"]
 
 
 @parameters
@@ -105,8 +103,9 @@ class TwoVectors(TransformerMixin, Estimator):
         if (utterances.kind, utterances.n_features or columns) != (self.kind_, columns):
             width = utterances.n_features
             raise ValueError(
-                f"X holds {utterances.kind}{f' of {width} columns' if width else ''}, but "
-                f"{type(self).__name__} was fitted on {self.kind_} of {columns} columns"
+                f"X must hold {self.kind_}"
+                f"{f' of {columns} columns' if self.kind_ == 'frames' else ''}, as in fit, not "
+                f"{utterances.kind}{f' of {width} columns' if width else ''}"
             )
         found = utterance_frames(utterances, self._front_end(), self._where())
         if found.skipped:

@@ -34,6 +34,10 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
         "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
         "check_sample_weight_equivalence_on_sparse_data": MINIBATCHES,
     },
+    "TripleGAN": {
+        "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
+        "check_sample_weight_equivalence_on_sparse_data": MINIBATCHES,
+    },
 }
 
 
