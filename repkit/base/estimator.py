@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,6 +45,7 @@ from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
 from repkit.engine.system import System
+from repkit.engine.threads import multiplications, suited_threads
 from repkit.engine.training import Callback, train
 from repkit.schedules import RATES
 
@@ -448,16 +450,19 @@ class Estimator(BaseEstimator):
                 finally:
                     shown_on._wear(before)
 
-            result = train(
-                engine,
-                max_epochs=self.max_epochs,
-                checkpoints=checkpoints,
-                callbacks=self.callbacks,  # type: ignore[arg-type]
-                evaluate=problem.evaluate,
-                show=show,
-                select=problem.select,
-                verbose=self.verbose,
-            )
+            pixels = math.prod(self.input_shape_[-2:]) if len(self.input_shape_) > 1 else 1
+            work = multiplications(problem.system.networks, problem.batches.size, pixels)
+            with suited_threads(work):
+                result = train(
+                    engine,
+                    max_epochs=self.max_epochs,
+                    checkpoints=checkpoints,
+                    callbacks=self.callbacks,  # type: ignore[arg-type]
+                    evaluate=problem.evaluate,
+                    show=show,
+                    select=problem.select,
+                    verbose=self.verbose,
+                )
             engine.release()
             self._tell(result.history)
             self._hold_last()
@@ -677,24 +682,19 @@ class Estimator(BaseEstimator):
         return own
 
     @in_settled
-    def _rebuild(self, which: str) -> None:
+    def _rebuild(self, which: str, *, trusted: bool = False) -> None:
         """New networks that hold one of the weights."""
         built = self._built
         built.device = "cpu"  # the one of the fit may not be here
         built = check_parameters(built)
-        with torch.device("meta"):
+        if not trusted:
             # Sizes first: a number in a file could ask for any amount of memory.
-            networks = built._networks()
-        if networks.keys() != self.weights_[which].keys():
-            raise ValueError(
-                f"there are weights of {sorted(self.weights_[which])}, but the networks are "
-                f"{sorted(networks)}"
-            )
-        for name, network in networks.items():
-            saving.check_weights(network, self.weights_[which][name])
+            with torch.device("meta"):
+                self._check_sizes(built._networks(), which)
         with isolated_rng(torch.device("cpu")):
             # In earnest, from the seed of then: a network may have constants beside its weights.
             networks = built._new_networks()
+        self._check_sizes(networks, which)
         # In the layout of the fit: kernels round by it, and files keep none.
         self.weights_[which] = {
             name: {k: laid_out(v) for k, v in state.items()}
@@ -702,6 +702,15 @@ class Estimator(BaseEstimator):
         }
         self.networks_ = saving.put_weights(networks, self.weights_[which])
         self.used_weights_ = which
+
+    def _check_sizes(self, networks: Mapping[str, nn.Module], which: str) -> None:
+        weights = self.weights_[which]
+        if networks.keys() != weights.keys():
+            raise ValueError(
+                f"there are weights of {sorted(weights)}, but the networks are {sorted(networks)}"
+            )
+        for name, network in networks.items():
+            saving.check_weights(network, weights[name])
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {**super().__getstate__()}
@@ -716,7 +725,7 @@ class Estimator(BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "weights_" in state:
-            self._rebuild(self.used_weights_)
+            self._rebuild(self.used_weights_, trusted=True)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

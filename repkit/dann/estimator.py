@@ -138,7 +138,7 @@ class DANN(
         Rows in a step.
     learning_rate : float or dict, default=1e-3
         Learning rate. A dict gives rates by the name of a network, or of a module inside one:
-        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        ``{"F": 1e-4, "F.0": 1e-5}``. The longest name that fits counts, and what has none
         keeps the default.
     learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
         Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and

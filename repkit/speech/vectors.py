@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -311,6 +312,11 @@ class TwoVectors(TransformerMixin, Estimator):
             raise ValueError(f"mean_ and std_ must have shape ({width},)")
         store = FrameStore([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
         self._vectors_of(store, erase=True)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns that `transform` gives.
