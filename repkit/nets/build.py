@@ -90,7 +90,7 @@ def build(
         )
     network = spec(*arguments)
     if not isinstance(network, nn.Module):
-        raise TypeError(f"{name} returned {type(network).__name__}, not an nn.Module")
+        raise TypeError(f"{name} must return an nn.Module, not {type(network).__name__}")
     return network
 
 

@@ -54,7 +54,7 @@ def test_build():
             r"backbone='resnet' is not known; .*\['conv', 'dcgan', 'mlp'\]",
         ),
         (5, TypeError, "backbone must be a string, a callable .* not int"),
-        (lambda s, d: None, TypeError, "backbone returned NoneType, not an nn.Module"),
+        (lambda s, d: None, TypeError, "backbone must return an nn.Module, not NoneType"),
     ],
 )
 def test_build_errors(spec, error, words):
