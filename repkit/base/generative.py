@@ -132,8 +132,8 @@ class Generative(Estimator):
             least, greatest = self.data_range
             if low < least or high > greatest:
                 raise ValueError(
-                    f"X must lie in data_range={self.data_range!r}, not have values from {low:g} to "
-                    f"{high:g}"
+                    f"X must lie in data_range={self.data_range!r}, not have values from {low:g} "
+                    f"to {high:g}"
                 )
             return least, greatest
         return (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (lows, highs)
