@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from repkit.engine.modes import evaluating
 from repkit.nets.domain_norm import DomainNorm, set_rows
-from repkit.nets.generators import GENERATORS, UnitInterval
+from repkit.nets.generators import GENERATORS, Generator, UnitInterval
 from repkit.nets.trunks import Reshape, conv, dcgan, features_of, hidden_layer, mlp
 
 Spec = str | nn.Module | Callable[..., nn.Module]
@@ -128,8 +128,8 @@ def build_hidden(
 
 def build_generator(
     spec: Spec, latent_dim: int, shape_out: tuple[int, ...], width: int
-) -> nn.Module:
-    """Build a generator, ``(n, latent_dim) -> (n, *shape_out)`` in (0, 1)."""
+) -> Generator:
+    """Build a generator, ``(n, latent_dim) -> (n, *shape_out)`` in (0, 1), or its logits."""
     named = {k: partial(f, width=width) for k, f in GENERATORS.items()}
     spec = auto(spec, shape_out, "dcgan")
     network = build(spec, latent_dim, shape_out, name="generator", named=named)
@@ -139,7 +139,7 @@ def build_generator(
             f"generator must give samples of shape {shape_out}, {math.prod(shape_out)} numbers, "
             f"from rows of {latent_dim}; it gives {found}"
         )
-    return nn.Sequential(network, Reshape(shape_out), UnitInterval())
+    return Generator(network, Reshape(shape_out), UnitInterval())
 
 
 def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> int:
