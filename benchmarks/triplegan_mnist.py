@@ -30,7 +30,7 @@ from benchmarks.runner import Case
 from repkit import Consistency, Optimizer, TripleGAN
 from repkit.augment import RandomAffine
 from repkit.nets import conv
-from repkit.triplegan import PseudoDiscriminative
+from repkit.triplegan import AdversarialTerm, PseudoDiscriminative
 
 LABELS = {"digits": (50,), "MNIST": (100, 20, 50, 200)}
 MAIN = {"digits": 50, "MNIST": 100}  # labels; five seeds, and the rows beyond the curve
@@ -81,7 +81,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "labels, entropy and balance": {"consistency": 0.0, "entropy": 0.3, "balance": 0.3},
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "argmax": {"expectation": "argmax"},
+    "argmax": {"alpha": AdversarialTerm(expectation="argmax")},
     "no pseudo-discriminative term": {"pseudo_discriminative": 0.0},
     "alpha 0": {"alpha": 0.0},
     "entropy and balance, no consistency": {"consistency": 0.0, "entropy": 0.3, "balance": 0.3},

@@ -29,6 +29,7 @@ __all__ = [
     "paired_information",
     "reverse",
     "virtual_adversarial",
+    "weighted_cross_entropy",
 ]
 
 
@@ -226,7 +227,7 @@ def weighted_cross_entropy(logits: Tensor, y: Tensor, weight: Tensor | None) -> 
     y : int64 Tensor of shape (n,)
         Classes.
     weight : Tensor of shape (>= n,), optional
-        Of the rows, at least 0; the first n are used. By default, all alike.
+        Weights of the rows, at least 0; the first n are used. With None, all rows count alike.
 
     Returns
     -------

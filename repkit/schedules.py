@@ -28,7 +28,8 @@ def constant(progress: float) -> float:
 
     Returns
     -------
-    float
+    factor : float
+        1.0 at any progress.
     """
     return 1.0
 
@@ -122,7 +123,8 @@ def rise(start: float) -> Callable[[float], float]:
 
     Returns
     -------
-    callable
+    schedule : callable
+        ``progress -> factor``.
     """
     if start == 0.0:
         return constant
@@ -151,6 +153,7 @@ def early_rise(progress: float, until: float = 0.1) -> float:
 
     Returns
     -------
-    float
+    factor : float
+        0 at the start, 1 from ``until`` on.
     """
     return min(1.0, progress / until)

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from numpydoc.validate import validate
 import repkit
 
 DONE = ["repkit"]
+# Parts of a text that are not the package's own words, and why.
+FOREIGN = {"Reshape your data": "scikit-learn's checks of estimators look for these words"}
 # Rules of numpydoc that are left out, and why.
 LEFT_OUT = {
     "ES01": "a summary and its sections often say it all",
@@ -22,6 +25,8 @@ LEFT_OUT = {
     "RT02": "a returned value has a name that the text can refer to, as in scikit-learn",
     "SA01": "related functions are named where the text needs them",
 }
+# An error that is none: numpydoc takes a function's parameter cls for that of a class method.
+CLS = ("PR02", "Unknown parameters {'cls'}")
 
 
 def checked_modules():
@@ -48,7 +53,8 @@ def public_names():
 
 @pytest.mark.parametrize("name", sorted(public_names()))
 def test_numpydoc_finds_nothing(name):
-    errors = [error for error in validate(name)["errors"] if error[0] not in LEFT_OUT]
+    found = validate(name)["errors"]
+    errors = [error for error in found if error[0] not in LEFT_OUT and error != CLS]
     assert not errors
 
 
@@ -62,7 +68,9 @@ def test_public_and_internal_modules_are_told_apart(name):
         own = [
             key
             for key, value in vars(module).items()
-            if getattr(value, "__module__", None) == name and key[0] != "_"
+            if getattr(value, "__module__", None) == name
+            and key[0] != "_"
+            and not isinstance(value, TypeVar)  # a matter of annotations alone
         ]
         assert set(own) <= set(module.__all__)
 
@@ -93,6 +101,8 @@ def messages(tree):
 def test_errors_speak_one_dialect(name):
     source = Path(importlib.import_module(name).__file__).read_text(encoding="utf-8")
     for text in messages(ast.parse(source)):
+        for words in FOREIGN:
+            text = text.replace(words, words.lower())
         assert not text.endswith("."), text
         # a lower-case word, or the name of an argument, a class or an environment variable
         assert re.match(r"[a-z{]|[A-Z]\w* (and|has|must)\b|[A-Z_]+ must\b|X_\w+", text), text

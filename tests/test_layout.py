@@ -1,59 +1,114 @@
-"""The house: imports run one way, and what is slow to import is imported late."""
+"""The house: imports run one way, rooms stay small, and every module's tests bear its name."""
 
 import ast
+import inspect
+import io
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
+from sklearn.base import BaseEstimator
 
 import repkit
 
 PACKAGE = Path(repkit.__file__).parent
+TESTS = Path(__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-# Each part may import from parts further up, and from itself if it is a folder.
-ORDER = [
-    {"audio"},
-    {"files", "nets", "losses", "data", "rng", "flat", "optim", "metrics", "augment", "features"}
-    | {"erasure"},
-    {"persist", "checkpoint", "segments", "perturb"},
-    {"system"},
-    {"engine"},
-    {"training"},
-    {"systems"},
-    {"estimators"},
-    {"plots"},
-    {"cli", "__main__"},
-]
+
+# Which rooms each room may import from, besides itself. No order is left to chance: a room is a
+# folder or a file of the package, and what is not in the table has no place.
+LOW = {"_optional", "_random", "_version"}
+TOOLS = LOW | {"losses", "schedules", "augment", "metrics", "audio"}
+CORE = {"engine", "nets", "losses", "schedules"}
+PAPERS = {"bigan", "dann", "infogan", "speech", "triplegan", "vae", "vaegan"}
+ROOMS = {
+    **{room: set() for room in LOW},
+    **dict.fromkeys(("losses", "schedules", "augment"), LOW),
+    "audio": LOW,
+    "metrics": LOW,
+    "datasets": LOW | {"audio"},
+    "engine": LOW,
+    "nets": LOW | {"engine"},
+    "base": LOW | CORE | {"metrics"},  # an auto-encoder's score: reconstruction_ratio
+    **dict.fromkeys(PAPERS, TOOLS | CORE | {"base"}),
+    "loading": LOW | CORE | {"base"} | PAPERS,
+    "plots": TOOLS | CORE | {"base", "datasets", "loading"} | PAPERS,
+}
+# Files in which a package must not be imported at all, not for type checks either.
+WITHOUT = {
+    "sklearn": [
+        *("engine/*", "nets/*", "losses.py", "schedules.py", "*/algorithm.py"),
+        *("base/parameters.py", "base/parts.py", "*/parts.py"),
+    ],
+    "torch": ["base/parameters.py"],
+    "scipy": ["engine/*", "base/parameters.py"],
+}
+# Slow to import, or of an extra: only inside functions.
 HEAVY = {"matplotlib", "pandas", "pooch", "rich", "seaborn", "soundfile", "torchaudio", "umap"}
 
+# Modules whose tests bear another name, and where they are. A leading underscore does not count.
+ELSEWHERE = {
+    "datasets/_download": "datasets/test_fetch",
+    "datasets/_phones": "datasets/test_synthetic_speech",
+    "datasets/_sources": "datasets/test_fetch",
+    "datasets/_voice": "datasets/test_synthetic_speech",
+    "datasets/amazon": "datasets/test_tables",
+    "datasets/office": "datasets/test_tables",
+    "metrics/_arrays": "metrics/test_metrics_package",
+    "metrics/_blocks": "metrics/test_neighbors",
+    "metrics/_domains": "metrics/test_scorers",
+    "metrics/_probe": "metrics/test_probes",
+    "metrics/source_scorers": "metrics/test_scorers",
+    "metrics/disentanglement/*": "metrics/test_disentanglement",
+    "metrics/speaker/_abx": "metrics/test_speaker_abx",
+    "metrics/speaker/_dtw": "metrics/test_speaker_abx",
+    "metrics/speaker/_pairs": "metrics/test_speaker_pairs",
+    "metrics/speaker/*": "metrics/test_speaker_report",
+}
 
-def part_of(path):
-    relative = path.relative_to(PACKAGE)
-    return relative.parts[0].removesuffix(".py")
+MOST_LINES = 400  # of code in a file: docstrings, comments and empty lines do not count
+MOST_LEVELS = 3  # classes of ours between an estimator and scikit-learn's BaseEstimator
+ESTIMATORS = ["DANN", "VAE", "VAEGAN", "BiGAN", "InfoGAN", "SpeechAutoencoder", "TripleGAN"]
+
+every_source = pytest.mark.parametrize(
+    "path", SOURCES, ids=[str(p.relative_to(PACKAGE)) for p in SOURCES]
+)
 
 
-def names_imported(path, nodes):
-    """Full names of the modules that a file's import statements ask for."""
-    package = ("repkit", *path.relative_to(PACKAGE).parts[:-1])
+def name_of(path):
+    """``base/estimator`` of that file."""
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def names_imported(nodes):
+    """Full names of what import statements ask for; ``a.b`` for ``from a import b``, too."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) + 1 - node.level] if node.level else ()
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            if module == "repkit":
-                yield from (f"repkit.{alias.name}" for alias in node.names)
-            else:
-                yield module
+            assert not node.level, "imports are absolute here"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def parts_imported(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for name in names_imported(path, ast.walk(tree)):
+def rooms_imported(tree):
+    """Rooms of the package that a file imports from, wherever the statement stands in it."""
+    found = set()
+    for name in names_imported(ast.walk(tree)):
         root, _, rest = name.partition(".")
         if root == "repkit" and rest:
-            yield rest.partition(".")[0]
+            found.add(rest.partition(".")[0])
+    return found - {"__version__"}
 
 
 def at_the_top(tree):
@@ -70,80 +125,70 @@ def at_the_top(tree):
 
 
 def test_the_walk_sees_imports():
-    source = PACKAGE / "metrics" / "x.py"
-    code = """
-from . import a
-from .b import c
-from .. import nets
-import repkit.engine.batches as d
-from repkit import rng
-"""
-    found = list(names_imported(source, ast.walk(ast.parse(code))))
-    assert [name.removeprefix("repkit.") for name in found] == [
-        "metrics",
-        "metrics.b",
-        "nets",
-        "data",
-        "rng",
-    ]
     code = """
 import a
+import repkit.engine.batches as d
+from repkit import nets, __version__
 if TYPE_CHECKING:
-    import b
+    from repkit.base.labels import b
 try:
     import c
 finally:
     pass
 def f():
-    import d
+    from repkit.dann import DANN
 """
-    assert list(names_imported(source, at_the_top(ast.parse(code)))) == ["a", "c"]
-    assert "engine" in set(parts_imported(PACKAGE / "training.py"))
+    tree = ast.parse(code)
+    assert rooms_imported(tree) == {"engine", "nets", "base", "dann"}
+    top = {name.partition(".")[0] for name in names_imported(at_the_top(tree))}
+    assert top == {"a", "c", "repkit"}
+    assert {"engine", "metrics"} <= rooms_imported(parse(PACKAGE / "base" / "autoencoder.py"))
 
 
-def test_every_part_has_its_place():
-    known = set().union(*ORDER) | {"__init__", "datasets"}
-    assert {part_of(path) for path in SOURCES} <= known
+# -------------------------------------------------------------------- imports
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@every_source
 def test_imports_run_one_way(path):
-    part, imported = part_of(path), set(parts_imported(path))
-    if part == "__init__":
+    room = room_of(path)
+    if room == "__init__":
         return  # the public names; it imports them on first use
-    if part == "datasets":
-        assert imported <= {"datasets", "audio"}
+    assert room in ROOMS, f"{room} has no place in the table of rooms"
+    wrong = rooms_imported(parse(path)) - ROOMS[room] - {room}
+    assert not wrong, f"{room} must not import {sorted(wrong)}"
+
+
+def test_rooms_have_an_order():
+    """The table has no circle: rooms can be built one after the other."""
+    built = set()
+    while len(built) < len(ROOMS):
+        ready = {room for room, needs in ROOMS.items() if needs <= built} - built
+        assert ready, f"rooms in a circle: {sorted(set(ROOMS) - built)}"
+        built |= ready
+
+
+@every_source
+def test_an_algorithm_imports_nothing_of_its_paper_but_values(path):
+    """It reads like the paper's box: parts and codes beside it, not networks or the estimator."""
+    if path.name != "algorithm.py":
         return
-    level = next(k for k, parts in enumerate(ORDER) if part in parts)
-    allowed = set().union(*ORDER[:level]) | {part}
-    if level > ORDER.index({"estimators"}):
-        allowed |= {"datasets"}
-    wrong = imported - allowed - {"__version__"}
-    assert not wrong, f"{part} must not import {sorted(wrong)}"
+    own = {name for name in names_imported(ast.walk(parse(path))) if f".{room_of(path)}." in name}
+    assert not {name for name in own if name.split(".")[2] in ("estimator", "monitor", "rows")}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("package", WITHOUT)
+def test_what_does_without_a_package(package):
+    files = {path for pattern in WITHOUT[package] for path in PACKAGE.glob(pattern)}
+    assert len(files) >= len(WITHOUT[package])
+    for path in files:
+        found = {name.partition(".")[0] for name in names_imported(ast.walk(parse(path)))}
+        assert package not in found, name_of(path)
+
+
+@every_source
 def test_slow_packages_are_imported_late(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = {name.partition(".")[0] for name in names_imported(path, at_the_top(tree))}
+    found = {name.partition(".")[0] for name in names_imported(at_the_top(parse(path)))}
     assert not found & HEAVY
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_systems_know_no_scikit_learn(path):
-    if part_of(path) in {
-        "nets",
-        "losses",
-        "data",
-        "rng",
-        "persist",
-        "checkpoint",
-        "engine",
-        "systems",
-    }:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        found = {name.partition(".")[0] for name in names_imported(path, ast.walk(tree))}
-        assert "sklearn" not in found
 
 
 def loaded(code):
@@ -157,15 +202,97 @@ def test_importing_repkit_loads_nothing():
     assert loaded("import repkit; dir(repkit); repkit.__version__") == set()
 
 
-def test_importing_dann_loads_nothing_slow():
+@pytest.mark.parametrize("name", ["DANN, load", "SpeechAutoencoder", "TraversalDisplay"])
+def test_importing_a_name_loads_nothing_slow(name):
     # scikit-learn loads pandas by itself, where it is installed.
-    assert loaded("from repkit import DANN, load") <= loaded("import torch, sklearn.base")
+    assert loaded(f"from repkit import {name}") <= loaded("import torch, sklearn.base")
+
+
+def test_engine_and_networks_do_without_scikit_learn():
+    assert "sklearn" not in loaded("import repkit.engine, repkit.nets, repkit.losses")
+
+
+# -------------------------------------------------------------------- sizes
+
+
+def lines_of_code(path):
+    source = path.read_text(encoding="utf-8")
+    text = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            text |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    code = set()
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in layout | {tokenize.ENDMARKER}:
+            code |= set(range(token.start[0], token.end[0] + 1))
+    return len(code - text)
+
+
+def test_what_counts_as_code(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text('"""Of the\n\nmodule."""\n\nx = (\n    1\n)  # so\n# or so\ny = """a\nb"""\n')
+    assert lines_of_code(path) == 5
+
+
+@every_source
+def test_files_are_short(path):
+    assert lines_of_code(path) <= MOST_LINES
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_few_levels_between_an_estimator_and_scikit_learn(name):
+    """Along the chain of estimator classes; mixins and an algorithm's Objective are no level."""
+    cls = getattr(repkit, name)
+    between = [
+        c for c in cls.__mro__[1:] if issubclass(c, BaseEstimator) and c is not BaseEstimator
+    ]
+    assert all(c.__module__.startswith("repkit.") for c in between)
+    assert len(between) <= MOST_LEVELS
+    for c in (cls, *between):  # a chain: each has one of the next as its base
+        assert sum(issubclass(base, BaseEstimator) for base in c.__bases__) == 1
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_constructors_are_not_too_long(name):
+    assert len(inspect.signature(getattr(repkit, name)).parameters) <= 30
+
+
+# -------------------------------------------------------------------- tests and names
+
+
+def tests_of(name):
+    """Where the tests of a module stand: by its name, or by the table."""
+    folder, _, module = name.rpartition("/")
+    if name in ELSEWHERE:
+        return ELSEWHERE[name]
+    return ELSEWHERE.get(f"{folder}/*", f"{folder}/test_{module.lstrip('_')}".lstrip("/"))
+
+
+@every_source
+def test_every_module_has_tests_of_its_name(path):
+    if path.name in ("__init__.py", "_version.py"):
+        return
+    assert (TESTS / f"{tests_of(name_of(path))}.py").is_file()
+
+
+def test_the_tables_name_what_is_there():
+    for name, tests in ELSEWHERE.items():
+        assert any(PACKAGE.glob(f"{name}.py")), name
+        assert (TESTS / f"{tests}.py").is_file(), tests
+    assert {room_of(path) for path in SOURCES} - {"__init__"} == set(ROOMS)
+    assert {
+        cls for cls in ESTIMATORS if getattr(repkit, cls).__module__.split(".")[1] in PAPERS
+    } == (set(ESTIMATORS))
 
 
 def test_public_names():
     assert repkit.__all__ == sorted(repkit.__all__, key=lambda name: (not name.isupper(), name))
     assert set(repkit.__all__) <= set(dir(repkit))
-    for name in ("DANN", "NoTargetWarning", "load"):
+    assert set(ESTIMATORS) <= set(repkit.__all__)
+    for name in repkit.__all__:
         assert getattr(repkit, name).__name__ == name
     with pytest.raises(AttributeError, match="module 'repkit' has no attribute 'GAN'"):
         repkit.GAN  # noqa: B018

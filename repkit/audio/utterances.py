@@ -347,7 +347,7 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
         for i, item in enumerate(items):
             if not isinstance(item, str | Path):
                 raise ValueError(
-                    f"X[{i}] must be a path, as other items are, not {type(item).__name__}"
+                    f"X must hold paths alone or none, but X[{i}] is of type {type(item).__name__}"
                 )
         return Utterances([Path(item) for item in items], "audio", int(sample_rate), on_error)
     arrays = [_without_channels(_numbers(item, f"X[{i}]")) for i, item in enumerate(items)]
@@ -357,7 +357,7 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
     if dims == {2}:
         width = arrays[0].shape[1]
         if width == 0:
-            raise ValueError("X[0] must be frames (T, D) with at least one column, not 0")
+            raise ValueError("X must hold frames (T, D) with at least one column, not 0")
         return Utterances(arrays, "frames", int(sample_rate), on_error, width)
     raise ValueError(
         "X must hold waveforms (T,) or frames (T, D), all of one kind, not arrays of "

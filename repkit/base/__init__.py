@@ -46,6 +46,8 @@ augment : None (DANN, BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN)
     Maps a float batch to one of the same shape, while training.
 beta : 1.0 (VAE, VAEGAN)
     Weight of the divergence.
+class_weight : None (DANN, TripleGAN)
+    Weights of the classes in the label loss, by label.
 consistency : 0.0 in DANN; 1.0 in TripleGAN
     Weight of the pseudo-labels of the averaged network.
 data_range : None (BiGAN, InfoGAN, VAE, VAEGAN, TripleGAN)
@@ -80,8 +82,6 @@ In DANN alone
 -------------
 backbone : 'auto'
     F, the feature extractor.
-class_weight : None
-    Weights of the classes in the label loss, by label.
 conditional : False
     Whether D reads the multilinear map of features and predicted probabilities (CDAN).
 domain_norm : 'shared'
@@ -145,9 +145,6 @@ balance : 0.1
     Weight of the cross-entropy of C's mean prediction against equal shares of the classes.
 classifier : 'auto'
     Hidden part of C, from samples to feature rows.
-expectation : 'exact'
-    How the mean over the classifier's labels is taken: over all classes, or from the
-    likeliest class alone as in the authors' code.
 pseudo_discriminative : 0.1
     Weight of C's cross-entropy on generated samples, the pseudo-discriminative loss.
 
@@ -184,3 +181,5 @@ swap : True
     Whether an utterance is rebuilt with the speaker vector of another utterance of its
     speaker, and what the decoder learns from conversions.
 """
+
+__all__: list[str] = []  # its modules are imported by name

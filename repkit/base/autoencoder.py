@@ -24,7 +24,68 @@ __all__ = ["Autoencoder"]
 
 @parameters
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
-    """Base of the estimators with networks E and G, from samples to codes and back."""
+    """Base of the estimators with networks E and G, from samples to codes and back.
+
+    Parameters
+    ----------
+    latent_dim : int, default=32
+        Length of the code z.
+    recalibrate : bool, default=False
+        Whether to take the running statistics of batch norm anew at the end: those of the encoder
+        over X, those of the generator over the prior.
+    validation_fraction : float, default=0.05
+        Share of X, at most 1000 rows, that is held back from training. The scores of an epoch are
+        taken over it.
+    width : int, default=512
+        Width of the fully connected layers of networks that are given by name.
+    ema : float, default=0.0
+        Decay of the averaged weights, from 0 to below 1. Above 0, the averaged weights are the
+        ones that are used.
+    data_range : (low, high), optional
+        Range of X, which is mapped to [0, 1] for the networks. By default X is taken as it is if it
+        lies in [0, 1], uint8 images are divided by 255, other images are mapped by their least and
+        greatest value, and tables column by column.
+    max_epochs : int, default=50
+        Length of the training.
+    steps_per_epoch : int, optional
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : int, default=64
+        Rows in a step.
+    learning_rate : float or dict, default=1e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+    precision : {"auto", "fp32", "bf16"}, default="auto"
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
+    compile : bool, default=False
+        Whether to compile the networks with ``torch.compile``.
+    checkpoint : path, optional
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
+    warm_start : bool, default=False
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
+    verbose : int, default=0
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
+
+    Attributes
+    ----------
+    reconstruction_ratio_ : float
+        The reconstruction ratio of the networks as they are used, over the rows held back.
+    """
 
     latent_dim: int = integer(default=32, kw_only=False)
     recalibrate: bool = flag(default=False)
@@ -82,12 +143,44 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         return self.networks_["E"](x)[:, : self._built.latent_dim]
 
     def transform(self, X: Any) -> np.ndarray:
-        """Codes of samples, ``(n, latent_dim)``: means, never random draws."""
+        """Encode samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, latent_dim)
+            Codes E(x): means, never random draws. float64 if X is, else float32.
+
+        Raises
+        ------
+        ValueError
+            If X is of another shape.
+        """
         X = self._check_X(X, reset=False)
         return self._like(self._map(X, self._codes), X)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Samples G(z) of codes ``(n, latent_dim)``, in the shape, range and type of the data."""
+        """Decode codes.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            Samples G(z), in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If Z has another number of columns.
+        """
         check_is_fitted(self)
         Z = check_array(Z, dtype=np.float32, input_name="Z")
         if Z.shape[1] != self._built.latent_dim:
@@ -97,27 +190,68 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         return self._generate(Z)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """G(E(x)) of each sample, in the shape, range and type of the data."""
+        """Encode samples and decode their codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            G(E(x)) of each sample, in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If X is of another shape.
+        """
         X = self._check_X(X, reset=False)
         return self._generate(self._map(X, self._codes))
 
     def sample(self, n: int = 1, random_state: Any = None) -> np.ndarray:
-        """``n`` generated samples, in the shape, range and type of the data."""
+        """Generate samples.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed of the codes that are drawn from the prior.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            Samples G(z), in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If n is not an integer of at least 1.
+        """
         return self._generate(self._draw(n, random_state))
 
     def interpolate(self, X_start: Any, X_end: Any, n_steps: int = 8) -> np.ndarray:
-        """Samples on the straight line between the codes of two samples.
+        """Decode points on the straight line between the codes of two samples.
 
         Parameters
         ----------
         X_start, X_end : array-like of shape (n, ...)
-            As many of both.
+            Samples at the two ends of n lines.
         n_steps : int, default=8
-            Both ends, reconstructed, included.
+            Points on each line, at least 2. The first and the last are the reconstructions of
+            the two ends.
 
         Returns
         -------
         ndarray of shape (n, n_steps, ...)
+            Samples, in the shape, range and type of the data.
+
+        Raises
+        ------
+        ValueError
+            If n_steps is less than 2, or X_start and X_end differ in number.
         """
         if not isinstance(n_steps, int | np.integer) or n_steps < 2:
             raise ValueError(f"n_steps must be an integer of at least 2, not {n_steps!r}")
@@ -132,7 +266,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         return samples.reshape(len(ends[0]), n_steps, *self.input_shape_)
 
     def attribute_vector(self, X: Any, y: Any) -> np.ndarray:
-        """The direction of an attribute in the space of codes (Larsen et al. 2016, section 4.2.1).
+        """Find the direction of an attribute in the space of codes.
+
+        Larsen et al. 2016, section 4.2.1.
 
         The mean code of the samples that have it minus that of those that do not. Added to codes
         and decoded, it gives them the attribute:
@@ -141,12 +277,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         Parameters
         ----------
         X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
         y : array-like of shape (n,) or (n, attributes)
             True or 1 where a sample has the attribute, False or 0 where it does not.
 
         Returns
         -------
         ndarray of shape (latent_dim,) or (attributes, latent_dim)
+            The direction, or one for each column of y.
 
         Raises
         ------

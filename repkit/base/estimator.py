@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -20,8 +20,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from repkit.base import model_file, saving
+from repkit.base import saving
 from repkit.base.fingerprint import fingerprint
+from repkit.base.keeping import Kept
 from repkit.base.parameters import (
     Part,
     anything,
@@ -37,6 +38,7 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.rules import callbacks_rule, device_rule, folder_rule, precision_of, rates_of
 from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
 from repkit.base.surroundings import in_settled
 from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
@@ -44,60 +46,19 @@ from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
 from repkit.engine.system import System
+from repkit.engine.threads import multiplications, suited_threads
 from repkit.engine.training import Callback, train
 from repkit.schedules import RATES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Estimator", "Problem"]
+__all__ = ["Estimator", "Problem", "as_shares", "fitted_attributes"]
 
 # Parameters that do not change what is learned, so that a run may be resumed with others.
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state"}
 ROWS = 1024  # of one forward pass outside training, at most
 BLOCK = 64
-
-
-# ---------------------------------------------------------------- rules of common parameters
-
-
-def _callbacks(name: str, value: Any) -> tuple[Callback, ...]:
-    if value is None:
-        return ()
-    if callable(value):
-        return (value,)
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
-        value = tuple(value)
-        if all(callable(one) for one in value):
-            return value
-    raise TypeError(f"{name} must be a callable, an iterable of callables or None, not {value!r}")
-
-
-def _device(name: str, value: Any) -> torch.device:
-    if isinstance(value, str) and value == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(value)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise ValueError(
-            f"{name}={value!r} is not available; give 'auto', 'cpu' or another torch device: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return device
-
-
-def _folder(name: str, value: Any) -> Path | None:
-    if value is None:
-        return None
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise TypeError(f"{name} must be the path of a folder, or None, not {value!r}")
-    return Path(value)
-
-
-# ---------------------------------------------------------------- the base class
 
 
 @dataclass
@@ -107,7 +68,9 @@ class Problem:
     Parameters
     ----------
     system : System
+        Networks, losses and the order of the steps.
     batches : BatchSource
+        What each step is taken over.
     evaluate : callable, optional
         ``() -> dict``: more columns of an epoch's row, from the networks as they are then.
     select : str, optional
@@ -127,12 +90,50 @@ class Problem:
 
 
 @parameters
-class Estimator(BaseEstimator):
+class Estimator(Kept, BaseEstimator):
     """Base of the estimators.
 
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
     data), ``_networks`` and ``_problem``; `_fit` is the same for all. It works on a copy whose
     parameters are checked and resolved, so that an estimator is fitted as a whole or not at all.
+
+    Parameters
+    ----------
+    max_epochs : int, default=50
+        Length of the training.
+    steps_per_epoch : int, optional
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : int, default=64
+        Rows in a step.
+    learning_rate : float or dict, default=1e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+    precision : {"auto", "fp32", "bf16"}, default="auto"
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
+    compile : bool, default=False
+        Whether to compile the networks with ``torch.compile``.
+    checkpoint : path, optional
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
+    warm_start : bool, default=False
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
+    verbose : int, default=0
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
 
     Attributes
     ----------
@@ -166,12 +167,12 @@ class Estimator(BaseEstimator):
     learning_rate: float | Mapping[str, float] | None = per_group(default=1e-3)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="constant")
     optimizer: str | Callable[..., Any] | Optimizer = part(Optimizer, default="adam")
-    device: str | torch.device = anything(_device, default="auto")
+    device: str | torch.device = anything(device_rule, default="auto")
     precision: str = choice("auto", "fp32", "bf16", default="auto")
     compile: bool = flag(default=False)
-    checkpoint: str | os.PathLike[str] | None = anything(_folder, default=None)
+    checkpoint: str | os.PathLike[str] | None = anything(folder_rule, default=None)
     warm_start: bool = flag(default=False)
-    callbacks: Callback | Iterable[Callback] | None = anything(_callbacks, default=None)
+    callbacks: Callback | Iterable[Callback] | None = anything(callbacks_rule, default=None)
     verbose: int = integer(0, default=0)
     random_state: Any = anything(default=None)
 
@@ -204,10 +205,6 @@ class Estimator(BaseEstimator):
         """Validate what ``fit`` is given, learn shapes and classes from it, and return it."""
         raise NotImplementedError
 
-    def _networks(self) -> dict[str, nn.Module]:
-        """New networks for the parameters and what `_read` learned."""
-        raise NotImplementedError
-
     def _problem(
         self, data: Any, networks: dict[str, nn.Module], device: torch.device, seed: int
     ) -> Problem:
@@ -219,10 +216,6 @@ class Estimator(BaseEstimator):
 
     def _judge(self) -> None:
         """Warn of a training that ended badly."""
-
-    def _probe(self, X: np.ndarray) -> None:
-        """Use the model on a row of zeros; raises if the fitted attributes do not go together."""
-        raise NotImplementedError
 
     def _trainings(self) -> int:
         """How many trainings the fit is the best of."""
@@ -400,16 +393,19 @@ class Estimator(BaseEstimator):
                 finally:
                     shown_on._wear(before)
 
-            result = train(
-                engine,
-                max_epochs=self.max_epochs,
-                checkpoints=checkpoints,
-                callbacks=self.callbacks,  # type: ignore[arg-type]
-                evaluate=problem.evaluate,
-                show=show,
-                select=problem.select,
-                verbose=self.verbose,
-            )
+            pixels = math.prod(self.input_shape_[-2:]) if len(self.input_shape_) > 1 else 1
+            work = multiplications(problem.system.networks, problem.batches.size, pixels)
+            with suited_threads(work):
+                result = train(
+                    engine,
+                    max_epochs=self.max_epochs,
+                    checkpoints=checkpoints,
+                    callbacks=self.callbacks,  # type: ignore[arg-type]
+                    evaluate=problem.evaluate,
+                    show=show,
+                    select=problem.select,
+                    verbose=self.verbose,
+                )
             engine.release()
             self._tell(result.history)
             self._hold_last()
@@ -421,19 +417,8 @@ class Estimator(BaseEstimator):
                 self.use("selected")
         return result.failure
 
-    def _new_networks(self) -> dict[str, nn.Module]:
-        """Networks as the seed makes them; on a copy with checked parameters."""
-        torch.manual_seed(seed_of(self.seed_, Kind.WEIGHTS))
-        return self._networks()
-
-    def _tell(self, history: list[dict[str, Any]]) -> None:
-        import pandas as pd
-
-        self.history_ = pd.DataFrame(history)
-        self.n_iter_ = sum("failed_step" not in row for row in history)
-
     def _hold_last(self) -> None:
-        self.weights_, self.used_weights_ = {"last": _states(self.networks_)}, "last"
+        self.weights_, self.used_weights_ = {"last": saving.states_of(self.networks_)}, "last"
 
     def _wear(self, fitted: Mapping[str, Any]) -> None:
         """Have these fitted attributes and no others."""
@@ -461,15 +446,7 @@ class Estimator(BaseEstimator):
         )
 
     def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
-        """bf16 where it is quick and was measured to cost no accuracy: convolutions."""
-        if self.precision != "auto":
-            return self.precision
-        convolutions = any(
-            isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-            for network in networks.values()
-            for m in network.modules()
-        )
-        return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
+        return precision_of(self.precision, device, networks)
 
     def _checkpoints(self, data: Any, number: int) -> Checkpoints | None:
         """Where the run is kept; each of several trainings is a run."""
@@ -490,41 +467,6 @@ class Estimator(BaseEstimator):
         return Checkpoints(self.checkpoint, run)
 
     # ---------------------------------------------------------------- use
-
-    def use(self, which: str) -> Self:
-        """Predict with the weights of the ``"last"`` epoch or of the ``"selected"`` one.
-
-        Parameters
-        ----------
-        which : {"last", "selected"}
-            Which of ``weights_``.
-
-        Returns
-        -------
-        estimator
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If there are no such weights: ``"selected"`` needs the parameter ``select``.
-        """
-        check_is_fitted(self, "weights_")
-        if which not in self.weights_:
-            raise ValueError(f"which must be one of {list(self.weights_)}, not {which!r}")
-        device = self._where()
-        states = {
-            name: {k: v.to(device) for k, v in state.items()}
-            for name, state in self.weights_[which].items()
-        }
-        self.networks_ = saving.put_weights(self.networks_, states)
-        self.used_weights_ = which
-        return self
-
-    def _where(self) -> torch.device:
-        """Where the networks are: a user may move them after the fit."""
-        network = next(iter(self.networks_.values()))
-        return next(network.parameters(), torch.empty(0)).device
 
     @in_settled
     @torch.no_grad()
@@ -559,117 +501,6 @@ class Estimator(BaseEstimator):
         """The output in the input's precision: float64 for float64, else float32."""
         return out.astype(np.float64 if X.dtype == np.float64 else np.float32, copy=False)
 
-    # ---------------------------------------------------------------- keeping
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one safetensors file: weights, and a JSON header.
-
-        Parameters that are code (modules, callables) are not written; `repkit.load` takes them as
-        keywords.
-
-        Parameters
-        ----------
-        path : path
-            The file; one that is there is replaced.
-
-        Raises
-        ------
-        NotFittedError
-            If it is not fitted.
-        """
-        check_is_fitted(self, "weights_")
-        saving.write(
-            Path(path),
-            type(self).__name__,
-            {**self.get_params(deep=False), **self.fitted_params_},
-            {k: getattr(self, k) for k in self._kept() if hasattr(self, k)},
-            self.history_.to_dict("records"),
-            self.weights_,
-        )
-
-    @classmethod
-    def _kept(cls) -> tuple[str, ...]:
-        """Fitted attributes that a model file's header holds."""
-        return (*cls._fitted, "n_iter_", "selected_epoch_", "seed_")
-
-    def _from_file(
-        self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
-    ) -> None:
-        """Become what was saved; the networks' sizes are compared before memory is taken."""
-        try:
-            unknown = set(fitted) - set(self._kept())
-            if unknown:
-                raise ValueError(f"it has unknown fitted attributes {sorted(unknown)}")
-            for name, value in fitted.items():
-                setattr(self, name, tuple(value) if name == "input_shape_" else value)
-            self._tell(history)
-            self.n_iter_, self.seed_ = fitted["n_iter_"], int(fitted["seed_"])
-            self.fitted_params_ = {
-                k: v for k, v in self.get_params(deep=False).items() if k not in self._live
-            }
-            self.weights_ = saving.read_weights(tensors)
-            self.device_ = torch.device("cpu")
-            for which in self.weights_:
-                self._rebuild(which)
-            self._rebuild("selected" if "selected" in self.weights_ else "last")
-            # A first prediction: what is wrong with the classes or the shape shows here.
-            check_is_fitted(self)
-            self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise model_file.ModelFileError(
-                f"the file does not hold the {type(self).__name__} that its header describes: "
-                f"{error}"
-            ) from error
-
-    @property
-    def _built(self) -> Self:
-        """A copy with the parameters of the fit, whatever has been set for the next."""
-        own = object.__new__(type(self))
-        own.__dict__.update({**vars(self), **getattr(self, "fitted_params_", {})})
-        return own
-
-    @in_settled
-    def _rebuild(self, which: str) -> None:
-        """New networks that hold one of the weights."""
-        built = self._built
-        built.device = "cpu"  # the one of the fit may not be here
-        built = check_parameters(built)
-        with torch.device("meta"):
-            # Sizes first: a number in a file could ask for any amount of memory.
-            networks = built._networks()
-        if networks.keys() != self.weights_[which].keys():
-            raise ValueError(
-                f"there are weights of {sorted(self.weights_[which])}, but the networks are "
-                f"{sorted(networks)}"
-            )
-        for name, network in networks.items():
-            saving.check_weights(network, self.weights_[which][name])
-        with isolated_rng(torch.device("cpu")):
-            # In earnest, from the seed of then: a network may have constants beside its weights.
-            networks = built._new_networks()
-        # In the layout of the fit: kernels round by it, and files keep none.
-        self.weights_[which] = {
-            name: {k: laid_out(v) for k, v in state.items()}
-            for name, state in self.weights_[which].items()
-        }
-        self.networks_ = saving.put_weights(networks, self.weights_[which])
-        self.used_weights_ = which
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = {**super().__getstate__()}
-        if "networks_" in state:
-            # On the CPU, so that it opens on a machine without the device; as tensors, since torch
-            # pickles no module with spectral normalization.
-            used = {state["used_weights_"]: _states(state.pop("networks_"))}
-            state["weights_"] = model_file.on_cpu({**state["weights_"], **used})
-            state["device_"] = torch.device("cpu")
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "weights_" in state:
-            self._rebuild(self.used_weights_)
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -683,69 +514,33 @@ class Estimator(BaseEstimator):
 
 
 def as_shares(proba: np.ndarray) -> np.ndarray:
-    """Rows of probabilities that sum to 1 in their own precision."""
+    """Divide rows of probabilities by their sums, which rounding has moved off 1.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, classes)
+        Probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n, classes)
+        The same in the same precision; each row sums to 1.
+    """
     shares: np.ndarray = proba / proba.sum(1, keepdims=True)
     return shares
 
 
 def fitted_attributes(estimator: Estimator) -> dict[str, Any]:
-    """The fitted attributes, those whose names end in an underscore."""
-    return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
+    """Collect the fitted attributes, those whose names end in an underscore.
 
+    Parameters
+    ----------
+    estimator : Estimator
+        Fitted or not.
 
-def rates_of(
-    given: float | Mapping[str, float] | None, cls: type, networks: Mapping[str, nn.Module]
-) -> Callable[[str], float]:
-    """The learning rate of each parameter, by its full name.
-
-    Raises
-    ------
-    ValueError
-        If a name is not that of a network, or of a module in one.
+    Returns
+    -------
+    dict
+        Attributes by name; empty before a fit.
     """
-    table = dict(cls._rates)  # type: ignore[attr-defined]
-    if not table:
-        table[""] = next(f.default for f in fields(cls) if f.name == "learning_rate")
-    if isinstance(given, Mapping):
-        for name in given:
-            network, _, path = name.partition(".")
-            try:
-                networks[network].get_submodule(path)
-            except (KeyError, AttributeError) as error:
-                raise ValueError(
-                    f"learning_rate has a rate for {name!r}; give the name of a network, one of "
-                    f"{sorted(networks)}, or of a module inside one, like "
-                    f"{sorted(networks)[0] + '.0'!r}"
-                ) from error
-        table |= given
-    elif given is not None:
-        table = {"": given}
-
-    def rate(name: str) -> float:
-        while name not in table:
-            name = name.rpartition(".")[0]
-        return table[name]
-
-    return rate
-
-
-def _states(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
-    """The tensors of networks: those very ones, not copies."""
-    return {name: dict(network.state_dict()) for name, network in networks.items()}
-
-
-def laid_out(x: Tensor) -> Tensor:
-    """The tensor, its channels last in memory if it is of a convolution over images."""
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        if not hasattr(torch.cpu, "get_capabilities"):  # torch 2.6
-            return bool(torch.cpu._is_avx512_bf16_supported())
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return False
+    return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}

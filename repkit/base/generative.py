@@ -23,7 +23,7 @@ from repkit.engine.rng import Kind, drawn_seed, generator_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Generative"]
+__all__ = ["Generative", "judge_discriminator", "rng_of"]
 
 HELD_BACK = 1000  # rows of the monitored slice, at most
 RECALIBRATION = 4096  # rows, at most, from which running statistics are taken anew
@@ -49,6 +49,53 @@ class Generative(Estimator):
     taken as they are, bytes of images are divided by 255, and anything else is mapped there by its
     least and greatest value: of all pixels of images, of each column of a table. What is generated
     is mapped back. The offset is taken out in the data's own precision.
+
+    Parameters
+    ----------
+    width : int, default=512
+        Width of the fully connected layers of networks that are given by name.
+    ema : float, default=0.0
+        Decay of the averaged weights, from 0 to below 1. Above 0, the averaged weights are the
+        ones that are used.
+    data_range : (low, high), optional
+        Range of X, which is mapped to [0, 1] for the networks. By default X is taken as it is if it
+        lies in [0, 1], uint8 images are divided by 255, other images are mapped by their least and
+        greatest value, and tables column by column.
+    max_epochs : int, default=50
+        Length of the training.
+    steps_per_epoch : int, optional
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : int, default=64
+        Rows in a step.
+    learning_rate : float or dict, default=1e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+    precision : {"auto", "fp32", "bf16"}, default="auto"
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
+    compile : bool, default=False
+        Whether to compile the networks with ``torch.compile``.
+    checkpoint : path, optional
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
+    warm_start : bool, default=False
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
+    verbose : int, default=0
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
 
     Attributes
     ----------
@@ -199,21 +246,49 @@ class Generative(Estimator):
 
 
 def rng_of(random_state: Any) -> np.random.Generator:
-    """Numpy's generator for what a user gives as ``random_state``; a generator is used as it is."""
+    """Make numpy's generator from what a user gives as ``random_state``.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None
+        A Generator is used as it is. With None, every call gives another one.
+
+    Returns
+    -------
+    numpy.random.Generator
+        The source of random numbers.
+
+    Raises
+    ------
+    ValueError
+        If ``random_state`` is none of these.
+    """
     if isinstance(random_state, np.random.Generator):
         return random_state
     return np.random.default_rng(drawn_seed(random_state))
 
 
 def judge_discriminator(history: pd.DataFrame) -> None:
-    """Warn of a discriminator that nothing could fool through the last quarter of the training."""
+    """Warn of a discriminator that nothing could fool through the last quarter of the training.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row an epoch, with the columns ``d_real`` and ``d_fake``: shares of real and of
+        generated samples that D calls real.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If D has won. A training of fewer than four epochs, or one that failed, is not judged.
+    """
     if "failed_step" in history or len(history) < 4:
         return
     late = history.tail(len(history) // 4)
     if (late["d_real"] > 0.99).all() and (late["d_fake"] < 0.01).all():
         warnings.warn(
             "the discriminator has won: it tells real from generated without fail, and what it "
-            "teaches is worth little. Lower learning_rate, or add augment or r1.",
+            "teaches is worth little; lower learning_rate, or add augment or r1",
             ConvergenceWarning,
             stacklevel=6,
         )

@@ -1,4 +1,4 @@
-"""Model files: safetensors weights and a JSON header. Knows tensors and headers, not classes."""
+"""Internal. Model files, safetensors weights and a JSON header: knows tensors, not classes."""
 
 from __future__ import annotations
 

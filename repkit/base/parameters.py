@@ -43,6 +43,7 @@ __all__ = [
     "resolved",
     "schedule",
     "sizes",
+    "with_new_names",
 ]
 
 C = TypeVar("C", bound=type)
@@ -68,7 +69,26 @@ def integer(
     optional: bool = False,
     kw_only: bool = True,
 ) -> Any:
-    """Field for an integer from ``low`` to ``high``, or None if it is optional."""
+    """Make a field for an integer.
+
+    Parameters
+    ----------
+    low : int, default=1
+        The least integer that is allowed.
+    high : int, default=10**9
+        The greatest integer that is allowed.
+    default : int or None
+        The parameter's default.
+    optional : bool, default=False
+        Whether None is allowed, too.
+    kw_only : bool, default=True
+        Whether the parameter can be given by keyword alone.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
 
     def rule(name: str, value: Any) -> Any:
         if value is None and optional:
@@ -94,7 +114,28 @@ def number(
     optional: bool = False,
     kw_only: bool = True,
 ) -> Any:
-    """Field for a finite number from ``low`` to ``high``; with ``above``, low itself is out."""
+    """Make a field for a finite number.
+
+    Parameters
+    ----------
+    low : float, default=0.0
+        The least number that is allowed.
+    high : float, default=inf
+        The greatest number that is allowed.
+    default : float or None
+        The parameter's default.
+    above : bool, default=False
+        Whether ``low`` itself is out.
+    optional : bool, default=False
+        Whether None is allowed, too.
+    kw_only : bool, default=True
+        Whether the parameter can be given by keyword alone.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
 
     def rule(name: str, value: Any) -> Any:
         if value is None and optional:
@@ -119,7 +160,22 @@ def _number(
 
 
 def choice(*allowed: Any, default: Any, kw_only: bool = True) -> Any:
-    """Field for one of several values."""
+    """Make a field for one of several values.
+
+    Parameters
+    ----------
+    *allowed : object
+        The values.
+    default : object
+        The parameter's default.
+    kw_only : bool, default=True
+        Whether the parameter can be given by keyword alone.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
 
     def rule(name: str, value: Any) -> Any:
         if isinstance(value, np.bool_):
@@ -137,12 +193,34 @@ def choice(*allowed: Any, default: Any, kw_only: bool = True) -> Any:
 
 
 def flag(*, default: bool) -> Any:
-    """Field for a truth value, Python's or numpy's."""
+    """Make a field for a truth value, Python's or numpy's.
+
+    Parameters
+    ----------
+    default : bool
+        The parameter's default.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
     return choice(False, True, default=default)
 
 
 def function(*, default: Any) -> Any:
-    """Field for a callable, or None."""
+    """Make a field for a callable, or None.
+
+    Parameters
+    ----------
+    default : callable or None
+        The parameter's default.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
 
     def rule(name: str, value: Any) -> Any:
         if value is not None and not callable(value):
@@ -153,7 +231,22 @@ def function(*, default: Any) -> Any:
 
 
 def schedule(named: Mapping[str, Any], *, default: Any, numbers: bool = False) -> Any:
-    """Field for a function of progress: a name, a callable, or, with ``numbers``, a constant."""
+    """Make a field for a function of progress.
+
+    Parameters
+    ----------
+    named : mapping of str to callable
+        Functions of progress, from 0 to 1, that can be given by name.
+    default : str, float or callable
+        The parameter's default.
+    numbers : bool, default=False
+        Whether a number is allowed, too: a constant of at least 0.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
 
     def rule(name: str, value: Any) -> Any:
         if isinstance(value, str) and value in named:
@@ -171,10 +264,24 @@ def schedule(named: Mapping[str, Any], *, default: Any, numbers: bool = False) -
 
 
 def network(*, default: Any, optional: bool = False, kw_only: bool = True) -> Any:
-    """Field for a network: a name, an ``nn.Module``, a callable that makes one, or None.
+    """Make a field for a network: a name, an ``nn.Module``, or a callable that makes one.
 
     The names are known where the network is built, and so are the errors about it. Whatever stands
     in such a field is code that a model file does not hold, unless it is a string.
+
+    Parameters
+    ----------
+    default : str, nn.Module, callable or None
+        The parameter's default.
+    optional : bool, default=False
+        Whether None is allowed, too.
+    kw_only : bool, default=True
+        Whether the parameter can be given by keyword alone.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
     """
 
     def rule(name: str, value: Any) -> Any:
@@ -195,7 +302,24 @@ def sizes(
     length: int | None = None,
     kw_only: bool = True,
 ) -> Any:
-    """Field for a tuple of integers of at least ``low``, of a given length if there is one."""
+    """Make a field for a tuple of integers.
+
+    Parameters
+    ----------
+    low : int, default=2
+        The least integer that is allowed.
+    default : tuple of int
+        The parameter's default.
+    length : int, optional
+        How many integers there must be. By default, any number.
+    kw_only : bool, default=True
+        Whether the parameter can be given by keyword alone.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
 
     def rule(name: str, value: Any) -> Any:
         many = "integers" if length is None else f"{length} integers"
@@ -213,7 +337,18 @@ def sizes(
 
 
 def per_group(*, default: float | None) -> Any:
-    """Field for a number above or equal to 0, or a dict of such numbers by a network's name."""
+    """Make a field for a number of at least 0, or a dict of such numbers by a network's name.
+
+    Parameters
+    ----------
+    default : float or None
+        The parameter's default. With None, None is allowed.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
 
     def rule(name: str, value: Any) -> Any:
         if value is None and default is None:
@@ -231,14 +366,44 @@ def per_group(*, default: float | None) -> Any:
 
 
 def anything(rule: Rule | None = None, *, default: Any, kw_only: bool = True) -> Any:
-    """Field with a rule of its own, or none."""
+    """Make a field with a rule of its own, or with none.
+
+    Parameters
+    ----------
+    rule : callable, optional
+        ``(name, value) -> value`` as it is used; it raises where the value is not allowed. By
+        default, everything is allowed.
+    default : object
+        The parameter's default.
+    kw_only : bool, default=True
+        Whether the parameter can be given by keyword alone.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field, with its rule in the metadata.
+    """
     return _field(default, rule or (lambda name, value: value), kw_only)
 
 
 def part(cls: type[Part], *, default: Any, optional: bool = False, kw_only: bool = True) -> Any:
-    """Field for a `Part`, or for the value of the part's first field.
+    """Make a field for a `Part`, or for the value of the part's first field.
 
-    The rule gives the part, checked.
+    Parameters
+    ----------
+    cls : type
+        The part's class.
+    default : object
+        The parameter's default.
+    optional : bool, default=False
+        Whether None is allowed, too.
+    kw_only : bool, default=True
+        Whether the parameter can be given by keyword alone.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field. Its rule turns what is given into a part, whose parameters are checked.
     """
 
     def rule(name: str, value: Any) -> Any:
@@ -260,7 +425,13 @@ def part(cls: type[Part], *, default: Any, optional: bool = False, kw_only: bool
 
 
 def fitted(*, init: Literal[False] = False) -> Any:
-    """Declare what ``fit`` sets: no parameter, and not there before."""
+    """Declare an attribute that ``fit`` sets: no parameter, and not there before.
+
+    Parameters
+    ----------
+    init : bool, default=False
+        Always False: what tells type checkers that the constructor does not take it.
+    """
     return None
 
 
@@ -349,20 +520,21 @@ def _declared(cls: type) -> Mapping[str, Any]:
 
 
 def with_new_names(values: dict[str, Any], names: Sequence[str], owner: str) -> dict[str, Any]:
-    """Give parameters that were renamed their names of now, with a warning.
+    """Give parameters that were renamed their present names, with a warning.
 
     Parameters
     ----------
     values : dict
-        By name.
-    names : iterable of str
-        The names of now.
+        Values by name, old or new.
+    names : sequence of str
+        Present names of the class's parameters.
     owner : str
-        Class, for the warning.
+        Name of the class, for the warning.
 
     Returns
     -------
     dict
+        Values by present name.
     """
     old = [k for k in values if k in RENAMED and RENAMED[k] in names and k not in names]
     for name in old:
@@ -387,8 +559,9 @@ def check_parameters(given: T, prefix: str = "") -> T:
 
     Parameters
     ----------
-    given : object of a class made by `parameters`
-    prefix : str
+    given : object
+        Of a class made by `parameters`.
+    prefix : str, default=""
         Put before the names in errors.
 
     Returns
@@ -408,7 +581,25 @@ def check_parameters(given: T, prefix: str = "") -> T:
 
 
 def resolved(given: Any, prefix: str = "") -> dict[str, Any]:
-    """Check all parameters and return their values as they are used, by name."""
+    """Check all parameters and return their values as they are used.
+
+    Parameters
+    ----------
+    given : object
+        Of a class made by `parameters`.
+    prefix : str, default=""
+        Put before the names in errors.
+
+    Returns
+    -------
+    dict of str to object
+        Values by name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not allowed.
+    """
     return {
         f.name: f.metadata["rule"](prefix + f.name, getattr(given, f.name))
         for f in dataclasses.fields(given)
@@ -417,7 +608,20 @@ def resolved(given: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def filled(cls: type[T], values: Mapping[str, Any]) -> T:
-    """Make an object of the values whose names its class has as fields."""
+    """Make an object of the values whose names its class has as fields.
+
+    Parameters
+    ----------
+    cls : type
+        A class made by `parameters`.
+    values : mapping of str to object
+        Values by name. Names that the class does not have are passed over.
+
+    Returns
+    -------
+    object
+        Of the class; fields without a value have their defaults.
+    """
     names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     return cls(**{name: values[name] for name in names if name in values})
 
@@ -433,7 +637,18 @@ class Part:
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return the part itself, or one whose first field has the value."""
+        """Return the part itself, or one whose first field has the value.
+
+        Parameters
+        ----------
+        value : object
+            A part of this class, or a value of its first field.
+
+        Returns
+        -------
+        Part
+            Of this class; its parameters are not checked.
+        """
         if isinstance(value, cls):
             return value
         first = dataclasses.fields(cls)[0].name  # type: ignore[arg-type]
@@ -450,6 +665,7 @@ class Part:
         Returns
         -------
         dict
+            Values by name.
         """
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 

@@ -36,13 +36,13 @@ def as_samples(X: Any) -> Any:
     """
     if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
         raise TypeError(
-            f"X is a {type(X).__name__}, which says nothing about what its items are; give one "
-            "array of samples: torch.stack([item[0] for item in dataset])"
+            f"X must be one array of samples, not a {type(X).__name__}, whose items can be "
+            "anything; give torch.stack([item[0] for item in dataset])"
         )
     if isinstance(X, Tensor):
         return _of_tensor(X)
     if _is_image(X):
-        raise ValueError("X is one image; give a list of images")
+        raise ValueError("X must hold samples, not be one image; give a list of images")
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X):
         X = list(X) if _is_sample(X[0]) else X
     if isinstance(X, list | tuple) and len(X) and _is_sample(X[0]):
@@ -88,8 +88,8 @@ def _stacked(X: Any) -> np.ndarray:
         x = np.asarray(x)
         if samples and x.shape != samples[0].shape:
             raise ValueError(
-                f"X[{k}] has shape {x.shape} and X[0] has {samples[0].shape}; all samples must "
-                "have one shape"
+                f"X must hold samples of one shape, but X[0] has {samples[0].shape} and X[{k}] has "
+                f"{x.shape}"
             )
         samples.append(x)
     return np.stack(samples)

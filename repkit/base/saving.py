@@ -147,3 +147,13 @@ def take_weights(networks: Mapping[str, nn.Module], old: Mapping[str, nn.Module]
                 "warm_start=True needs data of the same shape and classes, and the same "
                 f"networks, as the fit before: {name} does not match"
             ) from error
+
+
+def states_of(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
+    """The tensors of networks: those very ones, not copies."""
+    return {name: dict(network.state_dict()) for name, network in networks.items()}
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """The tensor, its channels last in memory if it is of a convolution over images."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x

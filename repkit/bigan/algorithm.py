@@ -1,4 +1,6 @@
-"""BiGAN: Donahue et al. 2017; ALI: Dumoulin et al. 2017; unary terms: Donahue and Simonyan 2019.
+"""Internal. BiGAN: Donahue et al. 2017.
+
+With the terms of ALI (Dumoulin et al. 2017) and BigBiGAN (Donahue and Simonyan 2019).
 
 D tells pairs (x, E(x)), x real, from pairs (G(z), z), z from the prior,
 

@@ -1,4 +1,4 @@
-"""`BiGAN`: an encoder trained against a generator, as a scikit-learn transformer."""
+"""Internal. `BiGAN`: an encoder trained against a generator, as a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -168,7 +168,15 @@ class BiGAN(Objective, Autoencoder):
     >>> from sklearn.datasets import load_digits
     >>> from repkit import BiGAN
     >>> X = load_digits().images / 16
-    >>> model = BiGAN(latent_dim=16, width=64, max_epochs=2, random_state=0).fit(X)
+    >>> model = BiGAN(
+    ...     latent_dim=16,
+    ...     data_cycle=1.0,
+    ...     width=64,
+    ...     max_epochs=5,
+    ...     batch_size=64,
+    ...     learning_rate=2e-3,
+    ...     random_state=0,
+    ... ).fit(X)
     >>> model.transform(X).shape, model.sample(5).shape
     ((1797, 16), (5, 8, 8))
     """
@@ -266,7 +274,24 @@ class BiGAN(Objective, Autoencoder):
     # ---------------------------------------------------------------- use
 
     def transform(self, X: Any) -> np.ndarray:
-        """The codes E(x), ``(n, latent_dim)``, or the hidden layer, ``(n, width)``."""
+        """Encode samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, latent_dim) or (n, width)
+            Codes E(x) or, with ``output="hidden"``, the last hidden layer of E. float64 if X
+            is, else float32.
+
+        Raises
+        ------
+        ValueError
+            If X is of another shape.
+        """
         if self.output == "latent":
             return super().transform(X)
         X = self._check_X(X, reset=False)
@@ -274,12 +299,23 @@ class BiGAN(Objective, Autoencoder):
         return self._like(self._map(X, E.hidden), X)  # type: ignore[arg-type]
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Samples G(z) of codes ``(n, latent_dim)``, in the range and type of the data.
+        """Decode codes.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            Samples G(z), in the shape, range and type of the data.
 
         Raises
         ------
         ValueError
-            With ``output="hidden"``: from the hidden layer there is no way back.
+            If Z has another number of columns, or with ``output="hidden"``: from the hidden
+            layer there is no way back.
         """
         if self.output == "hidden":
             raise ValueError(
@@ -304,8 +340,8 @@ def judge_link(history: pd.DataFrame, ratio: float) -> None:
     if "failed_step" not in history and not ratio < LINKED:
         warnings.warn(
             f"the encoder is not linked to the generator: the reconstruction ratio is {ratio:.2f}, "
-            "and 1 is what random codes give. Train longer (max_epochs), add latent_cycle=1, or, "
-            "with a discriminator of your own, use batch norm where x and z meet.",
+            "and 1 is what random codes give; train longer (max_epochs), add latent_cycle=1, or, "
+            "with a discriminator of your own, use batch norm where x and z meet",
             ConvergenceWarning,
             stacklevel=6,
         )

@@ -1,4 +1,4 @@
-"""The discriminator of pairs."""
+"""Internal. The discriminator of pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Domain-adversarial training: Ganin et al. 2016; conditional form: Long et al. 2018.
+"""Internal. Domain-adversarial training: Ganin et al. 2016; conditional form: Long et al. 2018.
 
 The label predictor C and the domain classifier D read the features f = F(x); y are labels, known
 on the first rows of a batch only, and d the domain of every row. With the two cross-entropies

@@ -1,4 +1,4 @@
-"""`DANN`: domain-adversarial training as a scikit-learn classifier and transformer."""
+"""Internal. `DANN`: domain-adversarial training as a scikit-learn classifier and transformer."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class DANN(
         Rows in a step.
     learning_rate : float or dict, default=1e-3
         Learning rate. A dict gives rates by the name of a network, or of a module inside one:
-        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        ``{"F": 1e-4, "F.0": 1e-5}``. The longest name that fits counts, and what has none
         keeps the default.
     learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
         Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
@@ -192,7 +192,7 @@ class DANN(
 
     See Also
     --------
-    repkit.metrics : scorers and scores that need no target labels.
+    repkit.metrics : Scorers and scores that need no target labels.
 
     Notes
     -----
@@ -292,16 +292,25 @@ class DANN(
         source: Any = None,
         sample_weight: Any = None,
     ) -> np.ndarray:
-        """`fit`, then `transform` of the same rows.
+        """Fit, then give the adapted features of the same rows.
 
         Parameters
         ----------
-        X, y, sample_domain, source, sample_weight
-            See `fit`.
+        X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
+            Source and target rows.
+        y : array-like of shape (n,)
+            Labels of the source rows.
+        sample_domain : array-like of shape (n,), optional
+            The domain of each row: at least 0 for a source, below 0 for a target, or a name.
+        source : scalar or list, optional
+            The domains that are sources, all others being targets.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows in the label loss, at least 0.
 
         Returns
         -------
         ndarray of shape (n, features)
+            Outputs of the backbone, float64 if X is, else float32.
         """
         fit = self.fit(
             X, y, sample_domain=sample_domain, source=source, sample_weight=sample_weight
@@ -471,7 +480,7 @@ class DANN(
         return np.argmax(ids[:, None] == self.domains_[None], axis=1)
 
     def predict_proba(self, X: Any, sample_domain: Any = None) -> np.ndarray:
-        """Probabilities of the classes.
+        """Predict the probabilities of the classes.
 
         Parameters
         ----------
@@ -535,7 +544,7 @@ class DANN(
         return float(accuracy_score(y, self.predict(X, sample_domain), sample_weight=sample_weight))
 
     def transform(self, X: Any, sample_domain: Any = None) -> np.ndarray:
-        """The adapted features F(x).
+        """Compute the adapted features F(x).
 
         Parameters
         ----------
@@ -547,6 +556,7 @@ class DANN(
         Returns
         -------
         ndarray of shape (n, features)
+            Outputs of the backbone, float64 if X is, else float32.
         """
         check_is_fitted(self)
         return self._run(X, sample_domain, lambda f: f)

@@ -93,16 +93,16 @@ def judge_adversary(history: pd.DataFrame) -> None:
     loss = history["domain_loss"]
     if (loss - loss.iloc[0]).abs().max() < 1e-6:
         warnings.warn(
-            f"the domain classifier is dead: its loss stayed at {loss.iloc[0]:.4g}. Its network "
-            "passes no gradient; look at heads__domain.",
+            f"the domain classifier is dead: its loss stayed at {loss.iloc[0]:.4g}; its network "
+            "passes no gradient, look at heads__domain",
             ConvergenceWarning,
             stacklevel=6,
         )
     elif (late["domain_accuracy"] > 0.99).all() and (late["lam"] > 0).all():
         warnings.warn(
             "the adversary has collapsed: the domain classifier tells the domains apart without "
-            "fail, so the features are not adapted. Raise lam, lower learning_rate, or give the "
-            "domain classifier less.",
+            "fail, so the features are not adapted; raise lam, lower learning_rate, or give the "
+            "domain classifier less",
             ConvergenceWarning,
             stacklevel=6,
         )

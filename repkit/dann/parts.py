@@ -1,4 +1,4 @@
-"""Parts of `DANN`: the order of its updates, and the terms that make predictions certain."""
+"""Internal. Parts of `DANN`: its heads, the order of its updates, and certain predictions."""
 
 from __future__ import annotations
 

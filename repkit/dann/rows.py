@@ -85,8 +85,8 @@ def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
         order = np.concatenate([np.flatnonzero(is_source), np.flatnonzero(~is_source)])
     if not is_source.any():
         raise ValueError(
-            "sample_domain has target rows (< 0) only; training needs labeled source rows (>= 0). "
-            "In a cross-validation, shuffle, so that every fold has both"
+            "sample_domain has target rows (< 0) only; training needs labeled source rows (>= 0); "
+            "in a cross-validation, shuffle, so that every fold has both"
         )
     if counts.min() < 2:
         raise ValueError(
@@ -121,7 +121,7 @@ def as_domain_ids(sample_domain: Any, n: int, *, names: bool) -> np.ndarray:
     if not whole:
         raise ValueError(
             "sample_domain must hold integers, >= 0 for a source domain and < 0 for a target "
-            "domain, or names together with source=..."
+            "domain, or names together with source"
         )
     return array.astype(np.int64)
 
@@ -153,7 +153,7 @@ def check_labels(
     if not labels.known.all():
         raise ValueError(
             f"y has no label at {(~labels.known).sum()} source rows (-1, None or NaN), the first "
-            f"of them row {source[~labels.known][0]}; every source row needs one. A class that is "
+            f"of them row {source[~labels.known][0]}; every source row needs one; a class that is "
             "called -1 beside classes other than 1 needs another name"
         )
     classes = labels.classes

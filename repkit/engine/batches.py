@@ -1,4 +1,4 @@
-"""Batches that are addressed by one integer, over data that lives on the device."""
+"""Internal. Batches that are addressed by one integer, over data that lives on the device."""
 
 from __future__ import annotations
 
@@ -140,7 +140,18 @@ class Batches:
         return rows[torch.cat(parts)[start : start + last - first]]
 
     def rows(self, step: int) -> Tensor:
-        """Indices of the rows of a step, on the device."""
+        """Draw the rows of a step.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 0.
+
+        Returns
+        -------
+        int64 Tensor of shape (size,)
+            Indices into the stores, on the device.
+        """
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             steps = self.steps_per_epoch
@@ -153,7 +164,18 @@ class Batches:
         return self._table[place]
 
     def at(self, step: int) -> Batch:
-        """The batch of a step."""
+        """Make the batch of a step.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 0.
+
+        Returns
+        -------
+        Batch
+            The stores' rows and the constants, by name, on the device.
+        """
         rows = self.rows(step)
         taken = {k: take(s, rows, self.device) for k, s in self.stores.items()}
         return Batch(**taken, **self.constants)

@@ -1,4 +1,4 @@
-"""Training checkpoints: written whole or not at all, checked when read, one folder for each run."""
+"""Internal. Checkpoints: written whole or not at all, checked when read, a folder for each run."""
 
 from __future__ import annotations
 
@@ -89,16 +89,29 @@ class Checkpoints:
             self._lock = None
 
     def files(self) -> list[Path]:
-        """The finished checkpoints, newest first."""
+        """List the finished checkpoints.
+
+        Returns
+        -------
+        list of Path
+            The files, newest first.
+        """
         return sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)
 
     def save(self, epoch: int, state: Mapping[str, Any]) -> None:
         """Write the state at the end of an epoch.
 
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 1.
+        state : mapping of str to object
+            Tensors, numbers, texts, and dicts and lists of them.
+
         Raises
         ------
         OSError
-            If it cannot be written. The checkpoints of before are then still there.
+            If it cannot be written. The earlier checkpoints are then still there.
         """
         buffer = io.BytesIO()
         torch.save({"layout": LAYOUT, "run": self.run, **self.extra, **state}, buffer)
@@ -112,7 +125,12 @@ class Checkpoints:
             stale.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """The newest whole checkpoint of this run, on the CPU; None if there is none.
+        """Read the newest whole checkpoint of this run.
+
+        Returns
+        -------
+        dict or None
+            The state, its tensors on the CPU; None if there is no checkpoint.
 
         Raises
         ------

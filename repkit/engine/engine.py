@@ -1,4 +1,4 @@
-"""One training step for every system: groups, phases, and one loss per group."""
+"""Internal. One training step for every system: groups, phases, and one loss per group."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ OptimizerFactory = Callable[[list[Any]], Optimizer]
 
 
 class Engine:
-    """Runs the steps of a system and holds all that changes while it is trained.
+    """Takes the steps of a system and holds all that changes while it is trained.
 
     Parameters
     ----------
     system : System
+        Networks, losses and the order of the steps.
     batches : BatchSource
+        What each step is taken over.
     optimizer : callable or mapping of str to callable
         ``parameters -> torch.optim.Optimizer``, called once a group; or one for each group. With
         ``rates`` it gets parameter groups, ``[{"params": [...], "lr": rate}, ...]``.
     total_steps : int
         Progress is ``step / total_steps``.
     seed : int
-        Of the noise and of dropout.
-    precision : {"fp32", "bf16"}
+        Seed of the noise and of dropout.
+    precision : {"fp32", "bf16"}, default="fp32"
         With bf16 the phases run under autocast.
-    ema : float, default=0
+    ema : float, default=0.0
         Decay of the exponential moving average of all weights; 0 keeps none. Phases see the
         averaged networks, in evaluation mode, as ``networks.ema``.
     rates : callable, optional
@@ -199,18 +201,19 @@ class Engine:
         seed_everything(seed_of(self.seed, Kind.GLOBAL, self.position))
 
     def train_mode(self) -> None:
-        """Training mode, but for layers with statistics in frozen parts."""
+        """Put the networks in training mode, but for layers with statistics in frozen parts."""
         for network in self.system.networks.values():
             network.train()
         for layer in self._frozen:
             layer.eval()
 
     def eval_mode(self) -> None:
+        """Put the networks in evaluation mode."""
         for network in self.system.networks.values():
             network.eval()
 
     def step(self) -> None:
-        """One step at the current position, from which it then moves on."""
+        """Take one step at the current position, and move on from it."""
         system, networks, position = self.system, self.networks, self.position
         batch = self.batches.at(position)
         progress = position / self.total_steps
@@ -287,9 +290,16 @@ class Engine:
         return nullcontext()
 
     def read(self) -> tuple[dict[str, float], tuple[int, str] | None]:
-        """Mean of each term since `begin_epoch`, and the first (step, term) that is not finite.
+        """Read the terms of all steps since `begin_epoch`.
 
         The one place where the host waits for the device.
+
+        Returns
+        -------
+        means : dict of str to float
+            Mean of each term, by name.
+        bad : (step, term) or None
+            The first step with a term that is not finite, and the term's name.
         """
         means: dict[str, float] = {}
         bad: tuple[int, str] | None = None
@@ -309,12 +319,24 @@ class Engine:
         return means, bad
 
     def scheduled(self) -> dict[str, float]:
-        """Values of the schedules at the last step taken."""
+        """Evaluate the schedules at the last step taken.
+
+        Returns
+        -------
+        dict of str to float
+            Values by name.
+        """
         progress = max(self.position - 1, 0) / self.total_steps
         return {name: value(progress) for name, value in self.system.schedules.items()}
 
     def broken(self) -> str | None:
-        """The first group with a weight or running statistic that is not finite, if any."""
+        """Look for a weight or a running statistic that is not finite.
+
+        Returns
+        -------
+        str or None
+            The first group that has one, if any.
+        """
         for group, names in self.system.groups.items():
             values = [v for name in names for v in self.system.networks[name].state_dict().values()]
             if values and not torch.stack([v.isfinite().all() for v in values]).all():
@@ -335,7 +357,14 @@ class Engine:
                 parameter.requires_grad_(trained.requires_grad)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training changes. Its tensors are copies, safe from later steps."""
+        """Copy all that training changes.
+
+        Returns
+        -------
+        dict
+            Position, networks, averaged networks and optimizers; tensors are copies, safe from
+            later steps.
+        """
         return copy_state(
             {
                 "position": self.position,
@@ -346,6 +375,13 @@ class Engine:
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` gave.
+        """
         for name, network in self.system.networks.items():
             network.load_state_dict(state["networks"][name])
         for name, network in self.averaged.items():

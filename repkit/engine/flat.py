@@ -1,4 +1,4 @@
-"""The parameters of a group as one vector: one step, one average, one transfer for all of them."""
+"""Internal. The parameters of a group as one vector: one step and one average for all of them."""
 
 from __future__ import annotations
 

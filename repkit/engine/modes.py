@@ -1,4 +1,4 @@
-"""How networks are run: evaluation mode for a moment, running statistics and who sets them."""
+"""Internal. How networks are run: evaluation mode for a moment, and who sets running statistics."""
 
 from __future__ import annotations
 

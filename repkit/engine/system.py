@@ -1,4 +1,4 @@
-"""What a training algorithm is made of: networks, groups of them, phases with a loss a group."""
+"""Internal. What a training algorithm is made of: networks, groups of them, phases with losses."""
 
 from __future__ import annotations
 
@@ -46,12 +46,35 @@ class Phase:
 
 @dataclass(frozen=True)
 class Noise:
-    """Random numbers that the engine draws for each batch: shape of one row, and the law."""
+    """Random numbers that the engine draws for each batch.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one row.
+    kind : {"normal", "uniform", "onehot"}, default="normal"
+        Law of the numbers: N(0, 1); uniform on [-1, 1]; or one of the ``shape[0]`` columns is
+        1, each equally likely, and the others are 0.
+    """
 
     shape: tuple[int, ...]
-    kind: str = "normal"  # or "uniform": on [-1, 1]; "onehot": one of shape[0] columns is 1
+    kind: str = "normal"
 
     def fill(self, buffer: Tensor, generator: torch.Generator) -> None:
+        """Draw the numbers of a batch.
+
+        Parameters
+        ----------
+        buffer : Tensor of shape (n, *shape)
+            Where they go.
+        generator : torch.Generator
+            Where they come from, on the buffer's device.
+
+        Raises
+        ------
+        ValueError
+            If ``kind`` is none of the three.
+        """
         if self.kind == "normal":
             buffer.normal_(generator=generator)
         elif self.kind == "uniform":

@@ -23,14 +23,18 @@ Callback = Callable[[Row], bool | None]
 class Training:
     """What a training leaves.
 
-    Attributes
+    Parameters
     ----------
     history : list of dict
         One row an epoch.
-    best_epoch, best_score, best : int, float, dict or None
-        The selected epoch, its score and its weights, if a column to select by was given.
-    failure : str or None
-        What went wrong if a term, a gradient or a weight was not finite.
+    best_epoch : int, default=0
+        The selected epoch, from 1; 0 if there was no column to select by.
+    best_score : float, default=-inf
+        The selected epoch's value of that column.
+    best : dict, optional
+        The selected epoch's weights.
+    failure : str, optional
+        What went wrong, if a term, a gradient or a weight was not finite.
     """
 
     history: list[Row] = field(default_factory=list)
@@ -56,7 +60,9 @@ def train(
     Parameters
     ----------
     engine : Engine
+        What takes the steps.
     max_epochs : int
+        Length of the training, epochs before the checkpoint included.
     checkpoints : Checkpoints, optional
         One is written at the end of every epoch.
     callbacks : iterable of callable
@@ -68,7 +74,7 @@ def train(
         mode.
     select : str, optional
         The column (greater is better) whose best epoch's weights are kept in ``Training.best``.
-    verbose : int
+    verbose : int, default=0
         Above 0, a line an epoch goes to the logger ``repkit`` or, if nobody listens to that, to
         standard output.
 
@@ -197,6 +203,6 @@ def _recover(
     }
     result.history.append({**row, **failed, "seconds": float("nan")})
     result.failure = (
-        f"training stopped at step {step}: {term} is not finite. The weights from before that "
-        "step are kept. Lower learning_rate, or look for extreme values in X."
+        f"training stopped at step {step}: {term} is not finite; the weights from before that "
+        "step are kept; lower learning_rate, or look for extreme values in X"
     )

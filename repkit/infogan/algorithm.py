@@ -1,4 +1,4 @@
-"""InfoGAN: Chen et al. 2016; contrastive regularizer: Lin et al. 2020 (InfoGAN-CR).
+"""Internal. InfoGAN: Chen et al. 2016; contrastive regularizer: Lin et al. 2020 (InfoGAN-CR).
 
 G makes a sample of noise z and codes c; the body B of the discriminator serves two heads: D judges
 real or generated, Q says which codes a sample was made with. With L_I the bound on the mutual
@@ -139,6 +139,7 @@ class Codes:
         Returns
         -------
         dict of str to Noise
+            Shape and law by name: ``c0`` and so on, ``u`` and ``z``, with the suffix.
         """
         drawn = {f"c{k}{suffix}": Noise((n,), "onehot") for k, n in enumerate(self.sizes)}
         if self.n_continuous:
@@ -160,6 +161,7 @@ class Codes:
         Returns
         -------
         Tensor of shape (n, input_dim)
+            Its columns are z, the categorical codes one-hot, and the continuous codes.
         """
         names = ["z"] if self.latent_dim else []
         names += [f"c{k}" for k in range(len(self.sizes))]

@@ -1,4 +1,4 @@
-"""`InfoGAN`: codes that provably change the output, as a scikit-learn transformer."""
+"""Internal. `InfoGAN`: codes that provably change the output, as a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class InfoGAN(Objective, Coded):
         Rows in a step.
     learning_rate : float or dict, optional
         Learning rate. A dict gives rates by the name of a network, or of a module inside one:
-        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
+        ``{"B": 1e-4, "B.0": 1e-5}``. The longest name that fits counts, and what has none
         keeps the default. By default 2e-4 for D, its body B and Q, and 1e-3 for G and H.
     learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
         Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and

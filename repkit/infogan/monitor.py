@@ -83,8 +83,8 @@ def judge_codes(history: pd.DataFrame, codes: Codes) -> None:
     ]
     if ignored:
         warnings.warn(
-            f"the generator ignores {', '.join(ignored)}: what it makes does not tell them. Train "
-            "longer (max_epochs), or raise categorical__weight or continuous__weight.",
+            f"the generator ignores {', '.join(ignored)}: what it makes does not tell them; train "
+            "longer (max_epochs), or raise categorical__weight or continuous__weight",
             ConvergenceWarning,
             stacklevel=6,
         )

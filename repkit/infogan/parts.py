@@ -1,4 +1,4 @@
-"""Parts of `InfoGAN`: the two kinds of codes."""
+"""Internal. Parts of `InfoGAN`: the two kinds of codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a user's choice of a network becomes a module."""
+"""Internal. How a user's choice of a network becomes a module."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def build(
     name: str,
     named: Mapping[str, Callable[..., nn.Module]] = CLASSIFIERS,
 ) -> nn.Module:
-    """The module that a user's choice stands for.
+    """Build the module that a user's choice stands for.
 
     Parameters
     ----------
@@ -63,6 +63,11 @@ def build(
         The parameter's name, for errors.
     named : mapping of str to callable
         What a string stands for; by default the networks of a classifier.
+
+    Returns
+    -------
+    nn.Module
+        A network of its own, on the CPU where a module was given.
 
     Raises
     ------
@@ -92,9 +97,33 @@ def build(
 def build_features(
     spec: Spec, shape_in: tuple[int, ...], n_features: int, *, name: str
 ) -> tuple[nn.Module, int]:
-    """Build the hidden part of a classifier, ``x -> (n, width)``, and return it with its width.
+    """Build the hidden part of a classifier.
 
-    A named network ends in a ReLU; the outputs of any other are flattened. See `build`.
+    Parameters
+    ----------
+    spec : str, nn.Module or callable
+        "auto", "mlp", "conv" or "dcgan"; "auto" is "conv" for images of at least 12x12, else
+        "mlp". A module is copied; a callable gets ``(shape_in, n_features)``.
+    shape_in : tuple of int
+        Shape of one sample.
+    n_features : int
+        Outputs of a named network.
+    name : str
+        The parameter's name, for errors.
+
+    Returns
+    -------
+    features : nn.Module
+        ``x -> (n, width)``. A named network ends in a ReLU; the outputs of any other are
+        flattened.
+    width : int
+        Number of outputs a row.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``spec`` is none of these, a callable does not return a module, or the network does
+        not take the samples.
     """
     spec = auto(spec, shape_in, "conv")
     body = build(spec, shape_in, n_features, name=name)
@@ -105,9 +134,34 @@ def build_features(
 def build_body(
     spec: Spec, shape_in: tuple[int, ...], width: int, *, name: str, norm: bool = True
 ) -> tuple[nn.Module, int]:
-    """Build what reads samples beside a generator, ``x -> (n, outputs)``, and count the outputs.
+    """Build what reads samples beside a generator.
 
-    Named networks have batch norm unless ``norm`` is False.
+    Parameters
+    ----------
+    spec : str, nn.Module or callable
+        "auto", "mlp", "conv" or "dcgan"; "auto" is "dcgan" for images of at least 12x12, else
+        "mlp". A module is copied; a callable gets ``(shape_in, width)``.
+    shape_in : tuple of int
+        Shape of one sample.
+    width : int
+        Width of a named network.
+    name : str
+        The parameter's name, for errors.
+    norm : bool, default=True
+        Whether a named network has batch norm.
+
+    Returns
+    -------
+    body : nn.Module
+        ``x -> (n, outputs)``. The outputs of a network that is not named are flattened.
+    outputs : int
+        Number of outputs a row.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``spec`` is none of these, a callable does not return a module, or the network does
+        not take the samples.
     """
     spec = auto(spec, shape_in, "dcgan")
     named = {k: partial(f, norm=norm) for k, f in BODIES.items()}
@@ -119,7 +173,35 @@ def build_body(
 def build_hidden(
     spec: Spec, shape_in: tuple[int, ...], width: int, *, name: str, norm: bool = True
 ) -> tuple[nn.Module, int]:
-    """Build the same with one fully connected layer more behind a named network."""
+    """Build what reads samples, with one more fully connected layer behind a named network.
+
+    Parameters
+    ----------
+    spec : str, nn.Module or callable
+        "auto", "mlp", "conv" or "dcgan"; "auto" is "dcgan" for images of at least 12x12, else
+        "mlp". A module is copied; a callable gets ``(shape_in, width)``.
+    shape_in : tuple of int
+        Shape of one sample.
+    width : int
+        Width of a named network and of the layer behind it.
+    name : str
+        The parameter's name, for errors.
+    norm : bool, default=True
+        Whether a named network has batch norm.
+
+    Returns
+    -------
+    body : nn.Module
+        ``x -> (n, outputs)``. The outputs of a network that is not named are flattened.
+    outputs : int
+        Number of outputs a row; ``width`` for a named network.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``spec`` is none of these, a callable does not return a module, or the network does
+        not take the samples.
+    """
     body, outputs = build_body(spec, shape_in, width, name=name, norm=norm)
     if isinstance(spec, str):
         return features_of(body, outputs, width, norm=norm), width
@@ -129,7 +211,32 @@ def build_hidden(
 def build_generator(
     spec: Spec, latent_dim: int, shape_out: tuple[int, ...], width: int
 ) -> Generator:
-    """Build a generator, ``(n, latent_dim) -> (n, *shape_out)`` in (0, 1), or its logits."""
+    """Build a generator.
+
+    Parameters
+    ----------
+    spec : str, nn.Module or callable
+        "auto", "mlp" or "dcgan"; "auto" is "dcgan" for images of at least 12x12, else "mlp". A
+        module is copied; a callable gets ``(latent_dim, shape_out)``.
+    latent_dim : int
+        Columns of its input.
+    shape_out : tuple of int
+        Shape of one sample.
+    width : int
+        Width of a named network.
+
+    Returns
+    -------
+    Generator
+        ``(n, latent_dim) -> (n, *shape_out)``, in (0, 1): a sigmoid follows what ``spec``
+        stands for. It gives the logits, too.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``spec`` is none of these, a callable does not return a module, or the network gives
+        another number of outputs.
+    """
     named = {k: partial(f, width=width) for k, f in GENERATORS.items()}
     spec = auto(spec, shape_out, "dcgan")
     network = build(spec, latent_dim, shape_out, name="generator", named=named)
@@ -143,7 +250,21 @@ def build_generator(
 
 
 def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> int:
-    """Number of outputs a row, found by passing two rows of zeros through.
+    """Count the outputs of a network for a row, by passing two rows of zeros through.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Its mode, its statistics and the global generators stay as they are.
+    shape_in : tuple of int
+        Shape of one sample.
+    name : str
+        The parameter's name, for errors.
+
+    Returns
+    -------
+    int
+        Outputs a row.
 
     Raises
     ------

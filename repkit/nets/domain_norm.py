@@ -1,4 +1,4 @@
-"""Batch norm with statistics of its own for every domain."""
+"""Internal. Batch norm with statistics of its own for every domain."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class DomainNorm(nn.Module):
     norm : BatchNorm1d, 2d or 3d
         What to replace; its parameters are taken over and its statistics copied.
     n_domains : int
+        Number of domains, each with its own statistics.
     """
 
     running_mean: Tensor
@@ -40,6 +41,23 @@ class DomainNorm(nn.Module):
         self.track_running_stats = True
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalize each part of a batch by the statistics of its domain.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, ...)
+            The batch, laid out as `set_rows` was told.
+
+        Returns
+        -------
+        Tensor of shape (n, channels, ...)
+            The normalized batch, scaled and shifted.
+
+        Raises
+        ------
+        ValueError
+            If the batch has another number of rows than its layout.
+        """
         if sum(count for count, _ in self.rows) != len(x):
             raise ValueError(f"{len(x)} rows do not match the layout {self.rows}; call set_rows")
         parts = x.split([count for count, _ in self.rows])
@@ -61,7 +79,20 @@ class DomainNorm(nn.Module):
 
 
 def separate_domains(network: nn.Module, n_domains: int) -> nn.Module:
-    """The network with every batch norm inside it replaced by a `DomainNorm`."""
+    """Replace every batch norm in a network by a `DomainNorm`.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place.
+    n_domains : int
+        Number of domains.
+
+    Returns
+    -------
+    nn.Module
+        The network itself, or its replacement if it is a batch norm.
+    """
     if isinstance(network, _BatchNorm):
         return DomainNorm(network, n_domains)
     for name, child in network.named_children():
@@ -70,7 +101,15 @@ def separate_domains(network: nn.Module, n_domains: int) -> nn.Module:
 
 
 def set_rows(network: nn.Module, rows: Sequence[tuple[int, int]]) -> None:
-    """Tell every `DomainNorm` the layout of a batch: (count, domain) of each part, in order."""
+    """Tell every `DomainNorm` in a network the layout of a batch.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With any number of such layers, or none.
+    rows : sequence of (count, domain)
+        How many rows each part of the batch has, and its domain, from 0, in order.
+    """
     for module in network.modules():
         if isinstance(module, DomainNorm):
             module.rows = tuple(rows)

@@ -1,4 +1,4 @@
-"""Generators: from a latent row to the logits of a sample."""
+"""Internal. Generators: from a latent row to the logits of a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trunks: from a sample to features.
+"""Internal. Trunks: from a sample to features.
 
 ``width`` is the width of the fully connected layers. The image trunk "dcgan" starts with
 ``width / 16`` channels (64 for 1024, as in Chen et al. 2016), twice as many after each halving.
@@ -26,7 +26,7 @@ def mlp(
     dropout: float = 0.0,
     input_dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Fully connected layers with ReLU between them: ``(n, *shape_in) -> (n, dim_out)``.
+    """Make fully connected layers with ReLU between them.
 
     Parameters
     ----------
@@ -34,10 +34,17 @@ def mlp(
         Flattened to ``prod(shape_in)`` inputs.
     dim_out : int
         Outputs; no activation after them.
-    hidden : sequence of int
+    hidden : sequence of int, default=(128,)
         Widths of the hidden layers.
-    dropout, input_dropout : float
-        Chance of dropping a hidden unit, or an input.
+    dropout : float, default=0.0
+        Chance of dropping a hidden unit.
+    input_dropout : float, default=0.0
+        Chance of dropping an input.
+
+    Returns
+    -------
+    nn.Sequential
+        ``(n, *shape_in) -> (n, dim_out)``.
     """
     layers: list[nn.Module] = [nn.Flatten()] if len(shape_in) > 1 else []
     if input_dropout:
@@ -54,7 +61,7 @@ def mlp(
 def conv(
     shape_in: tuple[int, ...], dim_out: int, width: int = 32, *, norm: bool = True
 ) -> nn.Sequential:
-    """Convolutions for images: ``(n, channels, height, width) -> (n, dim_out)``.
+    """Make convolutions for images.
 
     3x3 convolutions with batch norm and ReLU, each followed by a halving, until the sides are 4 or
     less; the width doubles from one to the next, up to four times the first.
@@ -65,10 +72,20 @@ def conv(
         (channels, height, width), both sides at least 4; or (height, width).
     dim_out : int
         Outputs; no activation after them.
-    width : int
+    width : int, default=32
         Channels of the first convolution.
     norm : bool, default=True
         Whether there is batch norm.
+
+    Returns
+    -------
+    nn.Sequential
+        ``(n, *shape_in) -> (n, dim_out)``.
+
+    Raises
+    ------
+    ValueError
+        If samples are not images of at least 4x4.
     """
     layers: list[nn.Module] = []
     if len(shape_in) == 2:
@@ -96,9 +113,29 @@ def conv(
 
 
 class Standardize(nn.Module):
-    """Each sample to mean 0 and deviation 1 over all its values; no parameters."""
+    """Layer that brings each sample to mean 0 and deviation 1 over all its values.
+
+    Parameters
+    ----------
+    *args : object
+        None: as those of ``nn.Module``.
+    **kwargs : object
+        None: as those of ``nn.Module``.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Standardize each sample.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, ...)
+            Samples.
+
+        Returns
+        -------
+        Tensor of shape (n, ...)
+            Standardized samples.
+        """
         return F.layer_norm(x, x.shape[1:])
 
 
@@ -147,7 +184,28 @@ def hidden_layer(shape_in: Shape, width: int, *, norm: bool = True) -> nn.Sequen
 
 
 def dcgan(shape_in: Shape, width: int, *, norm: bool = True) -> nn.Sequential:
-    """Halving 4x4 convolutions with leaky ReLU, batch norm from the second on; flattened."""
+    """Make halving 4x4 convolutions with leaky ReLU, as in DCGAN (Radford et al. 2016).
+
+    Parameters
+    ----------
+    shape_in : tuple of int
+        (channels, height, width), both sides at least 4; or (height, width).
+    width : int
+        The first convolution has ``width / 16`` channels, and each after it twice as many, up
+        to ``width / 4``.
+    norm : bool, default=True
+        Whether there is batch norm, from the second convolution on.
+
+    Returns
+    -------
+    nn.Sequential
+        ``(n, *shape_in) -> (n, outputs)``, flattened.
+
+    Raises
+    ------
+    ValueError
+        If samples are not images of at least 4x4.
+    """
     channels, *sides = as_image(shape_in)
     sizes = halvings(*sides)
     layers: list[nn.Module] = [Reshape((channels, *sides))] if len(shape_in) == 2 else []

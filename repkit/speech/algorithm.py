@@ -1,4 +1,4 @@
-"""The speech auto-encoder of Chen et al. 2018 (arXiv 1803.10952; 1807.08089, stage 1).
+"""Internal. The speech auto-encoder of Chen et al. 2018 (arXiv 1803.10952; 1807.08089, stage 1).
 
 Two encoders read an utterance x_i of speaker y_i: p_i = E_p(x_i), what is said, and s_i = E_s(x_i),
 of length 1, who says it. R rebuilds the frames from p_i and the speaker vector of another

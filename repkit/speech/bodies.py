@@ -1,8 +1,8 @@
-"""Bodies of the networks of speech: from frames to features, one row each.
+"""Internal. Bodies of the networks of speech: from frames to features, one row each.
 
 A body maps padded frames ``(n, T, D)``, zero beyond their ends, and their mask ``(n, T, 1)`` to
 features ``(n, T, C)``. Each utterance is read as if it were alone; what a body gives beyond an end
-is not read. Internal, but for the names that ``encoder`` takes.
+is not read. The names of bodies are values of ``encoder``.
 """
 
 from __future__ import annotations

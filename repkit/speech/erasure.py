@@ -1,4 +1,4 @@
-"""Closed-form erasure of a label from vectors: LEACE."""
+"""Internal. Closed-form erasure of a label from vectors: LEACE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`SpeechAutoencoder`: what was said, and who said it, in two vectors."""
+"""Internal. `SpeechAutoencoder`: what was said, and who said it, in two vectors."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
         if p is not None and p.quantize is not None and not p.sizes:
             raise ValueError(
                 f"prototypes__quantize={p.quantize!r} needs clusters of whole vectors; give "
-                "prototypes__sizes=(20, 40), say, or prototypes__quantize=None. Those of "
+                "prototypes__sizes=(20, 40), say, or prototypes__quantize=None; those of "
                 "prototypes__segment_size do not serve, they are of slices"
             )
 

@@ -1,7 +1,7 @@
-"""Networks of speech: encoders from frames to vectors, the decoder back, prototypes, adversary.
+"""Internal. Networks of speech: encoders of frames, the decoder, prototypes and the adversary.
 
 All read padded utterances as if each were alone, whatever the batch: frames ``x`` (n, T, D) are
-zero beyond ``length`` (n,). Internal.
+zero beyond ``length`` (n,).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parts that `SpeechAutoencoder` takes: what belongs together travels as one parameter."""
+"""Internal. Parts that `SpeechAutoencoder` takes: what belongs together is one parameter."""
 
 from __future__ import annotations
 

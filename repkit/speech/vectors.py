@@ -1,4 +1,4 @@
-"""What can be done with two vectors of an utterance: give them, decode them, mix them."""
+"""Internal. What can be done with two vectors of an utterance: give them, decode them, mix them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -25,8 +26,6 @@ from repkit.speech.utterance_input import (
     standardization,
     utterance_frames,
 )
-
-__all__ = ["TwoVectors"]
 
 
 @parameters
@@ -104,8 +103,9 @@ class TwoVectors(TransformerMixin, Estimator):
         if (utterances.kind, utterances.n_features or columns) != (self.kind_, columns):
             width = utterances.n_features
             raise ValueError(
-                f"X holds {utterances.kind}{f' of {width} columns' if width else ''}, but "
-                f"{type(self).__name__} was fitted on {self.kind_} of {columns} columns"
+                f"X must hold {self.kind_}"
+                f"{f' of {columns} columns' if self.kind_ == 'frames' else ''}, as in fit, not "
+                f"{utterances.kind}{f' of {width} columns' if width else ''}"
             )
         found = utterance_frames(utterances, self._front_end(), self._where())
         if found.skipped:
@@ -312,6 +312,11 @@ class TwoVectors(TransformerMixin, Estimator):
             raise ValueError(f"mean_ and std_ must have shape ({width},)")
         store = FrameStore([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
         self._vectors_of(store, erase=True)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns that `transform` gives.

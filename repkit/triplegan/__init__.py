@@ -2,6 +2,6 @@
 
 from repkit.triplegan.algorithm import Objective, triplegan
 from repkit.triplegan.estimator import TripleGAN
-from repkit.triplegan.parts import PseudoDiscriminative
+from repkit.triplegan.parts import AdversarialTerm, PseudoDiscriminative
 
-__all__ = ["Objective", "PseudoDiscriminative", "TripleGAN", "triplegan"]
+__all__ = ["AdversarialTerm", "Objective", "PseudoDiscriminative", "TripleGAN", "triplegan"]

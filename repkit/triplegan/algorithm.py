@@ -1,4 +1,4 @@
-"""Triple-GAN: Li et al. 2017.
+"""Internal. Triple-GAN: Li et al. 2017.
 
 A classifier C(y|x), a generator G(y, z) and a discriminator D of pairs (x, y), with the utility
 (their equation 2)
@@ -38,7 +38,6 @@ from torch.nn.utils.parametrize import cached
 
 from repkit.base.parameters import (
     check_parameters,
-    choice,
     function,
     number,
     parameters,
@@ -48,9 +47,9 @@ from repkit.base.parts import Consistency
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Noise, Phase, System
-from repkit.losses import entropy
+from repkit.losses import entropy, weighted_cross_entropy
 from repkit.schedules import rise
-from repkit.triplegan.parts import PseudoDiscriminative
+from repkit.triplegan.parts import AdversarialTerm, PseudoDiscriminative
 
 __all__ = ["Objective", "triplegan"]
 
@@ -63,11 +62,10 @@ class Objective:
 
     Parameters
     ----------
-    alpha : float, default=0.5
+    alpha : float or AdversarialTerm, default=0.5
         Share of the classifier's pairs among D's fakes, and weight of the adversarial term in C.
-    expectation : {"exact", "argmax"}, default="exact"
-        The expectation over the classifier's labels: summed over all classes, or the likeliest
-        class alone as in the authors' code, where C pays ``max_k C(k|x) sp(-l(x, k))``.
+        Its ``expectation`` over the classifier's labels is summed over all classes, or taken of the
+        likeliest class alone as in the authors' code, where C pays ``max_k C(k|x) sp(-l(x, k))``.
     entropy : float, default=0.3
         Weight of the entropy of C's predictions for unlabeled samples.
     balance : float, default=0.1
@@ -85,8 +83,7 @@ class Objective:
         The same, for the views of unlabeled samples that C learns from; by default, the plain ones.
     """
 
-    alpha: float = number(0.0, 1.0, default=0.5)
-    expectation: str = choice("exact", "argmax", default="exact")
+    alpha: Any = part(AdversarialTerm, default=0.5)
     entropy: float = number(default=0.3)
     balance: float = number(default=0.1)
     consistency: Any = part(Consistency, default=1.0)
@@ -116,7 +113,8 @@ def triplegan(
         D: ``x -> (n, n_classes)``, the logit of the pair of x with each class. Without G and D,
         C is trained with every term that needs neither.
     n_labeled : int
-        Rows of a batch that are labeled, the first ones. No other label is read.
+        Rows of a batch that are labeled, the first ones. No other label is read. Batches may have a
+        ``weight`` of each row, for the label loss.
     n_classes : int
         Number of classes.
     latent_dim : int
@@ -134,7 +132,7 @@ def triplegan(
     o = check_parameters(objective or Objective())
     consistency, pseudo = o.consistency, o.pseudo_discriminative
     adversaries = "G" in networks
-    argmax = o.expectation == "argmax"
+    alpha, argmax = o.alpha.alpha, o.alpha.expectation == "argmax"
 
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         x, y = prepare(b.x), b.y[:n_labeled]
@@ -146,7 +144,8 @@ def triplegan(
 
         logits = n.C(torch.cat([plain[:n_labeled], strong[n_labeled:]])).float()
         free = logits[n_labeled:]
-        terms = {"label_loss": F.cross_entropy(logits[:n_labeled], y)}
+        weight = getattr(b, "weight", None)
+        terms = {"label_loss": weighted_cross_entropy(logits[:n_labeled], y, weight)}
         c_loss = terms["label_loss"]
         if consistency.weight:
             certain = (sure >= consistency.threshold).float()
@@ -173,14 +172,14 @@ def triplegan(
         true = torch.cat([_of_class(real[:n_labeled], y), _of_class(unlabeled, label)])
         d_loss = (
             F.softplus(-true).mean()
-            + o.alpha * _expected(drawn, F.softplus(unlabeled))
-            + (1.0 - o.alpha) * F.softplus(generated).mean()
+            + alpha * _expected(drawn, F.softplus(unlabeled))
+            + (1.0 - alpha) * F.softplus(generated).mean()
         )
         p = F.softmax(free, 1)
         terms["adversarial_loss"] = _expected(
             _likeliest(p) if argmax else p, F.softplus(-unlabeled)
         )
-        heeded = o.alpha * terms["adversarial_loss"]
+        heeded = alpha * terms["adversarial_loss"]
         if pseudo.weight:
             shown = fake if o.augment is None else o.augment(fake)
             with torch.no_grad():
@@ -194,7 +193,7 @@ def triplegan(
             heeded = heeded + counts * terms["pseudo_discriminative_loss"]
         return {
             "C": c_loss + b.heed * heeded,
-            "G": (1.0 - o.alpha) * F.softplus(-generated).mean(),
+            "G": (1.0 - alpha) * F.softplus(-generated).mean(),
             "D": d_loss,
             **terms,
             "d_real": (true > 0).float().mean(),

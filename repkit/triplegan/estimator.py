@@ -1,4 +1,4 @@
-"""`TripleGAN`: a classifier from few labels, with a generator and a discriminator."""
+"""Internal. `TripleGAN`: a classifier from few labels, with a generator and a discriminator."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from repkit.base.estimator import Problem, as_shares
 from repkit.base.generative import Generative, judge_discriminator
 from repkit.base.labels import read_labels
 from repkit.base.parameters import (
+    anything,
     filled,
     fitted,
     integer,
@@ -28,6 +29,7 @@ from repkit.base.parameters import (
     sizes,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.nets.trunks import Encoder, spectral_norms
 from repkit.schedules import RATES
 from repkit.triplegan.algorithm import Objective, triplegan
@@ -70,11 +72,12 @@ class TripleGAN(
         classes (Miyato and Koyama 2018) follows. "auto" is "dcgan" for images of at least 12x12,
         else "mlp". A network that is given by name is spectrally normalized. A callable gets
         ``(shape_in, width)``.
-    alpha : float, default=0.5
-        :math:`\alpha`, from 0 to 1: share of the classifier's pairs among D's fakes.
-    expectation : {"exact", "argmax"}, default="exact"
-        How the mean over the classifier's labels is taken: over all classes, or from the likeliest
-        class alone as in the authors' code.
+    class_weight : {"balanced", None} or dict, default=None
+        Weights of the classes in the label loss, by label. "balanced" lets the rows of every class
+        weigh the same in sum.
+    alpha : float or AdversarialTerm, default=0.5
+        :math:`\alpha`, from 0 to 1: share of the classifier's pairs among D's fakes. See
+        `repkit.triplegan.AdversarialTerm`.
     entropy : float, default=0.3
         Weight of the entropy of C's predictions for unlabeled samples.
     balance : float, default=0.1
@@ -179,6 +182,7 @@ class TripleGAN(
     classifier: nets.Spec = network(default="auto")
     generator: nets.Spec | None = network(default="auto", optional=True)
     discriminator: nets.Spec = network(default="auto")
+    class_weight: str | Mapping[Any, float] | None = anything(class_weight_rule, default=None)
     latent_dim: int = integer(default=64, kw_only=False)
     width: int = integer(default=256)
     ema: float = number(0.0, 0.999999, above=True, default=0.99)
@@ -194,7 +198,7 @@ class TripleGAN(
 
     # ---------------------------------------------------------------- fit
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train classifier, generator and discriminator.
 
         Parameters
@@ -205,6 +209,8 @@ class TripleGAN(
             Labels of any kind; -1 (or "-1" among strings) where there is none. Labeled rows also
             serve as unlabeled ones, so that every row may be labeled. Where the values are -1 and
             1 and no others, both are classes: one labeled class would teach nothing.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the labeled rows in the label loss, at least 0. Their scale does not matter.
 
         Returns
         -------
@@ -222,13 +228,15 @@ class TripleGAN(
         ConvergenceWarning
             If a loss is not finite, or the discriminator has won.
         """
-        return self._fit(X, y)
+        return self._fit(X, y, sample_weight)
 
     def _judge(self) -> None:
         if self.generator is not None:
             judge_discriminator(self.history_)
 
-    def _read(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Any, np.ndarray, np.ndarray | None]:
         X = self._check_X(X, reset=True)
         if y is None:
             raise ValueError(
@@ -245,7 +253,8 @@ class TripleGAN(
                 "can only be told apart with labels of at least two classes"
             )
         self._learn_range(X)
-        return X, place
+        weights = row_weights(sample_weight, self.class_weight, self.classes_, place)
+        return X, place, weights
 
     def _networks(self) -> dict[str, nn.Module]:
         shape, n_classes = self.input_shape_, len(self.classes_)
@@ -265,12 +274,12 @@ class TripleGAN(
 
     def _problem(
         self,
-        data: tuple[np.ndarray, np.ndarray],
+        data: tuple[Any, np.ndarray, np.ndarray | None],
         networks: dict[str, nn.Module],
         device: torch.device,
         seed: int,
     ) -> Problem:
-        X, place = data
+        X, place, weights = data
         labeled, rows = np.flatnonzero(place >= 0), np.arange(X.shape[0])
         n_labeled, n_unlabeled = (
             min(n, len(of)) for n, of in zip(self.batch_size, (labeled, rows), strict=True)
@@ -284,7 +293,10 @@ class TripleGAN(
             prepare=self._scaler(device),
         )
         streams = [(labeled, n_labeled), (rows, n_unlabeled)]
-        return Problem(system, self._batches(X, streams, device, seed, y=torch.from_numpy(place)))
+        stores = {"y": torch.from_numpy(place)}
+        if weights is not None:
+            stores["weight"] = torch.from_numpy(weights)
+        return Problem(system, self._batches(X, streams, device, seed, **stores))
 
     def _probe(self, X: np.ndarray) -> None:
         self.predict_proba(X)

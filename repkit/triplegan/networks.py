@@ -1,4 +1,4 @@
-"""The discriminator of samples with every class."""
+"""Internal. The discriminator of samples with every class."""
 
 from __future__ import annotations
 

@@ -1,10 +1,28 @@
-"""The part of `TripleGAN`'s parameters that is its own."""
+"""Parts of `TripleGAN`: its share of classifier pairs, and the pseudo-discriminative loss."""
 
 from __future__ import annotations
 
-from repkit.base.parameters import Part, number, parameters
+from repkit.base.parameters import Part, choice, number, parameters
 
-__all__ = ["PseudoDiscriminative"]
+__all__ = ["AdversarialTerm", "PseudoDiscriminative"]
+
+
+@parameters
+class AdversarialTerm(Part):
+    """What the pairs of the classifier count in the game (Li et al. 2017, equation 2).
+
+    Parameters
+    ----------
+    alpha : float, default=0.5
+        Share of the classifier's pairs among the fakes that D is shown, from 0 to 1, and weight of
+        the adversarial term in C.
+    expectation : {"exact", "argmax"}, default="exact"
+        How the mean over the classifier's labels is taken: over all classes, or from the likeliest
+        class alone as in the authors' code.
+    """
+
+    alpha: float = number(0.0, 1.0, default=0.5, kw_only=False)
+    expectation: str = choice("exact", "argmax", default="exact")
 
 
 @parameters

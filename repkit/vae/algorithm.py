@@ -1,4 +1,4 @@
-"""VAE: Kingma and Welling 2014; with a weight on the divergence, beta-VAE (Higgins et al. 2017).
+"""Internal. VAE: Kingma and Welling 2014; its weight beta: Higgins et al. 2017.
 
 E gives the mean and log variance of q(z|x), G decodes z, and both minimize the negative bound
 

@@ -1,4 +1,4 @@
-"""`VAE`: a variational auto-encoder as a scikit-learn transformer."""
+"""Internal. `VAE`: a variational auto-encoder as a scikit-learn transformer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VAE-GAN: Larsen et al. 2016.
+"""Internal. VAE-GAN: Larsen et al. 2016.
 
 E and G are a VAE whose likelihood is measured in a hidden layer D_l of a discriminator (their
 equations 7 and 8), and G is also the generator of a GAN. With ``x^ = G(z)``, z drawn from q(z|x),

@@ -1,4 +1,4 @@
-"""`VAEGAN`: a VAE whose likelihood is a discriminator's, as a scikit-learn transformer."""
+"""Internal. `VAEGAN`: a VAE whose likelihood is a discriminator's, a scikit-learn transformer."""
 
 from __future__ import annotations
 

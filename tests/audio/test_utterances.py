@@ -93,7 +93,7 @@ def test_ready_frames():
         (np.zeros((2, 3), complex), "Complex data not supported"),
         ([np.zeros(3), np.zeros((3, 2))], r"\[1, 2\] dimensions"),
         ([1.0, 2.0], "not a single number"),
-        ([np.zeros(3), "a.wav"], r"X\[0\] must be a path.*not ndarray"),
+        ([np.zeros(3), "a.wav"], r"X must hold paths.*X\[0\] is of type ndarray"),
         ([np.array([True, False])], "not dtype bool"),
         (np.array([["a", "b"]]), "must hold samples"),
         (np.array([[1, "b"]], object), "must be numeric"),

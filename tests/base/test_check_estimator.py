@@ -26,9 +26,18 @@ ESTIMATORS = [
     SpeechAutoencoder(8, 4, n_mels=20, width=24, max_epochs=3),
 ]
 
-# check name -> why it cannot pass, as scikit-learn declares its own; none so far.
+# check name -> why it cannot pass, as scikit-learn declares its own (of SGDClassifier, say).
+MINIBATCHES = "a row of weight 2 is not drawn into as many batches as two rows"
 EXPECTED_FAILURES: dict[str, dict[str, str]] = {
-    type(estimator).__name__: {} for estimator in ESTIMATORS
+    **{type(estimator).__name__: {} for estimator in ESTIMATORS},
+    "DANN": {
+        "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
+        "check_sample_weight_equivalence_on_sparse_data": MINIBATCHES,
+    },
+    "TripleGAN": {
+        "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
+        "check_sample_weight_equivalence_on_sparse_data": MINIBATCHES,
+    },
 }
 
 

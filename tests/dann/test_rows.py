@@ -169,14 +169,27 @@ def test_labels_that_are_refused(y, words):
 
 
 def test_rows_that_are_held_back():
-    source = np.arange(100, 150)
-    held = hold_back(source, 0.3, seed=1)
-    assert len(set(held.tolist())) == 15
-    assert set(held) <= set(source)
+    """A share of every class in every source domain; never of a target."""
+    domains = check_domains(np.repeat([0, 1, -1], [100, 40, 60]), 200)
+    codes = np.where(domains.rows < 2, np.arange(200) % 4 == 0, -1).astype(int)
+    held = hold_back(codes, domains, 0.4, seed=1)
     assert (np.diff(held) > 0).all()
-    assert (hold_back(source, 0.3, seed=1) == held).all()
-    assert (hold_back(source, 0.3, seed=2) != held).any()
-    assert len(hold_back(source, 0.0, seed=1)) == 0
+    for domain, n in ((0, 100), (1, 40)):
+        own = codes[held[domains.rows[held] == domain]]
+        assert np.bincount(own).tolist() == [round(0.3 * n), round(0.1 * n)]
+    assert not np.isin(held, domains.target).any()
+    assert (hold_back(codes, domains, 0.4, seed=1) == held).all()
+    assert (hold_back(codes, domains, 0.4, seed=2) != held).any()
+    assert len(hold_back(codes, domains, 0.0, seed=1)) == 0
+
+
+def test_a_row_of_every_class_and_two_of_every_domain_stay():
+    domains = check_domains([0] * 6 + [1] * 3 + [-1] * 2, 11)
+    codes = np.array([0, 0, 0, 0, 1, 2, 0, 0, 0, -1, -1])
+    for seed in range(20):
+        kept = np.setdiff1d(np.arange(9), hold_back(codes, domains, 0.9, seed))
+        assert set(codes[kept]) == {0, 1, 2}
+        assert (np.bincount(domains.rows[kept]) >= 2).all()
 
 
 def test_a_batch_is_shared_by_the_domains_of_each_side():

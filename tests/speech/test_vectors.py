@@ -100,7 +100,7 @@ def test_forms_of_input(small, data, tmp_path):
     for k in range(3):
         wavfile.write(tmp_path / f"{k}.wav", 8000, table[k])
     np.testing.assert_allclose(model.transform(tmp_path), Z[:3], atol=1e-5)
-    with pytest.raises(ValueError, match="X holds frames of 20 columns, but"):
+    with pytest.raises(ValueError, match="must hold audio, as in fit, not frames of 20 columns"):
         model.transform(np.zeros((2, 5, 20)))
 
 
@@ -113,9 +113,11 @@ def test_ready_frames(small):
     assert [len(x) for x in model.reconstruct(frames)] == [len(x) for x in frames]
     with pytest.raises(ValueError, match="fitted on ready frames"):
         model.to_waveform(frames[0])
-    with pytest.raises(ValueError, match="X holds audio, but"):
+    with pytest.raises(ValueError, match="must hold frames of 7 columns, as in fit, not audio"):
         model.transform([np.ones(500)])
-    with pytest.raises(ValueError, match="X holds frames of 6 columns, but"):
+    with pytest.raises(
+        ValueError, match="must hold frames of 7 columns, as in fit, not frames of 6 columns"
+    ):
         model.transform([np.ones((5, 6))])
 
 

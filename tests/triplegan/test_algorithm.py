@@ -10,7 +10,7 @@ from repkit.base.parts import Consistency
 from repkit.engine.batches import Batches
 from repkit.engine.rng import isolated_rng
 from repkit.nets.trunks import spectral_norms
-from repkit.triplegan import PseudoDiscriminative
+from repkit.triplegan import AdversarialTerm, PseudoDiscriminative
 from repkit.triplegan.algorithm import Objective, _balance, triplegan
 
 from ..updates import (
@@ -103,13 +103,17 @@ def data(x=None):
     return Batches(stores, streams, seed=0, device=CPU)
 
 
+def objective_of(alpha=0.5, expectation="exact", **options):
+    return Objective(alpha=AdversarialTerm(alpha, expectation=expectation), **options)
+
+
 def make(position=50, nets=None, batches=None, alone=False, rate=0.1, precision="fp32", **options):
     system = triplegan(
         nets or networks(alone),
         n_labeled=LABELED,
         n_classes=CLASSES,
         latent_dim=LATENT,
-        objective=Objective(**options),
+        objective=objective_of(**options),
     )
     engine = engine_of(system, batches or data(), rate, precision, 0.9, position)
     with torch.no_grad():
@@ -328,7 +332,7 @@ def test_the_adversarial_term_of_c_against_numbers_by_hand(expectation, value, s
     }
     stores = {"x": torch.zeros(4, 1), "y": torch.tensor([0, 1, -1, -1])}
     batches = Batches(stores, [(np.arange(2), 2), (np.arange(2, 4), 2)], seed=0, device=CPU)
-    objective = Objective(expectation=expectation, **TERMS, adversary_start=0.0)
+    objective = objective_of(expectation=expectation, **TERMS, adversary_start=0.0)
     system = triplegan(nets, n_labeled=2, n_classes=2, latent_dim=1, objective=objective)
     engine = engine_of(system, batches, ema=0.5)
     engine.step()

@@ -22,7 +22,7 @@ from torch import nn
 from repkit import Consistency, TripleGAN, load
 from repkit.base.generative import rng_of
 from repkit.engine.modes import norms
-from repkit.triplegan import PseudoDiscriminative
+from repkit.triplegan import AdversarialTerm, PseudoDiscriminative
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 FAST = {
@@ -326,7 +326,7 @@ def test_classes_that_cannot_be_sampled(fitted, digits):
     "options",
     [
         {"alpha": 0.9},
-        {"expectation": "argmax"},
+        {"alpha": AdversarialTerm(expectation="argmax")},
         {"entropy": 3.0},
         {"balance": 3.0},
         {"consistency": Consistency(1.0, threshold=0.0)},
@@ -486,7 +486,7 @@ def test_the_named_discriminator_is_spectrally_normalized(fitted):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"expectation": "reinforce"}, "expectation must be one of"),
+        ({"alpha": AdversarialTerm(expectation="x")}, "alpha__expectation must be one of"),
         ({"latent_dim": 0}, "latent_dim must be an integer of at least 1, not 0"),
         ({"batch_size": (0, 8)}, r"batch_size must be a tuple of 2 integers of at least 1, not"),
         ({"batch_size": 64}, r"batch_size must be a tuple of 2 integers of at least 1, not 64"),

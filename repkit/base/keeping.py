@@ -1,0 +1,215 @@
+"""Internal. The part of an estimator that is about keeping it: weights, pickles, model files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from repkit.base import model_file, saving
+from repkit.base.parameters import check_parameters
+from repkit.base.surroundings import in_settled
+from repkit.engine.rng import Kind, isolated_rng, seed_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.base import BaseEstimator as Base
+else:
+    Base = object  # a mixin: it stands beside BaseEstimator, not on it
+
+
+class Kept(Base):
+    """Weights of a fitted estimator, in memory, in pickles and in model files."""
+
+    _fitted: ClassVar[tuple[str, ...]]
+    _live: ClassVar[tuple[str, ...]]
+
+    networks_: dict[str, nn.Module]
+    weights_: saving.Weights
+    used_weights_: str
+    history_: pd.DataFrame
+    n_iter_: int
+    seed_: int
+    input_shape_: tuple[int, ...]
+    device_: torch.device
+    device: Any
+    fitted_params_: dict[str, Any]
+
+    # ---------------------------------------------------------------- what a subclass has
+
+    def _networks(self) -> dict[str, nn.Module]:
+        """New networks for the parameters and what `_read` learned."""
+        raise NotImplementedError
+
+    def _probe(self, X: np.ndarray) -> None:
+        """Use the model on a row of zeros; raises if the fitted attributes do not go together."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- weights in use
+
+    def _new_networks(self) -> dict[str, nn.Module]:
+        """Networks as the seed makes them; on a copy with checked parameters."""
+        torch.manual_seed(seed_of(self.seed_, Kind.WEIGHTS))
+        return self._networks()
+
+    def _tell(self, history: list[dict[str, Any]]) -> None:
+        import pandas as pd
+
+        self.history_ = pd.DataFrame(history)
+        self.n_iter_ = sum("failed_step" not in row for row in history)
+
+    def use(self, which: str) -> Self:
+        """Predict with the weights of the ``"last"`` epoch or of the ``"selected"`` one.
+
+        Parameters
+        ----------
+        which : {"last", "selected"}
+            Which of ``weights_``.
+
+        Returns
+        -------
+        estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there are no such weights: ``"selected"`` needs the parameter ``select``.
+        """
+        check_is_fitted(self, "weights_")
+        if which not in self.weights_:
+            raise ValueError(f"which must be one of {list(self.weights_)}, not {which!r}")
+        device = self._where()
+        states = {
+            name: {k: v.to(device) for k, v in state.items()}
+            for name, state in self.weights_[which].items()
+        }
+        self.networks_ = saving.put_weights(self.networks_, states)
+        self.used_weights_ = which
+        return self
+
+    def _where(self) -> torch.device:
+        """Where the networks are: a user may move them after the fit."""
+        network = next(iter(self.networks_.values()))
+        return next(network.parameters(), torch.empty(0)).device
+
+    # ---------------------------------------------------------------- files and pickles
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one safetensors file: weights, and a JSON header.
+
+        Parameters that are code (modules, callables) are not written; `repkit.load` takes them as
+        keywords.
+
+        Parameters
+        ----------
+        path : path
+            The file; one that is there is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            If it is not fitted.
+        """
+        check_is_fitted(self, "weights_")
+        saving.write(
+            Path(path),
+            type(self).__name__,
+            {**self.get_params(deep=False), **self.fitted_params_},
+            {k: getattr(self, k) for k in self._kept() if hasattr(self, k)},
+            self.history_.to_dict("records"),
+            self.weights_,
+        )
+
+    @classmethod
+    def _kept(cls) -> tuple[str, ...]:
+        """Fitted attributes that a model file's header holds."""
+        return (*cls._fitted, "n_iter_", "selected_epoch_", "seed_")
+
+    def _from_file(
+        self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
+    ) -> None:
+        """Become what was saved; the networks' sizes are compared before memory is taken."""
+        try:
+            unknown = set(fitted) - set(self._kept())
+            if unknown:
+                raise ValueError(f"it has unknown fitted attributes {sorted(unknown)}")
+            for name, value in fitted.items():
+                setattr(self, name, tuple(value) if name == "input_shape_" else value)
+            self._tell(history)
+            self.n_iter_, self.seed_ = fitted["n_iter_"], int(fitted["seed_"])
+            self.fitted_params_ = {
+                k: v for k, v in self.get_params(deep=False).items() if k not in self._live
+            }
+            self.weights_ = saving.read_weights(tensors)
+            self.device_ = torch.device("cpu")
+            for which in self.weights_:
+                self._rebuild(which)
+            self._rebuild("selected" if "selected" in self.weights_ else "last")
+            # A first prediction: what is wrong with the classes or the shape shows here.
+            check_is_fitted(self)
+            self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise model_file.ModelFileError(
+                f"the file does not hold the {type(self).__name__} that its header describes: "
+                f"{error}"
+            ) from error
+
+    @property
+    def _built(self) -> Self:
+        """A copy with the parameters of the fit, whatever has been set for the next."""
+        own = object.__new__(type(self))
+        own.__dict__.update({**vars(self), **getattr(self, "fitted_params_", {})})
+        return own
+
+    @in_settled
+    def _rebuild(self, which: str, *, trusted: bool = False) -> None:
+        """New networks that hold one of the weights."""
+        built = self._built
+        built.device = "cpu"  # the one of the fit may not be here
+        built = check_parameters(built)
+        if not trusted:
+            # Sizes first: a number in a file could ask for any amount of memory.
+            with torch.device("meta"):
+                self._check_sizes(built._networks(), which)
+        with isolated_rng(torch.device("cpu")):
+            # In earnest, from the seed of then: a network may have constants beside its weights.
+            networks = built._new_networks()
+        self._check_sizes(networks, which)
+        # In the layout of the fit: kernels round by it, and files keep none.
+        self.weights_[which] = {
+            name: {k: saving.laid_out(v) for k, v in state.items()}
+            for name, state in self.weights_[which].items()
+        }
+        self.networks_ = saving.put_weights(networks, self.weights_[which])
+        self.used_weights_ = which
+
+    def _check_sizes(self, networks: Mapping[str, nn.Module], which: str) -> None:
+        weights = self.weights_[which]
+        if networks.keys() != weights.keys():
+            raise ValueError(
+                f"there are weights of {sorted(weights)}, but the networks are {sorted(networks)}"
+            )
+        for name, network in networks.items():
+            saving.check_weights(network, weights[name])
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = {**super().__getstate__()}
+        if "networks_" in state:
+            # On the CPU, so that it opens on a machine without the device; as tensors, since torch
+            # pickles no module with spectral normalization.
+            used = {state["used_weights_"]: saving.states_of(state.pop("networks_"))}
+            state["weights_"] = model_file.on_cpu({**state["weights_"], **used})
+            state["device_"] = torch.device("cpu")
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "weights_" in state:
+            self._rebuild(self.used_weights_, trusted=True)

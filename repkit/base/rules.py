@@ -1,0 +1,115 @@
+"""Internal. What common parameters become: callbacks, a device, a folder, rates, a precision."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from repkit.engine.training import Callback
+
+
+def callbacks_rule(name: str, value: Any) -> tuple[Callback, ...]:
+    """One callable, several or none, as a tuple."""
+    if value is None:
+        return ()
+    if callable(value):
+        return (value,)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        value = tuple(value)
+        if all(callable(one) for one in value):
+            return value
+    raise TypeError(f"{name} must be a callable, an iterable of callables or None, not {value!r}")
+
+
+def device_rule(name: str, value: Any) -> torch.device:
+    """A device that can be used; "auto" is the best there is."""
+    if isinstance(value, str) and value == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(value)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"{name}={value!r} is not available; give 'auto', 'cpu' or another torch device: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return device
+
+
+def folder_rule(name: str, value: Any) -> Path | None:
+    """A path, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise TypeError(f"{name} must be the path of a folder, or None, not {value!r}")
+    return Path(value)
+
+
+def rates_of(
+    given: float | Mapping[str, float] | None, cls: type, networks: Mapping[str, nn.Module]
+) -> Callable[[str], float]:
+    """The learning rate of each parameter, by its full name.
+
+    Raises
+    ------
+    ValueError
+        If a name is not that of a network, or of a module in one.
+    """
+    table = dict(cls._rates)  # type: ignore[attr-defined]
+    if not table:
+        table[""] = next(f.default for f in fields(cls) if f.name == "learning_rate")
+    if isinstance(given, Mapping):
+        for name in given:
+            network, _, path = name.partition(".")
+            try:
+                networks[network].get_submodule(path)
+            except (KeyError, AttributeError) as error:
+                raise ValueError(
+                    f"learning_rate has a rate for {name!r}; give the name of a network, one of "
+                    f"{sorted(networks)}, or of a module inside one, like "
+                    f"{sorted(networks)[0] + '.0'!r}"
+                ) from error
+        table |= given
+    elif given is not None:
+        table = {"": given}
+
+    def rate(name: str) -> float:
+        while name not in table:
+            name = name.rpartition(".")[0]
+        return table[name]
+
+    return rate
+
+
+def precision_of(given: str, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
+    """The precision itself; of "auto", bf16 where it is quick and was measured to cost no accuracy:
+    convolutions.
+    """
+    if given != "auto":
+        return given
+    convolutions = any(
+        isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        for network in networks.values()
+        for m in network.modules()
+    )
+    return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        if not hasattr(torch.cpu, "get_capabilities"):  # torch 2.6
+            return bool(torch.cpu._is_avx512_bf16_supported())
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return False
