@@ -540,7 +540,10 @@ class DANN(
         float
             From 0 to 1.
         """
-        return float(accuracy_score(y, self.predict(X, sample_domain), sample_weight=sample_weight))
+        from sklearn.metrics import accuracy_score
+
+        found = self.predict(X, sample_domain)
+        return float(accuracy_score(y, found, sample_weight=sample_weight))
 
     def transform(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """Compute the adapted features F(x).

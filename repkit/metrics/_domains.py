@@ -80,7 +80,7 @@ def domain_ids(sample_domain: Any, n_samples: int) -> np.ndarray:
         ids = ids.astype(str)
     elif ids.dtype == object:
         ids = np.array(ids.tolist())
-    if ids.dtype.kind == "f" and (ids == np.rint(ids)).all() or ids.dtype.kind in "iu":
+    if (ids.dtype.kind == "f" and (ids == np.rint(ids)).all()) or ids.dtype.kind in "iu":
         return ids.astype(np.int64)
     if ids.dtype.kind == "U":
         return ids
@@ -98,8 +98,10 @@ def are_sources(estimator: Any, ids: np.ndarray) -> np.ndarray:
     known = np.zeros(len(ids), dtype=bool)
     sources = known
     # of one kind with what is known: a number is no name
-    if fitted is not None and n_sources is not None and (fitted.dtype.kind == "U") == (
-        ids.dtype.kind == "U"
+    if (
+        fitted is not None
+        and n_sources is not None
+        and (fitted.dtype.kind == "U") == (ids.dtype.kind == "U")
     ):
         known, sources = np.isin(ids, fitted), np.isin(ids, fitted[:n_sources])
     if known.all() or ids.dtype.kind != "U":
