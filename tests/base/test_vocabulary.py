@@ -188,10 +188,8 @@ def test_a_shared_parameter_is_described_in_the_same_words(name):
     """But for its default, and for sentences that are stated to follow."""
     if name in OF_THE_PAPER:
         return
-    reference = (
-        VAE if name in own_fields(VAE) else next(c for c in CLASSES if name in own_fields(c))
-    )
-    kind, words = entries(reference)[name]
+    model = next(cls for cls in [VAE, *CLASSES] if name in own_fields(cls))
+    kind, words = entries(model)[name]
     for cls in CLASSES:
         if name not in own_fields(cls):
             continue
