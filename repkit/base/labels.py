@@ -69,7 +69,6 @@ def read_labels(y: Any, n: int, *, name: str = "y") -> Labels:
     codes = np.full(n, -1, dtype=np.int64)
     if not known.any():
         return Labels(found, codes)
-    check_classification_targets(found)
     try:
         classes, codes[known] = np.unique(found, return_inverse=True)
     except TypeError as error:
@@ -77,6 +76,7 @@ def read_labels(y: Any, n: int, *, name: str = "y") -> Labels:
         raise TypeError(
             f"{name} must have labels of one kind, not of {kinds}: they cannot be sorted"
         ) from error
+    check_classification_targets(found)
     return Labels(classes, codes)
 
 

@@ -63,6 +63,20 @@ class UnitInterval(nn.Module):
         return torch.sigmoid(x.float())
 
 
+class Generator(nn.Sequential):
+    """Layers of which the last is a sigmoid: rows of codes to samples in (0, 1), or their logits.
+
+    Next to 1, fp32 knows no number between 1 - 6e-8 and 1, so that a sample does not tell its
+    logit any more. What needs that asks for it: ``generator(z, logits=True)``.
+    """
+
+    def forward(self, z: Tensor, *, logits: bool = False) -> Tensor:
+        *layers, sigmoid = self
+        for layer in layers:
+            z = layer(z)
+        return z.float() if logits else sigmoid(z)
+
+
 GENERATORS: dict[str, Callable[..., nn.Sequential]] = {
     "mlp": generator_mlp,
     "dcgan": generator_dcgan,

@@ -1,11 +1,14 @@
 """The bound of the paper, differentiated by hand."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from repkit.nets import Generator, UnitInterval
 from repkit.schedules import early_rise
 from repkit.vae.algorithm import Objective, vae
 
@@ -48,7 +51,7 @@ pytestmark = pytest.mark.usefixtures("seeded")
 def make(position=50, nets=None, batches=None, precision="fp32", **options):
     nets = nets or {
         "E": net(WIDTH, 2 * LATENT),
-        "G": nn.Sequential(net(LATENT, WIDTH), nn.Sigmoid()),
+        "G": Generator(net(LATENT, WIDTH), UnitInterval()),
     }
     system = vae(nets, latent_dim=LATENT, objective=Objective(**options))
     batches = batches or data(torch.sigmoid(table()))
@@ -88,6 +91,21 @@ def test_the_gradient_is_that_of_the_bound(options, position, weight):
         assert means[name] == pytest.approx(value.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("logit", [20.0, 40.0, -40.0])
+def test_a_decoder_that_is_sure_and_wrong_learns(logit):
+    nets = {"E": net(WIDTH, 2 * LATENT), "G": Generator(nn.Linear(LATENT, WIDTH), UnitInterval())}
+    nn.init.zeros_(nets["G"][0].weight)
+    nn.init.constant_(nets["G"][0].bias, logit)
+    wrong = torch.full((ROWS, WIDTH), float(logit < 0))
+    engine = make(0, nets, data(wrong))
+    engine.step()
+    slopes = gradients(engine)
+    bias = [g for network in slopes.values() for g in network if g.shape == (WIDTH,)][-1]
+    torch.testing.assert_close(bias, torch.full((WIDTH,), math.copysign(1.0, logit)))
+    means, _ = engine.read()
+    assert means["reconstruction_loss"] == pytest.approx(WIDTH * abs(logit), rel=1e-5)
+
+
 def test_the_divergence_counts_fully_after_a_tenth():
     assert [early_rise(p) for p in (0.0, 0.05, 0.1, 0.5, 1.0)] == pytest.approx([0, 0.5, 1, 1, 1])
 
@@ -116,7 +134,7 @@ def test_running_statistics():
 def test_images_of_bytes_are_scaled():
     nets = {
         "E": nn.Sequential(nn.Flatten(), nn.Linear(12, 2 * LATENT)),
-        "G": nn.Sequential(nn.Linear(LATENT, 12), nn.Unflatten(1, (3, 2, 2)), nn.Sigmoid()),
+        "G": Generator(nn.Linear(LATENT, 12), nn.Unflatten(1, (3, 2, 2)), UnitInterval()),
     }
     images = torch.randint(0, 256, (ROWS, 3, 2, 2), dtype=torch.uint8)
     engine = make(0, nets, data(images.to(memory_format=torch.channels_last)))

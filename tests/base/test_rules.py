@@ -1,0 +1,84 @@
+"""What common parameters become."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from repkit import VAEGAN, BiGAN
+from repkit.base.rules import (
+    callbacks_rule,
+    device_rule,
+    folder_rule,
+    has_fast_bf16,
+    precision_of,
+    rates_of,
+)
+
+
+def test_callbacks():
+    assert callbacks_rule("callbacks", None) == ()
+    assert callbacks_rule("callbacks", print) == (print,)
+    assert callbacks_rule("callbacks", iter([print, len])) == (print, len)
+    for wrong in ("print", [1], {"a": print}, 5):
+        with pytest.raises(TypeError, match="callbacks must be a callable, an iterable of"):
+            callbacks_rule("callbacks", wrong)
+
+
+def test_devices():
+    assert device_rule("device", "cpu") == torch.device("cpu")
+    assert device_rule("device", torch.device("cpu")).type == "cpu"
+    best = device_rule("device", "auto")
+    torch.empty(1, device=best)
+    for wrong in ("gpu0", "cuda:99", None, 3.5):
+        with pytest.raises(ValueError, match=r"device=.* is not available; give 'auto', 'cpu'"):
+            device_rule("device", wrong)
+
+
+def test_folders(tmp_path):
+    assert folder_rule("checkpoint", None) is None
+    assert folder_rule("checkpoint", "a") == Path("a")
+    assert folder_rule("checkpoint", tmp_path) == tmp_path
+    for wrong in ("", 5, b"a"):
+        with pytest.raises(TypeError, match="checkpoint must be the path of a folder, or None"):
+            folder_rule("checkpoint", wrong)
+
+
+def networks():
+    return {
+        "F": nn.Sequential(nn.Sequential(nn.Linear(2, 2)), nn.Linear(2, 2)),
+        "D": nn.Linear(2, 1),
+    }
+
+
+def test_rates_by_the_longest_name():
+    rate = rates_of({"F": 0.1, "F.0": 0.2, "F.0.0": 0.3}, VAEGAN, networks())
+    default = VAEGAN().learning_rate
+    names = {"F.0.0.weight": 0.3, "F.0.weight": 0.2, "F.1.bias": 0.1, "D.weight": default}
+    assert {name: rate(name) for name in names} == names
+    assert rate("Fx.weight") == default  # names are compared whole
+    one = rates_of(0.5, BiGAN, networks())
+    assert {one(name) for name in names} == {0.5}
+
+
+@pytest.mark.parametrize("wrong", ["G", "F.2", "F.0.0.weight", "f"])
+def test_rates_of_what_is_not_there(wrong):
+    with pytest.raises(ValueError, match=f"learning_rate has a rate for {wrong!r}; give the name"):
+        rates_of({wrong: 0.1}, BiGAN, networks())
+
+
+def test_precision(monkeypatch):
+    cpu, table = torch.device("cpu"), {"F": nn.Linear(2, 2)}
+    images = {"F": nn.Sequential(nn.Conv2d(1, 1, 3)), "C": nn.Linear(2, 2)}
+    for fast, expected in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr("repkit.base.rules.has_fast_bf16", lambda device, fast=fast: fast)
+        assert precision_of("auto", cpu, images) == expected
+        assert precision_of("auto", cpu, table) == "fp32"
+        assert precision_of("bf16", cpu, table) == "bf16"
+        assert precision_of("fp32", cpu, images) == "fp32"
+
+
+def test_no_other_device_is_fast_at_bf16():
+    assert has_fast_bf16(torch.device("meta")) is False
+    assert has_fast_bf16(torch.device("cpu")) in (True, False)
