@@ -471,6 +471,7 @@ def half_squared_error(found: Tensor, x: Tensor) -> Tensor:
     Returns
     -------
     error : Tensor of shape (), float32
+        Sum over the values of a sample, mean over samples.
     """
     return 0.5 * (found.float() - x).square().flatten(1).sum(1).mean()
 
