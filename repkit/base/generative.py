@@ -141,9 +141,11 @@ class Generative(Estimator):
     def _converted(self, rows: Any) -> np.ndarray:
         """Rows as the device stores them: bytes as they are, floats already in [0, 1]."""
         rows = dense(rows)
-        if rows.dtype == np.uint8:
-            return rows
         low, span = self.low_, self.span_
+        if rows.dtype == np.uint8:
+            if self.pixels_ == "bytes" or (low == 0.0 and span == 1.0):
+                return rows
+            rows = rows / 255.0  # bytes, given after a fit of floats in [0, 1] that have a range
         if self.pixels_ == "bytes":  # floats in [0, 1], given after a fit of bytes
             rows = 255.0 * rows
         if low.ndim == 0 and low == 0.0 and span == 1.0:
