@@ -95,7 +95,7 @@ def as_plain(y: Any) -> Any:
         values = np.asarray(y.data).astype(object)
         values[np.ma.getmaskarray(y)] = None
         return values
-    kind = getattr(y, "dtype", None)
+    kind: Any = getattr(y, "dtype", None)
     if hasattr(kind, "categories"):
         codes = np.asarray(getattr(y, "cat", y).codes)
         return np.append(np.asarray(kind.categories, dtype=object), None)[codes]
