@@ -17,10 +17,12 @@ __all__ = [
     "LOGISTIC",
     "Adversarial",
     "GradientReversal",
+    "bounded",
     "code_loss",
     "draw",
     "entropy",
     "gradient_penalty",
+    "half_squared_error",
     "information",
     "kl_from_standard",
     "multilinear",
@@ -416,18 +418,73 @@ def kl_from_standard(posterior: Tensor) -> Tensor:
 def _statistics(posterior: Tensor) -> tuple[Tensor, Tensor]:
     """Split means and log variances, the latter kept where fp32 still tells them apart."""
     mean, log_variance = posterior.float().chunk(2, 1)
-    return mean, log_variance.clamp(-10.0, 10.0)
+    return mean, bounded(log_variance, -10.0, 10.0)
 
 
-def _bernoulli(p: Tensor, x: Tensor) -> Tensor:
-    # torch's binary_cross_entropy refuses to run under autocast.
-    p = p.float().clamp(1e-7, 1.0 - 1e-7)
-    return -(x * p.log() + (1.0 - x) * torch.log1p(-p)).flatten(1).sum(1).mean()
+class _Bounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, least: float, greatest: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bounds = least, greatest
+        return x.clamp(least, greatest)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        least, greatest = ctx.bounds
+        outwards = ((x > greatest) & (grad < 0)) | ((x < least) & (grad > 0))
+        return grad.masked_fill(outwards, 0.0), None, None
 
 
-def _gaussian(mean: Tensor, x: Tensor) -> Tensor:
-    return 0.5 * (mean.float() - x).square().flatten(1).sum(1).mean()
+def bounded(x: Tensor, least: float, greatest: float) -> Tensor:
+    """Clamp numbers, but let a gradient through that leads back to the bounds.
+
+    ``torch.clamp`` has no gradient beyond its bounds: a network that once gives more can never be
+    told to give less.
+
+    Parameters
+    ----------
+    x : Tensor of any shape
+        Numbers.
+    least, greatest : float
+        The bounds.
+
+    Returns
+    -------
+    x : Tensor
+        From `least` to `greatest`. Beyond a bound, the gradient of a loss passes where descent
+        goes towards the bound, and is 0 where it goes away.
+    """
+    return _Bounded.apply(x, least, greatest)
 
 
-# -log p(x | decoded x) without constants: sums over pixels in [0, 1], means over rows.
+def half_squared_error(found: Tensor, x: Tensor) -> Tensor:
+    """Half the squared error, a sum over the numbers of a sample and a mean over samples.
+
+    Parameters
+    ----------
+    found : Tensor of shape (n, ...)
+        Samples in question.
+    x : Tensor of shape (n, ...)
+        What they should be.
+
+    Returns
+    -------
+    error : Tensor of shape (), float32
+        Sum over the values of a sample, mean over samples.
+    """
+    return 0.5 * (found.float() - x).square().flatten(1).sum(1).mean()
+
+
+def _bernoulli(logits: Tensor, x: Tensor) -> Tensor:
+    # From logits: a probability of 1 in fp32 does not tell its logit, and passes no gradient.
+    cost = F.binary_cross_entropy_with_logits(logits.float(), x.float(), reduction="none")
+    return cost.flatten(1).sum(1).mean()
+
+
+def _gaussian(logits: Tensor, x: Tensor) -> Tensor:
+    return half_squared_error(torch.sigmoid(logits.float()), x)
+
+
+# -log p(x | logits of decoded x) without constants: sums over pixels in [0, 1], means over rows.
 LIKELIHOODS = {"bernoulli": _bernoulli, "gaussian": _gaussian}

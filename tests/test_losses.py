@@ -13,10 +13,12 @@ from repkit.losses import (
     LIKELIHOODS,
     LOGISTIC,
     GradientReversal,
+    bounded,
     code_loss,
     draw,
     entropy,
     gradient_penalty,
+    half_squared_error,
     information,
     kl_from_standard,
     multilinear,
@@ -396,25 +398,73 @@ def test_log_variances_beyond_ten_are_taken_for_ten():
     assert value.item() == pytest.approx(0.5 * (math.exp(10) - 11 + math.exp(-10) + 9), rel=1e-5)
     z = draw(row, torch.ones(1, 2))
     assert z.tolist()[0] == pytest.approx([math.exp(5), math.exp(-5)])
+    # Back to where they count, but no further away.
     (slope,) = torch.autograd.grad(value + z.sum(), row)
-    assert slope.tolist() == [[1.0, 1.0, 0.0, 0.0]]
+    back = [(math.exp(10) - 1 + math.exp(5)) / 2, (math.exp(-10) - 1) / 2]
+    assert slope.tolist()[0] == pytest.approx([1.0, 1.0, *back], rel=1e-5)
+    (slope,) = torch.autograd.grad(-kl_from_standard(row), row)
+    assert slope.tolist()[0] == [0.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_likelihoods(name):
     torch.manual_seed(0)
-    made, x = torch.rand(6, 2, 3, requires_grad=True), torch.rand(6, 2, 3)
-    law = Bernoulli(made, validate_args=False) if name == "bernoulli" else Normal(made, 1.0)
+    logits, x = torch.randn(6, 2, 3, requires_grad=True), torch.rand(6, 2, 3)
+    made = torch.sigmoid(logits)
+    law = Bernoulli(logits=logits, validate_args=False) if name == "bernoulli" else Normal(made, 1)
     constant = 0.0 if name == "bernoulli" else 3 * math.log(2 * math.pi)  # of 6 pixels
     wanted = -law.log_prob(x).flatten(1).sum(1).mean() - constant
-    found = LIKELIHOODS[name](made, x)
+    found = LIKELIHOODS[name](logits, x)
     torch.testing.assert_close(found, wanted)
-    torch.testing.assert_close(*(torch.autograd.grad(v, made)[0] for v in (found, wanted)))
-    assert LIKELIHOODS[name](made.bfloat16(), x).dtype == torch.float32
+    torch.testing.assert_close(*(torch.autograd.grad(v, logits)[0] for v in (found, wanted)))
+    assert LIKELIHOODS[name](logits.bfloat16(), x).dtype == torch.float32
 
 
-def test_a_certain_pixel_costs_no_infinity():
-    p = torch.tensor([[0.0, 1.0, 1.0]], requires_grad=True)
-    found = LIKELIHOODS["bernoulli"](p, torch.tensor([[1.0, 0.0, 1.0]]))
-    assert 30 < found.item() < 34  # 2 ln 1e-7
-    assert torch.autograd.grad(found, p)[0].isfinite().all()
+@pytest.mark.parametrize("size", [0.0, 1.0, 10.0, 17.0, 20.0, 40.0, 88.0, 500.0])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("x", [0.0, 0.25, 1.0])
+def test_a_confident_wrong_pixel_is_told(size, sign, x):
+    logit = torch.tensor([[sign * size]], requires_grad=True)
+    found = LIKELIHOODS["bernoulli"](logit, torch.tensor([[x]]))
+    exact = logit.detach().double()
+    assert found.item() == pytest.approx((F.softplus(exact) - x * exact).item(), rel=1e-5, abs=1e-5)
+    (slope,) = torch.autograd.grad(found, logit)
+    assert slope.item() == pytest.approx(torch.sigmoid(exact).item() - x, abs=1e-6)
+
+
+def test_no_cost_under_autocast_is_in_bf16():
+    logits, x = torch.full((2, 3), 40.0).bfloat16(), torch.zeros(2, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert LIKELIHOODS["bernoulli"](logits, x).item() == 120.0
+        assert LIKELIHOODS["gaussian"](logits, x).dtype == torch.float32
+
+
+def test_half_the_squared_error():
+    found = half_squared_error(torch.tensor([[1.0, 3.0], [0.0, 0.0]]), torch.zeros(2, 2))
+    assert found.item() == 2.5
+
+
+@pytest.mark.parametrize(
+    ("x", "up", "passes"),
+    [(0.0, 1, 1), (0.0, -1, 1), (5.0, 1, 1), (5.0, -1, 0), (-5.0, 1, 0), (-5.0, -1, 1)],
+)
+def test_bounded_numbers_can_come_back(x, up, passes):
+    value = torch.tensor(x, requires_grad=True)
+    out = bounded(value, -2.0, 1.0)
+    assert out.item() == max(min(x, 1.0), -2.0)
+    (slope,) = torch.autograd.grad(up * 3 * out, value)
+    assert slope.item() == up * 3 * passes
+
+
+@pytest.mark.parametrize("gap", [0.0, 5.0, 40.0, 90.0, 200.0])
+@pytest.mark.parametrize("loss", [information, lambda t: paired_information(t, t), entropy])
+def test_no_gradient_of_sure_predictions_explodes(loss, gap):
+    """Against the same in double precision, where nothing underflows."""
+    torch.manual_seed(0)
+    rows = torch.randn(6, 4) + gap * F.one_hot(torch.arange(6) % 3, 4)
+    slopes = []
+    for dtype in (torch.float32, torch.float64):
+        t = rows.to(dtype).requires_grad_()
+        slopes.append(torch.autograd.grad(loss(t).sum(), t)[0].double())
+    assert slopes[0].isfinite().all()
+    torch.testing.assert_close(*slopes, rtol=1e-3, atol=1e-6)

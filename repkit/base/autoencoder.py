@@ -185,7 +185,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         Z = check_array(Z, dtype=np.float32, input_name="Z")
         if Z.shape[1] != self._built.latent_dim:
             raise ValueError(
-                f"Z has {Z.shape[1]} columns; wanted latent_dim={self._built.latent_dim}"
+                f"Z must have latent_dim={self._built.latent_dim} columns, not {Z.shape[1]}"
             )
         return self._generate(Z)
 

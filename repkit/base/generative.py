@@ -132,7 +132,8 @@ class Generative(Estimator):
             least, greatest = self.data_range
             if low < least or high > greatest:
                 raise ValueError(
-                    f"X has values from {low:g} to {high:g}, outside data_range={self.data_range!r}"
+                    f"X must lie in data_range={self.data_range!r}, not have values from {low:g} "
+                    f"to {high:g}"
                 )
             return least, greatest
         return (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (lows, highs)
@@ -140,9 +141,11 @@ class Generative(Estimator):
     def _converted(self, rows: Any) -> np.ndarray:
         """Rows as the device stores them: bytes as they are, floats already in [0, 1]."""
         rows = dense(rows)
-        if rows.dtype == np.uint8:
-            return rows
         low, span = self.low_, self.span_
+        if rows.dtype == np.uint8:
+            if self.pixels_ == "bytes" or (low == 0.0 and span == 1.0):
+                return rows
+            rows = rows / 255.0  # bytes, given after a fit of floats in [0, 1] that have a range
         if self.pixels_ == "bytes":  # floats in [0, 1], given after a fit of bytes
             rows = 255.0 * rows
         if low.ndim == 0 and low == 0.0 and span == 1.0:

@@ -38,7 +38,6 @@ class Kept(Base):
     seed_: int
     input_shape_: tuple[int, ...]
     device_: torch.device
-    device: Any
     fitted_params_: dict[str, Any]
 
     # ---------------------------------------------------------------- what a subclass has

@@ -69,15 +69,39 @@ def read_labels(y: Any, n: int, *, name: str = "y") -> Labels:
     codes = np.full(n, -1, dtype=np.int64)
     if not known.any():
         return Labels(found, codes)
+    kinds = sorted({type(v).__name__ for v in found}) if found.dtype == object else []
+    told = f"{name} must have labels of one kind, not of {kinds}: they cannot be sorted"
+    if any(isinstance(v, str) for v in found) and not all(isinstance(v, str) for v in found):
+        raise TypeError(told)
+    check_classification_targets(found)
     try:
         classes, codes[known] = np.unique(found, return_inverse=True)
     except TypeError as error:
-        kinds = sorted({type(v).__name__ for v in found})
-        raise TypeError(
-            f"{name} must have labels of one kind, not of {kinds}: they cannot be sorted"
-        ) from error
-    check_classification_targets(found)
+        raise TypeError(told) from error
     return Labels(classes, codes)
+
+
+def as_plain(y: Any) -> Any:
+    """Labels as a list, a Series of numpy's types or an array, missing ones still told from others.
+
+    Whole numbers beside NA would else become floats, and what a mask hides would be a label.
+    """
+    if isinstance(y, list | tuple | str):
+        return y
+    if hasattr(y, "detach"):
+        y = y.detach().cpu()
+        return (y.float() if str(y.dtype) == "torch.bfloat16" else y).numpy()
+    if isinstance(y, np.ma.MaskedArray):
+        values = np.asarray(y.data).astype(object)
+        values[np.ma.getmaskarray(y)] = None
+        return values
+    kind: Any = getattr(y, "dtype", None)
+    if hasattr(kind, "categories"):
+        codes = np.asarray(getattr(y, "cat", y).codes)
+        return np.append(np.asarray(kind.categories, dtype=object), None)[codes]
+    if kind is not None and not isinstance(kind, np.dtype):  # of pandas
+        return np.asarray(y, dtype=object)
+    return y if hasattr(y, "iloc") else np.asarray(y)
 
 
 def as_label_array(y: Any, name: str) -> np.ndarray:
@@ -85,12 +109,11 @@ def as_label_array(y: Any, name: str) -> np.ndarray:
     if isinstance(y, list | tuple):
         plain = np.asarray(y) if not any(_is_none(v) for v in y) else None
         mixed = plain is None or (
-            plain.dtype.kind in "US" and not all(isinstance(v, str | bytes) for v in y)
+            (plain.dtype.kind in "US" and not all(isinstance(v, str | bytes) for v in y))
+            or (plain.dtype.kind in "iuf" and any(isinstance(v, bool | np.bool_) for v in y))
         )
         y = np.array(y, dtype=object) if mixed else plain
-    elif hasattr(y, "detach"):
-        y = y.detach().cpu().numpy()
-    values = column_or_1d(np.asarray(y), warn=True)
+    values = column_or_1d(np.asarray(as_plain(y)), warn=True)
     if values.dtype.kind == "c":
         raise ValueError(f"{name} has complex data: complex data not supported")
     if values.dtype.kind == "f" and np.isinf(values).any():
@@ -118,6 +141,8 @@ def missing(values: np.ndarray, minus_one: bool | None = None) -> np.ndarray:
     kind = values.dtype.kind
     if kind == "b":
         return np.zeros(len(values), dtype=bool)
+    if kind in "mM":
+        return np.isnat(values)
     if kind in "iuf":
         gone = np.isnan(values) if kind == "f" else np.zeros(len(values), dtype=bool)
         minus = values == -1

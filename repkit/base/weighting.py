@@ -60,7 +60,7 @@ def row_weights(
         unknown = [label for label in class_weight if label not in classes.tolist()]
         if unknown:
             raise ValueError(
-                f"class_weight has {unknown}, which are no classes; they are {classes.tolist()}"
+                f"class_weight must name classes, of {classes.tolist()}, not {unknown}"
             )
     if class_weight is not None:
         # As scikit-learn counts them: rows, not their weights.

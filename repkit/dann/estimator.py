@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -541,7 +540,10 @@ class DANN(
         float
             From 0 to 1.
         """
-        return float(accuracy_score(y, self.predict(X, sample_domain), sample_weight=sample_weight))
+        from sklearn.metrics import accuracy_score
+
+        found = self.predict(X, sample_domain)
+        return float(accuracy_score(y, found, sample_weight=sample_weight))
 
     def transform(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """Compute the adapted features F(x).

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from repkit.base.labels import as_label_array, missing, read_labels
+from repkit.base.labels import as_label_array, as_plain, missing, read_labels
 from repkit.engine.rng import Kind, generator_of
 
 
@@ -141,8 +141,7 @@ def check_labels(
     """
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None")
-    if not isinstance(y, list | tuple) and not hasattr(y, "iloc"):
-        y = np.asarray(y)
+    y = as_plain(y)
     n, source, target = len(domains.rows), domains.source, domains.target
     if len(y) != n:
         raise ValueError(

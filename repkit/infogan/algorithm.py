@@ -26,7 +26,13 @@ from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Noise, Phase, System
 from repkit.infogan.parts import Categorical, Continuous
-from repkit.losses import ADVERSARIAL, code_loss, gradient_penalty, paired_information
+from repkit.losses import (
+    ADVERSARIAL,
+    bounded,
+    code_loss,
+    gradient_penalty,
+    paired_information,
+)
 
 __all__ = ["Codes", "Objective", "infogan"]
 
@@ -183,7 +189,7 @@ class Codes:
         log_variances = None
         if self.learned_variance and q.shape[1] > self.code_dim:
             # Unbounded, the likelihood could grow without end.
-            log_variances = q[:, self.code_dim :].float().clamp(-6.0, 2.0)
+            log_variances = bounded(q[:, self.code_dim :].float(), -6.0, 2.0)
         return parts[:-1], parts[-1], log_variances
 
     def loss(self, q: Tensor, inputs: Tensor) -> Tensor:

@@ -263,11 +263,11 @@ def set_code(latents: np.ndarray, codes: Codes, name: str, values: Any) -> None:
     where, n = columns_of(codes, name), len(latents)
     values = np.asarray(values)
     if values.shape not in ((), (n,)):
-        raise ValueError(f"{name} has values of shape {values.shape}; wanted one, or ({n},)")
+        raise ValueError(f"{name} must have one value or {n}, not values of shape {values.shape}")
     if name.startswith("continuous"):
         latents[:, where.start] = values
         return
     size = where.stop - where.start
     if not np.isin(values, np.arange(size)).all():
-        raise ValueError(f"{name} has the values 0 to {size - 1}, not {values}")
+        raise ValueError(f"{name} must have values from 0 to {size - 1}, not {values}")
     latents[:, where] = np.eye(size)[np.broadcast_to(values, n).astype(int)]

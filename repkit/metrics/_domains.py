@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from repkit._random import legacy_generator
+from repkit.metrics._arrays import label_vector
 
 
 class Domains(NamedTuple):
@@ -19,42 +21,14 @@ class Domains(NamedTuple):
     domain_target: np.ndarray
 
 
+# ---------------------------------------------------------------- rows
+
+
 def take(X: Any, rows: np.ndarray) -> Any:
     """Select rows of an array, DataFrame, tensor, or list of samples."""
     if hasattr(X, "iloc"):
         return X.iloc[rows]
     return X[rows] if hasattr(X, "shape") else [X[i] for i in rows]
-
-
-def call(scorer: Any, estimator: Any, method: str, X: Any) -> Any:
-    """Call a method of the estimator, or say which scorer misses it."""
-    if not hasattr(estimator, method):
-        hint = "; pass features='input' or a function (estimator, X) -> features"
-        raise TypeError(
-            f"{type(scorer).__name__} needs estimator.{method}, which "
-            f"{type(estimator).__name__} lacks{hint if method == 'transform' else ''}"
-        )
-    return getattr(estimator, method)(X)
-
-
-def halves(n_samples: int, val_size: float, random_state: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Split row numbers at random into two parts, the second of `val_size`, each of 2 or more."""
-    if not 0 < val_size < 1:
-        raise ValueError(f"val_size must lie between 0 and 1, such as 0.5, not {val_size!r}")
-    order = legacy_generator(random_state).permutation(n_samples)
-    n_val = min(max(2, round(val_size * n_samples)), n_samples - 2)
-    return order[n_val:], order[:n_val]
-
-
-def takes_domain(estimator: Any) -> bool:
-    """Tell whether `fit` takes `sample_domain`, itself or by routing (a Pipeline)."""
-    from sklearn.utils.metadata_routing import get_routing_for_object
-    from sklearn.utils.validation import has_fit_parameter
-
-    if has_fit_parameter(estimator, "sample_domain"):
-        return True
-    routing = get_routing_for_object(estimator)
-    return "sample_domain" in routing.consumes("fit", ["sample_domain"])
 
 
 def stack(A: Any, B: Any) -> Any:
@@ -67,4 +41,166 @@ def stack(A: Any, B: Any) -> Any:
         import torch
 
         return torch.cat([A, B])
+    if hasattr(A, "tocsr"):
+        import scipy.sparse
+
+        return scipy.sparse.vstack([A, B], format="csr")
     return np.concatenate([A, B]) if hasattr(A, "shape") else [*A, *B]
+
+
+def halves(
+    n_samples: int, val_size: float, random_state: Any, domain: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split row numbers at random into two parts, the second of `val_size`, each of 2 or more.
+
+    With the `domain` (n,) of each row, the first part has 2 or more of every domain, if there are.
+    """
+    order = legacy_generator(random_state).permutation(n_samples)
+    n_val = min(max(2, round(val_size * n_samples)), n_samples - 2)
+    kept, held_out = order[n_val:], order[:n_val]
+    if domain is None:
+        return kept, held_out
+    moved = [
+        held_out[domain[held_out] == d][: 2 - int((domain[kept] == d).sum())]
+        for d in np.unique(domain)
+        if (domain[kept] == d).sum() < 2
+    ]
+    back = np.concatenate([*moved, held_out[:0]])
+    left = held_out[~np.isin(held_out, back)]
+    return (np.concatenate([kept, back]), left) if len(left) else (kept, held_out)
+
+
+# ---------------------------------------------------------------- domains
+
+
+def domain_ids(sample_domain: Any, n_samples: int) -> np.ndarray:
+    """Check `sample_domain` and give it as (n_samples,) whole numbers or names."""
+    ids = label_vector(sample_domain, "sample_domain", n_samples)
+    if ids.dtype == object and all(isinstance(v, str) for v in ids):
+        ids = ids.astype(str)
+    elif ids.dtype == object:
+        ids = np.array(ids.tolist())
+    if (ids.dtype.kind == "f" and (ids == np.rint(ids)).all()) or ids.dtype.kind in "iu":
+        return ids.astype(np.int64)
+    if ids.dtype.kind == "U":
+        return ids
+    raise ValueError(f"sample_domain must hold integers or names, not dtype {ids.dtype}")
+
+
+def are_sources(estimator: Any, ids: np.ndarray) -> np.ndarray:
+    """Tell which of the domains (n,) are sources: as the estimator was fitted, else by the sign.
+
+    An estimator that was told which domains are sources knows it: ``domains_``, the sources first,
+    and ``n_source_domains_``.
+    """
+    model = last_step(estimator)
+    fitted, n_sources = (getattr(model, k, None) for k in ("domains_", "n_source_domains_"))
+    known = np.zeros(len(ids), dtype=bool)
+    sources = known
+    # of one kind with what is known: a number is no name
+    if (
+        fitted is not None
+        and n_sources is not None
+        and (fitted.dtype.kind == "U") == (ids.dtype.kind == "U")
+    ):
+        known, sources = np.isin(ids, fitted), np.isin(ids, fitted[:n_sources])
+    if known.all() or ids.dtype.kind != "U":
+        return np.where(known, sources, False if ids.dtype.kind == "U" else ids >= 0)
+    names = np.unique(ids[~known])[:5].tolist()
+    raise ValueError(
+        "sample_domain must hold integers (source >= 0, target < 0) or names of domains that the "
+        f"estimator was fitted with, not {names}"
+    )
+
+
+def mirrored(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give integers to domains so that source (n,) and target (m,) change their roles."""
+    names = source.dtype.kind == "U" or target.dtype.kind == "U"
+    if not names and (source >= 0).all() and (target < 0).all():
+        # keeps every domain apart, and the names that users gave recognizable
+        return -1 - source, -1 - target
+    places = [np.unique(d, return_inverse=True)[1] for d in (source, target)]
+    return -1 - places[0], places[1]
+
+
+# ---------------------------------------------------------------- estimators
+
+
+def model_of(estimator: Any) -> Any:
+    """Give the estimator, or the best one of a fitted search, which takes no metadata itself."""
+    return getattr(estimator, "best_estimator_", estimator)
+
+
+def last_step(estimator: Any) -> Any:
+    """Give the last step of a Pipeline, or the estimator."""
+    estimator = model_of(estimator)
+    steps = getattr(estimator, "steps", None)
+    return last_step(steps[-1][1]) if steps else estimator
+
+
+def check_method(scorer: Any, estimator: Any, method: str) -> None:
+    """Raise a TypeError if the scorer misses a method of the estimator."""
+    if not hasattr(model_of(estimator), method):
+        hint = "; pass features='input' or a function (estimator, X) -> features"
+        raise TypeError(
+            f"{type(scorer).__name__} needs estimator.{method}, which "
+            f"{type(estimator).__name__} lacks{hint if method == 'transform' else ''}"
+        )
+
+
+def call(estimator: Any, method: str, X: Any, domain: np.ndarray) -> Any:
+    """Call a method of a fitted estimator with the domains of the rows, if it can use them.
+
+    A Pipeline that does not route `sample_domain` is walked through step by step.
+    """
+    estimator = model_of(estimator)
+    use = getattr(estimator, method)
+    if _takes_domain(estimator, method):
+        return use(X, sample_domain=domain)
+    steps = [step for _, step in getattr(estimator, "steps", ())]
+    if not any(_takes_domain(step, m) for step in steps for m in ("transform", method)):
+        return use(X)
+    return call(steps[-1], method, through(estimator, X, domain), domain)
+
+
+def through(estimator: Any, X: Any, domain: np.ndarray) -> Any:
+    """Give the rows as the last step of a Pipeline sees them, or as they are."""
+    for _, step in getattr(model_of(estimator), "steps", ())[:-1]:
+        if hasattr(step, "transform"):
+            X = call(step, "transform", X, domain)
+    return X
+
+
+def accepts_domain(function: Any) -> bool:
+    """Tell whether a function has an argument `sample_domain`."""
+    try:
+        return "sample_domain" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def fit_arguments(estimator: Any, domain: np.ndarray) -> dict[str, np.ndarray]:
+    """Give the keywords that bring `domain` to `fit`; none if the estimator cannot use it."""
+    if _takes_domain(estimator, "fit"):
+        return {"sample_domain": domain}
+    # without metadata routing, a Pipeline takes arguments of a step by the step's name
+    return {
+        f"{step}__{name}": domain
+        for step, model in getattr(estimator, "steps", ())
+        if hasattr(model, "fit")
+        for name in fit_arguments(model, domain)
+    }
+
+
+def _takes_domain(estimator: Any, method: str) -> bool:
+    """Tell whether a method takes `sample_domain`, itself or by routing (a Pipeline)."""
+    from sklearn import get_config
+    from sklearn.utils.metadata_routing import get_routing_for_object
+
+    if accepts_domain(getattr(estimator, method, None)):
+        return True
+    if not get_config()["enable_metadata_routing"] or not hasattr(
+        estimator, "get_metadata_routing"
+    ):
+        return False
+    return "sample_domain" in get_routing_for_object(estimator).consumes(method, ["sample_domain"])

@@ -11,7 +11,7 @@ import numpy as np
 
 from repkit.metrics import selection
 from repkit.metrics._arrays import as_numpy, probability_matrix
-from repkit.metrics._domains import Domains, call, halves, stack, take, takes_domain
+from repkit.metrics._domains import Domains, _takes_domain, call, halves, stack, take
 from repkit.metrics.scorers import DomainScorer
 
 __all__ = [
@@ -245,7 +245,7 @@ class ReverseValidationScorer(DomainScorer):
             # nothing to learn from one class: the reverse classifier is that constant
             return float(np.mean(y_val == pseudo[0]))
         reverse = clone(estimator)
-        if not takes_domain(estimator):
+        if not _takes_domain(estimator, "fit"):
             reverse.fit(rows.X_target, pseudo)
         else:
             X = stack(rows.X_target, take(rows.X_source, seen))

@@ -10,12 +10,15 @@ from repkit.nets.build import (
     width_out,
 )
 from repkit.nets.domain_norm import DomainNorm, separate_domains, set_rows
+from repkit.nets.generators import Generator, UnitInterval
 from repkit.nets.trunks import Standardize, conv, dcgan, mlp
 
 __all__ = [
     "DomainNorm",
+    "Generator",
     "Spec",
     "Standardize",
+    "UnitInterval",
     "build",
     "build_body",
     "build_features",

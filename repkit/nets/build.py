@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from repkit.engine.modes import evaluating
 from repkit.nets.domain_norm import DomainNorm, set_rows
-from repkit.nets.generators import GENERATORS, UnitInterval
+from repkit.nets.generators import GENERATORS, Generator, UnitInterval
 from repkit.nets.trunks import Reshape, conv, dcgan, features_of, hidden_layer, mlp
 
 Spec = str | nn.Module | Callable[..., nn.Module]
@@ -90,7 +90,7 @@ def build(
         )
     network = spec(*arguments)
     if not isinstance(network, nn.Module):
-        raise TypeError(f"{name} returned {type(network).__name__}, not an nn.Module")
+        raise TypeError(f"{name} must return an nn.Module, not {type(network).__name__}")
     return network
 
 
@@ -210,7 +210,7 @@ def build_hidden(
 
 def build_generator(
     spec: Spec, latent_dim: int, shape_out: tuple[int, ...], width: int
-) -> nn.Module:
+) -> Generator:
     """Build a generator.
 
     Parameters
@@ -227,9 +227,9 @@ def build_generator(
 
     Returns
     -------
-    nn.Module
+    Generator
         ``(n, latent_dim) -> (n, *shape_out)``, in (0, 1): a sigmoid follows what ``spec``
-        stands for.
+        stands for. It gives the logits, too.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def build_generator(
             f"generator must give samples of shape {shape_out}, {math.prod(shape_out)} numbers, "
             f"from rows of {latent_dim}; it gives {found}"
         )
-    return nn.Sequential(network, Reshape(shape_out), UnitInterval())
+    return Generator(network, Reshape(shape_out), UnitInterval())
 
 
 def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> int:

@@ -57,10 +57,63 @@ def generator_dcgan(latent_dim: int, shape_out: Shape, width: int) -> nn.Sequent
 
 
 class UnitInterval(nn.Module):
-    """A sigmoid in fp32: next to 1, bf16 knows no number above .996."""
+    """Sigmoid in fp32: next to 1, bf16 knows no number above .996.
+
+    Parameters
+    ----------
+    *args : object
+        None: as those of ``nn.Module``.
+    **kwargs : object
+        None: as those of ``nn.Module``.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the sigmoid.
+
+        Parameters
+        ----------
+        x : Tensor
+            Logits.
+
+        Returns
+        -------
+        Tensor
+            Numbers in [0, 1], float32, of the same shape.
+        """
         return torch.sigmoid(x.float())
+
+
+class Generator(nn.Sequential):
+    """Layers of which the last is a sigmoid: rows of codes to samples in (0, 1), or their logits.
+
+    Next to 1, fp32 knows no number between 1 - 6e-8 and 1, so that a sample does not tell its
+    logit any more. What needs that asks for it: ``generator(z, logits=True)``.
+
+    Parameters
+    ----------
+    *args : nn.Module
+        The layers, in order; the last is a `UnitInterval`.
+    """
+
+    def forward(self, z: Tensor, *, logits: bool = False) -> Tensor:
+        """Decode codes.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n, latent_dim)
+            Codes.
+        logits : bool, default=False
+            Whether to leave out the last sigmoid.
+
+        Returns
+        -------
+        Tensor of shape (n, ...)
+            Samples in [0, 1], or their logits, float32.
+        """
+        *layers, sigmoid = self
+        for layer in layers:
+            z = layer(z)
+        return z.float() if logits else sigmoid(z)
 
 
 GENERATORS: dict[str, Callable[..., nn.Sequential]] = {

@@ -85,7 +85,8 @@ def _connected(pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         )
     if found.min() < 0 or found.max() >= n:
         raise ValueError(
-            f"pairs has numbers from {found.min()} to {found.max()} for utterances 0 to {n - 1}"
+            f"pairs must hold numbers of utterances, 0 to {n - 1}, not {found.min()} to "
+            f"{found.max()}"
         )
     edges = coo_array((np.ones(len(found)), (found[:, 0], found[:, 1])), shape=(n, n))
     _, labels = connected_components(edges, directed=False)

@@ -1,4 +1,4 @@
-"""Parts of `TripleGAN`: its share of classifier pairs, and the pseudo-discriminative loss."""
+"""Internal. Parts of `TripleGAN`: a share of pairs, and the pseudo-discriminative loss."""
 
 from __future__ import annotations
 

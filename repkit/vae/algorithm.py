@@ -54,7 +54,8 @@ def vae(
     Parameters
     ----------
     networks : mapping of str to nn.Module
-        E: ``x -> (n, 2 * latent_dim)``, means and log variances; G: ``z -> x`` in (0, 1).
+        E: ``x -> (n, 2 * latent_dim)``, means and log variances; G, a `repkit.nets.Generator`:
+        ``z -> x`` in (0, 1), or its logits.
     latent_dim : int
         Components of z.
     objective : Objective, optional
@@ -75,7 +76,7 @@ def vae(
         x = x if o.augment is None else o.augment(x)
         posterior = n.E(x)
         kl = kl_from_standard(posterior)
-        likely = cost(n.G(draw(posterior, b.noise)), x)
+        likely = cost(n.G(draw(posterior, b.noise), logits=True), x)
         return {"EG": likely + o.beta * b.kl_weight * kl, "reconstruction_loss": likely, "kl": kl}
 
     return System(

@@ -36,7 +36,13 @@ from repkit.base.parameters import (
 from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.system import Noise, Phase, System
-from repkit.losses import ADVERSARIAL, LIKELIHOODS, draw, gradient_penalty, kl_from_standard
+from repkit.losses import (
+    ADVERSARIAL,
+    draw,
+    gradient_penalty,
+    half_squared_error,
+    kl_from_standard,
+)
 from repkit.schedules import early_rise
 
 __all__ = ["Objective", "vaegan"]
@@ -131,7 +137,7 @@ def vaegan(
         gamma = o.gamma / hidden[0].numel()
         e_loss, g_loss = o.beta * b.kl_weight * kl + like, gamma * like + g
         if o.pixel:
-            error = LIKELIHOODS["gaussian"](fakes[: len(x)], x)
+            error = half_squared_error(fakes[: len(x)], x)
             e_loss = e_loss + o.pixel * error
             g_loss = g_loss + o.pixel / x[0].numel() * error
         terms = {

@@ -100,7 +100,7 @@ def test_reconstruction_is_the_way_there_and_back(fitted, digits):
     with torch.no_grad():
         codes = torch.from_numpy(fitted.transform(digits[:64]))
         np.testing.assert_allclose(back, fitted.networks_["G"](codes), atol=1e-5)
-    with pytest.raises(ValueError, match="Z has 5 columns; wanted latent_dim=16"):
+    with pytest.raises(ValueError, match="Z must have latent_dim=16 columns, not 5"):
         fitted.inverse_transform(np.zeros((1, 5)))
     with pytest.raises(ValueError, match="NaN"):
         fitted.inverse_transform(np.full((1, 16), np.nan))

@@ -188,7 +188,8 @@ def test_a_shared_parameter_is_described_in_the_same_words(name):
     """But for its default, and for sentences that are stated to follow."""
     if name in OF_THE_PAPER:
         return
-    kind, words = entries(VAE)[name]
+    model = next(cls for cls in [VAE, *CLASSES] if name in own_fields(cls))
+    kind, words = entries(model)[name]
     for cls in CLASSES:
         if name not in own_fields(cls):
             continue

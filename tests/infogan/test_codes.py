@@ -45,9 +45,9 @@ def test_samples_take_the_codes_given(fitted):
     np.testing.assert_array_equal(latents[:, 12], free[:, 12])
     for codes, message in (
         ({"category2": 0}, "there is no code 'category2'"),
-        ({"category0": 4}, "category0 has the values 0 to 3"),
-        ({"category0": 0.5}, "category0 has the values 0 to 3"),
-        ({"continuous0": [1, 2]}, r"values of shape \(2,\); wanted one, or \(6,\)"),
+        ({"category0": 4}, "category0 must have values from 0 to 3"),
+        ({"category0": 0.5}, "category0 must have values from 0 to 3"),
+        ({"continuous0": [1, 2]}, r"one value or 6, not values of shape \(2,\)"),
     ):
         with pytest.raises(ValueError, match=message):
             fitted.sample(6, codes)

@@ -54,7 +54,7 @@ def test_build():
             r"backbone='resnet' is not known; .*\['conv', 'dcgan', 'mlp'\]",
         ),
         (5, TypeError, "backbone must be a string, a callable .* not int"),
-        (lambda s, d: None, TypeError, "backbone returned NoneType, not an nn.Module"),
+        (lambda s, d: None, TypeError, "backbone must return an nn.Module, not NoneType"),
     ],
 )
 def test_build_errors(spec, error, words):
@@ -204,7 +204,9 @@ def test_generators_by_name(name, shape):
 
 def test_generators_of_the_users_own_are_reshaped():
     network = build_generator(lambda latent_dim, shape: nn.Linear(latent_dim, 12), 2, (3, 4), 8)
-    assert network(torch.randn(5, 2)).shape == (5, 3, 4)
+    z = torch.randn(5, 2)
+    assert network(z).shape == (5, 3, 4)
+    assert torch.equal(network(z, logits=True).flatten(1), network[0](z))
     with pytest.raises(ValueError, match=r"must give samples of shape \(3, 4\), 12 numbers, .* 7"):
         build_generator(nn.Linear(2, 7), 2, (3, 4), 8)
     with pytest.raises(ValueError, match=r"generator='conv' is not known; .*\['dcgan', 'mlp'\]"):

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch import nn
 
-from repkit.nets.generators import GENERATORS, UnitInterval
+from repkit.nets.generators import GENERATORS, Generator, UnitInterval
 
 from ..networks import IMAGES, ROWS, reached
 
@@ -31,3 +32,19 @@ def test_the_unit_interval():
     out = UnitInterval()(x)
     assert out.dtype == torch.float32
     assert out.tolist() == pytest.approx([0, 0.268941, 0.5, 0.999089], abs=1e-6)
+
+
+def test_a_generator_tells_its_logits():
+    network = Generator(nn.Linear(3, 4), nn.Unflatten(1, (2, 2)), UnitInterval())
+    z = torch.randn(5, 3)
+    logits = network(z, logits=True)
+    assert torch.equal(network(z), torch.sigmoid(logits))
+    assert torch.equal(logits, network[1](network[0](z)))
+    assert network.bfloat16()(z.bfloat16(), logits=True).dtype == torch.float32
+
+
+def test_logits_stay_logits_where_the_sample_is_full():
+    network = Generator(nn.Identity(), UnitInterval())
+    z = torch.tensor([[40.0, -40.0, 100.0, -200.0]])
+    assert network(z).tolist()[0][::2] == [1.0, 1.0]
+    assert torch.equal(network(z, logits=True), z)

@@ -165,7 +165,7 @@ def test_traversal_refuses_estimators(plt, model):
         TraversalDisplay.from_estimator(model, "continuous7")
     with pytest.raises(ValueError, match=r"codes must be among \['category0', 'continuous0'"):
         TraversalDisplay.from_estimator(model, values={"slant": [1]})
-    with pytest.raises(ValueError, match="category0 has the values 0 to 2"):
+    with pytest.raises(ValueError, match="category0 must have values from 0 to 2"):
         TraversalDisplay.from_estimator(model, values=[-1, 1])
     assert not plt.get_fignums()
 

@@ -13,7 +13,7 @@ def test_pairs_make_components():
     assert known.tolist() == [True, True, True, True, False, True, False]
     assert labels[1] == labels[3] == labels[5] != labels[0] == labels[2]
     for wrong in ([[0, 7]], [[-1, 0]]):
-        with pytest.raises(ValueError, match="pairs has numbers from"):
+        with pytest.raises(ValueError, match="pairs must hold numbers of utterances"):
             speaker_labels(None, wrong, 7)
     for wrong in ([0, 1], [[0.0, 1.0]], np.zeros((0, 2), int)):
         with pytest.raises(ValueError, match="pairs must be whole numbers"):

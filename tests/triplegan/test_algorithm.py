@@ -224,7 +224,7 @@ def test_gradients_are_those_of_the_paper(options, position, heed):
     for name, value in logs.items():
         if name in means:
             assert means[name] == pytest.approx(value.item(), rel=1e-4, abs=1e-6)
-    o = Objective(**options)
+    o = objective_of(**options)
     for name, weight in (
         ("entropy", o.entropy),
         ("balance_loss", o.balance),
