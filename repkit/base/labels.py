@@ -98,7 +98,7 @@ def as_plain(y: Any) -> Any:
     kind: Any = getattr(y, "dtype", None)
     if hasattr(kind, "categories"):
         codes = np.asarray(getattr(y, "cat", y).codes)
-        return np.append(np.asarray(kind.categories, dtype=object), None)[codes]
+        return np.array([*kind.categories, None], dtype=object)[codes]
     if kind is not None and not isinstance(kind, np.dtype):  # of pandas
         return np.asarray(y, dtype=object)
     return y if hasattr(y, "iloc") else np.asarray(y)
