@@ -400,16 +400,3 @@ def test_without_a_domain_classifier_it_is_supervised():
     assert_close(gradients(nets)["F"], grad(label, n.F))
     assert_close(gradients(nets)["C"], grad(label, n.C))
     assert set(engine.read()[0]) == {"loss_net", "label_loss"}
-
-
-def test_images_of_bytes_are_scaled():
-    nets = networks()
-    nets["F"] = nn.Sequential(nn.Flatten(), nn.Linear(12, WIDTH))
-    batches = data()
-    images = torch.randint(0, 256, (2 * N, 3, 2, 2), dtype=torch.uint8)
-    batches.stores["x"] = images.to(memory_format=torch.channels_last)
-    n = SimpleNamespace(**copy.deepcopy(nets))
-    b = batches.at(0)
-    engine = make(nets, batches=batches, lam=0.0)
-    engine.step()
-    assert_close(gradients(nets)["F"], grad(label_loss(n, b, n.F(b.x.float() / 255)), n.F))

@@ -1,26 +1,21 @@
 """The bound of the paper, differentiated by hand."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from repkit.nets import Generator, UnitInterval
 from repkit.schedules import early_rise
 from repkit.vae.algorithm import Objective, vae
 
 from ..updates import (
     BATCH,
     LATENT,
-    ROWS,
     WIDTH,
     assert_close,
     assert_counted,
     assert_modes,
-    assert_resumes,
     bend,
     data,
     descend,
@@ -28,7 +23,6 @@ from ..updates import (
     engine_of,
     gradients,
     net,
-    seen_by,
     table,
     twins,
     weights,
@@ -51,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("seeded")
 def make(position=50, nets=None, batches=None, precision="fp32", **options):
     nets = nets or {
         "E": net(WIDTH, 2 * LATENT),
-        "G": Generator(net(LATENT, WIDTH), UnitInterval()),
+        "G": nn.Sequential(net(LATENT, WIDTH), nn.Sigmoid()),
     }
     system = vae(nets, latent_dim=LATENT, objective=Objective(**options))
     batches = batches or data(torch.sigmoid(table()))
@@ -91,32 +85,8 @@ def test_the_gradient_is_that_of_the_bound(options, position, weight):
         assert means[name] == pytest.approx(value.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("logit", [20.0, 40.0, -40.0])
-def test_a_decoder_that_is_sure_and_wrong_learns(logit):
-    nets = {"E": net(WIDTH, 2 * LATENT), "G": Generator(nn.Linear(LATENT, WIDTH), UnitInterval())}
-    nn.init.zeros_(nets["G"][0].weight)
-    nn.init.constant_(nets["G"][0].bias, logit)
-    wrong = torch.full((ROWS, WIDTH), float(logit < 0))
-    engine = make(0, nets, data(wrong))
-    engine.step()
-    slopes = gradients(engine)
-    bias = [g for network in slopes.values() for g in network if g.shape == (WIDTH,)][-1]
-    torch.testing.assert_close(bias, torch.full((WIDTH,), math.copysign(1.0, logit)))
-    means, _ = engine.read()
-    assert means["reconstruction_loss"] == pytest.approx(WIDTH * abs(logit), rel=1e-5)
-
-
 def test_the_divergence_counts_fully_after_a_tenth():
     assert [early_rise(p) for p in (0.0, 0.05, 0.1, 0.5, 1.0)] == pytest.approx([0, 0.5, 1, 1, 1])
-
-
-def test_every_weight_moves_in_a_step():
-    engine = make()
-    before = weights(engine.system.networks)
-    engine.step()
-    for name, moved in weights(engine.system.networks).items():
-        for old, new in zip(before[name], moved, strict=True):
-            assert not torch.equal(new, old)
 
 
 def test_running_statistics():
@@ -129,30 +99,3 @@ def test_running_statistics():
     mean, log_variance = n.E(x).split(LATENT, 1)
     assert_counted(nets["G"][0][1], [n.G[0][0](mean + (log_variance / 2).exp() * noise)])
     assert_modes(nets)
-
-
-def test_images_of_bytes_are_scaled():
-    nets = {
-        "E": nn.Sequential(nn.Flatten(), nn.Linear(12, 2 * LATENT)),
-        "G": Generator(nn.Linear(LATENT, 12), nn.Unflatten(1, (3, 2, 2)), UnitInterval()),
-    }
-    images = torch.randint(0, 256, (ROWS, 3, 2, 2), dtype=torch.uint8)
-    engine = make(0, nets, data(images.to(memory_format=torch.channels_last)))
-    seen = seen_by(nets["E"])
-    engine.step()
-    assert torch.equal(seen[0], engine.batches.at(0).x.float() / 255)
-
-
-def test_a_run_goes_on_from_an_epoch_s_end_bit_by_bit():
-    augment = lambda x: (x + 0.1 * torch.rand_like(x)).clamp(0, 1)
-    assert_resumes(lambda: make(0, beta=0.5, augment=augment))
-
-
-def test_bf16():
-    engine = make(precision="bf16")
-    for _ in range(3):
-        engine.step()
-    means, bad = engine.read()
-    assert bad is None
-    assert set(means) == {"loss_EG", "reconstruction_loss", "kl"}
-    assert engine.broken() is None
