@@ -97,8 +97,8 @@ def as_plain(y: Any) -> Any:
         return values
     kind: Any = getattr(y, "dtype", None)
     if hasattr(kind, "categories"):
-        codes = np.asarray(getattr(y, "cat", y).codes)
-        return np.append(np.asarray(kind.categories, dtype=object), None)[codes]
+        labels = np.array([*kind.categories, None], dtype=object)
+        return labels[np.asarray(getattr(y, "cat", y).codes)]
     if kind is not None and not isinstance(kind, np.dtype):  # of pandas
         return np.asarray(y, dtype=object)
     return y if hasattr(y, "iloc") else np.asarray(y)
