@@ -12,6 +12,7 @@ from repkit.base.estimator import Estimator
 from repkit.base.model_file import ModelFileError
 from repkit.base.model_file import load as read
 from repkit.base.saving import code_parameters, read_parameters
+from repkit.base.surroundings import in_settled
 
 __all__ = ["load"]
 
@@ -27,6 +28,7 @@ HOMES = {
 }
 
 
+@in_settled
 def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
     """Open a model file. Nothing in it is run.
 

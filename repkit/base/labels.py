@@ -71,7 +71,8 @@ def read_labels(y: Any, n: int, *, name: str = "y") -> Labels:
         return Labels(found, codes)
     kinds = sorted({type(v).__name__ for v in found}) if found.dtype == object else []
     told = f"{name} must have labels of one kind, not of {kinds}: they cannot be sorted"
-    if any(isinstance(v, str) for v in found) and not all(isinstance(v, str) for v in found):
+    words = [isinstance(v, str) for v in found] if kinds else []
+    if any(words) and not all(words):
         raise TypeError(told)
     check_classification_targets(found)
     try:

@@ -15,6 +15,7 @@ from torch import Tensor
 from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, to_waveform
 from repkit.base.estimator import Estimator
 from repkit.base.parameters import choice, fitted, integer, parameters, part
+from repkit.base.surroundings import in_settled, settled
 from repkit.speech.batches import FrameStore
 from repkit.speech.erasure import erased
 from repkit.speech.inference import decoded_frames, utterance_vectors
@@ -107,7 +108,8 @@ class TwoVectors(TransformerMixin, Estimator):
                 f"{f' of {columns} columns' if self.kind_ == 'frames' else ''}, as in fit, not "
                 f"{utterances.kind}{f' of {width} columns' if width else ''}"
             )
-        found = utterance_frames(utterances, self._front_end(), self._where())
+        with settled():
+            found = utterance_frames(utterances, self._front_end(), self._where())
         if found.skipped:
             first = found.skipped[0]
             warnings.warn(
@@ -124,6 +126,7 @@ class TwoVectors(TransformerMixin, Estimator):
         p: Tensor = self.networks_["Ep"](x, length).float()
         return p
 
+    @in_settled
     def _vectors_of(
         self, store: FrameStore, *, erase: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -258,6 +261,7 @@ class TwoVectors(TransformerMixin, Estimator):
         s = s[found.kept] if voices.n > 1 else s[[0] * len(found.kept)]
         return self._decoded(found, FrameStore(found.frames, device), s)
 
+    @in_settled
     def _decoded(
         self, found: UtteranceFrames, store: FrameStore, s: np.ndarray
     ) -> list[np.ndarray]:
@@ -277,6 +281,7 @@ class TwoVectors(TransformerMixin, Estimator):
             x[:, : self._built.n_mels] += own
         return x.astype(np.float32, copy=False)
 
+    @in_settled
     def to_waveform(self, frames: Any, *, n_iter: int = 32) -> Any:
         """Make sound of frames, by Griffin and Lim's algorithm.
 
