@@ -34,11 +34,11 @@ class Domains:
 
     @property
     def signed(self) -> np.ndarray:
-        """Each row's id as scorers want it: at least 0 for a source, below 0 for a target."""
+        """Ids as scorers want them, ``(domains,)``: at least 0 for sources, below 0 for targets."""
         ids, n = self.ids, self.n_source
-        if ids.dtype.kind != "i" or (ids[:n] < 0).any() or (ids[n:] >= 0).any():
-            ids = np.concatenate([np.arange(n), -1 - np.arange(len(ids) - n)])
-        return ids[self.rows]
+        if ids.dtype.kind == "i" and (ids[:n] >= 0).all() and (ids[n:] < 0).all():
+            return ids
+        return np.concatenate([np.arange(n), -1 - np.arange(len(ids) - n)])
 
 
 def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
