@@ -55,7 +55,7 @@ def test_the_given_array_is_left_alone():
         (np.r_[-1.0, np.ones(8)], None, "Negative values"),
         (np.r_[np.nan, np.ones(8)], None, "NaN"),
         (np.ones(4), None, "sample_weight.shape"),
-        (None, {"d": 1.0}, r"class_weight has \['d'\], which are no classes; they are \['a', 'b'"),
+        (None, {"d": 1.0}, r"class_weight must name classes, of \['a', 'b', 'c'\], not \['d'\]"),
     ],
 )
 def test_weights_that_are_refused(sample_weight, class_weight, words):
