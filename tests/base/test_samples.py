@@ -226,7 +226,7 @@ def test_the_range_of_unit_floats_holds_for_bytes(model):
 
 @only(*GENERATIVE)
 def test_bytes_outside_the_range(model):
-    words = r"X has values from 0 to 255, outside data_range=\(0.0, 9.0\)"
+    words = r"X must lie in data_range=\(0.0, 9.0\), not have values from 0 to 255"
     with pytest.raises(ValueError, match=words):
         fitted(model.set_params(data_range=(0, 9)), BYTES)
 

@@ -112,7 +112,7 @@ def test_domains_outside_a_fit():
 )
 def test_scorers_see_the_sign_of_a_domain(sample_domain, source, signed):
     domains = check_domains(sample_domain, len(sample_domain), source)
-    assert domains.signed[domains.rows].tolist() == signed
+    assert domains.signed.tolist() == signed
 
 
 # -------------------------------------------------------------------- labels

@@ -31,7 +31,7 @@ def lines(display):
 
 def test_history_of_a_dann(plt):
     data = make_domains(n_samples=60, random_state=0)
-    model = DANN(max_epochs=3, width=2, select="infomax", random_state=0)
+    model = DANN(max_epochs=8, width=2, select="infomax", random_state=0)
     model.fit(data.X, data.y, sample_domain=data.sample_domain)
     display = HistoryDisplay.from_estimator(model)
     drawn = lines(display)
