@@ -415,9 +415,18 @@ class DANN(
         # A target row carries the first class, whatever its label: scorers do not read it.
         labels = self.classes_[np.maximum(data.codes[rows], 0)]
         labels[np.isin(rows, domains.target)] = self.classes_[0]
-        X, sample_domain = data.X[rows], domains.signed[rows]
+        X, sample_domain = data.X[rows], domains.signed[domains.rows[rows]]
         select: Any = self.select
-        return lambda: select(self, X, labels, sample_domain=sample_domain)
+
+        def score() -> float:
+            # Scorers hand the ids that they are given to `predict` and its like.
+            self.domains_ = domains.signed
+            try:
+                return select(self, X, labels, sample_domain=sample_domain)
+            finally:
+                self.domains_ = domains.ids
+
+        return score
 
     def _judge(self) -> None:
         if self._is_adapting():

@@ -62,7 +62,7 @@ def test_the_given_array_is_left_alone():
         (np.ones(4), None, "sample_weight.shape"),
         (np.ones((9, 1)), None, "1D"),
         (None, {"a": 0, "b": 0, "c": 0.0}, "^class_weight is zero for all labeled rows"),
-        (None, {"d": 1.0}, r"class_weight must name classes, of \['a', 'b', 'c'\], not \['d'"),
+        (None, {"d": 1.0}, r"class_weight must name classes, of \['a', 'b', 'c'\], not \['d'\]"),
     ],
 )
 def test_weights_that_are_refused(sample_weight, class_weight, words):

@@ -343,9 +343,15 @@ def named(data):
     return np.where(data.sample_domain >= 0, "north", "south")
 
 
+@pytest.mark.parametrize("domain_norm", ["shared", "separate"])
 @pytest.mark.parametrize("sample_domain", [None, "1 and -1", "names", "positive"])
-def test_what_domains_are_called_changes_nothing(moons, sample_domain):
-    options = {"select": DEVScorer(), "validation_fraction": 0.3}
+def test_what_domains_are_called_changes_nothing(moons, sample_domain, domain_norm):
+    options = {
+        "select": DEVScorer(),
+        "validation_fraction": 0.3,
+        "backbone": with_norm,
+        "domain_norm": domain_norm,
+    }
     expected = fit(moons, **options)
     domain = {
         None: moons.sample_domain,

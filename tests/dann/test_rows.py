@@ -111,7 +111,8 @@ def test_domains_outside_a_fit():
     ],
 )
 def test_scorers_see_the_sign_of_a_domain(sample_domain, source, signed):
-    assert check_domains(sample_domain, len(sample_domain), source).signed.tolist() == signed
+    domains = check_domains(sample_domain, len(sample_domain), source)
+    assert domains.signed[domains.rows].tolist() == signed
 
 
 # -------------------------------------------------------------------- labels

@@ -1,17 +1,21 @@
 """The bound of the paper, differentiated by hand."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from repkit.nets import Generator, UnitInterval
 from repkit.schedules import early_rise
 from repkit.vae.algorithm import Objective, vae
 
 from ..updates import (
     BATCH,
     LATENT,
+    ROWS,
     WIDTH,
     assert_close,
     assert_counted,
@@ -45,7 +49,7 @@ pytestmark = pytest.mark.usefixtures("seeded")
 def make(position=50, nets=None, batches=None, precision="fp32", **options):
     nets = nets or {
         "E": net(WIDTH, 2 * LATENT),
-        "G": nn.Sequential(net(LATENT, WIDTH), nn.Sigmoid()),
+        "G": Generator(net(LATENT, WIDTH), UnitInterval()),
     }
     system = vae(nets, latent_dim=LATENT, objective=Objective(**options))
     batches = batches or data(torch.sigmoid(table()))
@@ -83,6 +87,21 @@ def test_the_gradient_is_that_of_the_bound(options, position, weight):
     assert means["loss_EG"] == pytest.approx(expected.item(), rel=1e-4)
     for name, value in logs.items():
         assert means[name] == pytest.approx(value.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("logit", [20.0, 40.0, -40.0])
+def test_a_decoder_that_is_sure_and_wrong_learns(logit):
+    nets = {"E": net(WIDTH, 2 * LATENT), "G": Generator(nn.Linear(LATENT, WIDTH), UnitInterval())}
+    nn.init.zeros_(nets["G"][0].weight)
+    nn.init.constant_(nets["G"][0].bias, logit)
+    wrong = torch.full((ROWS, WIDTH), float(logit < 0))
+    engine = make(0, nets, data(wrong))
+    engine.step()
+    slopes = gradients(engine)
+    bias = [g for network in slopes.values() for g in network if g.shape == (WIDTH,)][-1]
+    torch.testing.assert_close(bias, torch.full((WIDTH,), math.copysign(1.0, logit)))
+    means, _ = engine.read()
+    assert means["reconstruction_loss"] == pytest.approx(WIDTH * abs(logit), rel=1e-5)
 
 
 def test_the_divergence_counts_fully_after_a_tenth():
