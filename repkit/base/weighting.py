@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,15 @@ from sklearn.utils.validation import _check_sample_weight
 
 
 def class_weight_rule(name: str, value: Any) -> Any:
-    """Let None, "balanced" and dicts pass as they are."""
+    """Let None, "balanced" and dicts of numbers of at least 0 pass as they are."""
+    if isinstance(value, Mapping):
+        for label, weight in value.items():
+            if isinstance(weight, bool | np.bool_) or not isinstance(weight, Real):
+                raise TypeError(f"{name}[{label!r}] must be a number of at least 0, not {weight!r}")
+            if not 0.0 <= float(weight) < np.inf:
+                raise ValueError(
+                    f"{name}[{label!r}] must be a finite number of at least 0, not {weight!r}"
+                )
     if (
         value is None
         or isinstance(value, Mapping)
@@ -70,9 +79,12 @@ def row_weights(
             y=codes[known] if isinstance(class_weight, str) else classes[codes[known]],
         )
         weights[known] *= per_class[codes[known]]
-    total = weights[known].sum()
-    if not total > 0.0:
+    greatest = weights[known].max(initial=0.0)
+    if not greatest > 0.0:
+        which = "class_weight" if sample_weight is None else "sample_weight"
         raise ValueError(
-            "sample_weight is zero for all labeled rows: there is nothing to learn from"
+            f"{which} is zero for all labeled rows: there is nothing to learn from; give some of "
+            "them a weight above 0"
         )
-    return (weights * (known.sum() / total)).astype(np.float32)
+    weights = weights / greatest  # first, for sums of huge weights are infinite
+    return (weights * (known.sum() / weights[known].sum())).astype(np.float32)
