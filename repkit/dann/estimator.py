@@ -41,6 +41,7 @@ from repkit.dann.rows import (
     check_domains,
     check_labels,
     hold_back,
+    signed_ids,
 )
 from repkit.engine.batches import Batches, to_device
 from repkit.losses import multilinear
@@ -99,7 +100,9 @@ class DANN(
     select : {None, "entropy", "infomax", "snd"} or callable, default=None
         Keep the epoch with the greatest label-free score. A callable is a scorer
         ``(estimator, X, y, sample_domain) -> float`` as in `repkit.metrics`; it is given held-back
-        source rows, and target rows with masked labels. Without target rows it does nothing.
+        source rows, and target rows with masked labels. Its ``sample_domain`` is at least 0 for a
+        source and below 0 for a target: the ids of `fit` where these are so, else numbers that
+        stand for them, which the methods take, too. Without target rows it does nothing.
     validation_fraction : float, default=0.1
         Share of the source rows that is held back from training when ``select`` is a callable.
     class_weight : {"balanced", None} or dict, default=None
@@ -472,12 +475,16 @@ class DANN(
                 )
             return np.full(n, default)
         ids = as_domain_ids(sample_domain, n, names=self.domains_.dtype.kind == "U")
-        unknown = sorted(set(ids.tolist()) - set(self.domains_.tolist()))
+        known = self.domains_
+        stand_ins = signed_ids(known, self.n_source_domains_)
+        if ids.dtype.kind == "i" and np.isin(ids, stand_ins).all():
+            known = stand_ins  # what a scorer is given
+        unknown = sorted(set(ids.tolist()) - set(known.tolist()))
         if unknown:
             raise ValueError(
                 f"sample_domain has {unknown}, not seen in fit; known are {self.domains_.tolist()}"
             )
-        return np.argmax(ids[:, None] == self.domains_[None], axis=1)
+        return np.argmax(ids[:, None] == known[None], axis=1)
 
     def predict_proba(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """Predict the probabilities of the classes.

@@ -35,10 +35,23 @@ class Domains:
     @property
     def signed(self) -> np.ndarray:
         """Each row's id as scorers want it: at least 0 for a source, below 0 for a target."""
-        ids, n = self.ids, self.n_source
-        if ids.dtype.kind != "i" or (ids[:n] < 0).any() or (ids[n:] >= 0).any():
-            ids = np.concatenate([np.arange(n), -1 - np.arange(len(ids) - n)])
-        return ids[self.rows]
+        return signed_ids(self.ids, self.n_source)[self.rows]
+
+
+def signed_ids(ids: np.ndarray, n_source: int) -> np.ndarray:
+    """Give ids whose sign tells sources from targets: those of the domains, or stand-ins.
+
+    No stand-in is the id of another domain, so that both can be told apart where either is given.
+    """
+    if ids.dtype.kind != "i":
+        first = 0
+    elif (ids[:n_source] >= 0).all() and (ids[n_source:] < 0).all():
+        return ids
+    else:
+        first = int(np.abs(ids).max()) + 1
+    return np.concatenate(
+        [first + np.arange(n_source), -1 - first - np.arange(len(ids) - n_source)]
+    )
 
 
 def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:

@@ -17,7 +17,13 @@ from repkit.metrics.generation import frechet_distance, nearest_neighbor_distanc
 from repkit.metrics.neighbors import nearest_neighbors
 from repkit.metrics.probes import knn_predict, knn_probe, linear_probe
 from repkit.metrics.reconstruction import reconstruction_ratio
-from repkit.metrics.scorers import DomainScorer, EntropyScorer, InfoMaxScorer, SNDScorer
+from repkit.metrics.scorers import (
+    DomainScorer,
+    EntropyScorer,
+    InfoMaxScorer,
+    ScorerError,
+    SNDScorer,
+)
 from repkit.metrics.selection import (
     control_variate_risk,
     deep_embedded_validation,
@@ -27,12 +33,7 @@ from repkit.metrics.selection import (
     prediction_entropy,
     soft_neighborhood_density,
 )
-from repkit.metrics.source_scorers import (
-    DEVScorer,
-    IWVScorer,
-    ReverseValidationScorer,
-    ScorerError,
-)
+from repkit.metrics.source_scorers import DEVScorer, IWVScorer, ReverseValidationScorer
 from repkit.metrics.speaker import (
     abx_error,
     disentanglement_report,

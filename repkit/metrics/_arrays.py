@@ -7,13 +7,60 @@ from typing import Any
 import numpy as np
 
 
-def as_numpy(X: Any) -> np.ndarray:
-    """Give `X` (array, DataFrame, list or torch tensor on any device) as a numpy array."""
+def as_numpy(X: Any, name: str = "X") -> np.ndarray:
+    """Give `X` (array, DataFrame, tensor on any device, list of these) as an array of numpy.
+
+    This is the one way into the metrics. The array has no negative strides and the byte order of
+    the machine, so that it can become a tensor; it may be read-only.
+
+    Raises
+    ------
+    ValueError
+        When `X` is sparse, masked, or a list of samples that differ in shape.
+    """
+    if isinstance(X, list | tuple) and any(hasattr(x, "detach") for x in X):
+        X = [as_numpy(x, name) if hasattr(x, "detach") else x for x in X]
     if hasattr(X, "detach"):  # a torch tensor, recognized without importing torch
-        X = X.detach().cpu()
-        # numpy has no bfloat16
-        X = (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy()
-    return np.asarray(X)
+        X = _tensor_to_numpy(X, name)
+    if hasattr(X, "toarray"):
+        raise ValueError(f"{name} must be dense, not a sparse matrix: pass {name}.toarray()")
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(f"{name} must not be masked: fill or drop what its mask hides")
+    try:
+        X = np.asarray(X)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must have samples of one shape, not a ragged sequence: {error}"
+        ) from None
+    if X.dtype.kind == "f" and X.dtype.itemsize > 8:
+        X = X.astype(np.float64)
+    if not X.dtype.isnative:
+        X = X.astype(X.dtype.newbyteorder("="))
+    return np.ascontiguousarray(X) if any(s < 0 for s in X.strides) else X
+
+
+def _tensor_to_numpy(X: Any, name: str) -> np.ndarray:
+    import torch
+
+    if X.layout != torch.strided:
+        raise ValueError(f"{name} must be dense, not a sparse tensor: pass {name}.to_dense()")
+    X = X.detach().cpu().resolve_conj().resolve_neg()
+    # numpy has no bfloat16 and no float8
+    known = (torch.float16, torch.float32, torch.float64)
+    return (X.float() if X.is_floating_point() and X.dtype not in known else X).numpy()
+
+
+def as_tensor(X: np.ndarray, device: Any = None, dtype: Any = None) -> Any:
+    """Copy an array that :func:`as_numpy` gave into a tensor, which may be changed in place."""
+    import torch
+
+    return torch.from_numpy(np.array(X, order="C")).to(device=device, dtype=dtype)
+
+
+def positive(value: Any, name: str, example: float) -> None:
+    """Raise a ValueError that names the argument unless it is a positive number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value > 0:
+        raise ValueError(f"{name} must be a positive number, such as {example}, not {value!r}")
 
 
 def feature_matrix(X: Any, name: str, min_rows: int = 1) -> np.ndarray:
@@ -75,7 +122,7 @@ def same_width(A: np.ndarray, B: np.ndarray, names: tuple[str, str]) -> None:
 
 def label_vector(y: Any, name: str, n_samples: int) -> np.ndarray:
     """Check labels and give them as a vector (n_samples,) without missing entries."""
-    y = as_numpy(y)
+    y = as_numpy(y, name)
     if y.ndim != 1:
         raise ValueError(
             f"{name} must be a vector of shape (n_samples,), not {y.shape}: use ravel()"
@@ -86,14 +133,24 @@ def label_vector(y: Any, name: str, n_samples: int) -> np.ndarray:
         raise ValueError(
             f"{name} has {len(y)} entries for {n_samples} rows: pass one label for each row"
         )
-    # None and NaN alone differ from themselves or are None: true for float and object labels
-    missing = np.array([v is None or v != v for v in y]) if y.dtype.kind in "fO" else None
-    if missing is not None and missing.any():
+    missing = np.zeros(n_samples, dtype=bool)
+    if y.dtype.kind == "f":
+        missing = np.isnan(y)
+    elif y.dtype.kind == "O":
+        missing = np.array([_is_missing(v) for v in y])
+    if missing.any():
         raise ValueError(
             f"{name} is missing (NaN or None) in {int(missing.sum())} of {n_samples} rows: "
             "drop the rows without a label"
         )
     return y
+
+
+def _is_missing(value: Any) -> bool:
+    """Tell None, NaN, NA and NaT; nothing else is asked whether it equals itself."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
 def value_vector(v: Any, name: str) -> np.ndarray:

@@ -80,7 +80,7 @@ def domain_ids(sample_domain: Any, n_samples: int) -> np.ndarray:
         ids = ids.astype(str)
     elif ids.dtype == object:
         ids = np.array(ids.tolist())
-    if ids.dtype.kind == "f" and (ids == np.rint(ids)).all() or ids.dtype.kind in "iu":
+    if (ids.dtype.kind == "f" and (ids == np.rint(ids)).all()) or ids.dtype.kind in "iu":
         return ids.astype(np.int64)
     if ids.dtype.kind == "U":
         return ids
@@ -98,8 +98,10 @@ def are_sources(estimator: Any, ids: np.ndarray) -> np.ndarray:
     known = np.zeros(len(ids), dtype=bool)
     sources = known
     # of one kind with what is known: a number is no name
-    if fitted is not None and n_sources is not None and (fitted.dtype.kind == "U") == (
-        ids.dtype.kind == "U"
+    if (
+        fitted is not None
+        and n_sources is not None
+        and (fitted.dtype.kind == "U") == (ids.dtype.kind == "U")
     ):
         known, sources = np.isin(ids, fitted), np.isin(ids, fitted[:n_sources])
     if known.all() or ids.dtype.kind != "U":
@@ -153,10 +155,12 @@ def call(estimator: Any, method: str, X: Any, domain: np.ndarray) -> Any:
     """
     estimator = model_of(estimator)
     use = getattr(estimator, method)
-    if _takes_domain(estimator, method):
-        return use(X, sample_domain=domain)
+    if _takes(estimator, method, "sample_domain"):
+        # skada's estimators refuse source rows unless told that they are meant
+        meant = {"allow_source": True} if _takes(estimator, method, "allow_source") else {}
+        return use(X, sample_domain=domain, **meant)
     steps = [step for _, step in getattr(estimator, "steps", ())]
-    if not any(_takes_domain(step, m) for step in steps for m in ("transform", method)):
+    if not any(_takes(step, m, "sample_domain") for step in steps for m in ("transform", method)):
         return use(X)
     return call(steps[-1], method, through(estimator, X, domain), domain)
 
@@ -169,17 +173,17 @@ def through(estimator: Any, X: Any, domain: np.ndarray) -> Any:
     return X
 
 
-def accepts_domain(function: Any) -> bool:
-    """Tell whether a function has an argument `sample_domain`."""
+def accepts(function: Any, name: str) -> bool:
+    """Tell whether a function has an argument of a name."""
     try:
-        return "sample_domain" in inspect.signature(function).parameters
+        return name in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
 
 
 def fit_arguments(estimator: Any, domain: np.ndarray) -> dict[str, np.ndarray]:
     """Give the keywords that bring `domain` to `fit`; none if the estimator cannot use it."""
-    if _takes_domain(estimator, "fit"):
+    if _takes(estimator, "fit", "sample_domain"):
         return {"sample_domain": domain}
     # without metadata routing, a Pipeline takes arguments of a step by the step's name
     return {
@@ -190,15 +194,12 @@ def fit_arguments(estimator: Any, domain: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _takes_domain(estimator: Any, method: str) -> bool:
-    """Tell whether a method takes `sample_domain`, itself or by routing (a Pipeline)."""
+def _takes(estimator: Any, method: str, name: str) -> bool:
+    """Tell whether a method takes a keyword, itself or by routing (a Pipeline)."""
     from sklearn import get_config
     from sklearn.utils.metadata_routing import get_routing_for_object
 
-    if accepts_domain(getattr(estimator, method, None)):
+    if accepts(getattr(estimator, method, None), name):
         return True
-    if not get_config()["enable_metadata_routing"] or not hasattr(
-        estimator, "get_metadata_routing"
-    ):
-        return False
-    return "sample_domain" in get_routing_for_object(estimator).consumes(method, ["sample_domain"])
+    routes = get_config()["enable_metadata_routing"] and hasattr(estimator, "get_metadata_routing")
+    return routes and name in get_routing_for_object(estimator).consumes(method, [name])

@@ -2,17 +2,23 @@
 
 All have the signature ``scorer(estimator, X, y=None, sample_domain=None) -> float``, **greater is
 better**, and follow skada's convention: source rows have ``sample_domain >= 0``, target rows
-``< 0``. Labels of target rows are never read and may hold anything. Within ``cross_val_score`` or
-``GridSearchCV``, `sample_domain` reaches the scorer by metadata routing::
+``< 0``. An estimator that was told which domains are its sources (``source=`` of
+:class:`~repkit.DANN`) is asked instead, so that names of domains work, too. Methods of the
+estimator that take `sample_domain` get it, for source and target rows alike. Labels of target rows
+are never read and may hold anything. Within ``cross_val_score`` or ``GridSearchCV``,
+`sample_domain` reaches the scorer by metadata routing::
 
     sklearn.set_config(enable_metadata_routing=True)
     GridSearchCV(model, grid, scoring=InfoMaxScorer()).fit(X, y, sample_domain=sample_domain)
 
-The score is that of the rows given: use few, large folds.
+The score is that of the rows given: use few, large folds. What no candidate of a search could be
+scored with (no `sample_domain`, a fold without target rows, a bad parameter of the scorer) stops
+the search by a :class:`ScorerError`.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,15 +26,30 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
 from repkit.metrics import selection
-from repkit.metrics._arrays import as_numpy, label_vector, probability_matrix
-from repkit.metrics._domains import Domains, call, take
+from repkit.metrics._arrays import as_numpy, label_vector, positive, probability_matrix
+from repkit.metrics._domains import Domains, are_sources, call, check_method, domain_ids, take
 
 __all__ = [
     "DomainScorer",
     "EntropyScorer",
     "InfoMaxScorer",
     "SNDScorer",
+    "ScorerError",
 ]
+
+
+class ScorerError(BaseException):
+    """A scorer cannot score any model on such data.
+
+    It is not an ``Exception``, for scikit-learn's searches turn those into scores of NaN and then
+    choose the first candidate. This error stops the search instead. Outside of a search, errors of
+    arguments are plain ``ValueError`` and ``TypeError``.
+
+    Examples
+    --------
+    >>> issubclass(ScorerError, Exception)
+    False
+    """
 
 
 class DomainScorer(BaseEstimator):
@@ -41,10 +62,23 @@ class DomainScorer(BaseEstimator):
     # the routing of scikit-learn goes by the name `score`; `estimator` is no metadata
     __metadata_request__score: ClassVar = {"sample_domain": True, "estimator": UNUSED}
     _needs_labels = False
+    _methods: ClassVar[tuple[str, ...]] = ("predict_proba",)
 
     def __call__(self, estimator: Any, X: Any, y: Any = None, sample_domain: Any = None) -> float:
-        """Score a fitted estimator; see :meth:`score`."""
-        return self.score(estimator, X, y, sample_domain=sample_domain)
+        """Score a fitted estimator; see :meth:`score`.
+
+        Raises
+        ------
+        ScorerError
+            Instead of other errors of arguments, if a search of scikit-learn calls.
+        """
+        try:
+            rows = self._checked(estimator, X, y, sample_domain)
+        except (TypeError, ValueError) as error:
+            if sys._getframe(1).f_globals.get("__name__", "").startswith("sklearn."):
+                raise ScorerError(str(error)) from error
+            raise
+        return float(self._score(estimator, rows))
 
     def score(self, estimator: Any, X: Any, y: Any = None, sample_domain: Any = None) -> float:
         """Score a fitted estimator.
@@ -58,7 +92,8 @@ class DomainScorer(BaseEstimator):
         y : array of shape (n_samples,), optional
             Labels. Only some scorers read them, and only those of source rows.
         sample_domain : array of shape (n_samples,)
-            Domain ids, at least 0 for source rows and below 0 for target rows.
+            Domain ids, at least 0 for source rows and below 0 for target rows, or as in the
+            estimator's `fit`, if that was told which are sources.
 
         Returns
         -------
@@ -72,12 +107,25 @@ class DomainScorer(BaseEstimator):
         TypeError
             If the estimator lacks a method.
         """
-        return float(self._score(estimator, self._part(X, y, sample_domain)))
+        return float(self._score(estimator, self._checked(estimator, X, y, sample_domain)))
 
     def _score(self, estimator: Any, rows: Domains) -> float:
         raise NotImplementedError
 
-    def _part(self, X: Any, y: Any, sample_domain: Any) -> Domains:
+    def _check_parameters(self) -> None:
+        """Raise an error that names a parameter which no model could be scored with."""
+
+    def _checked(self, estimator: Any, X: Any, y: Any, sample_domain: Any) -> Domains:
+        """Check all that does not depend on what the model predicts, and part the rows."""
+        self._check_parameters()
+        for method in self._methods:
+            check_method(self, estimator, method)
+        return self._part(estimator, X, y, sample_domain)
+
+    def _on_target(self, estimator: Any, rows: Domains) -> Any:
+        return call(estimator, "predict_proba", rows.X_target, rows.domain_target)
+
+    def _part(self, estimator: Any, X: Any, y: Any, sample_domain: Any) -> Domains:
         name = type(self).__name__
         if sample_domain is None:
             raise ValueError(
@@ -86,10 +134,9 @@ class DomainScorer(BaseEstimator):
                 "sklearn.set_config(enable_metadata_routing=True)"
             )
         n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
-        domain = label_vector(sample_domain, "sample_domain", n_samples)
-        if domain.dtype.kind not in "iuf":
-            raise ValueError(f"sample_domain must hold integers, not dtype {domain.dtype}")
-        source, target = np.flatnonzero(domain >= 0), np.flatnonzero(domain < 0)
+        domain = domain_ids(sample_domain, n_samples)
+        is_source = are_sources(estimator, domain)
+        source, target = np.flatnonzero(is_source), np.flatnonzero(~is_source)
         if len(target) == 0:
             raise ValueError(
                 f"{name} found no target rows (sample_domain < 0) among {n_samples}: give "
@@ -104,13 +151,13 @@ class DomainScorer(BaseEstimator):
                     f"{name} needs at least 4 source rows (sample_domain >= 0), which it splits "
                     f"in two, not {len(source)} among {n_samples}"
                 )
-            y = as_numpy(y)
+            y = y if isinstance(y, list | tuple) or hasattr(y, "iloc") else as_numpy(y, "y")
             if len(y) != n_samples:
                 raise ValueError(
                     f"y has {len(y)} entries for {n_samples} rows of X: pass one label for each row"
                 )
             # target labels go no further than this line
-            y_source = label_vector(y[source], "y of the source rows", len(source))
+            y_source = label_vector(take(y, source), "y of the source rows", len(source))
         return Domains(take(X, source), take(X, target), y_source, domain[source], domain[target])
 
 
@@ -125,7 +172,7 @@ class EntropyScorer(DomainScorer):
     """
 
     def _score(self, estimator: Any, rows: Domains) -> float:
-        return -selection.prediction_entropy(call(self, estimator, "predict_proba", rows.X_target))
+        return -selection.prediction_entropy(self._on_target(estimator, rows))
 
 
 class InfoMaxScorer(DomainScorer):
@@ -139,8 +186,7 @@ class InfoMaxScorer(DomainScorer):
     """
 
     def _score(self, estimator: Any, rows: Domains) -> float:
-        proba = call(self, estimator, "predict_proba", rows.X_target)
-        return selection.information_maximization(proba)
+        return selection.information_maximization(self._on_target(estimator, rows))
 
 
 class SNDScorer(DomainScorer):
@@ -162,8 +208,11 @@ class SNDScorer(DomainScorer):
     def __init__(self, temperature: float = 0.05) -> None:
         self.temperature = temperature
 
+    def _check_parameters(self) -> None:
+        positive(self.temperature, "temperature", 0.05)
+
     def _score(self, estimator: Any, rows: Domains) -> float:
-        proba = call(self, estimator, "predict_proba", rows.X_target)
+        proba = self._on_target(estimator, rows)
         return selection.soft_neighborhood_density(
             probability_matrix(proba), temperature=self.temperature
         )

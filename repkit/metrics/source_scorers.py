@@ -10,9 +10,21 @@ from typing import Any
 import numpy as np
 
 from repkit.metrics import selection
-from repkit.metrics._arrays import as_numpy, probability_matrix
-from repkit.metrics._domains import Domains, call, halves, stack, take, takes_domain
-from repkit.metrics.scorers import DomainScorer
+from repkit.metrics._arrays import as_numpy, positive, probability_matrix
+from repkit.metrics._domains import (
+    Domains,
+    accepts,
+    call,
+    check_method,
+    fit_arguments,
+    halves,
+    mirrored,
+    model_of,
+    stack,
+    take,
+    through,
+)
+from repkit.metrics.scorers import DomainScorer, ScorerError
 
 __all__ = [
     "DEVScorer",
@@ -22,23 +34,11 @@ __all__ = [
 ]
 
 
-class ScorerError(BaseException):
-    """A scorer cannot score any model on such data.
-
-    It is not an ``Exception``, for scikit-learn's searches turn those into scores of NaN and then
-    choose the first candidate. This error stops the search instead.
-
-    Examples
-    --------
-    >>> issubclass(ScorerError, Exception)
-    False
-    """
-
-
 class _WeightedScorer(DomainScorer):
     """Minus a weighted risk: some source rows train the domain classifier, the rest are weighed."""
 
     _needs_labels = True
+    _methods = ()
 
     def __init__(
         self,
@@ -54,19 +54,39 @@ class _WeightedScorer(DomainScorer):
         self.val_size = val_size
         self.random_state = random_state
 
+    def _check_parameters(self) -> None:
+        if not callable(self.features) and self.features not in ("transform", "input"):
+            raise ValueError(
+                "features must be 'transform', 'input' or a function (estimator, X) -> "
+                f"features, not {self.features!r}"
+            )
+        if self.loss not in ("zero_one", "log"):
+            raise ValueError(f"loss must be 'zero_one' or 'log', not {self.loss!r}")
+        positive(self.C, "C", 1.0)
+        _check_val_size(self.val_size)
+
+    def _checked(self, estimator: Any, X: Any, y: Any, sample_domain: Any) -> Domains:
+        if isinstance(self.features, str) and self.features == "transform":
+            check_method(self, estimator, "transform")
+        if self.loss in ("zero_one", "log"):
+            check_method(self, estimator, "predict" if self.loss == "zero_one" else "predict_proba")
+        return super()._checked(estimator, X, y, sample_domain)
+
     def _score(self, estimator: Any, rows: Domains) -> float:
         assert rows.y_source is not None  # _needs_labels
         train, val = halves(len(rows.y_source), self.val_size, self.random_state)
-        F = self._embed(estimator, rows.X_source)
-        loss = self._losses(estimator, take(rows.X_source, val), rows.y_source[val])
-        target = self._embed(estimator, rows.X_target)
+        F = self._embed(estimator, rows.X_source, rows.domain_source)
+        loss = self._losses(
+            estimator, take(rows.X_source, val), rows.y_source[val], rows.domain_source[val]
+        )
+        target = self._embed(estimator, rows.X_target, rows.domain_target)
         return -self._risk(F[train], F[val], target, loss)
 
     def _risk(self, train: Any, val: Any, target: Any, loss: np.ndarray) -> float:
         raise NotImplementedError
 
-    def _embed(self, estimator: Any, X: Any) -> np.ndarray:
-        features = as_numpy(self._features_of(estimator, X))
+    def _embed(self, estimator: Any, X: Any, domain: np.ndarray) -> np.ndarray:
+        features = as_numpy(self._features_of(estimator, X, domain), "features")
         if features.dtype.kind in "fiub":
             return features
         try:
@@ -77,32 +97,26 @@ class _WeightedScorer(DomainScorer):
                 f"Pipeline, or pass {type(self).__name__} a function (estimator, X) -> features"
             ) from None
 
-    def _features_of(self, estimator: Any, X: Any) -> Any:
+    def _features_of(self, estimator: Any, X: Any, domain: np.ndarray) -> Any:
         if callable(self.features):
+            if accepts(self.features, "sample_domain"):
+                return self.features(estimator, X, sample_domain=domain)
             return self.features(estimator, X)
         if self.features == "input":
-            steps = getattr(estimator, "steps", ())
-            return estimator[:-1].transform(X) if len(steps) > 1 else X
-        if self.features == "transform":
-            return call(self, estimator, "transform", X)
-        raise ValueError(
-            "features must be 'transform', 'input' or a function (estimator, X) -> "
-            f"features, not {self.features!r}"
-        )
+            return through(estimator, X, domain)
+        return call(estimator, "transform", X, domain)
 
-    def _losses(self, estimator: Any, X: Any, y: np.ndarray) -> np.ndarray:
+    def _losses(self, estimator: Any, X: Any, y: np.ndarray, domain: np.ndarray) -> np.ndarray:
         if self.loss == "zero_one":
-            return (as_numpy(call(self, estimator, "predict", X)) != y).astype(float)
-        if self.loss == "log":
-            proba = probability_matrix(call(self, estimator, "predict_proba", X))
-            member = y[:, None] == np.asarray(estimator.classes_)[None, :]
-            if not member.any(axis=1).all():
-                raise ValueError(
-                    "y must hold no source label that is missing from estimator.classes_: fit on "
-                    "all classes, or use loss='zero_one'"
-                )
-            return -np.log(np.maximum(proba[member], np.finfo(np.float32).eps))
-        raise ValueError(f"loss must be 'zero_one' or 'log', not {self.loss!r}")
+            return (as_numpy(call(estimator, "predict", X, domain)) != y).astype(float)
+        proba = probability_matrix(call(estimator, "predict_proba", X, domain))
+        member = y[:, None] == np.asarray(model_of(estimator).classes_)[None, :]
+        if not member.any(axis=1).all():
+            raise ValueError(
+                "y must hold no source label that is missing from estimator.classes_: fit on "
+                "all classes, or use loss='zero_one'"
+            )
+        return -np.log(np.maximum(proba[member], np.finfo(np.float32).eps))
 
 
 class IWVScorer(_WeightedScorer):
@@ -122,7 +136,7 @@ class IWVScorer(_WeightedScorer):
     features : {"input", "transform"} or callable, default="input"
         Space of the weights, in numbers. "input": `X` as the estimator sees it, or the last step
         of a Pipeline. "transform": ``estimator.transform(X)``. A callable maps (estimator, X) to
-        features.
+        features; it is given `sample_domain`, too, if it has an argument of that name.
     loss : {"zero_one", "log"}, default="zero_one"
         Loss of a source row. The log loss also ranks models that make no errors on the source.
     C : float, default=1.0
@@ -180,7 +194,7 @@ class DEVScorer(_WeightedScorer):
     features : {"transform", "input"} or callable, default="transform"
         Space of the weights, in numbers. "transform": ``estimator.transform(X)``. "input": `X` as
         the estimator sees it, or the last step of a Pipeline. A callable maps (estimator, X) to
-        features.
+        features; it is given `sample_domain`, too, if it has an argument of that name.
     loss : {"zero_one", "log"}, default="zero_one"
         Loss of a source row. The log loss also ranks models that make no errors on the source.
     C : float, default=1.0
@@ -229,30 +243,66 @@ class ReverseValidationScorer(DomainScorer):
     """
 
     _needs_labels = True
+    _methods = ("predict",)
 
     def __init__(self, val_size: float = 0.5, random_state: Any = 0) -> None:
         self.val_size = val_size
         self.random_state = random_state
 
-    def _score(self, estimator: Any, rows: Domains) -> float:
-        from sklearn.base import clone
+    def _check_parameters(self) -> None:
+        _check_val_size(self.val_size)
 
+    def _score(self, estimator: Any, rows: Domains) -> float:
         assert rows.y_source is not None  # _needs_labels
-        seen, held_out = halves(len(rows.y_source), self.val_size, self.random_state)
-        pseudo = as_numpy(call(self, estimator, "predict", rows.X_target))
+        domain = rows.domain_source
+        seen, held_out = halves(len(domain), self.val_size, self.random_state, domain)
+        pseudo = as_numpy(call(estimator, "predict", rows.X_target, rows.domain_target))
         y_val = rows.y_source[held_out]
         if len(np.unique(pseudo)) == 1:
             # nothing to learn from one class: the reverse classifier is that constant
             return float(np.mean(y_val == pseudo[0]))
-        reverse = clone(estimator)
-        if not takes_domain(estimator):
+        reverse = _afresh(model_of(estimator))
+        # source and target change their roles
+        new_target, new_source = mirrored(domain, rows.domain_target)
+        arguments = fit_arguments(reverse, np.concatenate([new_source, new_target[seen]]))
+        if not arguments:
             reverse.fit(rows.X_target, pseudo)
         else:
             X = stack(rows.X_target, take(rows.X_source, seen))
             # the new target's labels are not to be read; any class that occurs will do
             y = np.concatenate([pseudo, np.repeat(pseudo[:1], len(seen))])
-            # -1 - d exchanges source (>= 0) and target (< 0) and keeps every domain apart
-            domain = -1 - np.concatenate([rows.domain_target, rows.domain_source[seen]])
-            reverse.fit(X, y, sample_domain=domain)
-        predicted = as_numpy(reverse.predict(take(rows.X_source, held_out)))
+            reverse.fit(X, y, **arguments)
+        held_rows = take(rows.X_source, held_out)
+        predicted = as_numpy(call(reverse, "predict", held_rows, new_target[held_out]))
         return float(np.mean(predicted == y_val))
+
+
+def _afresh(estimator: Any) -> Any:
+    """Clone an estimator for a fit of its own within a score.
+
+    The clone asks no scorer (it might be this one, without end), reads no label of a target, leaves
+    no checkpoint, and does not speak to the callbacks of a fit that a scorer watches.
+    """
+    from sklearn.base import clone
+
+    copy = clone(estimator)
+    parameters = copy.get_params(deep=True)
+    changed: dict[str, Any] = {}
+    for name, value in parameters.items():
+        prefix, _, last = name.rpartition("__")
+        before = f"{prefix}__" if prefix else ""
+        if isinstance(value, DomainScorer) or (last == "select" and callable(value)):
+            changed[name] = None
+            if f"{before}callbacks" in parameters:
+                changed[f"{before}callbacks"] = None
+        elif last == "checkpoint" and value is not None:
+            changed[name] = None
+        elif last == "target_labels" and value:
+            changed[name] = False
+    return copy.set_params(**changed)
+
+
+def _check_val_size(val_size: Any) -> None:
+    positive(val_size, "val_size", 0.5)
+    if not val_size < 1:
+        raise ValueError(f"val_size must lie between 0 and 1, such as 0.5, not {val_size!r}")

@@ -60,6 +60,18 @@ class UnitInterval(nn.Module):
     """A sigmoid in fp32: next to 1, bf16 knows no number above .996."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map logits to (0, 1).
+
+        Parameters
+        ----------
+        x : Tensor of any shape
+            Logits.
+
+        Returns
+        -------
+        Tensor, float32
+            Their sigmoid.
+        """
         return torch.sigmoid(x.float())
 
 
@@ -68,9 +80,27 @@ class Generator(nn.Sequential):
 
     Next to 1, fp32 knows no number between 1 - 6e-8 and 1, so that a sample does not tell its
     logit any more. What needs that asks for it: ``generator(z, logits=True)``.
+
+    Parameters
+    ----------
+    *layers : nn.Module
+        In their order, a `UnitInterval` at the end.
     """
 
     def forward(self, z: Tensor, *, logits: bool = False) -> Tensor:
+        """Make samples.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n, latent_dim)
+            Codes.
+        logits : bool, default=False
+            Whether to leave the sigmoid out.
+
+        Returns
+        -------
+        Tensor of shape (n, ...), float32
+        """
         *layers, sigmoid = self
         for layer in layers:
             z = layer(z)

@@ -105,8 +105,9 @@ def test_domains_outside_a_fit():
     [
         ([1, -3, 1, -3], None, [1, -3, 1, -3]),  # what a user gave, where it is the convention
         (["a", "b", "a", "b"], "b", [-1, 0, -1, 0]),
-        ([1, 2, 5] * 2, [2, 5], [-1, 0, 1] * 2),
-        ([-4, 3, -4, 3], -4, [0, -1, 0, -1]),
+        ([1, 2, 5] * 2, [2, 5], [-7, 6, 7] * 2),  # none of which is the id of another domain
+        ([-4, 3, -4, 3], -4, [5, -6, 5, -6]),
+        ([-1, 0, -1, 0], -1, [2, -3, 2, -3]),
     ],
 )
 def test_scorers_see_the_sign_of_a_domain(sample_domain, source, signed):

@@ -1,3 +1,4 @@
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -315,10 +316,8 @@ def test_cross_validation_several_scorers_pipeline_and_renamed_metadata(routing)
 
 def test_without_routing_the_error_says_what_to_switch_on():
     X, _, _, truth = shift(collapsed, n=30)
-    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
-        cross_val_score(
-            LogisticRegression(), X, truth, scoring=EntropyScorer(), error_score="raise"
-        )
+    with pytest.raises(ScorerError, match="enable_metadata_routing=True"):
+        cross_val_score(LogisticRegression(), X, truth, scoring=EntropyScorer())
 
 
 def test_reverse_validation_swaps_the_domains():
@@ -363,8 +362,10 @@ def test_reverse_validation_of_a_collapsed_or_plain_classifier():
         (None, r".* needs sample_domain \(source >= 0, target < 0\), not None"),
         ([0] * 12, "found no target rows"),
         ([0, -1], "sample_domain has 2 entries for 12 rows"),
-        (["s"] * 12, "sample_domain must hold integers, not dtype <U1"),
+        (["s"] * 12, r"sample_domain must hold integers .* or names of domains .* not \['s'\]"),
         ([np.nan] * 12, "sample_domain is missing"),
+        ([None, pd.NA, *[0] * 10], "sample_domain is missing"),
+        ([0.5] * 12, "sample_domain must hold integers or names, not dtype float64"),
     ],
 )
 def test_errors_of_sample_domain(scorer, domain, message):
@@ -457,3 +458,215 @@ def test_mixed_numbers_of_a_frame_are_numbers():
     X["color"] = X["color"] == "red"  # the frame's array has the dtype object
     model = make_pipeline(LogisticRegression()).fit(X, y)
     assert np.isfinite(IWVScorer()(model, X, y, sample_domain=d))
+
+
+# ------------------------------------------------- domains reach every method
+
+
+class Ledger(OneColumn):
+    """Answers as its column says, and notes whose rows each method was told to see."""
+
+    seen: ClassVar[dict] = {}
+    __metadata_request__predict: ClassVar = {"sample_domain": True}
+    __metadata_request__predict_proba: ClassVar = {"sample_domain": True}
+    __metadata_request__transform: ClassVar = {"sample_domain": True}
+
+    def _note(self, method, X, sample_domain):
+        assert sample_domain is not None
+        assert len(sample_domain) == len(X)
+        Ledger.seen.setdefault(method, set()).update(np.asarray(sample_domain).tolist())
+
+    def fit(self, X, y, sample_domain=None):
+        column = np.asarray(X)[:, [self.column]]
+        source = np.asarray(sample_domain) >= 0
+        self.model_ = LogisticRegression().fit(column[source], np.asarray(y)[source].astype(int))
+        self.classes_ = self.model_.classes_
+        return self
+
+    def transform(self, X, sample_domain=None):
+        self._note("transform", X, sample_domain)
+        return super().transform(X)
+
+    def predict(self, X, sample_domain=None):
+        self._note("predict", X, sample_domain)
+        return self.model_.predict(super().transform(X))
+
+    def predict_proba(self, X, sample_domain=None):
+        self._note("predict_proba", X, sample_domain)
+        return self.model_.predict_proba(super().transform(X))
+
+
+@pytest.mark.parametrize("scorer", ALL, ids=str)
+@pytest.mark.parametrize("kind", ["plain", "pipeline", "routed", "search"])
+def test_methods_are_told_the_domains(scorer, kind):
+    X, y, domain, _ = shift(ambiguous, n=60)
+    domain[:20], domain[70:80] = 4, -7
+    model = Ledger(1).fit(X, y, domain)
+    if kind in ("pipeline", "routed"):
+        model = make_pipeline(StandardScaler(with_mean=False, with_std=False).fit(X), model)
+    with sklearn.config_context(enable_metadata_routing=kind in ("routed", "search")):
+        if kind == "search":
+            cv = [(np.arange(120), np.arange(120))]
+            model = GridSearchCV(Ledger(1), {"column": [1]}, scoring=EntropyScorer(), cv=cv)
+            model.fit(X, y, sample_domain=domain)
+        Ledger.seen.clear()
+        found = scorer(model, X, y, domain)
+    source, target = {1, 4}, {-2, -7}
+    seen = {k: v - {0, -5, 6} for k, v in Ledger.seen.items()}  # of the reverse classifier
+    for method, ids in seen.items():
+        assert ids <= source | target, method
+    if isinstance(scorer, ReverseValidationScorer):
+        assert target <= Ledger.seen["predict"]
+        assert Ledger.seen["predict"] - target <= {-2, -5}  # the mirrors of 1 and 4
+    elif isinstance(scorer, DEVScorer) and scorer.features == "transform":
+        assert seen["transform"] == source | target
+        assert seen["predict"] == source
+    elif isinstance(scorer, DEVScorer | IWVScorer):
+        assert seen == {"predict" if scorer.loss == "zero_one" else "predict_proba": source}
+    else:
+        assert seen == {"predict_proba": target}
+    assert found == scorer(OneColumn(1).fit(X, y, domain), X, y, domain)
+
+
+def test_features_may_ask_for_the_domains():
+    X, y, domain, _ = shift(ambiguous, n=60)
+    model = OneColumn(1).fit(X, y, domain)
+    seen = []
+
+    def features(estimator, X, sample_domain):
+        seen.append(set(sample_domain.tolist()))
+        return estimator.transform(X)
+
+    assert DEVScorer(features=features)(model, X, y, domain) == DEVScorer()(model, X, y, domain)
+    assert seen == [{1}, {-2}]
+
+
+class Skada(Ledger):
+    """Refuses source rows, as estimators of skada do."""
+
+    def predict(self, X, sample_domain=None, allow_source=False):
+        assert allow_source or (np.asarray(sample_domain) < 0).all()
+        return super().predict(X, sample_domain)
+
+
+def test_source_rows_are_meant():
+    X, y, domain, _ = shift(ambiguous, n=60)
+    assert np.isfinite(DEVScorer()(Skada(1).fit(X, y, domain), X, y, domain))
+
+
+class Told(OneColumn):
+    """Was told which domains are its sources."""
+
+    def fit(self, X, y, sample_domain=None, source=None):
+        ids = np.unique(sample_domain)
+        first = np.isin(ids, source)
+        self.domains_ = np.concatenate([ids[first], ids[~first]])
+        self.n_source_domains_ = int(first.sum())
+        return super().fit(X, y, np.where(np.isin(sample_domain, source), 0, -1))
+
+
+@pytest.mark.parametrize("scorer", ALL, ids=str)
+@pytest.mark.parametrize(
+    ("source", "target"), [("a", "b"), (1, 2), (-1, 0), (-2, 5), (0, 7)], ids=str
+)
+def test_the_estimator_knows_its_sources(scorer, source, target):
+    X, y, domain, _ = shift(ambiguous, n=60)
+    wanted = scorer(OneColumn(1).fit(X, y, domain), X, y, domain)
+    named = np.where(domain >= 0, source, target)
+    model = Told(1).fit(X, y, named, source=[source])
+    kinds = [np.asarray, list, pd.Series]
+    kinds += (
+        [lambda v: v.astype(object)] if isinstance(source, str) else [lambda v: v.astype(float)]
+    )
+    for kind in kinds:
+        if isinstance(scorer, ReverseValidationScorer):
+            model = OneColumn(1).fit(X, y, domain)  # of which a plain clone can be fitted
+            model.domains_, model.n_source_domains_ = np.array([source, target]), 1
+        assert scorer(model, X, y, kind(named)) == wanted
+    with pytest.raises(ValueError, match=r"sample_domain must hold integers .* not .*'west'"):
+        scorer(model, X, y, np.where(domain >= 0, str(source), "west"))
+
+
+def test_labels_of_any_kind_beside_those_of_the_source():
+    """In one array a text among the labels would make texts of all."""
+    X, y, domain, _ = shift(ambiguous, n=60)
+    model = OneColumn(1).fit(X, y, domain)
+    wanted = DEVScorer()(model, X, y, domain)
+    for mark in ("?", None, np.nan, pd.NA):
+        labels = [v if d >= 0 else mark for v, d in zip(y.tolist(), domain, strict=True)]
+        assert DEVScorer()(model, X, labels, domain) == wanted
+        assert DEVScorer()(model, X, pd.Series(labels), domain) == wanted
+
+
+def test_sparse_rows_go_back():
+    from scipy.sparse import csr_array
+
+    X, y, domain, _ = shift(ambiguous, n=60)
+    plain = LogisticRegression().fit(X[:60], y[:60])
+    wanted = ReverseValidationScorer()(plain, X, y, domain)
+    assert ReverseValidationScorer()(plain, csr_array(X), y, domain) == pytest.approx(wanted)
+
+
+def test_small_domains_stay_in_the_fit_of_the_way_back():
+    for seed in range(20):
+        domain = np.repeat([0, 1, 2], [40, 2, 3])
+        kept, held_out = halves(45, 0.5, seed, domain)
+        assert sorted([*kept, *held_out]) == list(range(45))
+        assert np.bincount(domain[kept]).min() >= 2
+        assert len(held_out) > 0
+    assert len(halves(4, 0.5, 0, np.array([0, 0, 1, 1]))[1]) == 2  # nothing else is left
+
+
+# ------------------------------------------------- what a search shows
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize(
+    ("scorer", "message"),
+    [
+        (DEVScorer(), "DEVScorer needs estimator.transform"),
+        (DEVScorer(features="hidden"), "features must be"),
+        (IWVScorer(loss="hinge"), "loss must be"),
+        (IWVScorer(C=0), "C must be a positive number, such as 1.0, not 0"),
+        (IWVScorer(C="1"), "C must be a positive number"),
+        (ReverseValidationScorer(val_size=2), "val_size must lie between 0 and 1"),
+        (ReverseValidationScorer(val_size="half"), "val_size must be a positive number"),
+        (SNDScorer(temperature=0), "temperature must be a positive number"),
+    ],
+    ids=str,
+)
+def test_a_search_stops_where_no_candidate_can_be_scored(scorer, message, n_jobs, routing):
+    X, _, domain, truth = shift(ambiguous, n=60)
+    grid = {"C": [0.1, 1.0]}
+    search = GridSearchCV(LogisticRegression(), grid, scoring=scorer, cv=2, n_jobs=n_jobs)
+    with pytest.raises(ScorerError, match=message):
+        search.fit(X, truth, sample_domain=domain)
+    several = search.set_params(scoring={"own": scorer}, refit="own")
+    with pytest.raises(ScorerError, match=message):
+        several.fit(X, truth, sample_domain=domain)
+    with pytest.raises((TypeError, ValueError), match=message):
+        scorer(LogisticRegression().fit(X, truth), X, truth, domain)
+
+
+def test_a_fold_without_target_rows_stops_a_search(routing):
+    X, _, domain, truth = shift(ambiguous, n=60)
+    cv = [(np.arange(120), np.arange(60))]
+    search = GridSearchCV(LogisticRegression(), {}, scoring=EntropyScorer(), cv=cv)
+    with pytest.raises(ScorerError, match="found no target rows"):
+        search.fit(X, truth, sample_domain=domain)
+
+
+class Diverging(LogisticRegression):
+    def predict_proba(self, X):
+        return super().predict_proba(X) * (np.nan if self.C > 1 else 1)
+
+
+def test_a_search_goes_on_without_a_candidate_that_diverged(routing):
+    X, _, domain, truth = shift(ambiguous, n=60)
+    cv = ShuffleSplit(2, test_size=0.5, random_state=0)
+    search = GridSearchCV(Diverging(), {"C": [9.0, 0.1]}, scoring=EntropyScorer(), cv=cv)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        search.fit(X, truth, sample_domain=domain)
+    assert any("proba contains NaN" in str(w.message) for w in told)
+    assert search.best_params_ == {"C": 0.1}
