@@ -49,7 +49,7 @@ def load(task: str) -> Split:
 
 
 def fit(task: str, settings: Mapping[str, Any], device: str, seed: int) -> BiGAN:
-    model = BiGAN(**{"features": "hidden", **settings, "device": device, "random_state": seed})
+    model = BiGAN(**{"output": "hidden", **settings, "device": device, "random_state": seed})
     return model.fit(load(task)[0])
 
 
@@ -64,9 +64,9 @@ def bigan(task: str, settings: Mapping[str, Any], device: str, seed: int) -> dic
 def judge_bigan(task: str, model: BiGAN, device: str) -> dict[str, float]:
     """A fitted BiGAN's figures on the test images."""
     X, y, X_test, y_test = load(task)
-    model.set_params(features="hidden")
+    model.set_params(output="hidden")
     found = judge((model.transform(X), model.transform(X_test)), y, y_test, device)
-    model.set_params(features="latent")
+    model.set_params(output="latent")
     codes = judge((model.transform(X), model.transform(X_test)), y, y_test, device)
     return {
         **found,

@@ -134,7 +134,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
     def _ratio(self, x: Tensor) -> float:
         """The reconstruction ratio of the networks at hand, over a few stored samples."""
         x = self._scaler(x.device)(x)
-        return reconstruction_ratio(x, self.networks_["G"](self._codes(x)))
+        back = self.networks_["G"](self._codes(x))
+        # Of data that are all the same, and are given back, there is no ratio.
+        return reconstruction_ratio(x, back) if not torch.equal(back, x) else 0.0
 
     # ---------------------------------------------------------------- use
 

@@ -141,10 +141,15 @@ def precision_recall(
         torch.zeros(len(X), dtype=torch.bool, device=where) for X in (generated, real, real)
     )
     inside = 0
+    # of costs by rounding: a copy is inside a ball of no radius
+    longest = max(
+        float(torch.as_tensor(X).double().square().sum(1).max()) for X in (real, generated)
+    )
+    slack = 8 * torch.finfo(dtype).eps * max(norms)
     # half of the budget, for the masks stand beside the costs
     size = block_rows(_width(real), 1, dtype.itemsize, batch_bytes // 2)
     for columns, rows, cost, half in cost_blocks(real, generated, size, where, dtype):
-        cost += half[:, None]
+        cost += half[:, None] - slack
         mask = cost <= real_ball[columns]
         precise[rows] |= mask.any(dim=1)
         covered[columns] |= mask.any(dim=0)

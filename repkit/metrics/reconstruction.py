@@ -38,7 +38,8 @@ def reconstruction_ratio(X: Any, X_back: Any, *, random_state: Any = 0) -> float
     Raises
     ------
     ValueError
-        If input is not finite, there are fewer than two rows, or shapes do not match.
+        If input is not finite, there are fewer than two rows, shapes do not match, or all rows
+        and reconstructions are the same.
 
     Examples
     --------
@@ -55,4 +56,9 @@ def reconstruction_ratio(X: Any, X_back: Any, *, random_state: Any = 0) -> float
     order = generator(random_state).permutation(len(X))
     own = np.linalg.norm(X - X_back, axis=1).mean()
     other = np.linalg.norm(X[np.roll(order, 1)] - X_back[order], axis=1).mean()
+    if other == 0.0:
+        raise ValueError(
+            "X must have rows that differ: every row equals every reconstruction, so that there is "
+            "nothing to compare with"
+        )
     return float(own / other)

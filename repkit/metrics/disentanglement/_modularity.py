@@ -78,7 +78,7 @@ def _modularity(information: np.ndarray) -> float:
     square = np.square(information)
     top = square.max(axis=1)
     rest = square.sum(axis=1) - top
-    known = top > 0
+    known = top > 1e-9  # squares of nats: below, rounding alone says that the code says something
     share = rest / (np.where(known, top, 1) * (information.shape[1] - 1))
     return float(np.where(known, 1 - share, 0).mean())
 
