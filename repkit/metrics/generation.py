@@ -142,10 +142,8 @@ def precision_recall(
     )
     inside = 0
     # of costs by rounding: a copy is inside a ball of no radius
-    longest = max(
-        float(torch.as_tensor(X).double().square().sum(1).max()) for X in (real, generated)
-    )
-    slack = 8 * torch.finfo(dtype).eps * max(norms)
+    lengths = [torch.linalg.vector_norm(torch.as_tensor(X), dim=1).max() for X in (real, generated)]
+    slack = 8 * torch.finfo(dtype).eps * float(max(lengths)) ** 2
     # half of the budget, for the masks stand beside the costs
     size = block_rows(_width(real), 1, dtype.itemsize, batch_bytes // 2)
     for columns, rows, cost, half in cost_blocks(real, generated, size, where, dtype):
