@@ -55,7 +55,6 @@ HEAVY = {"matplotlib", "pandas", "pooch", "rich", "seaborn", "soundfile", "torch
 
 # Modules whose tests bear another name, and where they are. A leading underscore does not count.
 ELSEWHERE = {
-    "base/keeping": "base/test_fit",  # pickles of every class; files in test_loading
     "datasets/_download": "datasets/test_fetch",
     "datasets/_phones": "datasets/test_synthetic_speech",
     "datasets/_sources": "datasets/test_fetch",
