@@ -398,7 +398,11 @@ def test_a_part_is_shown_by_what_is_not_the_default():
     assert eval(repr(shown), namespace).get_params() == shown.get_params()
 
 
-@pytest.mark.parametrize("through", [clone, copy.copy, copy.deepcopy, "pickle"], ids=str)
+@pytest.mark.parametrize(
+    "through",
+    [clone, copy.copy, copy.deepcopy, "pickle"],
+    ids=["clone", "copy", "deepcopy", "pickle"],
+)
 def test_copies_of_a_part(through):
     part = Inner("b", weight=2.0, net=nn.ReLU)
     found = pickle.loads(pickle.dumps(part)) if through == "pickle" else through(part)

@@ -41,7 +41,7 @@ def test_the_columns_of_the_history(digits):
         {"encoder": "conv", "generator": "dcgan"},
         {"encoder": "dcgan"},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_options_train(digits, options):
     model, plain = VAE(**FAST, **options).fit(digits), VAE(**FAST).fit(digits)

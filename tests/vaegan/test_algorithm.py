@@ -171,7 +171,9 @@ def test_gradients_are_those_of_the_paper(options, position, weight):
         assert means[name] == pytest.approx(value.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("options", [{}, OPTIONS["three way"], OPTIONS["augment"]], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, OPTIONS["three way"], OPTIONS["augment"]], ids=["plain", "three way", "augment"]
+)
 def test_the_gradient_penalty(options):
     """Of D's logit of "real" at the data, after the step of all, times the steps between two."""
     engine = make(51, discriminator=Discriminator(r1=0.7), r1_every=3, **options)

@@ -74,7 +74,7 @@ def test_the_columns_of_the_history(fitted):
         {"optimizer": Optimizer("sgd"), "balanced_steps": True},
         {"learning_rate": {"D": 1e-4}},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_options_train(digits, options):
     model = VAEGAN(**{**FAST, **options}).fit(digits)
