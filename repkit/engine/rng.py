@@ -27,6 +27,7 @@ class Kind(IntEnum):
     UTTERANCE_ORDER = 8  # by turn
     PIECES = 9  # of utterances, by step
     CLUSTERS = 10  # by head
+    PRIOR = 11  # target rows from which shares are estimated
 
 
 def seed_of(seed: int, kind: Kind, *numbers: int) -> int:

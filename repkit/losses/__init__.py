@@ -30,6 +30,7 @@ from repkit.losses.predictions import (
     paired_information,
     virtual_adversarial,
     weighted_cross_entropy,
+    weighted_squared_error,
 )
 from repkit.losses.reversal import GradientReversal, reverse
 
@@ -61,4 +62,5 @@ __all__ = [
     "virtual_adversarial",
     "wasserstein",
     "weighted_cross_entropy",
+    "weighted_squared_error",
 ]

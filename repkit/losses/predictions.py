@@ -16,6 +16,7 @@ __all__ = [
     "paired_information",
     "virtual_adversarial",
     "weighted_cross_entropy",
+    "weighted_squared_error",
 ]
 
 
@@ -218,3 +219,24 @@ def weighted_cross_entropy(logits: Tensor, y: Tensor, weight: Tensor | None) -> 
     if weight is None:
         return F.cross_entropy(logits, y)
     return (F.cross_entropy(logits, y, reduction="none") * weight[: len(y)]).mean()
+
+
+def weighted_squared_error(found: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean squared error over rows, each counting as much as its weight.
+
+    Parameters
+    ----------
+    found : Tensor of shape (n, outputs)
+        Predictions.
+    y : Tensor of shape (n, outputs)
+        What they should be.
+    weight : Tensor of shape (>= n,), optional
+        Weights of the rows, at least 0; the first n are used. With None, all rows count alike.
+
+    Returns
+    -------
+    Tensor of shape ()
+        ``sum_i w_i |found_i - y_i|^2 / (n outputs)``.
+    """
+    errors = (found.float() - y).square().mean(1)
+    return errors.mean() if weight is None else (errors * weight[: len(y)]).mean()
