@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,11 @@ from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective
 from repkit.dann.base import PRIOR_ROWS, DomainAdaptation, Rows
 from repkit.dann.rows import Domains, check_labels
+from repkit.dann.source_free import SourceFree
 from repkit.engine.rng import Kind, generator_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["DANN"]
 
@@ -25,7 +29,7 @@ LEAST_SHARE = 1e-4  # of a class in a prior, for its logarithm
 
 
 @parameters
-class DANN(ClassifierMixin, Objective, DomainAdaptation):
+class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
     r"""Domain-adversarial neural network.
 
     Learns a classifier from labeled source rows so that it works on unlabeled target rows: the
@@ -136,12 +140,15 @@ class DANN(ClassifierMixin, Objective, DomainAdaptation):
     networks_ : dict of str to nn.Module
         The trained networks, in evaluation mode: ``F``, ``C`` and, if there was a target, ``D``.
     weights_ : dict
-        The weights of the "last" epoch and, with ``select``, of the "selected" one; see `use`.
+        The weights of the "last" epoch, with ``select`` of the "selected" one, and after `adapt`
+        the "adapted" ones; see `use`.
     history_ : DataFrame
         One row an epoch: label_loss, domain_loss, domain_accuracy and domain_chance (or divergence,
         where it is another one), lam, the scores entropy, infomax and snd on target rows (greater
         is better), share_distance (of the predicted shares of the classes on target rows from those
         of the source: half the sum of their differences), seconds.
+    adaptation_ : DataFrame
+        One row an epoch of `adapt`. Model files do not hold it.
     selected_epoch_ : int
         The epoch that ``select`` chose.
     n_iter_ : int
@@ -179,6 +186,7 @@ class DANN(ClassifierMixin, Objective, DomainAdaptation):
     _fitted: ClassVar = (*DomainAdaptation._fitted, "classes_")
 
     classes_: np.ndarray = fitted()
+    adaptation_: pd.DataFrame = fitted()
 
     # ---------------------------------------------------------------- fit
 
