@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from repkit.base.estimator import Estimator
 from repkit.base.model_file import ModelFileError
 from repkit.base.model_file import load as read
+from repkit.base.parameters import into_parts, with_new_names
 from repkit.base.saving import code_parameters, read_parameters
 from repkit.base.surroundings import in_settled
 
@@ -62,7 +64,9 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
     known = set(inspect.signature(cls).parameters)
     try:
         params, fitted, omitted = header["params"], header["fitted"], header["code"]
-        unknown = ({*params.keys(), *omitted} | set(code)) - known
+        params = with_new_names(params, sorted(known), name)
+        outer = {key.partition("__")[0] for key in params}  # those of parts by their part
+        unknown = ({*outer, *omitted} | set(code)) - known
     except (AttributeError, KeyError, TypeError) as error:
         raise ModelFileError(f"{str(path)!r} has an incomplete repkit header") from error
     if unknown:
@@ -74,7 +78,8 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
             f"hold: call load(path, {missing[0]}=...) with the same"
         )
     try:
-        params = read_parameters(cls, params)
+        defaults = {f.name: f.default for f in fields(cls)}
+        params = into_parts(cls, read_parameters(cls, params), defaults)
     except (TypeError, ValueError) as error:
         raise ModelFileError(
             f"{str(path)!r} has parameters that {name} does not: {error}"

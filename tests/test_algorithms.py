@@ -57,7 +57,7 @@ CASES = {
             ema=0.9,
             domain_norm="separate",
             conditional="entropy",
-            entropy=Entropy(0.3, smoothness=0.1),
+            entropy=Entropy(0.3, smoothness=0.1, confusion=0.2, prior="estimate"),
             consistency=Consistency(0.5, threshold=0.1),
             strong_augment=jitter,
             lam=0.5,
@@ -68,6 +68,18 @@ CASES = {
         DANN(**SMALL, updates=Updates("alternating", d_steps=2), lam=0.5),
         (IMAGES, Y, DOMAIN),
     ),
+    **{
+        f"DANN, {kind}, {order}": (
+            DANN(**SMALL, updates=Updates(order, d_steps=2), divergence=kind),
+            (IMAGES, Y, DOMAIN),
+        )
+        for kind, order in (
+            ("joint_mmd", "joint"),
+            ("wasserstein", "joint"),
+            ("wasserstein", "alternating"),
+            ("discrepancy", "alternating"),
+        )
+    },
     "VAE": (VAE(4, beta=0.5, **SMALL), (IMAGES,)),
     "VAEGAN, two way": (
         VAEGAN(

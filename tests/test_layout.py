@@ -41,7 +41,7 @@ WITHOUT = {
     "sklearn": [
         "engine/*.py",
         "nets/*.py",
-        "losses.py",
+        "losses/*.py",
         "schedules.py",
         "*/algorithm.py",
         "*/parts.py",

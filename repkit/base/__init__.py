@@ -75,7 +75,7 @@ strong_augment : None (DANN, InfoGAN, TripleGAN)
     The stronger of two views.
 updates : 'joint' in DANN; 'alternating' in InfoGAN
     Order in which the networks step.
-validation_fraction : 0.1 in DANN; 0.05 in BiGAN, InfoGAN, VAE, VAEGAN
+validation_fraction : 0.05 (BiGAN, InfoGAN, VAE, VAEGAN)
     Share of the rows that is held back from training.
 
 In DANN alone
@@ -84,15 +84,19 @@ backbone : 'auto'
     F, the feature extractor.
 conditional : False
     Whether D reads the multilinear map of features and predicted probabilities (CDAN).
+divergence : 'adversarial'
+    What pulls the features of the domains together, with the weight lam: a domain classifier, a
+    distance, a critic, a second label predictor, or nothing.
 domain_norm : 'shared'
     Whether batch norm in the backbone has one set of statistics, or one for each domain.
 heads : None
     C and D, from feature rows to logits.
 lam : 'ramp'
-    Weight of the adversary: the ramp of Ganin et al. 2016, a constant, or a function of
+    Weight of the divergence in F: the ramp of Ganin et al. 2016, a constant, or a function of
     progress.
 select : None
-    Keep the epoch with the greatest label-free score.
+    Keep the epoch with the greatest label-free score; the part also has the share of source rows
+    that is held back for a scorer.
 target_labels : False
     Whether to use the labels of target rows that have one (-1, None and NaN are none).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import warnings
@@ -31,6 +30,7 @@ from repkit.base.parameters import (
     fitted,
     flag,
     integer,
+    into_parts,
     parameters,
     part,
     per_group,
@@ -243,13 +243,8 @@ class Estimator(Kept, BaseEstimator):
         """
         names = [f.name for f in fields(self)]
         params = with_new_names(params, names, type(self).__name__)
-        for f in fields(self):
-            kind, inner = f.metadata.get("part"), f"{f.name}__"
-            if kind is None or not any(name.startswith(inner) for name in params):
-                continue
-            value = params.get(f.name, getattr(self, f.name))
-            # A copy, for the value may be the default of the class.
-            params[f.name] = copy.copy(kind() if value is None else kind.of(value))
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        params = into_parts(type(self), params, own)
         return super().set_params(**params)
 
     def _resolved(self) -> Self:

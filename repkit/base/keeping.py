@@ -64,11 +64,11 @@ class Kept(Base):
         self.n_iter_ = sum("failed_step" not in row for row in history)
 
     def use(self, which: str) -> Self:
-        """Predict with the weights of the ``"last"`` epoch or of the ``"selected"`` one.
+        """Predict with the ``"last"`` weights, the ``"selected"`` or the ``"adapted"`` ones.
 
         Parameters
         ----------
-        which : {"last", "selected"}
+        which : {"last", "selected", "adapted"}
             Which of ``weights_``.
 
         Returns
@@ -79,7 +79,8 @@ class Kept(Base):
         Raises
         ------
         ValueError
-            If there are no such weights: ``"selected"`` needs the parameter ``select``.
+            If there are no such weights: ``"selected"`` needs the parameter ``select``, and
+            ``"adapted"`` the method ``adapt``, of estimators that have them.
         """
         check_is_fitted(self, "weights_")
         if which not in self.weights_:
@@ -150,7 +151,7 @@ class Kept(Base):
             self.device_ = torch.device("cpu")
             for which in self.weights_:
                 self._rebuild(which)
-            self._rebuild("selected" if "selected" in self.weights_ else "last")
+            self._rebuild(next(k for k in reversed(saving.WHICH) if k in self.weights_))
             # A first prediction: what is wrong with the classes or the shape shows here.
             check_is_fitted(self)
             self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))

@@ -14,6 +14,7 @@ an algorithm can import it without scikit-learn's estimators.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import math
@@ -35,6 +36,7 @@ __all__ = [
     "flag",
     "function",
     "integer",
+    "into_parts",
     "network",
     "number",
     "parameters",
@@ -50,7 +52,8 @@ C = TypeVar("C", bound=type)
 T = TypeVar("T")
 # ``(name, value) -> value`` as it is used: raises where the value is not allowed.
 Rule = Callable[[str, Any], Any]
-RENAMED = {"n_features": "width"}  # old name to new
+# Old name to new; a name with two underscores is that of a part's field.
+RENAMED = {"n_features": "width", "validation_fraction": "select__validation_fraction"}
 MOST = 10**9  # of any integer parameter: beyond it, memory would be asked for in earnest
 
 
@@ -492,10 +495,12 @@ def parameters(cls: C) -> C:
 
     @wraps(plain)
     def init(self: Any, *args: Any, **values: Any) -> None:
-        values = with_new_names(values, names, made.__name__)
-        unknown = [name for name in values if name not in names]
+        renamed = with_new_names(values, names, made.__name__)
+        # What is called part__name now was given by its old name: nested ones are for set_params.
+        unknown = [k for k in renamed if k not in names and (k in values or "__" not in k)]
         if unknown:
             raise TypeError(_unknown(made, unknown[0], names))
+        values = into_parts(made, renamed, {f.name: f.default for f in dataclasses.fields(made)})
         plain(self, *args, **values)
 
     signature = inspect.signature(plain)
@@ -536,14 +541,44 @@ def with_new_names(values: dict[str, Any], names: Sequence[str], owner: str) -> 
     dict
         Values by present name.
     """
-    old = [k for k in values if k in RENAMED and RENAMED[k] in names and k not in names]
-    for name in old:
+    old = [k for k in values if k in RENAMED and k not in names]
+    new = {k: RENAMED[k] for k in old if RENAMED[k].partition("__")[0] in names}
+    for name, present in new.items():
         warnings.warn(
-            f"the parameter {name} of {owner} is now called {RENAMED[name]}",
+            f"the parameter {name} of {owner} is now called {present}",
             FutureWarning,
             stacklevel=3,
         )
-    return {RENAMED[name] if name in old else name: v for name, v in values.items()}
+    return {new.get(name, name): v for name, v in values.items()}
+
+
+def into_parts(cls: type, values: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """Put values that are given as ``part__name`` into their parts.
+
+    Parameters
+    ----------
+    cls : type
+        A class made by `parameters`.
+    values : mapping of str to object
+        Values by name. What is no field of a part of the class stays as it is.
+    present : mapping of str to object
+        The parts, in their long or short form, where ``values`` does not have them.
+
+    Returns
+    -------
+    dict
+        Values by name. Parts that were changed are copies.
+    """
+    found = dict(values)
+    for f in dataclasses.fields(cls):
+        kind, start = f.metadata.get("part"), f"{f.name}__"
+        inner = [name for name in found if name.startswith(start)]
+        if kind is None or not inner:
+            continue
+        value = found.get(f.name, present[f.name])
+        own = copy.copy(kind() if value is None else kind.of(value))
+        found[f.name] = own.set_params(**{n.removeprefix(start): found.pop(n) for n in inner})
+    return found
 
 
 def _unknown(cls: type, name: str, names: list[str]) -> str:
@@ -575,9 +610,9 @@ def check_parameters(given: T, prefix: str = "") -> T:
         If a value is not allowed. The error names the parameter, the value and what is allowed.
     """
     values = resolved(given, prefix)
-    copy = object.__new__(type(given))
-    copy.__dict__.update({**vars(given), **values})
-    return copy
+    own = object.__new__(type(given))
+    own.__dict__.update({**vars(given), **values})
+    return own
 
 
 def resolved(given: Any, prefix: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from repkit._version import __version__
 from repkit.base import model_file
 from repkit.base.parameters import Part
 
+WHICH = ("last", "selected", "adapted")  # weights; of a file, the last of them are used
 Weights = dict[str, dict[str, dict[str, Tensor]]]  # by epoch ("last"), network and name
 
 
@@ -88,8 +89,8 @@ def read_weights(tensors: Mapping[str, Tensor]) -> Weights:
     weights: Weights = {}
     for path, tensor in tensors.items():
         which, network, key = path.split("/")
-        if which not in ("last", "selected"):
-            raise ValueError(f"it has tensors of {which!r}; there are 'last' and 'selected'")
+        if which not in WHICH:
+            raise ValueError(f"it has tensors of {which!r}; there are {', '.join(WHICH)}")
         weights.setdefault(which, {}).setdefault(network, {})[key] = tensor
     return weights
 

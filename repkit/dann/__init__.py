@@ -1,7 +1,21 @@
-"""Domain-adversarial training (Ganin et al. 2016), conditional form (Long et al. 2018) included."""
+"""Domain-adversarial training (Ganin et al. 2016), and other divergences of domains."""
 
-from repkit.dann.algorithm import Objective, dann
-from repkit.dann.estimator import DANN, NoTargetWarning
-from repkit.dann.parts import Entropy, Heads, Updates
+from repkit.dann.algorithm import Alignment, Objective, dann
+from repkit.dann.base import NoTargetWarning
+from repkit.dann.estimator import DANN
+from repkit.dann.monitor import ShareWarning
+from repkit.dann.parts import Divergence, Entropy, Heads, Selection, Updates
 
-__all__ = ["DANN", "Entropy", "Heads", "NoTargetWarning", "Objective", "Updates", "dann"]
+__all__ = [
+    "DANN",
+    "Alignment",
+    "Divergence",
+    "Entropy",
+    "Heads",
+    "NoTargetWarning",
+    "Objective",
+    "Selection",
+    "ShareWarning",
+    "Updates",
+    "dann",
+]

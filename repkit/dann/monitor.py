@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-SCORES = ("entropy", "infomax", "snd")  # columns of history_, greater is better
+FAR = 0.4  # of predicted shares on the target from those of the source: worth a warning
 ROWS = 512  # of each side, a sample that is drawn once
 PAIRED_ROWS = 256  # of them, for the score that compares all pairs
+
+
+class ShareWarning(UserWarning):
+    """Predicted shares of the classes on target rows are far from the shares among source rows."""
 
 
 class Monitor:
@@ -35,7 +39,8 @@ class Monitor:
     Parameters
     ----------
     look : callable
-        ``(x, places) -> (features, class logits, domain logits)`` of the networks as they are.
+        ``(x, places) -> (features, outputs of C, domain logits)`` of the networks as they are; None
+        for domain logits if there is no domain classifier.
     take : callable
         ``rows -> x``: samples on the device, as the networks see them.
     domains : Domains
@@ -44,24 +49,27 @@ class Monitor:
         Where the networks are.
     seed : int
         Of the sample of rows that is looked at.
+    shares : ndarray of shape (classes,), optional
+        Shares of the classes among the labeled rows. Without them, there are no classes.
     score : callable, optional
         ``() -> float``: what a scorer says of the model as it is.
     """
 
     def __init__(
         self,
-        look: Callable[[Tensor, np.ndarray], tuple[Tensor, Tensor, Tensor]],
+        look: Callable[[Tensor, np.ndarray], tuple[Tensor, Tensor, Tensor | None]],
         take: Callable[[np.ndarray], Tensor],
         domains: Domains,
         *,
         device: torch.device,
         seed: int,
+        shares: np.ndarray | None = None,
         score: Callable[[], float] | None = None,
     ) -> None:
         rng = generator_of(seed, Kind.MONITOR)
         source, target = (rng.permutation(rows)[:ROWS] for rows in (domains.source, domains.target))
         rows = np.concatenate([source, target])
-        self.look, self.score = look, score
+        self.look, self.shares, self.score = look, shares, score
         self.n_source = len(source)
         self.places = domains.rows[rows]
         self.chance = float(np.bincount(self.places).max() / len(rows))
@@ -72,14 +80,17 @@ class Monitor:
     def __call__(self) -> dict[str, float]:
         """Look at the networks; scores are greater the better."""
         _, logits, found = self.look(self.x, self.places)
-        proba = torch.softmax(logits[self.n_source :], 1)
-        row = {
-            "domain_accuracy": float((found.argmax(1) == self.domain).float().mean()),
-            "domain_chance": self.chance,
-            "entropy": -prediction_entropy(proba),
-            "infomax": information_maximization(proba),
-            "snd": soft_neighborhood_density(proba[:PAIRED_ROWS]),
-        }
+        row: dict[str, float] = {}
+        if found is not None:
+            row["domain_accuracy"] = float((found.argmax(1) == self.domain).float().mean())
+            row["domain_chance"] = self.chance
+        if self.shares is not None:
+            proba = torch.softmax(logits[self.n_source :], 1)
+            row["entropy"] = -prediction_entropy(proba)
+            row["infomax"] = information_maximization(proba)
+            row["snd"] = soft_neighborhood_density(proba[:PAIRED_ROWS])
+            predicted = proba.mean(0).double().cpu().numpy()
+            row["share_distance"] = float(0.5 * np.abs(predicted - self.shares).sum())
         if self.score is not None:
             row["score"] = float(self.score())
         return row
@@ -90,15 +101,21 @@ def judge_adversary(history: pd.DataFrame) -> None:
     if "failed_step" in history or len(history) < 4:
         return
     late = history.tail(len(history) // 4)
-    loss = history["domain_loss"]
+    adversarial = "domain_loss" in history
+    loss = history["domain_loss" if adversarial else "divergence"]
     if (loss - loss.iloc[0]).abs().max() < 1e-6:
+        who = (
+            "the domain classifier is dead: its loss stayed at"
+            if adversarial
+            else "the divergence is dead: it stayed at"
+        )
         warnings.warn(
-            f"the domain classifier is dead: its loss stayed at {loss.iloc[0]:.4g}; its network "
-            "passes no gradient, look at heads__domain",
+            f"{who} {loss.iloc[0]:.4g}; a network passes no gradient, look at heads__domain and "
+            "backbone",
             ConvergenceWarning,
             stacklevel=6,
         )
-    elif (late["domain_accuracy"] > 0.99).all() and (late["lam"] > 0).all():
+    elif adversarial and (late["domain_accuracy"] > 0.99).all() and (late["lam"] > 0).all():
         warnings.warn(
             "the adversary has collapsed: the domain classifier tells the domains apart without "
             "fail, so the features are not adapted; raise lam, lower learning_rate, or give the "
@@ -106,3 +123,18 @@ def judge_adversary(history: pd.DataFrame) -> None:
             ConvergenceWarning,
             stacklevel=6,
         )
+
+
+def judge_shares(history: pd.DataFrame, epoch: int) -> None:
+    """Warn where predicted shares of the classes on target rows part far from the source's."""
+    row = history.iloc[epoch - 1]
+    if "failed_step" in history or not row["share_distance"] > FAR:
+        return
+    warnings.warn(
+        f"the shares of the classes predicted for target rows part from those of the source rows "
+        f"by {row['share_distance']:.2f} (half the sum of differences; above {FAR} is far): either "
+        "the target has other shares, or lacks classes, and entropy__prior='estimate' may help, "
+        "or the features are not adapted; look at the predictions",
+        ShareWarning,
+        stacklevel=6,
+    )

@@ -14,13 +14,14 @@ def build_networks(
     *,
     shape: tuple[int, ...],
     width: int,
-    n_classes: int,
+    outputs: int,
     n_domains: int,
+    kind: str | None,
     conditional: bool,
     separate: bool,
-    adapting: bool,
+    what: str = "classes",
 ) -> dict[str, nn.Module]:
-    """Build F, C and, if there is a target, D.
+    """Build F, C and, if the divergence has one, D.
 
     Parameters
     ----------
@@ -30,14 +31,18 @@ def build_networks(
         Of a sample.
     width : int
         Outputs of a backbone that is given by name or made by a callable.
-    n_classes, n_domains : int
-        Logits of C and D.
+    outputs : int
+        Of C.
+    n_domains : int
+        Sources and targets.
+    kind : str or None
+        Of the divergence; None where there is none, or no target.
     conditional : bool
         Whether D reads the multilinear map of features and predictions.
     separate : bool
         Whether batch norm in F has statistics for each domain apart.
-    adapting : bool
-        Whether there is a D.
+    what : str
+        What C has an output for each of, for errors.
 
     Returns
     -------
@@ -47,22 +52,23 @@ def build_networks(
     ------
     ValueError, TypeError
         If a network of the user's own does not take what it is given, or a head does not give one
-        logit for each class or domain.
+        output for each of what it should.
     """
+    features, n_features = nets.build_features(backbone, shape, width, name="backbone")
     label = _linear if label is None else label
-    domain = "mlp" if domain is None else domain
-    features, outputs = nets.build_features(backbone, shape, width, name="backbone")
     networks: dict[str, nn.Module] = {
         "F": features,
-        "C": _head(
-            _linear if label is None else label, outputs, n_classes, "heads__label", "classes"
-        ),
+        "C": _head(label, n_features, outputs, "heads__label", what),
     }
-    if adapting:
-        seen = outputs * n_classes if conditional else outputs
-        networks["D"] = _head(
-            "mlp" if domain is None else domain, seen, n_domains, "heads__domain", "domains"
-        )
+    judged = {
+        "adversarial": (n_domains, "domains"),
+        "wasserstein": (n_domains * (n_domains - 1) // 2, "pairs of domains"),
+        "discrepancy": (outputs, what),
+    }
+    if kind in judged:
+        seen = n_features * outputs if conditional else n_features
+        domain = "mlp" if domain is None else domain
+        networks["D"] = _head(domain, seen, judged[kind][0], "heads__domain", judged[kind][1])
     if separate:
         networks["F"] = nets.separate_domains(features, n_domains)
     return networks

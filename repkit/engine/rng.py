@@ -27,6 +27,8 @@ class Kind(IntEnum):
     UTTERANCE_ORDER = 8  # by turn
     PIECES = 9  # of utterances, by step
     CLUSTERS = 10  # by head
+    PRIOR = 11  # target rows from which shares are estimated
+    ADAPTATION = 12  # of a model after its fit
 
 
 def seed_of(seed: int, kind: Kind, *numbers: int) -> int:

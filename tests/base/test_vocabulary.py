@@ -45,13 +45,11 @@ DEFAULTS = {
     "output": "what there is to give differs",
     "recalibrate": "InfoGAN's batches of generated samples are the only ones its encoder saw",
     "updates": "the first value is the paper's",
-    "validation_fraction": "DANN holds back for a scorer, the others for the scores of an epoch",
     "width": "papers and recipes differ",
 }
 # Parameters that are not described word for word alike.
 WORDS = {
     ("DANN", "augment"): "also says that labels are kept",
-    ("DANN", "validation_fraction"): "rows of the source alone, for a scorer",
     ("DANN", "width"): "the named backbones are classifiers, of which it is the outputs",
     ("InfoGAN", "augment"): "generated samples go through it too",
     ("InfoGAN", "latent_dim"): "the noise beside the codes",
@@ -146,7 +144,7 @@ def without_example(text):
 
 
 def objective_of(cls):
-    return next(c for c in cls.__mro__ if c.__name__ == "Objective")
+    return next(c for c in cls.__mro__ if c.__name__ in ("Objective", "Alignment"))
 
 
 def parts_of(cls):

@@ -14,7 +14,7 @@ from repkit.dann import Entropy, Objective, Updates, dann
 from repkit.engine.batches import Batches
 from repkit.engine.engine import Engine
 from repkit.engine.rng import Kind, seed_of
-from repkit.losses import virtual_adversarial
+from repkit.losses import estimate_shares, virtual_adversarial
 from repkit.nets import DomainNorm, set_rows
 
 CPU = torch.device("cpu")
@@ -55,8 +55,18 @@ def networks(conditional=False, with_d=True, norm=None):
     return nets
 
 
-def make(nets, *, lam=0.7, ema=0.0, batches=None, layout=None, **objective):
-    system = dann(nets, labeled=LABELED, layout=layout, objective=Objective(lam=lam, **objective))
+def sources():
+    rows = data()
+    return Batches(rows.stores, [(np.arange(N), LABELED)], seed=0, device=CPU)
+
+
+LAYOUT = [(LABELED, 0), (TARGET, 1)]
+
+
+def make(nets, *, lam=0.7, ema=0.0, batches=None, layout=LAYOUT, **objective):
+    told = {k: objective.pop(k) for k in ("prior", "target_rows") if k in objective}
+    objective = Objective(lam=lam, **objective)
+    system = dann(nets, labeled=LABELED, layout=layout, objective=objective, **told)
     engine = Engine(
         system,
         batches or data(),
@@ -182,6 +192,57 @@ def test_the_information_term(updates):
 
 
 @pytest.mark.parametrize("updates", ["joint", "alternating"])
+def test_the_confusion_term_and_a_prior(updates):
+    nets = networks()
+    prior = torch.tensor([0.6, 0.3, 0.1])
+    terms = Entropy(0.6, confusion=0.4)
+    engine = make(nets, updates=updates, lam=0.0, entropy=terms, prior=prior)
+    n = SimpleNamespace(**copy.deepcopy(nets))
+    engine.position = 10
+    ramp = 2 / (1 + math.exp(-10 * 0.1)) - 1
+    b = engine.batches.at(10)
+    engine.step()
+
+    def loss():
+        f = n.F(b.x)
+        p, soft = (n.C(f[LABELED:]).div(t).softmax(1) for t in (1.0, 2.5))
+        mean = p.mean(0)
+        certain = (mean * (mean / prior).log()).sum() - (p * p.log()).sum(1).mean()
+        weight = 1 + torch.exp((soft * soft.log()).sum(1)).detach()
+        pairs = torch.einsum("i,ij,ik->jk", weight, soft, soft)
+        confusion = 1 - (pairs / pairs.sum(1, keepdim=True)).trace() / CLASSES
+        return label_loss(n, b, f) + ramp * (0.6 * certain + 0.4 * confusion)
+
+    found = gradients(nets)
+    expected = grad(loss(), n.C)
+    assert_close(found["C"], expected)
+    if updates == "alternating":
+        descend(n.C, expected)
+    assert_close(found["F"], grad(loss(), n.F))
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_prior_that_is_estimated(ema):
+    """At the start of an epoch, by the averaged networks if there are any, in evaluation mode."""
+    nets = networks(norm=nn.BatchNorm1d(WIDTH))
+    shares, x = torch.tensor([0.5, 0.3, 0.2]), torch.randn(30, 4)
+    given = {"prior": shares.clone(), "target_rows": lambda: (x, [(30, 1)])}
+    engine = make(nets, entropy=0.5, ema=ema, **given)
+    engine.begin_epoch()
+    for _ in range(3):
+        engine.step()
+    engine.begin_epoch()
+    used = engine.averaged if ema else nets
+    modes = [m.training for m in used["F"].modules()]
+    used["F"].eval()
+    p = used["C"](used["F"](x)).softmax(1).detach()
+    wanted = 0.9 * estimate_shares(p, shares) + 0.1 / 3
+    torch.testing.assert_close(given["prior"], wanted)
+    assert not torch.allclose(wanted, shares, atol=1e-3)
+    assert all(modes) == (not ema)
+
+
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
 def test_the_pseudo_label_term(updates):
     """The averaged networks label what they see; the trained ones learn it on another view."""
     nets = networks()
@@ -285,7 +346,7 @@ def test_without_lambda_the_features_are_those_of_the_label_loss(updates, condit
 
     with_d = features(networks(conditional), lam=0.0, updates=updates, conditional=conditional)
     if updates == "joint":
-        without = features(networks(with_d=False))
+        without = features(networks(with_d=False), divergence=None)
         torch.testing.assert_close(with_d, without, rtol=0, atol=0)
         return
     # In alternation C has moved before F; a loop of the two on their own.
@@ -390,9 +451,9 @@ def test_statistics_of_each_domain(updates):
     assert torch.equal(probe.guess, seen.indices)
 
 
-def test_without_a_domain_classifier_it_is_supervised():
+def test_without_a_target_it_is_supervised():
     nets = networks(with_d=False)
-    engine = make(nets, entropy=0.5, consistency=0.5, ema=0.9)
+    engine = make(nets, entropy=0.5, consistency=0.5, ema=0.9, layout=LAYOUT[:1], batches=sources())
     n = SimpleNamespace(**copy.deepcopy(nets))
     b = engine.batches.at(0)
     engine.step()

@@ -19,7 +19,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from repkit import DANN, NoTargetWarning, load
-from repkit.dann import Heads, Updates
+from repkit.dann import Heads, Selection, Updates
 from repkit.datasets import load_digits_domains, make_domains
 from repkit.metrics import (
     DEVScorer,
@@ -157,7 +157,7 @@ def test_target_labels_are_never_read(moons):
 
 def test_target_labels_are_never_read_by_a_selecting_scorer(moons):
     target = moons.sample_domain < 0
-    options = {"select": DEVScorer(), "validation_fraction": 0.3}
+    options = {"select": Selection(DEVScorer(), validation_fraction=0.3)}
     model = fit(moons, **options)
     other = fit(moons, y=np.where(target, 1 - moons.y, moons.y), **options)
     assert same_networks(model, other)
@@ -172,7 +172,7 @@ def test_held_back_rows_are_scored_and_not_trained_on(moons):
         seen["X"], seen["domain"] = X, sample_domain
         return 0.0
 
-    options = {"select": constant, "validation_fraction": 0.25}
+    options = {"select": Selection(constant, validation_fraction=0.25)}
     model = fit(moons, **options)
     held = seen["X"][seen["domain"] >= 0]
     assert len(held) == 30
@@ -232,6 +232,7 @@ def test_a_dead_adversary_is_named(moons):
     assert record[0].filename == __file__  # the caller's line
 
 
+@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 def test_a_collapsed_adversary_is_named(moons):
     X = np.where(moons.sample_domain[:, None] >= 0, moons.X, moons.X + 40)
     model = DANN(**{**FAST, "max_epochs": 8, "steps_per_epoch": 20}, lam=1e-4)
@@ -347,8 +348,7 @@ def named(data):
 @pytest.mark.parametrize("sample_domain", [None, "1 and -1", "names", "positive"])
 def test_what_domains_are_called_changes_nothing(moons, sample_domain, domain_norm):
     options = {
-        "select": DEVScorer(),
-        "validation_fraction": 0.3,
+        "select": Selection(DEVScorer(), validation_fraction=0.3),
         "backbone": with_norm,
         "domain_norm": domain_norm,
     }

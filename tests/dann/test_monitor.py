@@ -8,7 +8,8 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from repkit.dann.monitor import SCORES, Monitor, judge_adversary
+from repkit.dann.monitor import Monitor, ShareWarning, judge_adversary, judge_shares
+from repkit.dann.parts import SCORES
 from repkit.dann.rows import check_domains
 from repkit.metrics import information_maximization, prediction_entropy, soft_neighborhood_density
 
@@ -28,6 +29,7 @@ def take(rows):
 
 
 def monitor(look=look, take=take, domains=DOMAINS, seed=0, **options):
+    options = {"shares": np.full(3, 1 / 3), **options}
     return Monitor(look, take, domains, device=CPU, seed=seed, **options)
 
 
@@ -115,3 +117,36 @@ def test_an_adversary_that_may_be_one(rows):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         judge_adversary(rows)
+
+
+@pytest.mark.parametrize(
+    ("loss", "warns"), [(np.full(8, 0.2), True), (FALLING, False), (np.full(3, 0.2), False)]
+)
+def test_a_divergence_that_never_moves(loss, warns):
+    rows = pd.DataFrame({"divergence": loss, "lam": 1.0})
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        judge_adversary(rows)
+    assert [str(w.message)[:22] for w in record] == ["the divergence is dead"] * warns
+
+
+def test_shares_of_the_classes_on_target_rows():
+    """Half the sum of the differences, of predicted and of true shares."""
+    shares = np.array([0.5, 0.3, 0.2])
+    found = monitor(shares=shares)()
+    mean = torch.softmax(torch.from_numpy(X[N:]), 1).mean(0).numpy()
+    assert found["share_distance"] == pytest.approx(np.abs(mean - shares).sum() / 2, abs=1e-6)
+
+
+def test_without_classes_and_domain_classifier_there_is_little_to_see():
+    assert Monitor(lambda x, p: (x, x, None), take, DOMAINS, device=CPU, seed=0)() == {}
+
+
+def test_shares_that_part_far_are_told():
+    rows = pd.DataFrame({"share_distance": [0.9, 0.41, 0.4]})
+    with pytest.warns(ShareWarning, match=r"by 0\.41 .*entropy__prior='estimate'"):
+        judge_shares(rows, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge_shares(rows, 3)
+        judge_shares(rows.assign(failed_step=1.0), 1)

@@ -13,11 +13,11 @@ SPECS = {"backbone": "auto", "label": None, "domain": None}
 SIZES = {
     "shape": (6,),
     "width": 5,
-    "n_classes": 3,
+    "outputs": 3,
     "n_domains": 2,
     "conditional": False,
     "separate": False,
-    "adapting": True,
+    "kind": "adversarial",
 }
 
 
@@ -50,7 +50,29 @@ def test_what_goes_through_them(backbone, shape, conditional):
 
 
 def test_without_a_target_there_is_no_domain_classifier():
-    assert set(build(adapting=False)) == {"F", "C"}
+    assert set(build(kind=None)) == {"F", "C"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs"),
+    [
+        ("wasserstein", {2: 1, 3: 3, 4: 6}),
+        ("discrepancy", {2: 3, 4: 3}),
+        ("adversarial", {2: 2, 3: 3}),
+    ],
+)
+def test_what_the_kinds_of_divergence_have_for_d(kind, outputs):
+    """A number for each pair of domains; a second label predictor; a logit for each domain."""
+    for n_domains, wanted in outputs.items():
+        nets = build(kind=kind, n_domains=n_domains)
+        assert nets["D"](torch.rand(4, 5)).shape == (4, wanted)
+    with pytest.raises(ValueError, match=r"heads__domain must give \d logits, one for each of the"):
+        build(kind=kind, domain=nn.Linear(5, 7))
+
+
+@pytest.mark.parametrize("kind", ["coral", "mmd", "joint_mmd"])
+def test_distances_have_no_d(kind):
+    assert set(build(kind=kind)) == {"F", "C"}
 
 
 def test_heads_of_the_users_own_see_the_outputs_of_the_backbone():

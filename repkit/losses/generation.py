@@ -1,4 +1,4 @@
-"""Losses, as pure functions of tensors."""
+"""Losses of networks that generate, and of what judges or encodes what they make."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 __all__ = [
     "ADVERSARIAL",
@@ -16,247 +16,13 @@ __all__ = [
     "LIKELIHOODS",
     "LOGISTIC",
     "Adversarial",
-    "GradientReversal",
     "bounded",
     "code_loss",
     "draw",
-    "entropy",
     "gradient_penalty",
     "half_squared_error",
-    "information",
     "kl_from_standard",
-    "multilinear",
-    "paired_information",
-    "reverse",
-    "virtual_adversarial",
-    "weighted_cross_entropy",
 ]
-
-
-class _Reverse(torch.autograd.Function):
-    # The older form of an autograd function, with ctx in forward: the newer one, setup_context,
-    # inspects signatures at every call, which costs more than the reversal.
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, lam: Tensor) -> Tensor:
-        ctx.save_for_backward(lam)
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (lam,) = ctx.saved_tensors
-        return grad * -lam.to(grad.dtype), None
-
-
-def reverse(x: Tensor, lam: Tensor | float = 1.0) -> Tensor:
-    """Reverse the gradient: the identity forward, ``-lam`` times the gradient backward.
-
-    Ganin et al. 2016, equations 16 and 17.
-
-    Parameters
-    ----------
-    x : Tensor of any shape
-        What is passed on unchanged.
-    lam : float or Tensor of shape (), default=1.0
-        Factor of the reversed gradient. A tensor can change between steps without recompiling. It
-        gets no gradient itself.
-
-    Returns
-    -------
-    x : Tensor
-        Equal to the input.
-
-    Examples
-    --------
-    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
-    >>> reverse(x, 0.5).sum().backward()
-    >>> x.grad
-    tensor([-0.5000, -0.5000])
-    """
-    if not isinstance(lam, Tensor):
-        lam = torch.tensor(float(lam), device=x.device)
-    return _Reverse.apply(x, lam)
-
-
-class GradientReversal(nn.Module):
-    """A layer that reverses the gradient (see `reverse`), for networks of your own.
-
-    Parameters
-    ----------
-    lam : float, default=1.0
-        Factor of the reversed gradient. It is kept as a buffer: ``layer.lam.fill_(value)``
-        changes it.
-    """
-
-    lam: Tensor
-
-    def __init__(self, lam: float = 1.0) -> None:
-        super().__init__()
-        self.register_buffer("lam", torch.tensor(float(lam)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pass a tensor on, to be met by a reversed gradient.
-
-        Parameters
-        ----------
-        x : Tensor of any shape
-            Input of the layer.
-
-        Returns
-        -------
-        x : Tensor
-            Equal to the input.
-        """
-        return reverse(x, self.lam)
-
-
-def entropy(logits: Tensor) -> Tensor:
-    """Compute the Shannon entropy of each row's softmax.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n, classes)
-        Unnormalized log probabilities.
-
-    Returns
-    -------
-    entropy : Tensor of shape (n,), float32
-        In nats, from 0 to log(classes).
-    """
-    log_p = F.log_softmax(logits.float(), 1)
-    return -(log_p.exp() * log_p).sum(1)
-
-
-def _p_log_p(p: Tensor) -> Tensor:
-    """Give ``sum p log p``, with a finite gradient where p is 0 (that of xlogy is not)."""
-    return (p * p.clamp_min(torch.finfo(p.dtype).tiny).log()).sum()
-
-
-def information(logits: Tensor) -> Tensor:
-    """Compute minus the mutual information between inputs and predicted classes.
-
-    The mean entropy of the rows minus the entropy of the mean prediction (RIM; Krause et al.
-    2010). Minimizing it makes predictions certain and uses all classes evenly.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n, classes)
-        Unnormalized log probabilities of a batch.
-
-    Returns
-    -------
-    loss : Tensor of shape (), float32
-        In nats, from -log(classes) to 0.
-    """
-    mean = F.softmax(logits.float(), 1).mean(0)
-    return entropy(logits).mean() + _p_log_p(mean)
-
-
-def paired_information(logits: Tensor, other: Tensor) -> Tensor:
-    """Compute minus the mutual information between the predictions for two views.
-
-    ``-sum P log(P / (p p'))``, with P the joint distribution of the categories of the two views,
-    averaged over the batch and made symmetric (IIC; Ji et al. 2019, equation 3). Minimizing it
-    gives a sample the same category in every view and uses all categories.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n, classes)
-        Unnormalized log probabilities of the first views.
-    other : Tensor of shape (n, classes)
-        Unnormalized log probabilities of the second views, in the same order.
-
-    Returns
-    -------
-    loss : Tensor of shape (), float32
-        In nats, from -log(classes) to 0.
-    """
-    p, q = F.softmax(logits.float(), 1), F.softmax(other.float(), 1)
-    joint = (p[:, :, None] * q[:, None, :]).mean(0)
-    joint = 0.5 * (joint + joint.T)
-    margin = joint.sum(0)
-    return 2.0 * _p_log_p(margin) - _p_log_p(joint)
-
-
-def virtual_adversarial(
-    logits: Callable[[Tensor], Tensor], x: Tensor, radius: float, *, reach: float = 0.2
-) -> Tensor:
-    """Measure how far predictions change in the direction in which they change most.
-
-    ``KL(p(x) || p(x + r))`` for the r of length `radius` that one step of power iteration finds
-    (Miyato et al. 2018, equations 5 to 12). Its gradient reaches the network's parameters through
-    p(x + r) only.
-
-    Parameters
-    ----------
-    logits : callable
-        Maps samples (n, ...) to logits (n, classes). It must be the same function in every call:
-        no dropout, fixed batch statistics.
-    x : Tensor of shape (n, ...)
-        Samples.
-    radius : float
-        Euclidean length of the change to a whole sample.
-    reach : float, default=0.2
-        The power iteration starts at random, at a distance of ``reach * radius``.
-
-    Returns
-    -------
-    loss : Tensor of shape ()
-        Mean over the batch, in nats.
-    """
-
-    def divergence(r: Tensor) -> Tensor:
-        return F.kl_div(F.log_softmax(logits(x + r).float(), 1), p, reduction="batchmean")
-
-    def unit(r: Tensor) -> Tensor:
-        return F.normalize(r.flatten(1), dim=1).view_as(r)
-
-    with torch.no_grad():
-        p = F.softmax(logits(x).float(), 1)
-    start = (reach * radius * unit(torch.randn_like(x))).requires_grad_()
-    (direction,) = torch.autograd.grad(divergence(start), start)
-    return divergence(radius * unit(direction))
-
-
-def weighted_cross_entropy(logits: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean cross-entropy over rows, each counting as much as its weight.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n, classes)
-        Unnormalized log probabilities.
-    y : int64 Tensor of shape (n,)
-        Classes.
-    weight : Tensor of shape (>= n,), optional
-        Weights of the rows, at least 0; the first n are used. With None, all rows count alike.
-
-    Returns
-    -------
-    Tensor of shape ()
-        ``sum_i w_i CE_i / n``: weights with a mean of 1 over all rows leave the scale of the loss.
-    """
-    if weight is None:
-        return F.cross_entropy(logits, y)
-    return (F.cross_entropy(logits, y, reduction="none") * weight[: len(y)]).mean()
-
-
-def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
-    """Multiply features by class probabilities: the outer product of each row, flattened.
-
-    The multilinear map of CDAN (Long et al. 2018, equation 6).
-
-    Parameters
-    ----------
-    features : Tensor of shape (n, d)
-        Features of a batch.
-    probabilities : Tensor of shape (n, classes)
-        Class probabilities of the same rows.
-
-    Returns
-    -------
-    product : Tensor of shape (n, d * classes)
-        Entry ``i * classes + c`` of a row is feature i times the probability of class c.
-    """
-    return torch.bmm(features.unsqueeze(2), probabilities.unsqueeze(1)).flatten(1)
 
 
 class Adversarial(NamedTuple):

@@ -1,0 +1,541 @@
+"""Internal. What `DANN` and `DANNRegressor` share: rows, batches, networks, adapted features."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from repkit import nets
+from repkit.base.estimator import Estimator, Problem
+from repkit.base.parameters import (
+    choice,
+    filled,
+    fitted,
+    flag,
+    integer,
+    network,
+    number,
+    parameters,
+    part,
+)
+from repkit.dann.algorithm import Alignment, Objective, dann
+from repkit.dann.monitor import Monitor, judge_adversary, judge_shares
+from repkit.dann.networks import build_networks
+from repkit.dann.parts import WITH_D, Divergence, Heads, Selection
+from repkit.dann.rows import (
+    Domains,
+    as_domain_ids,
+    batch_parts,
+    check_domains,
+    hold_back,
+    signed_ids,
+)
+from repkit.engine.batches import Batches, to_device
+from repkit.losses import multilinear
+
+__all__ = ["DomainAdaptation", "NoTargetWarning"]
+
+PRIOR_ROWS = 2048  # target rows from which a prior is estimated, at most
+
+
+class NoTargetWarning(UserWarning):
+    """A domain-adaptation fit was given no target rows."""
+
+
+@dataclass
+class Rows:
+    """Validated input."""
+
+    X: Any  # array, memory map or sparse table
+    codes: np.ndarray  # place of the class, or 0 for a number; -1 where none may be read
+    domains: Domains
+    weights: np.ndarray | None
+    y: np.ndarray | None = None  # (n, outputs) of a regression
+
+
+@parameters
+class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignment, Estimator):
+    r"""Base of the estimators.
+
+    Parameters
+    ----------
+    backbone : {"auto", "mlp", "conv", "dcgan"}, nn.Module or callable, default="auto"
+        F. "auto" is "conv" for images of at least 12x12, else "mlp". A callable gets
+        ``(shape_in, width)``. A module is copied in `fit` and may have any number of outputs, which
+        are flattened to a row each. Networks given by name end in a ReLU.
+    heads : Heads, nn.Module or callable, optional
+        C and D, from feature rows to logits; a module or a callable alone is C. See
+        `repkit.dann.Heads`.
+    domain_norm : {"shared", "separate"}, default="shared"
+        Whether batch norm in the backbone has one set of statistics, or one for each domain.
+    target_labels : bool, default=False
+        Whether to use the labels of target rows that have one. By default no target label is ever
+        read.
+    select : {None, "entropy", "infomax", "snd"}, callable or Selection, default=None
+        Keep the epoch with the greatest label-free score; see `repkit.dann.Selection`.
+    width : int, default=128
+        Outputs of a backbone that is given by name or made by a callable: the number of features.
+    ema : float, default=0.0
+        Decay of the averaged weights, from 0 to below 1. Above 0, the averaged weights are the
+        ones that are used.
+    updates : {"joint", "alternating"} or Updates, default="joint"
+        One step of all networks through the gradient reversal; or in every step D, then C, then F.
+        See `repkit.dann.Updates`.
+    divergence : str, Divergence or None, default="adversarial"
+        What pulls the features of the domains together: the domain classifier of the paper
+        ("adversarial"); in its place a distance ("coral", "mmd", "joint_mmd"), a critic
+        ("wasserstein") or a second label predictor ("discrepancy"); or nothing (None). See
+        `repkit.dann.Divergence`.
+    lam : "ramp", float or callable, default="ramp"
+        :math:`\lambda`, the weight of the divergence in F: ``2 / (1 + exp(-10 p)) - 1`` of the
+        progress p from 0 to 1, or a constant, or a function of p. The distances "coral" and "mmd"
+        are small numbers, and constants from 1 to 100 are usual.
+    augment : callable, optional
+        Maps a float batch to one of the same shape, labels kept. Source and target rows go through
+        it while training, and the target rows of which pseudo-labels are made. See
+        `repkit.augment`.
+    strong_augment : callable, optional
+        Takes the place of ``augment`` for all rows but those of which pseudo-labels are made.
+    max_epochs : int, default=50
+        Length of the training.
+    steps_per_epoch : int, optional
+        Steps in an epoch. By default, as many as show every row once.
+    batch_size : int, default=64
+        Rows in a step.
+    learning_rate : float or dict, default=1e-3
+        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
+        ``{"F": 1e-4, "F.0": 1e-5}``. The longest name that fits counts, and what has none
+        keeps the default.
+    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
+        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
+        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
+        a rise over the first twentieth, then a half cosine down to 0.
+    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
+        How gradients become steps; see `repkit.Optimizer`.
+    device : str or torch.device, default="auto"
+        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+    precision : {"auto", "fp32", "bf16"}, default="auto"
+        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
+        it.
+    compile : bool, default=False
+        Whether to compile the networks with ``torch.compile``.
+    checkpoint : path, optional
+        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
+        and parameters goes on from it.
+    warm_start : bool, default=False
+        Whether to start from the networks of the fit before.
+    callbacks : callable or iterable of callable, optional
+        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
+        training.
+    verbose : int, default=0
+        Above 0, a line an epoch goes to the logger "repkit".
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of everything random. With an int, every fit gives the same model.
+
+    Attributes
+    ----------
+    domains_ : ndarray of shape (domains,)
+        The domains, sources first.
+    n_source_domains_ : int
+        How many of them are sources.
+    """
+
+    # Metadata routing, as skada does: the domain travels to each method that can use it.
+    __metadata_request__fit: ClassVar = {"sample_domain": True, "source": True}
+    __metadata_request__predict: ClassVar = {"sample_domain": True}
+    __metadata_request__score: ClassVar = {"sample_domain": True}
+    __metadata_request__transform: ClassVar = {"sample_domain": True}
+
+    backbone: nets.Spec = network(default="auto", kw_only=False)
+    heads: Any = part(Heads, default=None)
+    domain_norm: str = choice("shared", "separate", default="shared")
+    target_labels: bool = flag(default=False)
+    select: Any = part(Selection, default=None)
+    width: int = integer(default=128)
+    ema: float = number(0.0, 0.999999, default=0.0)
+    batch_size: int = integer(default=64)
+
+    _fitted: ClassVar = (*Estimator._fitted, "domains_", "n_source_domains_")
+
+    domains_: np.ndarray = fitted()
+    n_source_domains_: int = fitted()
+
+    # ---------------------------------------------------------------- what a subclass has
+
+    def _read_y(self, y: Any, domains: Domains, sample_weight: Any) -> dict[str, Any]:
+        """``codes``, ``weights`` and perhaps ``y`` of the `Rows`."""
+        raise NotImplementedError
+
+    def _head(self) -> tuple[int, str]:
+        """How many outputs C has, and what it has one for each of."""
+        raise NotImplementedError
+
+    def _labels(self, data: Rows, rows: np.ndarray) -> np.ndarray:
+        """What a scorer is given as y; those of target rows are masked."""
+        raise NotImplementedError
+
+    def _shares(self, codes: np.ndarray, weights: np.ndarray | None, streams: Any) -> Any:
+        """Shares of the classes in the label loss; None if there are no classes."""
+        return None
+
+    # ---------------------------------------------------------------- fit
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_domain: Any = None,
+        source: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
+        """Train on labeled source rows and unlabeled target rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
+            Floats, or uint8 images, which are scaled to [0, 1]. Arrays, memory maps, tensors, data
+            frames.
+        y : array-like of shape (n,)
+            Labels of the source rows. What stands at target rows is never read, unless
+            ``target_labels``.
+        sample_domain : array-like of shape (n,), optional
+            The domain of each row: an integer, at least 0 for a source and below 0 for a target, as
+            in skada; 1 and -1 are two domains. Names are taken too, together with ``source``. By
+            default all rows are one source, and training is plainly supervised.
+        source : scalar or list, optional
+            The domains that are sources, all others being targets: ``source="north"``.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows in the label loss, at least 0. Their scale does not matter.
+
+        Returns
+        -------
+        DANN
+            Itself, fitted.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is out of its range, a network does not fit the data, X has NaN, there is
+            no source row, a single class, or fewer than two rows of a domain.
+
+        Warns
+        -----
+        NoTargetWarning
+            If there is no target row.
+        ConvergenceWarning
+            If a loss is not finite, or the domain classifier is dead or has won.
+        """
+        return self._fit(X, y, sample_domain, source, sample_weight)
+
+    def fit_transform(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_domain: Any = None,
+        source: Any = None,
+        sample_weight: Any = None,
+    ) -> np.ndarray:
+        """Fit, then give the adapted features of the same rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
+            Source and target rows.
+        y : array-like of shape (n,)
+            Labels of the source rows.
+        sample_domain : array-like of shape (n,), optional
+            The domain of each row: at least 0 for a source, below 0 for a target, or a name.
+        source : scalar or list, optional
+            The domains that are sources, all others being targets.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows in the label loss, at least 0.
+
+        Returns
+        -------
+        ndarray of shape (n, features)
+            Outputs of the backbone, float64 if X is, else float32.
+        """
+        fit = self.fit(
+            X, y, sample_domain=sample_domain, source=source, sample_weight=sample_weight
+        )
+        return fit.transform(X, sample_domain)
+
+    def _check_together(self) -> None:
+        kind, conditional = self.divergence.kind, getattr(self, "conditional", False)
+        if conditional and kind != "adversarial":
+            raise ValueError(
+                f"conditional={conditional!r} is a form of the domain classifier of "
+                f"divergence='adversarial'; with divergence={kind!r}, leave it out"
+            )
+        if self.heads.domain is not None and kind not in WITH_D:
+            raise ValueError(
+                f"heads__domain is the network D, which divergence={kind!r} does not have; leave "
+                f"it out, or give a divergence of {list(WITH_D)}"
+            )
+
+    def _read(self, X: Any, y: Any, sample_domain: Any, source: Any, sample_weight: Any) -> Rows:
+        X = self._check_X(X, reset=True)
+        if y is not None:
+            check_consistent_length(X, y)
+        domains = check_domains(sample_domain, X.shape[0], source)
+        read = self._read_y(y, domains, sample_weight)
+        self.domains_, self.n_source_domains_ = domains.ids, domains.n_source
+        if not self._is_adapting():
+            warnings.warn(
+                "no target rows (sample_domain < 0): training on the source rows only",
+                NoTargetWarning,
+                stacklevel=5,
+            )
+        return Rows(X, domains=domains, **read)
+
+    def _is_adapting(self) -> bool:
+        return len(self.domains_) > self.n_source_domains_
+
+    def _kind(self) -> str | None:
+        """Of the divergence of the fit, if it had a target."""
+        divergence = Divergence.of(self._built.divergence)
+        return divergence.kind if self._is_adapting() else None
+
+    def _networks(self) -> dict[str, nn.Module]:
+        outputs, what = self._head()
+        return build_networks(
+            self.backbone,
+            self.heads.label,
+            self.heads.domain,
+            shape=self.input_shape_,
+            width=self.width,
+            outputs=outputs,
+            n_domains=len(self.domains_),
+            kind=self._kind(),
+            conditional=bool(getattr(self, "conditional", False)),
+            separate=self.domain_norm == "separate",
+            what=what,
+        )
+
+    def _problem(
+        self, data: Rows, networks: dict[str, nn.Module], device: torch.device, seed: int
+    ) -> Problem:
+        X, codes, domains = data.X, data.codes, data.domains
+        adapting, scorer = self._is_adapting(), callable(self.select.score)
+        held_back = np.empty(0, dtype=np.int64)
+        if scorer and adapting:
+            held_back = hold_back(codes, domains, self.select.validation_fraction, seed)
+        train_codes = codes.copy()
+        train_codes[held_back] = -1
+        streams, layout, labeled = batch_parts(train_codes, domains, self.batch_size)
+        self._check_counts(layout, domains)
+        y = train_codes if data.y is None else data.y
+        stores = {"x": self._stored(X, device), "y": to_device(y, device)}
+        if data.weights is not None:
+            stores["weight"] = to_device(data.weights, device)
+        batches = Batches(
+            stores,
+            streams,
+            seed=seed,
+            device=device,
+            steps_per_epoch=self.steps_per_epoch,
+            constants={"domain": torch.tensor([k for n, k in layout for _ in range(n)])},
+        )
+        starts = accumulate((count for count, _ in layout), initial=0)
+        sides = [s for s, start in zip(streams, starts, strict=False) if start < labeled]
+        shares = self._shares(train_codes, data.weights, sides)
+
+        def take(rows: np.ndarray) -> Tensor:
+            return self._scaler(device)(to_device(self._converted(X[rows]), device))
+
+        system = dann(
+            networks,
+            layout=layout,
+            labeled=labeled,
+            objective=filled(Objective, vars(self)),
+            regression=data.y is not None,
+            **(self._prior(shares, domains, take, device, seed) if adapting else {}),
+        )
+        if not adapting:
+            # Without a target there is nothing to score, and the last epoch is the one.
+            return Problem(system, batches)
+        monitor = Monitor(
+            self._look,
+            take,
+            domains,
+            device=device,
+            seed=seed,
+            shares=shares,
+            score=self._scored_on(data, held_back) if scorer else None,
+        )
+        column: Any = "score" if scorer else self.select.score
+        return Problem(system, batches, evaluate=monitor, select=column)
+
+    def _check_counts(self, layout: list[tuple[int, int]], domains: Domains) -> None:
+        """Raise a ValueError if a step has a single row of a domain where it needs two."""
+        if min(count for count, _ in layout) > 1:
+            return
+        who = None
+        if self.domain_norm == "separate":
+            who = "domain_norm='separate' can take no statistics"
+        elif self._kind() == "coral":
+            who = "divergence='coral' can take no covariance"
+        if who is not None:
+            raise ValueError(
+                f"batch_size={self.batch_size} leaves 1 row of a domain in a step, of which {who}; "
+                "give batch_size of at least "
+                f"{2 * max(domains.n_source, len(domains.ids) - domains.n_source)}"
+            )
+
+    def _prior(
+        self,
+        shares: np.ndarray | None,
+        domains: Domains,
+        take: Callable[[np.ndarray], Tensor],
+        device: torch.device,
+        seed: int,
+    ) -> Mapping[str, Any]:
+        """What the system is told of the shares that the information term balances to."""
+        return {}
+
+    def _scored_on(self, data: Rows, held_back: np.ndarray) -> Callable[[], float]:
+        """What the scorer ``select`` says of the model as it is."""
+        domains = data.domains
+        rows = np.concatenate([held_back if len(held_back) else domains.source, domains.target])
+        labels = self._labels(data, rows)
+        X, sample_domain = data.X[rows], domains.signed[rows]
+        select: Any = self.select.score
+        return lambda: select(self, X, labels, sample_domain=sample_domain)
+
+    def _judge(self) -> None:
+        if self._kind() is not None:
+            judge_adversary(self.history_)
+        if "share_distance" in self.history_:
+            judge_shares(self.history_, getattr(self, "selected_epoch_", len(self.history_)))
+
+    def _probe(self, X: np.ndarray) -> None:
+        self.predict(X, np.repeat(self.domains_[-1:], len(X)))
+
+    # ---------------------------------------------------------------- use
+
+    def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
+        raise NotImplementedError
+
+    def _look(self, x: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Features, outputs of C and domain logits, if there are any, of float samples."""
+        features = self._features(x, rows)
+        outputs = self.networks_["C"](features).float()
+        if self._kind() != "adversarial":
+            return features, outputs, None
+        return features, outputs, self._domain_logits(features, outputs)
+
+    def _features(self, x: Tensor, rows: np.ndarray) -> Tensor:
+        """F in evaluation mode; ``rows`` is each row's place in ``domains_``."""
+        network = self.networks_["F"]
+        if self._built.domain_norm == "shared":
+            return network(x)
+        out: Tensor | None = None
+        for domain in np.unique(rows):
+            chosen = torch.as_tensor(np.flatnonzero(rows == domain), device=x.device)
+            nets.set_rows(network, [(len(chosen), int(domain))])
+            part = network(x[chosen])
+            if out is None:
+                out = part.new_empty(len(x), part.shape[1])
+            out[chosen] = part
+        assert out is not None
+        return out
+
+    def _domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
+        D = self.networks_["D"]
+        if getattr(self._built, "conditional", False):
+            features = multilinear(features.float(), torch.softmax(logits, 1))
+        return D(features).float()
+
+    def _run(self, X: Any, sample_domain: Any, head: Callable[[Tensor], Tensor]) -> np.ndarray:
+        X = self._check_X(X, reset=False)
+        rows = self._places(sample_domain, X.shape[0])
+        with torch.no_grad():
+            return self._like(self._apply(lambda x, r: head(self._features(x, r)), X, rows), X)
+
+    def _places(self, sample_domain: Any, n: int) -> np.ndarray:
+        """Each row's place in ``domains_``; without ``sample_domain``, the first target's."""
+        n_targets = len(self.domains_) - self.n_source_domains_
+        default = self.n_source_domains_ if n_targets else 0
+        if sample_domain is None or self._built.domain_norm == "shared":
+            if self._built.domain_norm == "separate" and n_targets > 1:
+                raise ValueError(
+                    "domain_norm='separate' with several targets: give sample_domain, so that each "
+                    "row is normalized by its own domain's statistics"
+                )
+            return np.full(n, default)
+        ids = as_domain_ids(sample_domain, n, names=self.domains_.dtype.kind == "U")
+        known = self.domains_
+        stand_ins = signed_ids(known, self.n_source_domains_)
+        if ids.dtype.kind == "i" and np.isin(ids, stand_ins).all():
+            known = stand_ins  # what a scorer is given
+        unknown = sorted(set(ids.tolist()) - set(known.tolist()))
+        if unknown:
+            raise ValueError(
+                f"sample_domain has {unknown}, not seen in fit; known are {self.domains_.tolist()}"
+            )
+        return np.argmax(ids[:, None] == known[None], axis=1)
+
+    def transform(self, X: Any, sample_domain: Any = None) -> np.ndarray:
+        """Compute the adapted features F(x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+        sample_domain : array-like of shape (n,), optional
+            The domain of each row; see `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n, features)
+            Outputs of the backbone, float64 if X is, else float32.
+        """
+        check_is_fitted(self)
+        return self._run(X, sample_domain, lambda f: f)
+
+    def predict_domain(self, X: Any, sample_domain: Any = None) -> np.ndarray:
+        """The domain that D takes each row for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+        sample_domain : array-like of shape (n,), optional
+            The domain by whose statistics a row is normalized; see `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Values of ``domains_``.
+
+        Raises
+        ------
+        ValueError
+            If there is no domain classifier: for want of a target in `fit`, or with another
+            divergence than "adversarial".
+        """
+        check_is_fitted(self)
+        if self._kind() != "adversarial":
+            why = (
+                f"divergence={Divergence.of(self._built.divergence).kind!r} has none"
+                if self._is_adapting()
+                else "fit had no target rows"
+            )
+            raise ValueError(f"there is no domain classifier: {why}")
+        C = self.networks_["C"]
+        out = self._run(X, sample_domain, lambda f: self._domain_logits(f, C(f).float()))
+        return self.domains_[out.argmax(1)]
+
+    @property
+    def _n_features_out(self) -> int:
+        return nets.width_out(self.networks_["F"], self.input_shape_, name="backbone")
