@@ -66,6 +66,7 @@ ELSEWHERE = {
     "metrics/_arrays": "metrics/test_metrics_package",
     "metrics/_blocks": "metrics/test_neighbors",
     "metrics/_domains": "metrics/test_scorers",
+    "metrics/_feature_scorer": "metrics/test_scorers",
     "metrics/_probe": "metrics/test_probes",
     "metrics/source_scorers": "metrics/test_scorers",
     "metrics/disentanglement/*": "metrics/test_disentanglement",

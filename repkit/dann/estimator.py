@@ -96,7 +96,7 @@ class DANN(
     target_labels : bool, default=False
         Whether to use the labels of target rows that have one (-1, None and NaN are none). By
         default no target label is ever read.
-    select : {None, "entropy", "infomax", "snd"} or callable, default=None
+    select : {None, "entropy", "infomax", "snd", "bnm", "mano"} or callable, default=None
         Keep the epoch with the greatest label-free score. A callable is a scorer
         ``(estimator, X, y, sample_domain) -> float`` as in `repkit.metrics`; it is given held-back
         source rows, and target rows with masked labels. Its ``sample_domain`` is at least 0 for a
@@ -182,7 +182,7 @@ class DANN(
         The weights of the "last" epoch and, with ``select``, of the "selected" one; see `use`.
     history_ : DataFrame
         One row an epoch: label_loss, domain_loss, domain_accuracy and domain_chance, lam, the
-        scores entropy, infomax and snd on target rows (greater is better), seconds.
+        scores entropy, infomax, snd, bnm and mano on target rows (greater is better), seconds.
     selected_epoch_ : int
         The epoch that ``select`` chose.
     n_iter_ : int

@@ -15,7 +15,9 @@ from repkit.dann.rows import Domains
 from repkit.engine.batches import to_device
 from repkit.engine.rng import Kind, generator_of
 from repkit.metrics import (
+    batch_nuclear_norm,
     information_maximization,
+    logit_matrix_norm,
     prediction_entropy,
     soft_neighborhood_density,
 )
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-SCORES = ("entropy", "infomax", "snd")  # columns of history_, greater is better
+SCORES = ("entropy", "infomax", "snd", "bnm", "mano")  # columns of history_, greater is better
 ROWS = 512  # of each side, a sample that is drawn once
 PAIRED_ROWS = 256  # of them, for the score that compares all pairs
 
@@ -79,6 +81,8 @@ class Monitor:
             "entropy": -prediction_entropy(proba),
             "infomax": information_maximization(proba),
             "snd": soft_neighborhood_density(proba[:PAIRED_ROWS]),
+            "bnm": batch_nuclear_norm(proba),
+            "mano": logit_matrix_norm(proba),
         }
         if self.score is not None:
             row["score"] = float(self.score())

@@ -267,7 +267,7 @@ def test_gas_from_the_published_form(real_data, folders, monkeypatch, serve):
     np.testing.assert_array_equal(again.data, data[9].data)
     np.testing.assert_array_equal(again.concentration, data[9].concentration)
     # Other values are noticed.
-    (cache / published.path).write_bytes(gas_archive({b: tables[4] for b in GAS_BATCHES}))
+    (cache / published.path).write_bytes(gas_archive(dict.fromkeys(GAS_BATCHES, tables[4])))
     with pytest.raises(DataCorruptedError, match="sha256"):
         load_gas_drift(9)
 
