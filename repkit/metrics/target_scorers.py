@@ -223,8 +223,8 @@ class MixValScorer(DomainScorer):
             mixtures = mixed(take(X, first), take(X, second), self.mix)
         except (TypeError, ValueError) as error:
             raise ScorerError(
-                f"MixValScorer mixes rows, so X must hold numbers ({error}): encode text columns "
-                "before the estimator, or take another scorer"
+                f"X must hold numbers for MixValScorer, which mixes rows ({error}): encode text "
+                "columns before the estimator, or take another scorer"
             ) from None
         found = as_numpy(call(estimator, "predict", mixtures, domain[first]))
         kept, alike = found == labels[first], labels[first] == labels[second]
