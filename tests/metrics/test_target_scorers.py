@@ -86,6 +86,15 @@ def test_scores_are_the_functions_of_the_target_rows(shifted):
     assert other == transfer_score(T, P, 0.5, 3)
 
 
+def test_there_are_as_many_clusters_as_classes_not_as_predicted_classes(shifted):
+    X, y, domain = shifted
+    model, T = Turned(15), X[domain < 0]
+    model.predict = lambda X: np.minimum(Turned(15).predict(X), 1)  # never the last class
+    wanted = class_cluster_information(T, model.predict(T), n_clusters=3)
+    assert ClassAMIScorer()(model, X, y, domain) == wanted
+    assert wanted < class_cluster_information(T, model.predict(T), n_clusters=2)
+
+
 # -------------------------------------------------------------------- MixVal
 
 
