@@ -16,6 +16,7 @@ ABOUT = {
     "digits_domains": "MNIST to MNIST-M, MNIST to USPS, USPS to MNIST",
     "amazon": "Amazon reviews, twelve pairs of domains",
     "office_caltech": "Office-Caltech SURF, twelve pairs of domains",
+    "choosing": "label-free scorers: how good the candidate is that each picks",
     "bigan_mnist": "features and reconstructions of MNIST and of small digits",
     "infogan_mnist": "categories and continuous codes of the same",
     "sprites": "disentanglement of shape, scale, orientation and position",

@@ -81,7 +81,7 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
     target_labels : bool, default=False
         Whether to use the labels of target rows that have one. By default no target label is ever
         read.
-    select : {None, "entropy", "infomax", "snd"}, callable or Selection, default=None
+    select : {None, "entropy", "infomax", "snd", "bnm", "mano"}, callable or Selection, default=None
         Keep the epoch with the greatest label-free score; see `repkit.dann.Selection`.
     width : int, default=128
         Outputs of a backbone that is given by name or made by a callable: the number of features.

@@ -67,7 +67,7 @@ class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
     target_labels : bool, default=False
         Whether to use the labels of target rows that have one (-1, None and NaN are none). By
         default no target label is ever read.
-    select : {None, "entropy", "infomax", "snd"}, callable or Selection, default=None
+    select : {None, "entropy", "infomax", "snd", "bnm", "mano"}, callable or Selection, default=None
         Keep the epoch with the greatest label-free score. A callable is a scorer of
         `repkit.metrics`, or one of your own. See `repkit.dann.Selection`.
     width : int, default=128
@@ -144,9 +144,9 @@ class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
         the "adapted" ones; see `use`.
     history_ : DataFrame
         One row an epoch: label_loss, domain_loss, domain_accuracy and domain_chance (or divergence,
-        where it is another one), lam, the scores entropy, infomax and snd on target rows (greater
-        is better), share_distance (of the predicted shares of the classes on target rows from those
-        of the source: half the sum of their differences), seconds.
+        where it is another one), lam, the scores entropy, infomax, snd, bnm and mano on target rows
+        (greater is better), share_distance (of the predicted shares of the classes on target rows
+        from those of the source: half the sum of their differences), seconds.
     adaptation_ : DataFrame
         One row an epoch of `adapt`. Model files do not hold it.
     selected_epoch_ : int

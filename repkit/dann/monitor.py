@@ -15,7 +15,9 @@ from repkit.dann.rows import Domains
 from repkit.engine.batches import to_device
 from repkit.engine.rng import Kind, generator_of
 from repkit.metrics import (
+    batch_nuclear_norm,
     information_maximization,
+    logit_matrix_norm,
     prediction_entropy,
     soft_neighborhood_density,
 )
@@ -88,6 +90,8 @@ class Monitor:
             proba = torch.softmax(logits[self.n_source :], 1)
             row["entropy"] = -prediction_entropy(proba)
             row["infomax"] = information_maximization(proba)
+            row["bnm"] = batch_nuclear_norm(proba)
+            row["mano"] = logit_matrix_norm(proba)
             row["snd"] = soft_neighborhood_density(proba[:PAIRED_ROWS])
             predicted = proba.mean(0).double().cpu().numpy()
             row["share_distance"] = float(0.5 * np.abs(predicted - self.shares).sum())

@@ -13,7 +13,7 @@ from repkit.losses.distances import BANDWIDTHS
 
 __all__ = ["Divergence", "Entropy", "Heads", "Selection", "Updates"]
 
-SCORES = ("entropy", "infomax", "snd")  # columns of history_, greater is better
+SCORES = ("entropy", "infomax", "snd", "bnm", "mano")  # columns of history_, greater is better
 WITH_D = ("adversarial", "wasserstein", "discrepancy")  # kinds of divergence with a network D
 
 
@@ -160,7 +160,7 @@ class Selection(Part):
 
     Parameters
     ----------
-    score : {None, "entropy", "infomax", "snd"} or callable, default=None
+    score : {None, "entropy", "infomax", "snd", "bnm", "mano"} or callable, default=None
         Keep the epoch with the greatest label-free score; with None, the last one. A callable is a
         scorer ``(estimator, X, y, sample_domain) -> float`` as in `repkit.metrics`; it is given
         held-back source rows, and target rows with masked labels. Its ``sample_domain`` is at least

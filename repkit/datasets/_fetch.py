@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,12 @@ def digest(arrays: Arrays) -> str:
         total.update(f"{key} {array.dtype.str} {array.shape} ".encode())
         total.update(array.tobytes())
     return total.hexdigest()
+
+
+def npz(path: Path, keys: Sequence[str]) -> Arrays:
+    """Read some of the arrays of a packed file."""
+    with np.load(path, allow_pickle=False) as packed:
+        return {key: packed[key] for key in keys}
 
 
 def as_uint8(array: Any) -> NDArray[np.uint8]:

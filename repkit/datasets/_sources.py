@@ -126,6 +126,16 @@ _FSDD = (
     "/26eb9aaf76e81b692f806f9140c2d2777410d7a1.zip"
 )
 
+_UCI_GAS = (
+    "https://archive.ics.uci.edu/static/public/270"
+    "/gas+sensor+array+drift+dataset+at+different+concentrations.zip"
+)
+
+
+def _packed(name: str, sha256: str) -> Source:
+    return Source(f"{name}/{name}.npz", (f"sha256:{sha256}",))
+
+
 SOURCES: dict[str, tuple[Source, ...]] = {
     "mnist": (
         Source(
@@ -167,6 +177,21 @@ SOURCES: dict[str, tuple[Source, ...]] = {
         # An archive made on demand: its content is checked, not its bytes.
         Source("fsdd/free-spoken-digit-dataset.zip", (), _FSDD),
     ),
+    "gas_drift": (
+        _packed("gas_drift", "76f3ff1b61ada18f12b21ca727465e10c1dec6d55796b80cb5a8e7fa2046c2eb"),
+        Source("gas_drift/gas_sensor_array_drift.zip", (), _UCI_GAS),
+    ),
+    "pacs_deep": (
+        _packed("pacs_deep", "36c0b9a289b3a559dc4c903bf4b29418871481c010d7616637e8135634b79531"),
+    ),
+    "meter_digits": (
+        _packed("meter_digits", "375af0bb7cff5328955ac27e9e93596196ab99a94f1fcc41087b67c6eaa2fb4f"),
+    ),
+    "arabic_commands": (
+        _packed(
+            "arabic_commands", "c9148943fff87692e2d76d8f920db4f9ee5b79b445a29020d5643b49fe64e76d"
+        ),
+    ),
 }
 
 # What a user can do about data that nobody publishes.
@@ -176,6 +201,22 @@ NOTES: dict[str, str] = {
         "no stable address. Arrays of the same kind, to be used in its place, can be made from "
         "MNIST and the BSDS500 photographs with repkit.datasets.make_mnist_m."
     ),
+    "pacs_deep": (
+        "The features were made for this package and are published nowhere. The pictures are: "
+        "PACS (Li et al., ICCV 2017). To make such features, put them through an ImageNet network "
+        "that is not fine-tuned, and average its last feature map."
+    ),
+    "meter_digits": (
+        "The crops were made for this package and are published nowhere. The photographs are: "
+        "images/collected in github.com/haverland/Tenth-of-step-of-a-meter-digit, one folder for "
+        "each meter, the digit in tenths of a step in each file name. Read them into "
+        "arrays of your own."
+    ),
+    "arabic_commands": (
+        "This selection of recordings was made for this package and is published nowhere. All "
+        "12000 are: github.com/abdulkaderghandoura/arabic-speech-commands-dataset (CC BY 4.0), "
+        "folder dataset. repkit.datasets.load_speech_folder lists recordings of your own."
+    ),
     "amazon_reviews": "This file goes with the .npz form of the Amazon reviews.",
 }
 
@@ -184,4 +225,5 @@ CONTENT: dict[str, str] = {
     **{f"amazon_reviews/{part}": content for part, (_, content) in _AMAZON.items()},
     **{f"office_caltech/{domain}": content for domain, (_, content) in _OFFICE.items()},
     "fsdd": "ef76e95cad0b7bd08ce79016ed7c2c2582edcd555a0c1c3ebd8d726fee76c43e",
+    "gas_drift": "cec10ee9abfdac70e06d7a35b29bc4b5d6fa41202ecf64b11a5cafe4238af07e",
 }

@@ -13,7 +13,7 @@ from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
 from repkit._random import Seed, generator
-from repkit.datasets._fetch import Arrays, read
+from repkit.datasets._fetch import Arrays, npz, read
 
 __all__ = [
     "load_mnist",
@@ -21,6 +21,8 @@ __all__ = [
     "load_usps",
     "make_mnist_m",
 ]
+
+_COGAN_TRAIN = 7438  # of 9298 digits
 
 
 def load_mnist() -> Bunch:
@@ -45,7 +47,7 @@ def load_mnist() -> Bunch:
     -----
     Downloaded if needed, from the copy that Keras uses (11 MB).
     """
-    data = read("mnist", partial(_npz, keys=("x_train", "y_train", "x_test", "y_test")))
+    data = read("mnist", partial(npz, keys=("x_train", "y_train", "x_test", "y_test")))
     return Bunch(
         x_train=data["x_train"],
         y_train=data["y_train"].astype(np.int64),
@@ -54,25 +56,35 @@ def load_mnist() -> Bunch:
     )
 
 
-def load_usps(size: int = 16) -> Bunch:
-    """Load the USPS digits (Hull, PAMI 1994), official split.
+def load_usps(size: int = 16, split: str = "official", random_state: Seed = 0) -> Bunch:
+    """Load the USPS digits (Hull, PAMI 1994).
 
     Parameters
     ----------
     size : int, default=16
         Height and width of the images in pixels, at least 16. Sizes above 16 are resized
         bilinearly. 28 is MNIST's size, but MNIST's digits fill only the middle 20 of 28 pixels.
+    split : {"official", "cogan"}, default="official"
+        "official" has 7291 digits for training and 2007 for the test, by other writers and harder
+        to read. "cogan" puts both together, shuffles them and cuts at 7438, which leaves 1860 for
+        the test: the sizes that Liu and Tuzel (CoGAN, 2016) and others after them used. Their
+        order is not known, so the shuffle here is one of our own, by `random_state`. Figures of
+        the two splits do not compare.
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of the shuffle of "cogan".
 
     Returns
     -------
     data : Bunch
         ``x_train`` float32 (7291, size, size) in [0, 1], 1 = ink; ``y_train`` int64 (7291,),
-        0 to 9; ``x_test`` (2007, size, size), ``y_test`` (2007,).
+        0 to 9; ``x_test`` (2007, size, size), ``y_test`` (2007,). With "cogan" 7438 and 1860 rows,
+        and ``index_train``, ``index_test`` int64, their places in the official order, the test part
+        after the training part.
 
     Raises
     ------
     ValueError
-        If `size` is not an integer of at least 16.
+        If `size` is not an integer of at least 16, or `split` is unknown.
     FileNotFoundError
         If the file is not below ``REPKIT_DATA`` or in the cache, and cannot be downloaded.
     OSError
@@ -87,13 +99,30 @@ def load_usps(size: int = 16) -> Bunch:
     """
     if not isinstance(size, int | np.integer) or size < 16:
         raise ValueError(f"size must be an integer of at least 16, not {size!r}")
+    if split not in ("official", "cogan"):
+        raise ValueError(f"split must be 'official' or 'cogan', not {split!r}")
     bunch = Bunch()
     for part in ("train", "test"):
         data = read(f"usps/{part}", partial(_parse_usps, part=part))
         x = (np.round(data["x"] * 2000) / 2000).astype(np.float32)
         bunch[f"x_{part}"] = x if size == 16 else _resize(x, int(size))
         bunch[f"y_{part}"] = data["y"].astype(np.int64)
-    return bunch
+    return bunch if split == "official" else _shuffled(bunch, generator(random_state))
+
+
+def _shuffled(data: Bunch, rng: np.random.Generator) -> Bunch:
+    """Both parts together in a random order, cut anew."""
+    x, y = (np.concatenate([data[f"{key}_train"], data[f"{key}_test"]]) for key in "xy")
+    order = rng.permutation(len(y))
+    train, test = order[:_COGAN_TRAIN], order[_COGAN_TRAIN:]
+    return Bunch(
+        x_train=x[train],
+        y_train=y[train],
+        index_train=train,
+        x_test=x[test],
+        y_test=y[test],
+        index_test=test,
+    )
 
 
 def load_mnist_m(published: bool = False, train_parts: Iterable[int] = (0, 1)) -> Bunch:
@@ -218,14 +247,9 @@ def make_mnist_m(
     return out
 
 
-def _npz(path: Path, keys: Sequence[str]) -> Arrays:
-    with np.load(path, allow_pickle=False) as packed:
-        return {key: packed[key] for key in keys}
-
-
 def _parse_usps(path: Path, part: str) -> Arrays:
     if path.suffix == ".npz":
-        packed = _npz(path, (f"x_{part}", f"y_{part}"))
+        packed = npz(path, (f"x_{part}", f"y_{part}"))
         return {"x": packed[f"x_{part}"].astype(np.float64), "y": packed[f"y_{part}"]}
     x, y = load_svmlight_file(str(path), n_features=256, zero_based=False)
     # From [-1, 1] and labels 1 to 10.
@@ -233,7 +257,7 @@ def _parse_usps(path: Path, part: str) -> Arrays:
 
 
 def _mnist_m_part(part: str, index: str) -> dict[str, NDArray[Any]]:
-    data = read(f"mnist_m/{part}", partial(_npz, keys=("x", "y", index)))
+    data = read(f"mnist_m/{part}", partial(npz, keys=("x", "y", index)))
     return {
         "x": np.ascontiguousarray(data["x"].transpose(0, 3, 1, 2)),
         "y": data["y"].astype(np.int64),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from repkit.datasets._fetch import Arrays, as_uint8, read
+from repkit.datasets._fetch import Arrays, as_uint8, npz, read
 
 __all__ = [
     "OFFICE_DOMAINS",
@@ -56,8 +56,8 @@ def load_office_caltech(domain: str) -> Bunch:
 
 def _parse(path: Path, domain: str) -> Arrays:
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as packed:
-            return {"x": packed[f"x_{domain}"], "y": packed[f"y_{domain}"]}
+        packed = npz(path, (f"x_{domain}", f"y_{domain}"))
+        return {"x": packed[f"x_{domain}"], "y": packed[f"y_{domain}"]}
     from scipy.io import loadmat
 
     mat = loadmat(path, variable_names=["fts", "labels"])

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.io import wavfile
 from sklearn.utils import Bunch
 
-from repkit.datasets._fetch import Arrays, read
+from repkit.datasets._fetch import Arrays, npz, read
 
 __all__ = [
     "load_fsdd",
@@ -78,8 +78,7 @@ def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
 def _parse_fsdd(path: Path) -> Arrays:
     names = ("samples", "offsets", "digit", "speaker", "index", "speaker_names")
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as packed:
-            return {name: packed[name] for name in names}
+        return npz(path, names)
     found = []
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():

@@ -44,25 +44,49 @@ from repkit.metrics.speaker import (
     speaker_eer,
     swap_test,
 )
+from repkit.metrics.structure import (
+    batch_nuclear_norm,
+    class_cluster_information,
+    ensemble_agreement,
+    logit_matrix_norm,
+    transfer_score,
+)
+from repkit.metrics.target_scorers import (
+    BNMScorer,
+    ClassAMIScorer,
+    EnsVScorer,
+    MaNoScorer,
+    MixValScorer,
+    TransferScorer,
+)
 from repkit.metrics.transfer import domain_accuracy, proxy_a_distance
 
 __all__ = [
+    "BNMScorer",
+    "ClassAMIScorer",
     "DEVScorer",
     "DomainScorer",
+    "EnsVScorer",
     "EntropyScorer",
     "IWVScorer",
     "InfoMaxScorer",
+    "MaNoScorer",
+    "MixValScorer",
     "ReverseValidationScorer",
     "SNDScorer",
     "ScorerError",
+    "TransferScorer",
     "abx_error",
+    "batch_nuclear_norm",
     "beta_vae_score",
+    "class_cluster_information",
     "control_variate_risk",
     "dci",
     "deep_embedded_validation",
     "disentanglement_report",
     "disentanglement_scores",
     "domain_accuracy",
+    "ensemble_agreement",
     "factor_vae_score",
     "frechet_distance",
     "importance_weighted_validation",
@@ -71,6 +95,7 @@ __all__ = [
     "knn_predict",
     "knn_probe",
     "linear_probe",
+    "logit_matrix_norm",
     "match_clusters",
     "mean_std",
     "mig",
@@ -88,6 +113,7 @@ __all__ = [
     "soft_neighborhood_density",
     "speaker_eer",
     "swap_test",
+    "transfer_score",
 ]
 
 

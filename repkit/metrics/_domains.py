@@ -48,6 +48,21 @@ def stack(A: Any, B: Any) -> Any:
     return np.concatenate([A, B]) if hasattr(A, "shape") else [*A, *B]
 
 
+def mixed(A: Any, B: Any, share: float) -> Any:
+    """Mix rows of A with rows of B, in the container they came in; images of bytes stay bytes."""
+    if isinstance(A, list):
+        A, B = np.asarray(A), np.asarray(B)
+    if hasattr(A, "iloc"):
+        # by position: the names of the rows do not count
+        return A * share + B.set_axis(A.index, axis=0) * (1 - share)
+    name = str(getattr(A, "dtype", "")).removeprefix("torch.")
+    if name == "uint8" and not hasattr(A, "tocsr"):
+        a, b = (v.float() if hasattr(v, "float") else v.astype(np.float32) for v in (A, B))
+        M = (a * share + b * (1 - share)).round()
+        return M.to(A.dtype) if hasattr(M, "to") else M.astype(A.dtype)
+    return A * share + B * (1 - share)
+
+
 def halves(
     n_samples: int, val_size: float, random_state: Any, domain: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,6 @@ from repkit.metrics import selection
 from repkit.metrics._arrays import as_numpy, positive, probability_matrix
 from repkit.metrics._domains import (
     Domains,
-    accepts,
     call,
     check_method,
     fit_arguments,
@@ -22,8 +21,8 @@ from repkit.metrics._domains import (
     model_of,
     stack,
     take,
-    through,
 )
+from repkit.metrics._feature_scorer import FeatureScorer
 from repkit.metrics.scorers import DomainScorer, ScorerError
 
 __all__ = [
@@ -34,7 +33,7 @@ __all__ = [
 ]
 
 
-class _WeightedScorer(DomainScorer):
+class _WeightedScorer(FeatureScorer):
     """Minus a weighted risk: some source rows train the domain classifier, the rest are weighed."""
 
     _needs_labels = True
@@ -55,19 +54,13 @@ class _WeightedScorer(DomainScorer):
         self.random_state = random_state
 
     def _check_parameters(self) -> None:
-        if not callable(self.features) and self.features not in ("transform", "input"):
-            raise ValueError(
-                "features must be 'transform', 'input' or a function (estimator, X) -> "
-                f"features, not {self.features!r}"
-            )
+        super()._check_parameters()
         if self.loss not in ("zero_one", "log"):
             raise ValueError(f"loss must be 'zero_one' or 'log', not {self.loss!r}")
         positive(self.C, "C", 1.0)
         _check_val_size(self.val_size)
 
     def _checked(self, estimator: Any, X: Any, y: Any, sample_domain: Any) -> Domains:
-        if isinstance(self.features, str) and self.features == "transform":
-            check_method(self, estimator, "transform")
         if self.loss in ("zero_one", "log"):
             check_method(self, estimator, "predict" if self.loss == "zero_one" else "predict_proba")
         return super()._checked(estimator, X, y, sample_domain)
@@ -84,27 +77,6 @@ class _WeightedScorer(DomainScorer):
 
     def _risk(self, train: Any, val: Any, target: Any, loss: np.ndarray) -> float:
         raise NotImplementedError
-
-    def _embed(self, estimator: Any, X: Any, domain: np.ndarray) -> np.ndarray:
-        features = as_numpy(self._features_of(estimator, X, domain), "features")
-        if features.dtype.kind in "fiub":
-            return features
-        try:
-            return features.astype(np.float64)
-        except (TypeError, ValueError):
-            raise ScorerError(
-                f"features must give numbers, not dtype {features.dtype}: encode text columns in a "
-                f"Pipeline, or pass {type(self).__name__} a function (estimator, X) -> features"
-            ) from None
-
-    def _features_of(self, estimator: Any, X: Any, domain: np.ndarray) -> Any:
-        if callable(self.features):
-            if accepts(self.features, "sample_domain"):
-                return self.features(estimator, X, sample_domain=domain)
-            return self.features(estimator, X)
-        if self.features == "input":
-            return through(estimator, X, domain)
-        return call(estimator, "transform", X, domain)
 
     def _losses(self, estimator: Any, X: Any, y: np.ndarray, domain: np.ndarray) -> np.ndarray:
         if self.loss == "zero_one":

@@ -93,7 +93,7 @@ class HistoryDisplay:
         _Panel("accuracy of codes", ("accuracy_*",)),
         _Panel("usage of categories", ("usage_*",), "linear", (0.0, 1.0)),
         _Panel("shares", ("certain", "generator_accuracy"), "linear", (0.0, 1.0)),
-        _Panel("label-free scores", ("entropy", "infomax", "snd", "score"), "unit"),
+        _Panel("label-free scores", ("entropy", "infomax", "snd", "bnm", "mano", "score"), "unit"),
     )
 
     def __init__(
@@ -238,6 +238,7 @@ class HistoryDisplay:
 # Columns in words. Others are drawn under their own names.
 _WORDS = {
     "adversarial_loss": "adversarial loss",
+    "bnm": "nuclear norm",
     "certain": "confident predictions",
     "d_accuracy": "accuracy of D",
     "d_fake": "generated",
@@ -250,6 +251,7 @@ _WORDS = {
     "infomax": "mutual information",
     "kl": "KL divergence",
     "lam": "weight of the adversary",
+    "mano": "norm of the logits",
     "r1": "R1 penalty",
     "reconstruction_ratio": "reconstruction ratio",
     "snd": "soft neighborhood density",

@@ -11,7 +11,13 @@ from sklearn.exceptions import ConvergenceWarning
 from repkit.dann.monitor import Monitor, ShareWarning, judge_adversary, judge_shares
 from repkit.dann.parts import SCORES
 from repkit.dann.rows import check_domains
-from repkit.metrics import information_maximization, prediction_entropy, soft_neighborhood_density
+from repkit.metrics import (
+    batch_nuclear_norm,
+    information_maximization,
+    logit_matrix_norm,
+    prediction_entropy,
+    soft_neighborhood_density,
+)
 
 CPU = torch.device("cpu")
 N = 30  # source rows; the target has 10
@@ -39,6 +45,8 @@ def test_scores_are_of_target_rows_and_greater_is_better():
     assert found["entropy"] == pytest.approx(-prediction_entropy(proba), abs=1e-6)
     assert found["infomax"] == pytest.approx(information_maximization(proba), abs=1e-6)
     assert found["snd"] == pytest.approx(soft_neighborhood_density(proba), abs=1e-5)
+    assert found["bnm"] == pytest.approx(batch_nuclear_norm(proba), abs=1e-6)
+    assert found["mano"] == pytest.approx(logit_matrix_norm(proba), abs=1e-6)
     assert set(SCORES) <= set(found)
     assert "score" not in found
 

@@ -73,6 +73,30 @@ def test_usps_resized(real_data):
     np.testing.assert_allclose(large.x_test.mean((1, 2)), small.x_test.mean((1, 2)), atol=0.02)
 
 
+def test_usps_on_the_other_split(real_data):
+    official, made = load_usps(), load_usps(split="cogan")
+    assert made.x_train.shape == (7438, 16, 16)
+    assert made.x_test.shape == (1860, 16, 16)
+    places = np.concatenate([made.index_train, made.index_test])
+    np.testing.assert_array_equal(np.sort(places), np.arange(9298))
+    # About a fifth of what was the test part is in the test part again, and of every digit.
+    assert 350 < (made.index_test >= 7291).sum() < 450
+    assert min(counts(made.y_test)) > 100
+    for part in ("train", "test"):
+        for key in "xy":
+            every = np.concatenate([official[f"{key}_train"], official[f"{key}_test"]])
+            np.testing.assert_array_equal(made[f"{key}_{part}"], every[made[f"index_{part}"]])
+    again, other = (load_usps(28, "cogan", random_state=seed) for seed in (0, 1))
+    np.testing.assert_array_equal(again.index_test, made.index_test)
+    assert again.x_test.shape == (1860, 28, 28)
+    assert (other.index_test != made.index_test).any()
+
+
+def test_usps_split():
+    with pytest.raises(ValueError, match="split must be 'official' or 'cogan', not 'random'"):
+        load_usps(split="random")
+
+
 def test_usps_from_the_public_files(folders, monkeypatch, serve):
     grid = np.random.default_rng(0).integers(0, 2001, size=(20, 16, 16))
     labels = np.arange(20) % 10

@@ -14,13 +14,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from repkit.metrics import (
+    BNMScorer,
+    ClassAMIScorer,
     DEVScorer,
     EntropyScorer,
     InfoMaxScorer,
     IWVScorer,
+    MaNoScorer,
+    MixValScorer,
     ReverseValidationScorer,
     ScorerError,
     SNDScorer,
+    TransferScorer,
     deep_embedded_validation,
     importance_weighted_validation,
     importance_weights,
@@ -34,6 +39,12 @@ ALL = [
     EntropyScorer(),
     InfoMaxScorer(),
     SNDScorer(),
+    BNMScorer(),
+    MaNoScorer(),
+    ClassAMIScorer(),
+    ClassAMIScorer(features="input"),
+    TransferScorer(),
+    MixValScorer(),
     IWVScorer(),
     IWVScorer(loss="log"),
     DEVScorer(),
@@ -125,6 +136,14 @@ def good_and_bad(scorer, moved):
         (InfoMaxScorer(), ambiguous),
         (InfoMaxScorer(), collapsed),
         (ReverseValidationScorer(), collapsed),
+        (BNMScorer(), ambiguous),
+        (BNMScorer(), collapsed),
+        (MaNoScorer(), ambiguous),
+        (ClassAMIScorer(features="input"), ambiguous),
+        (ClassAMIScorer(), collapsed),
+        (MixValScorer(), collapsed),
+        (TransferScorer(), ambiguous),
+        (TransferScorer(), collapsed),
     ],
 )
 def test_a_good_model_beats_a_bad_one(scorer, moved):
@@ -138,6 +157,11 @@ def test_a_good_model_beats_a_bad_one(scorer, moved):
         (EntropyScorer(), collapsed),  # confident collapse
         (SNDScorer(), collapsed),  # one dense blob
         (ReverseValidationScorer(), unrelated),  # a useless feature leads there and back
+        (MaNoScorer(), collapsed),  # confident collapse
+        (BNMScorer(), unrelated),  # confident mistakes
+        (ClassAMIScorer(), unrelated),  # clusters of the useless feature
+        (MixValScorer(), unrelated),  # with a clear boundary
+        (TransferScorer(), unrelated),
     ],
 )
 def test_where_the_docstrings_say_it_misleads(scorer, moved):
@@ -373,7 +397,7 @@ def test_errors_of_sample_domain(scorer, domain, message):
         scorer(Given(np.sign), np.zeros((12, 1)), np.zeros(12), domain)
 
 
-LABELED = [s for s in ALL if not isinstance(s, (EntropyScorer, InfoMaxScorer, SNDScorer))]
+LABELED = [s for s in ALL if isinstance(s, (IWVScorer, DEVScorer, ReverseValidationScorer))]
 
 
 @pytest.mark.parametrize("scorer", LABELED, ids=str)
@@ -524,7 +548,11 @@ def test_methods_are_told_the_domains(scorer, kind):
     elif isinstance(scorer, DEVScorer | IWVScorer):
         assert seen == {"predict" if scorer.loss == "zero_one" else "predict_proba": source}
     else:
-        assert seen == {"predict_proba": target}
+        methods = {ClassAMIScorer: {"predict"}, MixValScorer: {"predict"}}
+        wanted = methods.get(type(scorer), {"predict_proba"})
+        if getattr(scorer, "features", None) == "transform":
+            wanted = wanted | {"transform"}
+        assert seen == dict.fromkeys(wanted, target)
     assert found == scorer(OneColumn(1).fit(X, y, domain), X, y, domain)
 
 

@@ -42,6 +42,8 @@ def test_history_of_a_dann(plt):
             "minus entropy",
             "mutual information",
             "soft neighborhood density",
+            "nuclear norm",
+            "norm of the logits",
         ],
     }
     accuracy = drawn["adversary"]["accuracy of D on domains"].get_ydata()
