@@ -7,7 +7,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
 import soundfile
 
 ROOT = Path(__file__).parent.parent
