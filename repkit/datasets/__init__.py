@@ -7,25 +7,41 @@ checked against a known digest.
 
 from repkit.datasets._fetch import DataCorruptedError, DataNotFoundError
 from repkit.datasets.amazon import AMAZON_DOMAINS, load_amazon_reviews
+from repkit.datasets.commands import load_arabic_commands
 from repkit.datasets.digits import load_mnist, load_mnist_m, load_usps, make_mnist_m
 from repkit.datasets.domains import load_digits_domains, make_domains
 from repkit.datasets.office import OFFICE_DOMAINS, load_office_caltech
+from repkit.datasets.shifts import (
+    GAS_BATCHES,
+    METER_KINDS,
+    PACS_DOMAINS,
+    load_gas_drift,
+    load_meter_digits,
+    load_pacs_deep,
+)
 from repkit.datasets.speech import load_fsdd, load_speech_folder
 from repkit.datasets.sprites import Sprites, make_sprites
 from repkit.datasets.synthetic_speech import make_speech
 
 __all__ = [
     "AMAZON_DOMAINS",
+    "GAS_BATCHES",
+    "METER_KINDS",
     "OFFICE_DOMAINS",
+    "PACS_DOMAINS",
     "DataCorruptedError",
     "DataNotFoundError",
     "Sprites",
     "load_amazon_reviews",
+    "load_arabic_commands",
     "load_digits_domains",
     "load_fsdd",
+    "load_gas_drift",
+    "load_meter_digits",
     "load_mnist",
     "load_mnist_m",
     "load_office_caltech",
+    "load_pacs_deep",
     "load_speech_folder",
     "load_usps",
     "make_domains",

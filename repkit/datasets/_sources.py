@@ -121,6 +121,18 @@ def _office(file: str) -> tuple[Source, ...]:
     )
 
 
+def _packed(name: str, sha256: str) -> tuple[Source, ...]:
+    return (Source(f"{name}/{name}.npz", (f"sha256:{sha256}",)),)
+
+
+# Made from published pictures, tables and recordings; published nowhere in this form.
+_PACKED = {
+    "arabic_commands": "c9148943fff87692e2d76d8f920db4f9ee5b79b445a29020d5643b49fe64e76d",
+    "gas_drift": "76f3ff1b61ada18f12b21ca727465e10c1dec6d55796b80cb5a8e7fa2046c2eb",
+    "meter_digits": "375af0bb7cff5328955ac27e9e93596196ab99a94f1fcc41087b67c6eaa2fb4f",
+    "pacs_deep": "36c0b9a289b3a559dc4c903bf4b29418871481c010d7616637e8135634b79531",
+}
+
 _FSDD = (
     "https://github.com/Jakobovski/free-spoken-digit-dataset/archive"
     "/26eb9aaf76e81b692f806f9140c2d2777410d7a1.zip"
@@ -167,6 +179,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
         # An archive made on demand: its content is checked, not its bytes.
         Source("fsdd/free-spoken-digit-dataset.zip", (), _FSDD),
     ),
+    **{name: _packed(name, sha256) for name, sha256 in _PACKED.items()},
 }
 
 # What a user can do about data that nobody publishes.
@@ -175,6 +188,21 @@ NOTES: dict[str, str] = {
         "MNIST-M (digits of MNIST on crops of color photographs, here rebuilt) is published at "
         "no stable address. Arrays of the same kind, to be used in its place, can be made from "
         "MNIST and the BSDS500 photographs with repkit.datasets.make_mnist_m."
+    ),
+    "arabic_commands": (
+        "It holds two takes of each word of Arabic Speech Commands (Ghandoura et al. 2021), cut "
+        "from github.com/abdulkaderghandoura/arabic-speech-commands-dataset."
+    ),
+    "gas_drift": (
+        "It holds eight batches of the UCI data set 270, gas sensor array drift at different "
+        "concentrations."
+    ),
+    "meter_digits": (
+        "It holds digits of 32 x 32 pixels, cut from github.com/haverland/Tenth-of-step-of-a-meter-"
+        "digit."
+    ),
+    "pacs_deep": (
+        "It holds features of the pictures of PACS (Li et al. 2017) by a frozen EfficientNet-Lite2."
     ),
     "amazon_reviews": "This file goes with the .npz form of the Amazon reviews.",
 }
