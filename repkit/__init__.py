@@ -12,7 +12,7 @@ from repkit._version import __version__ as __version__
 if TYPE_CHECKING:
     from repkit.base.parts import Consistency, Discriminator, Optimizer
     from repkit.bigan import BiGAN
-    from repkit.dann import DANN, NoTargetWarning
+    from repkit.dann import DANN, DANNRegressor, NoTargetWarning
     from repkit.infogan import InfoGAN
     from repkit.loading import load
     from repkit.plots import (
@@ -46,6 +46,7 @@ _HOMES = {
     "BiGAN": "bigan",
     "Consistency": "base.parts",
     "DANN": "dann",
+    "DANNRegressor": "dann",
     "Discriminator": "base.parts",
     "NoTargetWarning": "dann",
     "Optimizer": "base.parts",
@@ -66,6 +67,7 @@ __all__ = [
     "VAEGAN",
     "BiGAN",
     "Consistency",
+    "DANNRegressor",
     "Discriminator",
     "EmbeddingDisplay",
     "ErrorCurveDisplay",

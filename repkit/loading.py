@@ -21,6 +21,7 @@ __all__ = ["load"]
 # The folder of each class. A file brings in its own class and no other.
 HOMES = {
     "DANN": "dann",
+    "DANNRegressor": "dann",
     "VAE": "vae",
     "VAEGAN": "vaegan",
     "BiGAN": "bigan",

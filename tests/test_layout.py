@@ -78,7 +78,16 @@ ELSEWHERE = {
 
 MOST_LINES = 400  # of code in a file: docstrings, comments and empty lines do not count
 MOST_LEVELS = 3  # classes of ours between an estimator and scikit-learn's BaseEstimator
-ESTIMATORS = ["DANN", "VAE", "VAEGAN", "BiGAN", "InfoGAN", "SpeechAutoencoder", "TripleGAN"]
+ESTIMATORS = [
+    "DANN",
+    "DANNRegressor",
+    "VAE",
+    "VAEGAN",
+    "BiGAN",
+    "InfoGAN",
+    "SpeechAutoencoder",
+    "TripleGAN",
+]
 
 every_source = pytest.mark.parametrize(
     "path", SOURCES, ids=[str(p.relative_to(PACKAGE)) for p in SOURCES]

@@ -1,7 +1,8 @@
 """What all estimators share. One word, one idea: all constructor parameters, with their defaults.
 
 A parameter that takes a part (see `parameters.Part`) also takes the value of the part's first
-field. Where a default differs from class to class, the classes are named.
+field. Where a default differs from class to class, the classes are named. What is said of DANN
+holds for DANNRegressor, too, which has no class_weight, conditional, consistency and entropy.
 
 In every class
 --------------

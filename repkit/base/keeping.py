@@ -151,7 +151,7 @@ class Kept(Base):
             self.device_ = torch.device("cpu")
             for which in self.weights_:
                 self._rebuild(which)
-            self._rebuild(next(k for k in reversed(saving.WHICH) if k in self.weights_))
+            self._rebuild(next((k for k in saving.WHICH[::-1] if k in self.weights_), "last"))
             # A first prediction: what is wrong with the classes or the shape shows here.
             check_is_fitted(self)
             self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))

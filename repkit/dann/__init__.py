@@ -5,10 +5,12 @@ from repkit.dann.base import NoTargetWarning
 from repkit.dann.estimator import DANN
 from repkit.dann.monitor import ShareWarning
 from repkit.dann.parts import Divergence, Entropy, Heads, Selection, Updates
+from repkit.dann.regressor import DANNRegressor
 
 __all__ = [
     "DANN",
     "Alignment",
+    "DANNRegressor",
     "Divergence",
     "Entropy",
     "Heads",

@@ -80,16 +80,6 @@ class Objective(Alignment):
 
     Parameters
     ----------
-    updates : {"joint", "alternating"} or Updates, default="joint"
-        One step of all networks through the reversal; or D, then C, then F, each on its own.
-    divergence : str, Divergence or None, default="adversarial"
-        What F makes small with the weight ``lam``: see the table above.
-    lam : "ramp", float or callable, default="ramp"
-        Progress to the weight of the divergence in F.
-    augment, strong_augment : callable, optional
-        Map a float batch to one of the same shape, labels kept; they draw from torch's global
-        generator. All rows go through the strong one, or the other if there is no strong one. The
-        target rows of which the averaged networks make pseudo-labels go through ``augment``.
     conditional : {False, True, "entropy"}, default=False
         D reads the multilinear map of f and the predicted probabilities (CDAN, equation 6);
         "entropy" weights rows by ``1 + exp(-H)``, so that certain ones count more (CDAN+E).
@@ -101,6 +91,16 @@ class Objective(Alignment):
         Weight of the cross-entropy between the averaged networks' prediction on weakly augmented
         target rows, where it is certain enough, and the prediction on the strongly augmented ones
         (French et al. 2018).
+    updates : {"joint", "alternating"} or Updates, default="joint"
+        One step of all networks through the reversal; or D, then C, then F, each on its own.
+    divergence : str, Divergence or None, default="adversarial"
+        What F makes small with the weight ``lam``: see the table above.
+    lam : "ramp", float or callable, default="ramp"
+        Progress to the weight of the divergence in F.
+    augment, strong_augment : callable, optional
+        Map a float batch to one of the same shape, labels kept; they draw from torch's global
+        generator. All rows go through the strong one, or the other if there is no strong one. The
+        target rows of which the averaged networks make pseudo-labels go through ``augment``.
     """
 
     conditional: bool | str = choice(False, True, "entropy", default=False)

@@ -424,6 +424,20 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
     # ---------------------------------------------------------------- use
 
     def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
+        """Predict the label or the numbers of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+        sample_domain : array-like of shape (n,), optional
+            The domain of each row.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            One prediction a row.
+        """
         raise NotImplementedError
 
     def _look(self, x: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -169,6 +169,14 @@ class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
     never moves is a dead one. None of the losses says which epoch is best; the scores do better,
     and can still be wrong (see each scorer).
 
+    A target may have other shares of the classes, or lack some. The adversary and the distances
+    match the features of the domains as wholes, and the balance term of ``entropy`` matches equal
+    shares: both then pull rows of frequent classes to rare ones. ``entropy__prior`` names the
+    shares, or estimates them. Where predicted shares part from those of the source rows by more
+    than 0.4 (``share_distance`` of ``history_``), `fit` warns. A class that no source row has is
+    never predicted: its rows get the label of a class that is near, often with a high probability,
+    since the terms on target rows ask for certain predictions. Nothing here tells such rows apart.
+
     Examples
     --------
     >>> from repkit import DANN

@@ -102,7 +102,7 @@ class SourceFree(Base):
             If a loss is not finite. The last good weights are then in use.
         """
         check_is_fitted(self)
-        given = {"method": method, "max_epochs": max_epochs, "beta": beta}
+        given: dict[str, Any] = {"method": method, "max_epochs": max_epochs, "beta": beta}
         given["learning_rate"] = learning_rate
         given = {k: RULES[k].metadata["rule"](k, v) for k, v in given.items()}
         own = check_parameters(self._built)

@@ -263,7 +263,9 @@ def _afresh(estimator: Any) -> Any:
     for name, value in parameters.items():
         prefix, _, last = name.rpartition("__")
         before = f"{prefix}__" if prefix else ""
-        if isinstance(value, DomainScorer) or (last == "select" and callable(value)):
+        # A part `select` holds the scorer as its score.
+        asked = value if callable(value) else parameters.get(f"{name}__score")
+        if isinstance(value, DomainScorer) or (last == "select" and callable(asked)):
             changed[name] = None
             if f"{before}callbacks" in parameters:
                 changed[f"{before}callbacks"] = None

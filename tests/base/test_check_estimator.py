@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import repkit
-from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN
+from repkit import DANN, VAE, VAEGAN, BiGAN, DANNRegressor, InfoGAN, SpeechAutoencoder, TripleGAN
 
 # A few steps link no encoder and fill no code, and the estimators say so.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 SMALL = {"width": 32, "max_epochs": 3}
 ESTIMATORS = [
     DANN(),
+    DANNRegressor(),
     BiGAN(**SMALL),
     InfoGAN(**SMALL),
     VAE(8, **SMALL),
@@ -31,6 +32,10 @@ MINIBATCHES = "a row of weight 2 is not drawn into as many batches as two rows"
 EXPECTED_FAILURES: dict[str, dict[str, str]] = {
     **{type(estimator).__name__: {} for estimator in ESTIMATORS},
     "DANN": {
+        "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
+        "check_sample_weight_equivalence_on_sparse_data": MINIBATCHES,
+    },
+    "DANNRegressor": {
         "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
         "check_sample_weight_equivalence_on_sparse_data": MINIBATCHES,
     },

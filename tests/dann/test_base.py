@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from repkit import DANN, load
@@ -59,6 +60,20 @@ def test_divergences_on_images(kind):
     model.fit(X, np.arange(40) % 2, sample_domain=np.repeat([1, -1], 20))
     assert np.isfinite(model.history_.to_numpy()).all()
     assert model.transform(X).shape == (40, 8)
+
+
+@pytest.mark.parametrize("kind", ["adversarial", "wasserstein"])
+def test_a_sparse_table_is_the_same_table(kind):
+    """Through the fit, the scores, the prior and what comes after."""
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((60, 20), density=0.2, rng=rng, format="csr")
+    y, domain = rng.integers(0, 2, 60), np.repeat([0, -1], 30)
+    found = []
+    for table in (X, X.toarray()):
+        model = DANN(**FAST, divergence=kind, entropy=Entropy(0.1, prior="estimate"))
+        model.fit(table, y, sample_domain=domain).adapt(table[30:], max_epochs=2)
+        found.append(model.predict_proba(table))
+    np.testing.assert_array_equal(*found)
 
 
 def test_without_a_target_the_divergence_does_not_matter(moons):
