@@ -84,7 +84,7 @@ def _counts(path: Path) -> bool:
     """Whether a file may be sound: by its suffix, and a lost link without one may be a folder's."""
     suffix = path.suffix.lower()
     try:
-        return suffix in SUFFIXES and stat.S_ISREG(path.stat().st_mode)
+        return stat.S_ISREG(path.stat().st_mode) and suffix in SUFFIXES
     except OSError:
         return suffix in SUFFIXES or (suffix == "" and path.is_symlink())
 
@@ -166,16 +166,22 @@ def _opened(path: Path) -> Any:
     path.open("rb").close()  # says why, where it cannot be opened
     # As bytes: a name need not be text.
     file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
-    for what, unit, value, (least, most) in (
-        ("sample rate", " Hz", file.samplerate, RATES),
-        ("number of channels", "", file.channels, (1, MOST_CHANNELS)),
-    ):
-        if not least <= value <= most:
-            file.close()
-            raise ValueError(
-                f"its header says a {what} of {value}{unit}; that of speech is from {least} to "
-                f"{most}{unit}"
-            )
+    reason = None
+    if file.format == "RAW":  # what libsndfile makes of any .au file without a header
+        reason = "it has no header of an audio file"
+    elif not RATES[0] <= file.samplerate <= RATES[1]:
+        reason = (
+            f"its header says a sample rate of {file.samplerate} Hz; that of speech is from "
+            f"{RATES[0]} to {RATES[1]} Hz"
+        )
+    elif file.channels > MOST_CHANNELS:
+        reason = (
+            f"its header says a number of channels of {file.channels}; that of speech is at most "
+            f"{MOST_CHANNELS}"
+        )
+    if reason is not None:
+        file.close()
+        raise ValueError(reason)
     return file
 
 

@@ -244,8 +244,9 @@ class SpeechAutoencoder(Objective, TwoVectors):
         Warns
         -----
         UserWarning
-            If all known speakers are one: nothing can then be learned of speakers, and the model is
-            an auto-encoder with two vectors.
+            If utterances were left out (``on_error="skip"``); ``skipped_`` lists them. If all known
+            speakers are one: nothing can then be learned of speakers, and the model is an
+            auto-encoder with two vectors.
         ConvergenceWarning
             If a loss is not finite.
         """
@@ -273,6 +274,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
         found = utterance_frames(utterances, self._front_end(), torch.device(self.device))
         if len(found.frames) < 2:
             raise ValueError(f"{len(found.frames)} utterance is left of {found.n}: 2 are required")
+        found.warn("fit left out {} of {} utterances", stacklevel=6)
         self.skipped_, self.kind_ = found.skipped, utterances.kind
         self.input_shape_ = found.frames[0].shape[1:]
         self.mean_, self.std_ = statistics(found.frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,23 @@ class UtteranceFrames:
         out = np.full((self.n, *values.shape[1:]), np.nan, dtype=values.dtype)
         out[self.kept] = values
         return out
+
+    def warn(self, what: str, stacklevel: int) -> None:
+        """Say how many were left out, if any, and why the first: ``what`` has room for two numbers.
+
+        Parameters
+        ----------
+        what : str
+        stacklevel : int
+            As if this were ``warnings.warn`` itself, one more.
+        """
+        if self.skipped:
+            first = self.skipped[0]
+            warnings.warn(
+                f"{what.format(len(self.skipped), self.n)}; the first, {first.name}, because "
+                f"{first.reason}",
+                stacklevel=stacklevel,
+            )
 
 
 def utterance_frames(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -117,13 +116,9 @@ class TwoVectors(TransformerMixin, Estimator):
             )
         with settled():
             found = utterance_frames(utterances, self._front_end(), self._where())
-        if found.skipped:
-            first = found.skipped[0]
-            warnings.warn(
-                f"{len(found.skipped)} of {found.n} utterances were skipped, and have NaN rows "
-                f"or no frames; the first, {first.name}, because {first.reason}",
-                stacklevel=4,
-            )
+        found.warn(
+            "{} of {} utterances were skipped, and have NaN rows or no frames", stacklevel=5
+        )
         return found, dtype
 
     # ---------------------------------------------------------------- vectors
