@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,26 @@ def _opened(path: Path) -> Any:
         file.close()
         raise ValueError(reason)
     return file
+
+
+def folder_speakers(paths: Sequence[Path]) -> np.ndarray | None:
+    """Name the sub-folders in which files lie, where the paths first part.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files below one folder.
+
+    Returns
+    -------
+    ndarray of str of shape (n,) or None
+        "-1" for a file beside the sub-folders; None if all files lie in one folder.
+    """
+    top = Path(os.path.commonpath([path.parent for path in paths]))
+    below = [path.relative_to(top).parts for path in paths]
+    if all(len(parts) == 1 for parts in below):
+        return None
+    return np.array([parts[0] if len(parts) > 1 else "-1" for parts in below])
 
 
 def scaled(samples: np.ndarray) -> np.ndarray:

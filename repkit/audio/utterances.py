@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -345,6 +345,9 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
     ValueError
         If `X` is empty, of mixed or of unknown kind, if a folder has no audio file, or if another
         parameter is out of range.
+    TypeError
+        If an utterance holds more than samples, such as their sample rate: one rate is given for
+        all, by `sample_rate`.
     FileNotFoundError
         If `X` is a path where nothing is.
 
@@ -369,6 +372,8 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
         )
     if isinstance(X, str | Path):
         return Utterances(_below(Path(X)), "audio", int(sample_rate), on_error)
+    if isinstance(X, Mapping):
+        raise TypeError(f"X must hold utterances alone, not be a {type(X).__name__}; {_alone(X)}")
     items = _listed(X)
     if len(items) == 0:
         raise ValueError("X must have at least 1 utterance, not 0 (n_samples=0)")
@@ -379,6 +384,12 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
                     f"X must hold paths alone or none, but X[{i}] is of type {type(item).__name__}"
                 )
         return Utterances([Path(item) for item in items], "audio", int(sample_rate), on_error)
+    for i, item in enumerate(items):
+        if isinstance(item, Mapping) or _is_pair(item):
+            raise TypeError(
+                f"X[{i}] must be a waveform or frames alone, not a {type(item).__name__} that "
+                f"holds more; {_alone(item)}"
+            )
     arrays = [_without_channels(_numbers(item, f"X[{i}]")) for i, item in enumerate(items)]
     dims = {array.ndim for array in arrays}
     if dims == {1}:
@@ -392,6 +403,23 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
         "X must hold waveforms (T,) or frames (T, D), all of one kind, not arrays of "
         f"{sorted(dims)} dimensions"
     )
+
+
+def _is_pair(item: Any) -> bool:
+    """Whether it is samples beside their rate, as readers of files give them, in any order."""
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        return False
+    return sorted(np.ndim(x) > 0 for x in item) == [False, True]
+
+
+def _alone(item: Any) -> str:
+    """How to give samples that stand beside their rate, which is said if it is told."""
+    if isinstance(item, Mapping):
+        rate = item.get("sample_rate", item.get("sampling_rate"))
+    else:
+        rate = next(x for x in item if np.ndim(x) == 0)
+    told = f", with sample_rate={int(rate)}" if isinstance(rate, int | float | np.number) else ""
+    return f"give the samples{told}"
 
 
 def _below(path: Path) -> list[Path]:
@@ -408,6 +436,8 @@ def _listed(X: Any) -> Sequence[Any]:
         raise ValueError("X must be dense, not a sparse matrix: pass X.toarray()")
     if isinstance(X, list | tuple):
         return X
+    if isinstance(X, Iterator):
+        raise TypeError(f"X must be a list, not a {type(X).__name__}: give list(X)")
     array = _numpy(X)
     if array.dtype.kind in "OUT" and array.ndim == 1:
         return list(array)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from repkit.audio import statistics
+from repkit.audio.reading import folder_speakers
 from repkit.base.estimator import Problem
 from repkit.base.parameters import (
     anything,
@@ -35,7 +36,7 @@ from repkit.speech.networks import Codebook, speech_networks
 from repkit.speech.parts import Prototypes, SpeechEncoder
 from repkit.speech.perturb import voices_and_speeds
 from repkit.speech.prototypes import Assignments, clustered_slices, phonetic_vectors
-from repkit.speech.speakers import folder_speakers, numbered, speaker_labels
+from repkit.speech.speakers import numbered, speaker_labels
 from repkit.speech.utterance_input import standardization, utterance_frames
 from repkit.speech.vectors import TwoVectors
 

@@ -1,6 +1,7 @@
 """Audio files of every format, read block by block."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,3 +70,21 @@ def test_scaled_keeps_the_shape_of_its_input():
     assert reading.scaled(np.zeros((2, 3), np.int16)).shape == (2, 3)
     x = np.ones(3, np.float32)
     assert reading.scaled(x) is x
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["ann/1.wav", "ann/2.wav", "bob/1.wav"], ["ann", "ann", "bob"]),
+        (["ann/book/1.wav", "bob/book/2.wav"], ["ann", "bob"]),
+        (["wav/ann/1.wav", "wav/bob/1.wav"], ["ann", "bob"]),
+        (["1.wav", "ann/1.wav", "bob/1.wav"], ["-1", "ann", "bob"]),
+        (["1.wav", "2.wav"], None),
+        (["wav/1.wav", "wav/2.wav"], None),
+        (["1.wav"], None),
+    ],
+)
+def test_speakers_are_the_folders_where_paths_part(files, expected):
+    found = reading.folder_speakers([Path("data") / name for name in files])
+    assert (found if found is None else found.tolist()) == expected
+    assert expected is None or isinstance(found, np.ndarray)
