@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repkit.audio.frames import normalized, stacked, with_deltas
+from repkit.audio.frames import in_pieces, normalized, stacked, with_deltas
 from repkit.audio.front_end import FrontEnd
 from repkit.audio.resampling import resample, resample_blocks, resampled_length, windows
 from repkit.audio.utterances import AudioError, Skipped, Utterances
@@ -183,7 +183,8 @@ def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
     scaler = StandardScaler()
     for x in frames:
-        scaler.partial_fit(np.asarray(x, np.float64))
+        for piece in in_pieces(np.asarray(x)):
+            scaler.partial_fit(piece.astype(np.float64))
     if not hasattr(scaler, "n_samples_seen_"):
         raise ValueError("frames must have at least one array of frames, not none")
     mean, std = scaler.mean_, np.sqrt(scaler.var_)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 # Lines of libsndfile's report: a chunk announces more bytes than there are.
-_SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.M)
+_SHORT = re.compile(
+    r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.M
+)
 # From here on a size says that the writer, into a pipe, did not know it.
 _UNKNOWN = 0x7FFF0000
 _PAGE = 65307  # bytes of the largest page of an ogg file

@@ -130,7 +130,12 @@ def with_meaning(X: Any, pixels: str) -> Any:
     """
     if X.ndim < 3:
         return X
-    if pixels == "bytes" and X.dtype != np.uint8 and len(X) and not (float(X.min()) >= 0.0 and float(X.max()) <= 1.0):
+    if (
+        pixels == "bytes"
+        and X.dtype != np.uint8
+        and len(X)
+        and not (float(X.min()) >= 0.0 and float(X.max()) <= 1.0)
+    ):
         raise ValueError(
             f"X has floats from {float(X.min()):g} to {float(X.max()):g}, but fit saw bytes "
             "(uint8, 0 to 255); give bytes, or floats in [0, 1]"

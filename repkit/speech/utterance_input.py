@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from repkit.audio import FrontEnd, Skipped, Utterances, extract
+from repkit.audio.frames import in_pieces
 from repkit.base.estimator import BLOCK
 from repkit.speech.batches import FrameStore
 from repkit.speech.bodies import inside
@@ -88,14 +89,17 @@ def utterance_frames(
     if utterances.kind == "audio" and front_end.kind == "logmel":
         n_mels = front_end.n_mels
         levels = np.array([level(x[:, :n_mels]) for x in frames], dtype=np.float32)
-        for x, own in zip(frames, levels, strict=True):
-            x[:, :n_mels] = np.logaddexp(x[:, :n_mels] - own, np.float32(QUIET))
+        for whole, own in zip(frames, levels, strict=True):
+            for x in in_pieces(whole):
+                x[:, :n_mels] -= own
+                np.logaddexp(x[:, :n_mels], np.float32(QUIET), out=x[:, :n_mels])
     return UtteranceFrames(frames, levels, found.kept, len(utterances), found.skipped)
 
 
 def level(x: np.ndarray) -> float:
     """Logarithm of the mean energy of log-mel frames."""
-    return float(np.log(np.exp(x, dtype=np.float64).mean()))
+    total = sum(np.exp(piece, dtype=np.float64).sum() for piece in in_pieces(x))
+    return float(np.log(total / x.size))
 
 
 def is_table(X: Any) -> bool:

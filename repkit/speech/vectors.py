@@ -116,9 +116,7 @@ class TwoVectors(TransformerMixin, Estimator):
             )
         with settled():
             found = utterance_frames(utterances, self._front_end(), self._where())
-        found.warn(
-            "{} of {} utterances were skipped, and have NaN rows or no frames", stacklevel=5
-        )
+        found.warn("{} of {} utterances were skipped, and have NaN rows or no frames", stacklevel=5)
         return found, dtype
 
     # ---------------------------------------------------------------- vectors
