@@ -66,9 +66,11 @@ def find(folder: Path) -> list[Path]:
 
 def _walk(top: Path, found: list[Path], links: list[Path], seen: set[str]) -> None:
     """Add what lies below a folder: sound, links to folders, and the real places of folders."""
-    for place, folders, files in os.walk(
-        top, onerror=lambda error: found.append(Path(error.filename))
-    ):
+
+    def refused(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    for place, folders, files in os.walk(top, onerror=refused):
         here = Path(place)
         real = os.path.realpath(here)
         if real in seen:
@@ -76,8 +78,8 @@ def _walk(top: Path, found: list[Path], links: list[Path], seen: set[str]) -> No
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        links += [here / name for name in folders if (here / name).is_symlink()]
-        found += [here / name for name in files if name[0] != "." and _counts(here / name)]
+        links.extend(here / name for name in folders if (here / name).is_symlink())
+        found.extend(here / name for name in files if name[0] != "." and _counts(here / name))
 
 
 def _counts(path: Path) -> bool:

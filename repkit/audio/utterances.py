@@ -331,8 +331,8 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
         know their own.
     on_error : {"raise", "skip"}, default="raise"
         What to do with an utterance that turns out to be empty, silent (all samples zero), not
-        finite or beyond 1e10, torn or not decodable: raise an `AudioError` that names it, or leave it out and list it
-        in ``Utterances.skipped``. A clipped utterance is used, and listed in
+        finite or beyond 1e10, torn or not decodable: raise an `AudioError` that names it, or leave
+        it out and list it in ``Utterances.skipped``. A clipped utterance is used, and listed in
         ``Utterances.clipped``.
 
     Returns
@@ -387,8 +387,8 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
     for i, item in enumerate(items):
         if isinstance(item, Mapping) or _is_pair(item):
             raise TypeError(
-                f"X[{i}] must be a waveform or frames alone, not a {type(item).__name__} that "
-                f"holds more; {_alone(item)}"
+                f"X must hold waveforms or frames alone, but X[{i}] is a {type(item).__name__} "
+                f"that holds more; {_alone(item)}"
             )
     arrays = [_without_channels(_numbers(item, f"X[{i}]")) for i, item in enumerate(items)]
     dims = {array.ndim for array in arrays}

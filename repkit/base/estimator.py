@@ -271,8 +271,8 @@ class Estimator(Kept, BaseEstimator):
         """Validated samples ``(n, ...)``; an array of any numbers is neither copied nor read.
 
         Numbers are converted where rows are taken; see `_converted`. A sparse table becomes a CSR
-        array, anything else an array of float32 or float64. What the numbers of images mean is learned in `fit`, and
-        holds for all that is given after.
+        array, anything else an array of float32 or float64. What the numbers of images mean is
+        learned in `fit`, and holds for all that is given after.
         """
         if not reset:
             check_is_fitted(self)
