@@ -115,9 +115,10 @@ def load_speech_folder(
         How to tell the speaker of a file. "folder": by the sub-folder in which it lies, where the
         paths first part, however deep below it the file is, as `SpeechAutoencoder` does; a file
         beside the sub-folders is of unknown speaker, "-1". If all files lie in one folder, it is
-        that folder's name. Another string or a pattern: by a regular expression that is searched for in the path below
-        `path`, with forward slashes. The group called ``speaker``, else the first group, else the
-        whole match names the speaker. A callable maps the full path to the name.
+        that folder's name. Another string or a pattern: by a regular expression that is searched
+        for in the path below `path`, with forward slashes. The group called ``speaker``, else the
+        first group, else the whole match names the speaker. A callable maps the full path to the
+        name.
 
     Returns
     -------

@@ -227,7 +227,7 @@ def test_every_bad_file_is_named_and_no_good_one_is_harmed(damaged, good):
 
 def test_raise_names_the_first(damaged):
     top, reasons = damaged
-    with pytest.raises(AudioError, match='cannot be used: .*pass on_error="skip"') as caught:
+    with pytest.raises(AudioError, match=r'cannot be used: .*pass on_error="skip"') as caught:
         extract(as_utterances(top), FRONT_END)
     assert any(
         os.fsencode(path).decode(errors="replace") == caught.value.name
