@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from repkit.audio import _torchaudio
 from repkit.audio.frames import exact
+from repkit.audio.reading import RATES
 
 __all__ = ["FLOOR", "LOWEST", "FrontEnd", "mel_filters"]
 
@@ -37,7 +39,7 @@ class FrontEnd:
         What a frame holds: log mel energies, or the first `n_mfcc` coefficients of their
         orthonormal DCT.
     sample_rate : int, default=16000
-        Sample rate in Hz, above 40; sound at another rate is resampled to it.
+        Sample rate in Hz, from 1000 to 1,000,000; sound at another rate is resampled to it.
     n_mels : int, default=40
         Number of mel filters.
     n_mfcc : int, default=13
@@ -91,7 +93,15 @@ class FrontEnd:
             raise ValueError(f"kind must be 'logmel' or 'mfcc', not {self.kind!r}")
         if self.normalize not in (None, "utterance"):
             raise ValueError(f"normalize must be None or 'utterance', not {self.normalize!r}")
-        for name in ("sample_rate", "n_mels", "n_mfcc", "stack"):
+        least, most = RATES
+        if not isinstance(self.sample_rate, int | np.integer) or not (
+            least <= self.sample_rate <= most
+        ):
+            raise ValueError(
+                f"sample_rate must be an integer from {least} to {most}, in Hz, not "
+                f"{self.sample_rate!r}"
+            )
+        for name in ("n_mels", "n_mfcc", "stack"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"{name} must be an integer of at least 1, not {getattr(self, name)!r}"
@@ -103,8 +113,6 @@ class FrontEnd:
                 f"hop must be at least one sample and no longer than window={self.window!r} "
                 f"seconds, not {self.hop!r}"
             )
-        if self.sample_rate <= 2 * LOWEST:
-            raise ValueError(f"sample_rate must be above 40 Hz, not {self.sample_rate!r}")
         self.n_fft  # noqa: B018  (raises the error of too many filters)
 
     @property

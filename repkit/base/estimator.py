@@ -39,7 +39,14 @@ from repkit.base.parameters import (
 )
 from repkit.base.parts import Optimizer
 from repkit.base.rules import callbacks_rule, device_rule, folder_rule, precision_of, rates_of
-from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
+from repkit.base.samples import (
+    as_samples,
+    check_layout,
+    dense,
+    pixels_of,
+    with_meaning,
+    worked_type,
+)
 from repkit.base.surroundings import in_settled
 from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
@@ -261,10 +268,11 @@ class Estimator(Kept, BaseEstimator):
     # ---------------------------------------------------------------- input
 
     def _check_X(self, X: Any, *, reset: bool) -> Any:
-        """Validated samples ``(n, ...)``: float32, float64 or uint8; a memory map stays one.
+        """Validated samples ``(n, ...)``; an array of any numbers is neither copied nor read.
 
-        A sparse table becomes a CSR array. What the numbers of images mean is learned in `fit`, and
-        holds for all that is given after.
+        Numbers are converted where rows are taken; see `_converted`. A sparse table becomes a CSR
+        array, anything else an array of float32 or float64. What the numbers of images mean is
+        learned in `fit`, and holds for all that is given after.
         """
         if not reset:
             check_is_fitted(self)
@@ -272,21 +280,18 @@ class Estimator(Kept, BaseEstimator):
         images = getattr(X, "ndim", 2) > 2
         if images:
             self._check_images(X, reset)
-        kinds: list[type] = (
-            [np.float64, np.float32, np.uint8] if images else [np.float64, np.float32]
-        )
-        if getattr(X, "dtype", None) in (np.uint8, np.int8, np.float16):
-            kinds = kinds if images else [np.float32]
+        numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiu"
+        kinds = worked_type(X) if hasattr(X, "dtype") else [np.float64, np.float32]
         X = validate_data(
             self,
             X,
-            dtype=kinds,
+            dtype=None if numbers else kinds,
             accept_sparse="csr",
             allow_nd=True,
             reset=reset,
             ensure_min_samples=2 if reset else 1,
         )
-        if isinstance(given, np.memmap) and given.dtype == X.dtype:
+        if isinstance(given, np.memmap):
             X = given
         if sparse.issparse(X):
             X = sparse.csr_array(X)
@@ -307,8 +312,8 @@ class Estimator(Kept, BaseEstimator):
 
     def _converted(self, rows: Any) -> np.ndarray:
         """Rows of X as the device stores them: bytes of images as they are, all else float32."""
-        rows = dense(rows)
-        return rows if rows.dtype == np.uint8 else rows.astype(np.float32)
+        rows = dense(rows, self.pixels_)
+        return rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False)
 
     def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Stored rows to what the networks see."""
@@ -498,8 +503,9 @@ class Estimator(Kept, BaseEstimator):
 
     @staticmethod
     def _like(out: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """The output in the input's precision: float64 for float64, else float32."""
-        return out.astype(np.float64 if X.dtype == np.float64 else np.float32, copy=False)
+        """The output in the input's precision: float64 for float64 and long integers."""
+        double = worked_type(X) == np.float64
+        return out.astype(np.float64 if double else np.float32, copy=False)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

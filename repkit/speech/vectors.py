@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, to_waveform
+from repkit.audio.reading import RATES
 from repkit.base.estimator import Estimator
 from repkit.base.parameters import choice, fitted, integer, parameters, part
 from repkit.base.surroundings import in_settled, settled
@@ -48,7 +48,7 @@ class TwoVectors(TransformerMixin, Estimator):
     phonetic_dim: int = integer(default=32, kw_only=False)
     speaker_dim: int = integer(default=16, kw_only=False)
     output: str = choice("both", "phonetic", "speaker", default="both")
-    sample_rate: int = integer(default=16000)
+    sample_rate: int = integer(*RATES, default=16000)
     front_end: Any = part(SpeechFrames, default="logmel")
     n_mels: int = integer(default=40)
     max_frames: int = integer(default=400)
@@ -89,7 +89,13 @@ class TwoVectors(TransformerMixin, Estimator):
         table = is_table(X)
         if table:
             # Waveforms of one length: scikit-learn's own kind of input, with its checks.
-            X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                ensure_min_samples=2 if reset else 1,
+                ensure_all_finite=self.on_error == "raise",  # else rows are skipped, and listed
+            )
             dtype = np.float64 if X.dtype == np.float64 else np.float32
         utterances = as_utterances(X, sample_rate=self._built.sample_rate, on_error=self.on_error)
         if table:
@@ -110,13 +116,7 @@ class TwoVectors(TransformerMixin, Estimator):
             )
         with settled():
             found = utterance_frames(utterances, self._front_end(), self._where())
-        if found.skipped:
-            first = found.skipped[0]
-            warnings.warn(
-                f"{len(found.skipped)} of {found.n} utterances were skipped, and have NaN rows "
-                f"or no frames; the first, {first.name}, because {first.reason}",
-                stacklevel=4,
-            )
+        found.warn("{} of {} utterances were skipped, and have NaN rows or no frames", stacklevel=5)
         return found, dtype
 
     # ---------------------------------------------------------------- vectors
