@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from repkit import _arguments
+from repkit._arguments import shown
 from repkit.engine.training import Callback
 
 
@@ -24,24 +26,15 @@ def callbacks_rule(name: str, value: Any) -> tuple[Callback, ...]:
         value = tuple(value)
         if all(callable(one) for one in value):
             return value
-    raise TypeError(f"{name} must be a callable, an iterable of callables or None, not {value!r}")
+    raise TypeError(
+        f"{name} must be a callable, an iterable of callables or None, not {shown(value)}"
+    )
 
 
 def device_rule(name: str, value: Any) -> torch.device:
     """A device that can be used; "auto" is the best there is."""
-    if isinstance(value, str) and value == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(value)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise ValueError(
-            f"{name}={value!r} is not available; give 'auto', 'cpu' or another torch device: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return device
+    found: torch.device = _arguments.device(value, name)
+    return found
 
 
 def folder_rule(name: str, value: Any) -> Path | None:
@@ -49,7 +42,7 @@ def folder_rule(name: str, value: Any) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise TypeError(f"{name} must be the path of a folder, or None, not {value!r}")
+        raise TypeError(f"{name} must be the path of a folder, or None, not {shown(value)}")
     return Path(value)
 
 

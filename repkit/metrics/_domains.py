@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from repkit._arguments import shown
 from repkit._random import legacy_generator
 from repkit.metrics._arrays import label_vector
 
@@ -22,6 +23,16 @@ class Domains(NamedTuple):
 
 
 # ---------------------------------------------------------------- rows
+
+
+def n_rows(X: Any, name: str) -> int:
+    """Count the samples of an array, DataFrame, tensor, or list."""
+    shape = getattr(X, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return int(shape[0])
+    if isinstance(X, list | tuple):
+        return len(X)
+    raise TypeError(f"{name} must be an array, or a list of samples, not {shown(X)}")
 
 
 def take(X: Any, rows: np.ndarray) -> Any:

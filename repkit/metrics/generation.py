@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repkit.metrics._arrays import resolve_device
+from repkit import _arguments
+from repkit.metrics._arrays import batch_size_of
 from repkit.metrics._blocks import (
     block_rows,
     checked_rows,
@@ -68,7 +69,7 @@ def frechet_distance(real: Any, generated: Any, *, device: Any = "auto") -> floa
     import torch
 
     real, generated = _checked(real, generated, 2, "a covariance")
-    where = resolve_device(device)
+    where = _arguments.device(device)
     if where.type == "mps":
         where = torch.device("cpu")
     m1, S1 = _moments(real, where)
@@ -125,10 +126,10 @@ def precision_recall(
     """
     import torch
 
-    if not isinstance(k, int | np.integer) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, such as 3 or 5, not {k!r}")
+    _arguments.integer(k, "k")
+    batch_bytes = batch_size_of(batch_bytes)
     real, generated = _checked(real, generated, k + 1, f"balls up to neighbor k={k}")
-    where, dtype = resolve_device(device), dtype_for((real, generated), device)
+    where, dtype = _arguments.device(device), dtype_for((real, generated), device)
     half_squares = []  # of the radii, as the costs are halves of squares
     for X in (real, generated):
         # the row itself is among its k + 1 nearest, at distance 0
@@ -197,8 +198,9 @@ def nearest_neighbor_distance(
     >>> nearest_neighbor_distance([[0.0], [10.0]], [[1.0], [1.0]])
     {'generated_to_real': 1.0, 'real_to_generated': 5.0}
     """
+    batch_bytes = batch_size_of(batch_bytes)
     real, generated = _checked(real, generated, 1, "a nearest row")
-    where, dtype = resolve_device(device), dtype_for((real, generated), device)
+    where, dtype = _arguments.device(device), dtype_for((real, generated), device)
 
     def mean_distance(reference: Any, query: Any) -> float:
         near = nearest_neighbors(reference, query, device=where, batch_bytes=batch_bytes)

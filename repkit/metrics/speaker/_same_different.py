@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from repkit.metrics._arrays import label_vector, resolve_device
+from repkit import _arguments
+from repkit.metrics._arrays import label_vector
 from repkit.metrics.speaker._pairs import rank_pairs, unit_rows
 
 
@@ -51,7 +52,7 @@ def same_different(
     ValueError
         If input is not finite, shapes do not match, or no pair (of two speakers) has one category.
     """
-    unit = unit_rows(vectors, "vectors", resolve_device(device))
+    unit = unit_rows(vectors, "vectors", _arguments.device(device))
     labels = [label_vector(categories, "categories", len(unit))]
     if speakers is not None:
         labels.append(label_vector(speakers, "speakers", len(unit)))

@@ -1,0 +1,185 @@
+"""Internal. Checks of single arguments: an error names the argument, the value and what is allowed.
+
+A value of a wrong type raises a TypeError, one that is out of range a ValueError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+MOST = 10**9  # of any integer without a bound of its own
+MOST_BYTES = 2**62
+
+
+def shown(value: Any) -> str:
+    """Show a value in an error: short, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # of a foreign object
+        text = f"an object of {type(value).__name__}"
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def integer(value: Any, name: str, low: int = 1, high: int = MOST, *, otherwise: str = "") -> int:
+    """Give an integer of a range, Python's or numpy's, as an int.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    name : str
+        Of the argument, for errors.
+    low, high : int
+        The least and the greatest that is allowed.
+    otherwise : str
+        What else is allowed, for errors: ", or None".
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no integer, or out of range.
+    """
+    many = high in (MOST, MOST_BYTES)
+    wanted = f"an integer of at least {low}" if many else f"an integer from {low} to {high}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be {wanted}{otherwise}, not {shown(value)}")
+    if not low <= int(value) <= high:
+        most = f" and at most {high}" if many and int(value) > high else ""
+        raise ValueError(f"{name} must be {wanted}{most}{otherwise}, not {shown(value)}")
+    return int(value)
+
+
+def number(
+    value: Any,
+    name: str,
+    low: float = 0.0,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    below: bool = False,
+    otherwise: str = "",
+) -> float:
+    """Give a finite number of a range as a float.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    name : str
+        Of the argument, for errors.
+    low, high : float
+        The least and the greatest that is allowed.
+    above, below : bool
+        Whether ``low`` or ``high`` itself is out.
+    otherwise : str
+        What else is allowed, for errors: ", or None".
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no real number, or out of range.
+    """
+    least = f"above {low:g}" if above else f"of at least {low:g}"
+    wanted = "a finite number" if low == -math.inf else f"a number {least}"
+    if high != math.inf:
+        wanted += f" and {'below' if below else 'at most'} {high:g}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {wanted}{otherwise}, not {shown(value)}")
+    try:
+        found = float(value)
+    except OverflowError:  # of an int beyond floats
+        found = math.inf
+    inside = (low < found if above else low <= found) and (found < high if below else found <= high)
+    if not (inside and math.isfinite(found)):
+        raise ValueError(f"{name} must be {wanted}{otherwise}, not {shown(value)}")
+    return found
+
+
+def choice(value: Any, name: str, allowed: Sequence[Any]) -> Any:
+    """Give one of several values; strings and truth values may be numpy's.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    name : str
+        Of the argument, for errors.
+    allowed : sequence
+        The values.
+
+    Returns
+    -------
+    object
+        Of those that are allowed.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    if isinstance(value, np.bool_):
+        value = bool(value)
+    elif isinstance(value, np.str_):
+        value = str(value)
+    for known in allowed:
+        if value is known or (type(value) is type(known) and value == known):
+            return known
+    raise ValueError(f"{name} must be one of {list(allowed)}, not {shown(value)}")
+
+
+def function(value: Any, name: str, takes: str, *, optional: bool = True) -> Any:
+    """Give a callable, or None.
+
+    Raises
+    ------
+    TypeError
+        If it is neither. ``takes`` says there what it maps to what.
+    """
+    if not callable(value) and not (value is None and optional):
+        otherwise = " or None" if optional else ""
+        raise TypeError(f"{name} must be a function {takes}{otherwise}, not {shown(value)}")
+    return value
+
+
+def device(value: Any, name: str = "device") -> Any:
+    """Give a torch device that can be used; "auto" is the first there is of cuda, mps and cpu.
+
+    Raises
+    ------
+    ValueError
+        If it is no device, or one that is not there.
+    """
+    import torch
+
+    if isinstance(value, str) and value == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    problem = ""
+    if isinstance(value, str | torch.device | Integral) and not isinstance(value, bool | np.bool_):
+        try:
+            found = torch.device(value)
+            torch.empty(0, device=found)
+        except Exception as error:  # of each backend another
+            problem = f": {(str(error).splitlines() or [type(error).__name__])[0]}"
+        else:
+            if found.type != "meta":
+                return found
+            problem = ": its tensors hold no numbers"
+    raise ValueError(
+        f"{name} must be 'auto', 'cpu' or another torch device that is there, not "
+        f"{shown(value)}{problem}"
+    )
