@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from repkit.base.estimator import Problem
 from repkit.base.generative import Generative
-from repkit.base.parameters import fitted, flag, integer, number, parameters
+from repkit.base.parameters import MOST_UNITS, fitted, flag, integer, number, parameters
 from repkit.engine.batches import to_device
 from repkit.engine.system import System
 from repkit.metrics import reconstruction_ratio
@@ -87,7 +87,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         The reconstruction ratio of the networks as they are used, over the rows held back.
     """
 
-    latent_dim: int = integer(default=32, kw_only=False)
+    latent_dim: int = integer(1, MOST_UNITS, default=32, kw_only=False)
     recalibrate: bool = flag(default=False)
     validation_fraction: float = number(0.0, 0.9, default=0.05)
 

@@ -24,6 +24,8 @@ from repkit.base import saving
 from repkit.base.fingerprint import fingerprint
 from repkit.base.keeping import Kept
 from repkit.base.parameters import (
+    MOST_EPOCHS,
+    MOST_ROWS,
     Part,
     anything,
     check_parameters,
@@ -38,7 +40,14 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
-from repkit.base.rules import callbacks_rule, device_rule, folder_rule, precision_of, rates_of
+from repkit.base.rules import (
+    callbacks_rule,
+    device_rule,
+    folder_rule,
+    precision_of,
+    probe_change,
+    rates_of,
+)
 from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
 from repkit.base.surroundings import in_settled
 from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
@@ -161,9 +170,9 @@ class Estimator(Kept, BaseEstimator):
         The parameters as they were in `fit`. What is set later counts from the next fit on.
     """
 
-    max_epochs: int = integer(default=50)
-    steps_per_epoch: int | None = integer(default=None, optional=True)
-    batch_size: Any = integer(2, default=64)
+    max_epochs: int = integer(1, MOST_EPOCHS, default=50)
+    steps_per_epoch: int | None = integer(1, MOST_EPOCHS, default=None, optional=True)
+    batch_size: Any = integer(2, MOST_ROWS, default=64)
     learning_rate: float | Mapping[str, float] | None = per_group(default=1e-3)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="constant")
     optimizer: str | Callable[..., Any] | Optimizer = part(Optimizer, default="adam")
@@ -375,6 +384,9 @@ class Estimator(Kept, BaseEstimator):
                 state = checkpoints.load()
                 seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
             self.seed_ = seed
+            for name in ("augment", "strong_augment"):
+                if (change := getattr(self, name, None)) is not None:
+                    probe_change(name, change, self.input_shape_, device)
             networks = self._new_networks()
             saving.take_weights(networks, start)
             self.device_ = device

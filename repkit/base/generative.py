@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit.base.estimator import Estimator
-from repkit.base.parameters import anything, fitted, integer, number, parameters
+from repkit.base.parameters import MOST_UNITS, anything, fitted, integer, number, parameters
 from repkit.base.samples import dense, extremes
 from repkit.engine.batches import Batches, to_device, to_float
 from repkit.engine.modes import renew_statistics
@@ -105,7 +105,7 @@ class Generative(Estimator):
         Of the data, and so of what is generated.
     """
 
-    width: int = integer(default=512)
+    width: int = integer(1, MOST_UNITS, default=512)
     ema: float = number(0.0, 0.999999, default=0.0)
     data_range: tuple[float, float] | None = anything(_data_range, default=None)
 

@@ -54,6 +54,13 @@ T = TypeVar("T")
 # ``(name, value) -> value`` as it is used: raises where the value is not allowed.
 Rule = Callable[[str, Any], Any]
 RENAMED = {"n_features": "width"}  # old name to new
+MOST_SIZES = 100  # integers in one tuple
+MOST_WEIGHT = 1e6  # of a constant in the place of a schedule
+MOST_RATE = 1e3  # a learning rate
+# Beyond these, a parameter would ask for more memory or time than there is, in earnest.
+MOST_EPOCHS = 10**6  # epochs, and steps in one
+MOST_ROWS = 10**5  # in a batch
+MOST_UNITS = 10**4  # side by side in a layer
 
 
 # ---------------------------------------------------------------- fields
@@ -224,15 +231,29 @@ def schedule(named: Mapping[str, Any], *, default: Any, numbers: bool = False) -
         if isinstance(value, str) and value in named:
             return named[str(value)]
         if callable(value):
-            return value
+            return _probed(name, value)
         if numbers and isinstance(value, Real) and not isinstance(value, bool | np.bool_):
-            constant = _arguments.number(value, name)
+            constant = _arguments.number(value, name, 0.0, MOST_WEIGHT)
             return lambda progress: constant
         wanted = f"one of {sorted(named)}, {'a number of at least 0, ' if numbers else ''}"
         message = f"{name} must be {wanted}or a function of progress in [0, 1], not {shown(value)}"
         raise (ValueError if isinstance(value, str) else TypeError)(message)
 
     return _field(default, rule)
+
+
+def _probed(name: str, function: Callable[[float], Any]) -> Callable[[float], Any]:
+    """A schedule of the user's own, if it gives a finite number along the way."""
+    for progress in (0.0, 0.5, 1.0):
+        wanted = f"{name} must map progress, from 0 to 1, to a finite number"
+        try:
+            found = function(progress)
+            finite = math.isfinite(found)
+        except Exception as error:
+            raise TypeError(f"{wanted}; {shown(function)} fails at {progress}: {error}") from error
+        if not finite:
+            raise ValueError(f"{wanted}; {shown(function)} gives {found} at {progress}")
+    return function
 
 
 def network(*, default: Any, optional: bool = False, kw_only: bool = True) -> Any:
@@ -269,6 +290,7 @@ def network(*, default: Any, optional: bool = False, kw_only: bool = True) -> An
 
 def sizes(
     low: int = 2,
+    high: int = MOST,
     *,
     default: tuple[int, ...],
     length: int | None = None,
@@ -280,10 +302,12 @@ def sizes(
     ----------
     low : int, default=2
         The least integer that is allowed.
+    high : int, default=10**9
+        The greatest integer that is allowed.
     default : tuple of int
         The parameter's default.
     length : int, optional
-        How many integers there must be. By default, any number.
+        How many integers there must be. By default, any number up to 100.
     kw_only : bool, default=True
         Whether the parameter can be given by keyword alone.
 
@@ -294,22 +318,30 @@ def sizes(
     """
 
     def rule(name: str, value: Any) -> Any:
-        many = "integers" if length is None else f"{length} integers"
-        good = isinstance(value, tuple | list | np.ndarray) and all(
-            isinstance(n, Integral) and not isinstance(n, bool | np.bool_) and low <= int(n) <= MOST
-            for n in value
+        many = f"at most {MOST_SIZES} integers" if length is None else f"{length} integers"
+        several = isinstance(value, tuple | list) or (
+            isinstance(value, np.ndarray) and value.ndim == 1
+        )
+        good = (
+            several
+            and len(value) <= MOST_SIZES
+            and all(
+                isinstance(n, Integral)
+                and not isinstance(n, bool | np.bool_)
+                and low <= int(n) <= high
+                for n in value
+            )
         )
         if not good or (length is not None and len(value) != length):
-            raise ValueError(
-                f"{name} must be a tuple of {many} of at least {low}, not {shown(value)}"
-            )
+            least = f"of at least {low}" if high == MOST else f"from {low} to {high}"
+            raise ValueError(f"{name} must be a tuple of {many} {least}, not {shown(value)}")
         return tuple(int(n) for n in value)
 
     return _field(default, rule, kw_only)
 
 
 def per_group(*, default: float | None) -> Any:
-    """Make a field for a number of at least 0, or a dict of such numbers by a network's name.
+    """Make a field for a number from 0 to 1000, or a dict of such numbers by a network's name.
 
     Parameters
     ----------
@@ -326,13 +358,16 @@ def per_group(*, default: float | None) -> Any:
         if value is None and default is None:
             return None
         if not isinstance(value, Mapping):
-            return _arguments.number(value, name)
+            return _arguments.number(value, name, 0.0, MOST_RATE)
         if not value or not all(isinstance(key, str) for key in value):
             raise ValueError(
                 f"{name} must be a number, or a dict of numbers by the name of a network, not "
                 f"{shown(value)}"
             )
-        return {key: _arguments.number(v, f"{name}[{key!r}]") for key, v in value.items()}
+        return {
+            key: _arguments.number(v, f"{name}[{key!r}]", 0.0, MOST_RATE)
+            for key, v in value.items()
+        }
 
     return _field(default, rule)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from repkit import _arguments
 from repkit._arguments import shown
@@ -22,7 +22,7 @@ def callbacks_rule(name: str, value: Any) -> tuple[Callback, ...]:
         return ()
     if callable(value):
         return (value,)
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | Tensor):
         value = tuple(value)
         if all(callable(one) for one in value):
             return value
@@ -35,6 +35,23 @@ def device_rule(name: str, value: Any) -> torch.device:
     """A device that can be used; "auto" is the best there is."""
     found: torch.device = _arguments.device(value, name)
     return found
+
+
+def probe_change(
+    name: str, change: Callable[[Tensor], Any], shape: tuple[int, ...], device: torch.device
+) -> None:
+    """Raise an error that names the parameter unless a batch of floats becomes one of its shape."""
+    wanted = f"{name} must map a float batch (n, {', '.join(map(str, shape))}) to one of its shape"
+    batch = torch.full((2, *shape), 0.5, device=device)
+    try:
+        with torch.no_grad():
+            found = change(batch)
+    except Exception as error:
+        raise ValueError(f"{wanted}, but {shown(change)} fails: {error}") from error
+    if not isinstance(found, Tensor):
+        raise TypeError(f"{wanted}; {shown(change)} gives {shown(found)}")
+    if found.shape != batch.shape:
+        raise ValueError(f"{wanted}; {shown(change)} makes {tuple(found.shape)} of (2, ...)")
 
 
 def folder_rule(name: str, value: Any) -> Path | None:

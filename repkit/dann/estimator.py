@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from repkit import nets
 from repkit.base.estimator import Estimator, Problem, as_shares
 from repkit.base.parameters import (
+    MOST_ROWS,
+    MOST_UNITS,
     anything,
     choice,
     filled,
@@ -30,7 +33,7 @@ from repkit.base.parameters import (
 )
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective, dann
-from repkit.dann.monitor import SCORES, Monitor, judge_adversary
+from repkit.dann.monitor import SCORES, Monitor, judge_adversary, scored
 from repkit.dann.networks import build_networks
 from repkit.dann.parts import Heads
 from repkit.dann.rows import (
@@ -227,9 +230,9 @@ class DANN(
     select: str | Callable[..., float] | None = anything(_select, default=None)
     validation_fraction: float = number(0.0, 0.9, default=0.1)
     class_weight: str | Mapping[Any, float] | None = anything(class_weight_rule, default=None)
-    width: int = integer(default=128)
+    width: int = integer(1, MOST_UNITS, default=128)
     ema: float = number(0.0, 0.999999, default=0.0)
-    batch_size: int = integer(default=64)
+    batch_size: int = integer(1, MOST_ROWS, default=64)
 
     _fitted: ClassVar = (*Estimator._fitted, "classes_", "domains_", "n_source_domains_")
 
@@ -417,7 +420,7 @@ class DANN(
         labels[np.isin(rows, domains.target)] = self.classes_[0]
         X, sample_domain = data.X[rows], domains.signed[rows]
         select: Any = self.select
-        return lambda: select(self, X, labels, sample_domain=sample_domain)
+        return partial(scored, select, self, X, labels, sample_domain)
 
     def _judge(self) -> None:
         if self._is_adapting():

@@ -123,8 +123,13 @@ def same_width(A: np.ndarray, B: np.ndarray, names: tuple[str, str]) -> None:
         )
 
 
-def label_vector(y: Any, name: str, n_samples: int | None = None) -> np.ndarray:
-    """Check labels and give them as a vector (n_samples,) of one kind, none of them missing."""
+def label_vector(
+    y: Any, name: str, n_samples: int | None = None, of: str | None = None
+) -> np.ndarray:
+    """Check labels and give them as a vector (n_samples,) of one kind, none of them missing.
+
+    The rows that they belong to are those `of` an argument, which errors name.
+    """
     given = y
     y = as_numpy(y, name)
     if y.ndim != 1:
@@ -135,7 +140,8 @@ def label_vector(y: Any, name: str, n_samples: int | None = None) -> np.ndarray:
         raise ValueError(f"{name} must not be empty: check the split that made it")
     if n_samples is not None and len(y) != n_samples:
         raise ValueError(
-            f"{name} has {len(y)} entries for {n_samples} rows: pass one label for each row"
+            f"{name} has {len(y)} entries for {n_samples} rows{f' of {of}' if of else ''}: pass "
+            "one for each row"
         )
     missing = np.zeros(len(y), dtype=bool)
     if y.dtype.kind == "f":

@@ -86,7 +86,7 @@ def halves(
 
 def domain_ids(sample_domain: Any, n_samples: int) -> np.ndarray:
     """Check `sample_domain` and give it as (n_samples,) whole numbers or names."""
-    ids = label_vector(sample_domain, "sample_domain", n_samples)
+    ids = label_vector(sample_domain, "sample_domain", n_samples, "X")
     if ids.dtype == object and all(isinstance(v, str) for v in ids):
         ids = ids.astype(str)
     elif ids.dtype == object:

@@ -51,7 +51,7 @@ def match_clusters(clusters: Any, labels: Any, n_clusters: int | None = None) ->
     clusters = label_vector(clusters, "clusters")
     if clusters.dtype.kind not in "iu":
         raise ValueError(f"clusters must be integers from 0, not dtype {clusters.dtype}")
-    labels = label_vector(labels, "labels", len(clusters))
+    labels = label_vector(labels, "labels", len(clusters), "clusters")
     if n_clusters is None:
         n_clusters = int(clusters.max()) + 1
     else:

@@ -71,8 +71,8 @@ def linear_probe(
     """
     X_train, X_test = feature_matrix(X_train, "X_train"), feature_matrix(X_test, "X_test")
     same_width(X_train, X_test, ("X_train", "X_test"))
-    y_train = label_vector(y_train, "y_train", len(X_train))
-    y_test = label_vector(y_test, "y_test", len(X_test))
+    y_train = label_vector(y_train, "y_train", len(X_train), "X_train")
+    y_test = label_vector(y_test, "y_test", len(X_test), "X_test")
     classes = probe_classes(y_train, y_test)
     code, code_test = (np.searchsorted(classes, y) for y in (y_train, y_test))
     probe = logistic_probe(C, max_iter).fit(X_train, code)
@@ -132,8 +132,8 @@ def knn_probe(
         or labels are missing, of one class, or unseen in training.
     """
     (X_train, _), (X_test, _) = checked_rows(X_train, "X_train"), checked_rows(X_test, "X_test")
-    y_test = label_vector(y_test, "y_test", len(X_test))
-    probe_classes(label_vector(y_train, "y_train", len(X_train)), y_test)
+    y_test = label_vector(y_test, "y_test", len(X_test), "X_test")
+    probe_classes(label_vector(y_train, "y_train", len(X_train), "X_train"), y_test)
     predicted = knn_predict(
         X_train, y_train, X_test, n_neighbors, metric, device=device, batch_bytes=batch_bytes
     )
@@ -188,7 +188,7 @@ def knn_predict(
     ['a', 'b']
     """
     X_train, _ = checked_rows(X_train, "X_train")
-    y_train = label_vector(y_train, "y_train", len(X_train))
+    y_train = label_vector(y_train, "y_train", len(X_train), "X_train")
     classes, code = np.unique(y_train, return_inverse=True)
     index = nearest(
         X_train,

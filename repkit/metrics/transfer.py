@@ -132,7 +132,7 @@ def domain_accuracy(
     from sklearn.svm import LinearSVC
 
     strengths = _strengths(C)
-    _arguments.integer(n_splits, "n_splits", 2)
+    _arguments.integer(n_splits, "n_splits", 2, 1000)
     if max_samples is not None:
         _arguments.integer(max_samples, "max_samples", n_splits, otherwise=", or None for all")
     rng = legacy_generator(random_state)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, to_waveform
 from repkit.base.estimator import Estimator
-from repkit.base.parameters import choice, fitted, integer, parameters, part
+from repkit.base.parameters import MOST_UNITS, choice, fitted, integer, parameters, part
 from repkit.base.surroundings import in_settled, settled
 from repkit.speech.batches import FrameStore
 from repkit.speech.erasure import erased
@@ -45,13 +45,13 @@ class TwoVectors(TransformerMixin, Estimator):
         What erases phonetic vectors, if something does.
     """
 
-    phonetic_dim: int = integer(default=32, kw_only=False)
-    speaker_dim: int = integer(default=16, kw_only=False)
+    phonetic_dim: int = integer(1, MOST_UNITS, default=32, kw_only=False)
+    speaker_dim: int = integer(1, MOST_UNITS, default=16, kw_only=False)
     output: str = choice("both", "phonetic", "speaker", default="both")
-    sample_rate: int = integer(default=16000)
+    sample_rate: int = integer(1000, 10**6, default=16000)
     front_end: Any = part(SpeechFrames, default="logmel")
-    n_mels: int = integer(default=40)
-    max_frames: int = integer(default=400)
+    n_mels: int = integer(1, 1000, default=40)
+    max_frames: int = integer(1, 10**6, default=400)
     on_error: str = choice("raise", "skip", default="raise")
 
     _fitted: ClassVar = (

@@ -16,6 +16,8 @@ from repkit.base.estimator import Problem, as_shares
 from repkit.base.generative import Generative, judge_discriminator
 from repkit.base.labels import read_labels
 from repkit.base.parameters import (
+    MOST_ROWS,
+    MOST_UNITS,
     anything,
     filled,
     fitted,
@@ -183,10 +185,10 @@ class TripleGAN(
     generator: nets.Spec | None = network(default="auto", optional=True)
     discriminator: nets.Spec = network(default="auto")
     class_weight: str | Mapping[Any, float] | None = anything(class_weight_rule, default=None)
-    latent_dim: int = integer(default=64, kw_only=False)
-    width: int = integer(default=256)
+    latent_dim: int = integer(1, MOST_UNITS, default=64, kw_only=False)
+    width: int = integer(1, MOST_UNITS, default=256)
     ema: float = number(0.0, 0.999999, above=True, default=0.99)
-    batch_size: Any = sizes(1, length=2, default=(32, 128))
+    batch_size: Any = sizes(1, MOST_ROWS, length=2, default=(32, 128))
     learning_rate: float | Mapping[str, float] | None = per_group(default=None)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="cosine")
     optimizer: Any = part(Optimizer, default=Optimizer("adam", momentum=0.5))

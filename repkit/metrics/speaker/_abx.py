@@ -93,13 +93,14 @@ def abx_error(
     batch_bytes = batch_size_of(batch_bytes)
     source = _source(items, _arguments.device(device), batch_bytes // 2)
     n = len(source)
-    names, category = np.unique(label_vector(categories, "categories", n), return_inverse=True)
+    labels = label_vector(categories, "categories", n, "items")
+    names, category = np.unique(labels, return_inverse=True)
     if speakers is None and mode == "across":
         raise ValueError(
             "speakers must name the speaker of each item with mode='across', not be None"
         )
     given = np.zeros(n, dtype=int) if speakers is None else speakers
-    people, speaker = np.unique(label_vector(given, "speakers", n), return_inverse=True)
+    people, speaker = np.unique(label_vector(given, "speakers", n, "items"), return_inverse=True)
     rows = _draw(category, speaker, max_items, random_state)
     groups = [rows[speaker[rows] == s] for s in range(len(people))]
 

@@ -73,8 +73,8 @@ def probe_report(
         from training.
     """
     X_train, X_test = _vectors(X_train, X_test, ("X_train", "X_test"))
-    y_train = label_vector(y_train, "y_train", len(X_train))
-    y_test = label_vector(y_test, "y_test", len(X_test))
+    y_train = label_vector(y_train, "y_train", len(X_train), "X_train")
+    y_test = label_vector(y_test, "y_test", len(X_test), "X_test")
     probe_classes(y_train, y_test)
     rng = generator(random_state)
     labels = [y_train, rng.permutation(y_train)]
@@ -151,11 +151,11 @@ def swap_test(
         for given, name in ((real, "real"), (converted, "converted"))
     )
     X_real, X = _vectors(X_real, X, ("real", "converted"))
-    speaker = label_vector(real_speakers, "real_speakers", len(X_real))
-    word = label_vector(real_words, "real_words", len(X_real))
+    speaker = label_vector(real_speakers, "real_speakers", len(X_real), "real")
+    word = label_vector(real_words, "real_words", len(X_real), "real")
 
     def answers(y: Any, name: str, known: np.ndarray, known_name: str) -> np.ndarray:
-        y = label_vector(y, name, len(X))
+        y = label_vector(y, name, len(X), "converted")
         probe_classes(known, y, (known_name, name))
         return y
 

@@ -114,7 +114,8 @@ def disentanglement_report(
                 "utterance"
             )
     mask = check_mask(test, n)
-    word, speaker = label_vector(words, "words", n), label_vector(speakers, "speakers", n)
+    word = label_vector(words, "words", n, "phonetic")
+    speaker = label_vector(speakers, "speakers", n, "phonetic")
     rng = generator(random_state)
     seed = int(rng.integers(2**31))
     order = np.arange(n)

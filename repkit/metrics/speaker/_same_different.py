@@ -53,9 +53,9 @@ def same_different(
         If input is not finite, shapes do not match, or no pair (of two speakers) has one category.
     """
     unit = unit_rows(vectors, "vectors", _arguments.device(device))
-    labels = [label_vector(categories, "categories", len(unit))]
+    labels = [label_vector(categories, "categories", len(unit), "vectors")]
     if speakers is not None:
-        labels.append(label_vector(speakers, "speakers", len(unit)))
+        labels.append(label_vector(speakers, "speakers", len(unit), "vectors"))
     counts = rank_pairs(unit, labels, batch_bytes)
     # bit 0: same category; bit 1: same speaker
     different, same = counts.reshape(-1, 2, counts.shape[1]).sum(axis=0)

@@ -52,7 +52,7 @@ def speaker_eer(
     0.0
     """
     unit = unit_rows(vectors, "vectors", _arguments.device(device))
-    y = label_vector(speakers, "speakers", len(unit))
+    y = label_vector(speakers, "speakers", len(unit), "vectors")
     values, sizes = np.unique(y, return_counts=True)
     if len(values) < 2:
         raise ValueError(f"speakers must hold at least 2 speakers, not {values[0]!r} alone")
