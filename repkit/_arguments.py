@@ -6,8 +6,12 @@ A value of a wrong type raises a TypeError, one that is out of range a ValueErro
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,3 +187,47 @@ def device(value: Any, name: str = "device") -> Any:
         f"{name} must be 'auto', 'cpu' or another torch device that is there, not "
         f"{shown(value)}{problem}"
     )
+
+
+def path(value: Any, name: str, what: str = "a file") -> Path:
+    """Give a path, which need not exist.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, empty, or has a null character.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be the path of {what}, not {shown(value)}")
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError(f"{name} must be the path of {what}, not {shown(value)}")
+    found = Path(text)
+    if any(len(os.fsencode(part)) > 255 for part in found.parts):
+        raise ValueError(f"{name} must be the path of {what}, not so long a name: {shown(value)}")
+    return found
+
+
+@contextmanager
+def named(name: str, wanted: str) -> Iterator[None]:
+    """Let errors of code that does not know an argument's name tell it, and what it ``wanted``.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As raised inside, if it names the argument; else another with its text.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, OSError) as error:
+        text = str(error)
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            raise
+        # without the numbers of an array, which may be many
+        lines = [x.strip() for x in text.splitlines() if not re.match(r"\s*(array=|\[|\d)", x)]
+        message = f"{name} must be {wanted}: {' '.join(lines)[:500]}"
+        if type(error).__module__.startswith("repkit."):  # a class that says more
+            error.args = (message,)
+            raise
+        plain = next(k for k in (TypeError, ValueError, OSError) if isinstance(error, k))
+        raise (type(error) if plain is OSError else plain)(message) from error

@@ -20,6 +20,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from repkit._arguments import named
 from repkit.base import saving
 from repkit.base.fingerprint import fingerprint
 from repkit.base.keeping import Kept
@@ -48,7 +49,14 @@ from repkit.base.rules import (
     probe_change,
     rates_of,
 )
-from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
+from repkit.base.samples import (
+    as_samples,
+    check_layout,
+    check_range,
+    dense,
+    pixels_of,
+    with_meaning,
+)
 from repkit.base.surroundings import in_settled
 from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
@@ -277,6 +285,10 @@ class Estimator(Kept, BaseEstimator):
         """
         if not reset:
             check_is_fitted(self)
+        with named("X", "an array of numbers, a row for each sample"):
+            return self._read_X(X, reset)
+
+    def _read_X(self, X: Any, reset: bool) -> Any:
         given = X = as_samples(X)
         images = getattr(X, "ndim", 2) > 2
         if images:
@@ -319,6 +331,11 @@ class Estimator(Kept, BaseEstimator):
         rows = dense(rows)
         return rows if rows.dtype == np.uint8 else rows.astype(np.float32)
 
+    def _checked(self, rows: Any) -> np.ndarray:
+        """Rows as the device stores them, none of them beyond float32."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return check_range(self._converted(rows))
+
     def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Stored rows to what the networks see."""
         return to_float
@@ -326,8 +343,8 @@ class Estimator(Kept, BaseEstimator):
     def _stored(self, X: Any, device: torch.device) -> Store:
         """X for batches: on the device, unless it is on the disk or sparse."""
         if isinstance(X, np.memmap) or sparse.issparse(X):
-            return HostRows(X, self._converted)
-        return to_device(self._converted(X), device)
+            return HostRows(X, self._checked)
+        return to_device(self._checked(X), device)
 
     # ---------------------------------------------------------------- fit
 
@@ -490,7 +507,7 @@ class Estimator(Kept, BaseEstimator):
         convert: Callable[[Any], np.ndarray] | None = None,
     ) -> np.ndarray:
         """``function`` over the rows of X, and a value for each, in bounded memory."""
-        device, convert = self._where(), convert or self._converted
+        device = self._where()
         result: np.ndarray | None = None
         n = X.shape[0]
         for start in range(0, n, ROWS):
@@ -500,7 +517,8 @@ class Estimator(Kept, BaseEstimator):
             part = np.minimum(
                 np.arange(start, start + -(-(stop - start) // BLOCK) * BLOCK), stop - 1
             )
-            x = self._scaler(device)(to_device(convert(X[part]), device))
+            stored = convert(X[part]) if convert else self._checked(X[part])
+            x = self._scaler(device)(to_device(stored, device))
             out = function(x, rows[part])[: stop - start].float().cpu().numpy()
             if result is None:
                 result = np.empty((n, *out.shape[1:]), dtype=np.float32)

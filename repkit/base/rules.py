@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -58,9 +57,7 @@ def folder_rule(name: str, value: Any) -> Path | None:
     """A path, or None."""
     if value is None:
         return None
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise TypeError(f"{name} must be the path of a folder, or None, not {shown(value)}")
-    return Path(value)
+    return _arguments.path(value, name, "a folder, or None")
 
 
 def rates_of(

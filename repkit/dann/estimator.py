@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
 from repkit.base.estimator import Estimator, Problem, as_shares
+from repkit.base.labels import accuracy
 from repkit.base.parameters import (
     MOST_ROWS,
     MOST_UNITS,
@@ -330,8 +330,6 @@ class DANN(
 
     def _read(self, X: Any, y: Any, sample_domain: Any, source: Any, sample_weight: Any) -> Rows:
         X = self._check_X(X, reset=True)
-        if y is not None:
-            check_consistent_length(X, y)
         domains = check_domains(sample_domain, X.shape[0], source)
         self.classes_, codes = check_labels(
             y, domains, target_labels=self.target_labels, name=type(self).__name__
@@ -469,6 +467,8 @@ class DANN(
         """Each row's place in ``domains_``; without ``sample_domain``, the first target's."""
         n_targets = len(self.domains_) - self.n_source_domains_
         default = self.n_source_domains_ if n_targets else 0
+        if sample_domain is not None:
+            ids = as_domain_ids(sample_domain, n, names=self.domains_.dtype.kind == "U")
         if sample_domain is None or self._built.domain_norm == "shared":
             if self._built.domain_norm == "separate" and n_targets > 1:
                 raise ValueError(
@@ -476,7 +476,6 @@ class DANN(
                     "row is normalized by its own domain's statistics"
                 )
             return np.full(n, default)
-        ids = as_domain_ids(sample_domain, n, names=self.domains_.dtype.kind == "U")
         known = self.domains_
         stand_ins = signed_ids(known, self.n_source_domains_)
         if ids.dtype.kind == "i" and np.isin(ids, stand_ins).all():
@@ -550,10 +549,7 @@ class DANN(
         float
             From 0 to 1.
         """
-        from sklearn.metrics import accuracy_score
-
-        found = self.predict(X, sample_domain)
-        return float(accuracy_score(y, found, sample_weight=sample_weight))
+        return accuracy(y, self.predict(X, sample_domain), sample_weight)
 
     def transform(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """Compute the adapted features F(x).
