@@ -18,6 +18,7 @@ import numpy as np
 
 MOST = 10**9  # of any integer without a bound of its own
 MOST_BYTES = 2**62
+FAR = 1000  # the greatest integer that is allowed is not told from here on, unless it is passed
 
 
 def shown(value: Any) -> str:
@@ -52,13 +53,14 @@ def integer(value: Any, name: str, low: int = 1, high: int = MOST, *, otherwise:
     TypeError, ValueError
         If it is no integer, or out of range.
     """
-    many = high in (MOST, MOST_BYTES)
-    wanted = f"an integer of at least {low}" if many else f"an integer from {low} to {high}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+    wanted = f"an integer from {low} to {high}"
+    whole = not isinstance(value, bool | np.bool_) and isinstance(value, Integral)
+    if high >= FAR and not (whole and int(value) > high):
+        wanted = f"an integer of at least {low}"  # the other end is not what matters here
+    if not whole:
         raise TypeError(f"{name} must be {wanted}{otherwise}, not {shown(value)}")
     if not low <= int(value) <= high:
-        most = f" and at most {high}" if many and int(value) > high else ""
-        raise ValueError(f"{name} must be {wanted}{most}{otherwise}, not {shown(value)}")
+        raise ValueError(f"{name} must be {wanted}{otherwise}, not {shown(value)}")
     return int(value)
 
 
@@ -98,7 +100,8 @@ def number(
     """
     least = f"above {low:g}" if above else f"of at least {low:g}"
     wanted = "a finite number" if low == -math.inf else f"a number {least}"
-    if high != math.inf:
+    passed = isinstance(value, Real) and value > high
+    if high < FAR or (passed and high != math.inf):
         wanted += f" and {'below' if below else 'at most'} {high:g}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{name} must be {wanted}{otherwise}, not {shown(value)}")
@@ -221,7 +224,9 @@ def named(name: str, wanted: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError, OSError) as error:
         text = str(error)
-        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+        # NotFittedError is one, and of no argument
+        foreign = type(error).__module__.startswith("sklearn.")
+        if foreign or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
             raise
         # without the numbers of an array, which may be many
         lines = [x.strip() for x in text.splitlines() if not re.match(r"\s*(array=|\[|\d)", x)]

@@ -85,7 +85,7 @@ def check_count(y: Any, n: int, name: str) -> None:
     """Raise a ValueError unless there is one of y for each row."""
     if len(y) != n:
         raise ValueError(
-            f"{name} must have one value for each of the {n} rows of X; it has {len(y)} "
+            f"{name} must have one label for each of the {n} rows of X; it has {len(y)} "
             f"(inconsistent numbers of samples: [{n}, {len(y)}])"
         )
 

@@ -56,7 +56,7 @@ Rule = Callable[[str, Any], Any]
 RENAMED = {"n_features": "width"}  # old name to new
 MOST_SIZES = 100  # integers in one tuple
 MOST_WEIGHT = 1e6  # of a constant in the place of a schedule
-MOST_RATE = 1e3  # a learning rate
+MOST_RATE = 1e30  # a learning rate
 # Beyond these, a parameter would ask for more memory or time than there is, in earnest.
 MOST_EPOCHS = 10**6  # epochs, and steps in one
 MOST_ROWS = 10**5  # in a batch
@@ -318,30 +318,30 @@ def sizes(
     """
 
     def rule(name: str, value: Any) -> Any:
-        many = f"at most {MOST_SIZES} integers" if length is None else f"{length} integers"
+        many = "integers" if length is None else f"{length} integers"
         several = isinstance(value, tuple | list) or (
             isinstance(value, np.ndarray) and value.ndim == 1
         )
-        good = (
-            several
-            and len(value) <= MOST_SIZES
-            and all(
-                isinstance(n, Integral)
-                and not isinstance(n, bool | np.bool_)
-                and low <= int(n) <= high
-                for n in value
-            )
+        good = several and all(
+            isinstance(n, Integral) and not isinstance(n, bool | np.bool_) and low <= int(n)
+            for n in value
         )
         if not good or (length is not None and len(value) != length):
-            least = f"of at least {low}" if high == MOST else f"from {low} to {high}"
-            raise ValueError(f"{name} must be a tuple of {many} {least}, not {shown(value)}")
+            raise ValueError(
+                f"{name} must be a tuple of {many} of at least {low}, not {shown(value)}"
+            )
+        if len(value) > MOST_SIZES or any(int(n) > high for n in value):
+            raise ValueError(
+                f"{name} must be a tuple of at most {MOST_SIZES} integers from {low} to {high}, "
+                f"not {shown(value)}"
+            )
         return tuple(int(n) for n in value)
 
     return _field(default, rule, kw_only)
 
 
 def per_group(*, default: float | None) -> Any:
-    """Make a field for a number from 0 to 1000, or a dict of such numbers by a network's name.
+    """Make a field for a number of at least 0, or a dict of such numbers by a network's name.
 
     Parameters
     ----------

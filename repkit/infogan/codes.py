@@ -258,7 +258,7 @@ def columns_of(codes: Codes, name: str) -> slice:
     """
     columns = named_codes(codes)
     if not isinstance(name, str) or name not in columns:
-        raise ValueError(f"code {name!r} is not known; there are {list(columns)}")
+        raise ValueError(f"code must be one of {list(columns)}; there is no code {name!r}")
     return columns[name]
 
 

@@ -96,7 +96,18 @@ def feature_matrix(X: Any, name: str, min_rows: int = 1) -> np.ndarray:
         raise ValueError(f"{name} must have at least 1 feature, not 0")
     X = X.astype(np.result_type(X.dtype, np.float32), copy=False)
     check_finite(X, name)
+    check_scale(X, name, 1e15 if X.dtype == np.float32 else 1e50)
     return X
+
+
+def check_scale(X: np.ndarray, name: str, limit: float) -> None:
+    """Raise a ValueError where squares, and what is made of them, leave the range of floats."""
+    greatest = float(max(-X.min(), X.max()))
+    if greatest > limit or 0.0 < greatest < 1.0 / limit:
+        raise ValueError(
+            f"{name} must have a greatest entry from {1 / limit:g} to {limit:g}, whose square is a "
+            f"number, not {greatest:.3g}: scale it"
+        )
 
 
 def check_finite(X: np.ndarray, name: str) -> None:
@@ -190,6 +201,8 @@ def value_vector(v: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} must hold real numbers, not dtype {v.dtype}")
     v = v.astype(np.float64)
     check_finite(v, name)
+    if np.abs(v).max() > 1e70:
+        raise ValueError(f"{name} must lie within 1e70, not reach {np.abs(v).max():.3g}: scale it")
     return v
 
 

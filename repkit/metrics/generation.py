@@ -74,11 +74,13 @@ def frechet_distance(real: Any, generated: Any, *, device: Any = "auto") -> floa
         where = torch.device("cpu")
     m1, S1 = _moments(real, where)
     m2, S2 = _moments(generated, where)
+    scale = max(float(S1.trace()), float(S2.trace())) or 1.0
+    S1, S2 = S1 / scale, S2 / scale
     value, vector = torch.linalg.eigh(S1)
     root = vector * value.clamp_min(0).sqrt()  # S1 = root root^T
     # root^T S2 root has the eigenvalues of S1^{1/2} S2 S1^{1/2}; rounding makes some zeros negative
     cross = torch.linalg.eigvalsh(root.T @ S2 @ root).clamp_min(0).sqrt().sum()
-    distance = (m1 - m2).square().sum() + S1.trace() + S2.trace() - 2 * cross
+    distance = (m1 - m2).square().sum() + scale * (S1.trace() + S2.trace() - 2 * cross)
     return max(float(distance), 0.0)
 
 
@@ -143,8 +145,12 @@ def precision_recall(
     )
     inside = 0
     # of costs by rounding: a copy is inside a ball of no radius
-    lengths = [torch.linalg.vector_norm(torch.as_tensor(X), dim=1).max() for X in (real, generated)]
-    slack = 8 * torch.finfo(dtype).eps * float(max(lengths)) ** 2
+    longest = max(
+        float(load_rows(X, rows, where, dtype).square().sum(1).max())
+        for X in (real, generated)
+        for rows in _slices(len(X), _width(X), batch_bytes)
+    )
+    slack = 8 * torch.finfo(dtype).eps * longest
     # half of the budget, for the masks stand beside the costs
     size = block_rows(_width(real), 1, dtype.itemsize, batch_bytes // 2)
     for columns, rows, cost, half in cost_blocks(real, generated, size, where, dtype):

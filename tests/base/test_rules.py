@@ -41,7 +41,9 @@ def test_folders(tmp_path):
     assert folder_rule("checkpoint", "a") == Path("a")
     assert folder_rule("checkpoint", tmp_path) == tmp_path
     for wrong in ("", 5, b"a"):
-        with pytest.raises(TypeError, match="checkpoint must be the path of a folder, or None"):
+        with pytest.raises(
+            (TypeError, ValueError), match="checkpoint must be the path of a folder, or None"
+        ):
             folder_rule("checkpoint", wrong)
 
 

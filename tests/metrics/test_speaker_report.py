@@ -206,7 +206,7 @@ HALVES = X[~TEST], WORDS[~TEST], X[TEST], WORDS[TEST]
         (lambda: probe_report(*HALVES, C=0), "C must be a number above 0"),
         (
             lambda: probe_report(*HALVES, n_hidden=0),
-            "n_hidden must be an integer from 1 to 10000, not 0",
+            "n_hidden must be an integer of at least 1, not 0",
         ),
         (lambda: probe_report(X, WORDS, X[:, :2], WORDS), "X_train has 6 features but X_test has"),
         (
@@ -235,7 +235,7 @@ HALVES = X[~TEST], WORDS[~TEST], X[TEST], WORDS[TEST]
         ),
         (
             lambda: resampled_pca([X] * 3, n_steps=0),
-            "n_steps must be an integer from 1 to 10000, not 0",
+            "n_steps must be an integer of at least 1, not 0",
         ),
         (
             lambda: resampled_pca([X] * 3, [True] * 3),

@@ -90,7 +90,7 @@ def test_max_samples_and_the_global_generator():
         ),
         ({"C": 0.0}, "C must be a number above 0, or a sequence of such numbers, not 0"),
         ({"C": ()}, r"C must be one or more numbers above 0, such as \(0\.01, 1\), not"),
-        ({"n_splits": 1}, "n_splits must be an integer from 2 to 1000, not 1"),
+        ({"n_splits": 1}, "n_splits must be an integer of at least 2, not 1"),
         (
             {"max_samples": 1},
             "max_samples must be an integer of at least 2, or None for all, not 1",

@@ -83,6 +83,12 @@ def dci(
     chosen = _model(model, int(rng.integers(2**31)))
     importance = np.empty((codes.shape[1], factors.shape[1]))
     right = np.empty((2, factors.shape[1]))
+    greatest = np.abs(codes).max(axis=0)
+    if greatest.max() > 1e30:  # trees are of float32
+        part = part._replace(
+            codes=part.codes / np.maximum(greatest, 1.0),
+            codes_test=part.codes_test / np.maximum(greatest, 1.0),
+        )
     for j in range(factors.shape[1]):
         fitted = clone(chosen).fit(part.codes, part.factors[:, j])
         if not hasattr(fitted, "feature_importances_"):

@@ -90,7 +90,8 @@ def resampled_pca(
             f"n_components must be from 1 to {most}, the lesser of n_steps x width and "
             f"the number of training utterances, not {n_components}"
         )
-    pca = PCA(n_components, svd_solver="full").fit(resampled[train])
+    with np.errstate(invalid="ignore"):  # shares of no variance, which nobody asks for
+        pca = PCA(n_components, svd_solver="full").fit(resampled[train])
     return pca.transform(resampled)
 
 
