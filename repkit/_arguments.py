@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
@@ -145,6 +145,19 @@ def choice(value: Any, name: str, allowed: Sequence[Any]) -> Any:
         if value is known or (type(value) is type(known) and value == known):
             return known
     raise ValueError(f"{name} must be one of {list(allowed)}, not {shown(value)}")
+
+
+def mapping(value: Any, name: str, wanted: str) -> Mapping[Any, Any]:
+    """Give a mapping.
+
+    Raises
+    ------
+    TypeError
+        If it is none. ``wanted`` says there what it maps to what.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict of {wanted}, not {shown(value)}")
+    return value
 
 
 def function(value: Any, name: str, takes: str, *, optional: bool = True) -> Any:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from repkit import _arguments
 from repkit.audio import _torchaudio
 from repkit.audio.frames import exact
 
@@ -87,15 +88,14 @@ class FrontEnd:
     normalize: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("logmel", "mfcc"):
-            raise ValueError(f"kind must be 'logmel' or 'mfcc', not {self.kind!r}")
-        if self.normalize not in (None, "utterance"):
-            raise ValueError(f"normalize must be None or 'utterance', not {self.normalize!r}")
+        _arguments.choice(self.kind, "kind", ("logmel", "mfcc"))
+        _arguments.choice(self.normalize, "normalize", (None, "utterance"))
+        _arguments.choice(self.deltas, "deltas", (False, True))
         for name in ("sample_rate", "n_mels", "n_mfcc", "stack"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be an integer of at least 1, not {getattr(self, name)!r}"
-                )
+            most = 10**6 if name == "sample_rate" else 1000
+            _arguments.integer(getattr(self, name), name, 1, most)
+        for name in ("window", "hop"):
+            _arguments.number(getattr(self, name), name, 0.0, 10.0, above=True)
         if self.kind == "mfcc" and self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc must be at most n_mels={self.n_mels}, not {self.n_mfcc}")
         if self.hop_length < 1 or self.hop > self.window:

@@ -270,7 +270,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         for X, name in ((X_start, "X_start"), (X_end, "X_end")):
             with named(name, "samples of the shape that fit saw"):
                 X = self._check_X(X, reset=False)
-            ends.append(self._map(X, self._codes))
+                ends.append(self._map(X, self._codes))
         if len(ends[0]) != len(ends[1]):
             raise ValueError(
                 f"X_end must have as many samples as X_start, {len(ends[0])}, not {len(ends[1])}"

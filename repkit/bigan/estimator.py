@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
@@ -333,6 +334,7 @@ class BiGAN(Objective, Autoencoder):
 
     @property
     def _n_features_out(self) -> int:
+        check_is_fitted(self)
         if self.output == "latent":
             return self._built.latent_dim
         return self.networks_["E"].head.in_features  # type: ignore[union-attr, return-value]

@@ -114,6 +114,8 @@ def make_speech(
     ):
         _arguments.number(scale, name, 0.0, 1000.0)
     _arguments.integer(n_words, "n_words")
+    if not isinstance(vocab, str):
+        raise TypeError(f"vocab must be the name of a vocabulary, not {_arguments.shown(vocab)}")
     _arguments.integer(sample_rate, "sample_rate", 4000, 10**6)
     _arguments.number(snr_db, "snr_db", -1000.0, 1000.0)
     words = lexicon(vocab, n_words)

@@ -45,7 +45,9 @@ def cost_blocks(
         if not cosine:
             # |q-r|^2 is computed from products, which lose digits far from the origin. Distances
             # do not change under a shift and any shift near the data will do.
-            center = R.mean(dim=0) if center is None else center
+            if center is None:
+                center = R.mean(dim=0)
+                squared_norms(center[None], center[None], slice(0, 1), names[0])
             R -= center
         norm = squared_norms(R, reference, columns, names[0])
         if cosine:

@@ -84,9 +84,9 @@ def halves(
 # ---------------------------------------------------------------- domains
 
 
-def domain_ids(sample_domain: Any, n_samples: int) -> np.ndarray:
-    """Check `sample_domain` and give it as (n_samples,) whole numbers or names."""
-    ids = label_vector(sample_domain, "sample_domain", n_samples, "X")
+def domain_ids(sample_domain: Any, n_samples: int, of: str = "X") -> np.ndarray:
+    """Check the `sample_domain` of rows, and give it as (n_samples,) whole numbers or names."""
+    ids = label_vector(sample_domain, "sample_domain", n_samples, of)
     if ids.dtype == object and all(isinstance(v, str) for v in ids):
         ids = ids.astype(str)
     elif ids.dtype == object:
