@@ -20,7 +20,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from benchmarks import loops, peers
+from benchmarks import busy, loops, peers
 from benchmarks.recipes import digit_net
 from benchmarks.runner import Case
 from repkit import DANN, VAEGAN, BiGAN, InfoGAN
@@ -226,4 +226,4 @@ def cases(preset: str, device: str) -> list[Case]:
                 seeds=5,  # one repetition is uncertain by more than the package takes
             )
         )
-    return listed
+    return listed + busy.cases()

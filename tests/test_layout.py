@@ -208,10 +208,10 @@ def test_importing_repkit_loads_nothing():
     assert loaded("import repkit; dir(repkit); repkit.__version__") == set()
 
 
-@pytest.mark.parametrize("name", ["DANN, load", "SpeechAutoencoder", "TraversalDisplay"])
-def test_importing_a_name_loads_nothing_slow(name):
+def test_importing_a_name_loads_nothing_slow():
     # scikit-learn loads some by itself, where they are installed.
-    assert loaded(f"from repkit import {name}") <= loaded("import torch, sklearn.preprocessing")
+    names = "DANN, SpeechAutoencoder, TraversalDisplay, load"
+    assert loaded(f"from repkit import {names}") <= loaded("import torch, sklearn.preprocessing")
 
 
 def test_engine_and_networks_do_without_scikit_learn():

@@ -42,7 +42,7 @@ def test_the_first_two_commands_are_those_that_run_everything():
     commands = [line for line in README.splitlines() if line.startswith("python -m pip")][:2]
     assert commands == [
         'python -m pip install ".[all]" && python -m benchmarks quick',
-        'python -m pip install ".[all,test]" && python -m pytest',
+        'python -m pip install ".[all,test]" && python -m pytest -n auto',
     ]
 
 

@@ -22,7 +22,7 @@ ESTIMATORS = [
     InfoGAN(**SMALL),
     VAE(8, **SMALL),
     VAEGAN(8, **SMALL),
-    TripleGAN(8, width=32, max_epochs=20),
+    TripleGAN(8, width=32, max_epochs=10),
     SpeechAutoencoder(8, 4, n_mels=20, width=24, max_epochs=3),
 ]
 

@@ -113,7 +113,7 @@ def test_shapes_and_types(model, digits, shape, dtype):
 @pytest.mark.parametrize("shape", [(28, 28), (3, 20, 13), (1, 32, 32), (1, 13, 30)], ids=str)
 def test_convolutions_for_images(model, shape):
     X = np.random.default_rng(0).random((40, *shape), dtype=np.float32)
-    model.fit(X)
+    model.set_params(max_epochs=1, steps_per_epoch=1).fit(X)
     assert any(isinstance(m, nn.Conv2d) for n in model.networks_.values() for m in n.modules())
     assert model.sample(2).shape == (2, *shape)
     assert model.transform(X).shape == (40, width(model))
@@ -135,6 +135,7 @@ def test_uint8_images_are_scaled(model, digits):
 
 def test_memory_maps_tensors_and_frames(model, digits, tmp_path):
     flat = digits.reshape(300, 64)
+    model.set_params(max_epochs=1)
     expected = clone(model).fit(flat).transform(flat)
     path = tmp_path / "x.npy"
     np.save(path, flat)
@@ -292,8 +293,8 @@ def test_callbacks_and_early_stop(model, digits):
 
 
 def test_bf16_agrees_with_fp32(model):
-    model.set_params(learning_rate=1e-4)
-    X = np.random.default_rng(0).random((60, 16, 16), dtype=np.float32)
+    model.set_params(learning_rate=1e-4, max_epochs=1)
+    X = np.random.default_rng(0).random((40, 16, 16), dtype=np.float32)
     full = clone(model).set_params(precision="fp32").fit(X).transform(X)
     half = clone(model).set_params(precision="bf16").fit(X).transform(X)
     assert 0 < np.abs(full - half).max() < 0.3
@@ -369,7 +370,7 @@ def test_in_a_pipeline_and_a_grid_search(model, digits):
     X, y = digits.reshape(300, 64), load_digits().target[:300]
     pipeline = make_pipeline(model, LogisticRegression(max_iter=50))
     name = type(model).__name__.lower()
-    grid = {f"{name}__max_epochs": [2, 3], f"{name}__optimizer__weight_decay": [0.0, 0.1]}
+    grid = {f"{name}__max_epochs": [1, 2], f"{name}__optimizer__weight_decay": [0.0, 0.1]}
     search = GridSearchCV(pipeline, grid, cv=2, error_score="raise")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
