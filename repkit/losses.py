@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repkit._arguments import number, shown
+
 __all__ = [
     "ADVERSARIAL",
     "HINGE",
@@ -31,6 +33,27 @@ __all__ = [
     "virtual_adversarial",
     "weighted_cross_entropy",
 ]
+
+
+def _check(
+    x: Any,
+    name: str,
+    ndim: int | None = None,
+    *,
+    like: Tensor | None = None,
+    rows: int | None = None,
+) -> None:
+    """Raise an error that names the argument unless it is a real tensor of that shape."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor, not {shown(x)}")
+    if x.is_complex():
+        raise TypeError(f"{name} must be a tensor of real numbers, not of {x.dtype}")
+    if ndim is not None and x.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions, not the shape {tuple(x.shape)}")
+    if like is not None and x.shape != like.shape:
+        raise ValueError(f"{name} must have the shape {tuple(like.shape)}, not {tuple(x.shape)}")
+    if rows is not None and (not x.ndim or len(x) != rows):
+        raise ValueError(f"{name} must have {rows} rows, not the shape {tuple(x.shape)}")
 
 
 class _Reverse(torch.autograd.Function):
@@ -72,8 +95,11 @@ def reverse(x: Tensor, lam: Tensor | float = 1.0) -> Tensor:
     >>> x.grad
     tensor([-0.5000, -0.5000])
     """
+    _check(x, "x")
     if not isinstance(lam, Tensor):
-        lam = torch.tensor(float(lam), device=x.device)
+        lam = torch.tensor(number(lam, "lam", -math.inf), device=x.device)
+    elif lam.numel() != 1:
+        raise ValueError(f"lam must be one number, not a tensor of shape {tuple(lam.shape)}")
     return _Reverse.apply(x, lam)
 
 
@@ -91,7 +117,7 @@ class GradientReversal(nn.Module):
 
     def __init__(self, lam: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("lam", torch.tensor(float(lam)))
+        self.register_buffer("lam", torch.tensor(number(lam, "lam", -math.inf)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass a tensor on, to be met by a reversed gradient.
@@ -122,6 +148,7 @@ def entropy(logits: Tensor) -> Tensor:
     entropy : Tensor of shape (n,), float32
         In nats, from 0 to log(classes).
     """
+    _check(logits, "logits", 2)
     log_p = F.log_softmax(logits.float(), 1)
     return -(log_p.exp() * log_p).sum(1)
 
@@ -147,6 +174,7 @@ def information(logits: Tensor) -> Tensor:
     loss : Tensor of shape (), float32
         In nats, from -log(classes) to 0.
     """
+    _check(logits, "logits", 2)
     mean = F.softmax(logits.float(), 1).mean(0)
     return entropy(logits).mean() + _p_log_p(mean)
 
@@ -170,6 +198,8 @@ def paired_information(logits: Tensor, other: Tensor) -> Tensor:
     loss : Tensor of shape (), float32
         In nats, from -log(classes) to 0.
     """
+    _check(logits, "logits", 2)
+    _check(other, "other", like=logits)
     p, q = F.softmax(logits.float(), 1), F.softmax(other.float(), 1)
     joint = (p[:, :, None] * q[:, None, :]).mean(0)
     joint = 0.5 * (joint + joint.T)
@@ -203,6 +233,10 @@ def virtual_adversarial(
     loss : Tensor of shape ()
         Mean over the batch, in nats.
     """
+    if not callable(logits):
+        raise TypeError(f"logits must be a function of samples, not {shown(logits)}")
+    _check(x, "x")
+    radius, reach = number(radius, "radius"), number(reach, "reach", above=True)
 
     def divergence(r: Tensor) -> Tensor:
         return F.kl_div(F.log_softmax(logits(x + r).float(), 1), p, reduction="batchmean")
@@ -234,8 +268,15 @@ def weighted_cross_entropy(logits: Tensor, y: Tensor, weight: Tensor | None) -> 
     Tensor of shape ()
         ``sum_i w_i CE_i / n``: weights with a mean of 1 over all rows leave the scale of the loss.
     """
+    _check(logits, "logits", 2)
+    _check(y, "y", 1, rows=len(logits))
+    if y.dtype != torch.int64:
+        raise TypeError(f"y must hold classes as int64, not {y.dtype}")
     if weight is None:
         return F.cross_entropy(logits, y)
+    _check(weight, "weight", 1)
+    if len(weight) < len(y):
+        raise ValueError(f"weight must have at least {len(y)} entries, not {len(weight)}")
     return (F.cross_entropy(logits, y, reduction="none") * weight[: len(y)]).mean()
 
 
@@ -256,6 +297,8 @@ def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
     product : Tensor of shape (n, d * classes)
         Entry ``i * classes + c`` of a row is feature i times the probability of class c.
     """
+    _check(features, "features", 2)
+    _check(probabilities, "probabilities", 2, rows=len(features))
     return torch.bmm(features.unsqueeze(2), probabilities.unsqueeze(1)).flatten(1)
 
 
@@ -388,6 +431,7 @@ def draw(posterior: Tensor, noise: Tensor) -> Tensor:
         A draw for each row.
     """
     mean, log_variance = _statistics(posterior)
+    _check(noise, "noise", like=mean)
     return mean + torch.exp(0.5 * log_variance) * noise
 
 
@@ -417,6 +461,9 @@ def kl_from_standard(posterior: Tensor) -> Tensor:
 
 def _statistics(posterior: Tensor) -> tuple[Tensor, Tensor]:
     """Split means and log variances, the latter kept where fp32 still tells them apart."""
+    _check(posterior, "posterior", 2)
+    if posterior.shape[1] % 2:
+        raise ValueError(f"posterior must have 2 d columns, not {posterior.shape[1]}")
     mean, log_variance = posterior.float().chunk(2, 1)
     return mean, bounded(log_variance, -10.0, 10.0)
 
@@ -455,7 +502,11 @@ def bounded(x: Tensor, least: float, greatest: float) -> Tensor:
         From `least` to `greatest`. Beyond a bound, the gradient of a loss passes where descent
         goes towards the bound, and is 0 where it goes away.
     """
-    return _Bounded.apply(x, least, greatest)
+    _check(x, "x")
+    low, high = number(least, "least", -math.inf), number(greatest, "greatest", -math.inf)
+    if not low <= high:
+        raise ValueError(f"least must be at most greatest={high:g}, not {low:g}")
+    return _Bounded.apply(x, low, high)
 
 
 def half_squared_error(found: Tensor, x: Tensor) -> Tensor:
@@ -473,6 +524,8 @@ def half_squared_error(found: Tensor, x: Tensor) -> Tensor:
     error : Tensor of shape (), float32
         Sum over the values of a sample, mean over samples.
     """
+    _check(found, "found")
+    _check(x, "x", like=found)
     return 0.5 * (found.float() - x).square().flatten(1).sum(1).mean()
 
 

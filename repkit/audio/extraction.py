@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repkit._arguments import device as usable
+from repkit._arguments import named, shown
 from repkit.audio.frames import in_pieces, normalized, stacked, with_deltas
 from repkit.audio.front_end import FrontEnd
 from repkit.audio.resampling import resample, resample_blocks, resampled_length, windows
@@ -132,7 +134,13 @@ def stream(
     --------
     extract : The frames of all utterances at once, in the order of the input.
     """
-    device, any_usable = torch.device(device), False
+    for value, name, kind in (
+        (utterances, "utterances", Utterances),
+        (front_end, "front_end", FrontEnd),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be of the class {kind.__name__}, not {shown(value)}")
+    device, any_usable = usable(device), False
     for batch in _batches(utterances, front_end):
         for index, frames in _computed(utterances, batch, front_end, device):
             any_usable = True
@@ -182,9 +190,10 @@ def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler()
-    for x in frames:
-        for piece in in_pieces(np.asarray(x)):
-            scaler.partial_fit(piece.astype(np.float64))
+    with named("frames", "arrays (T, D) of one width"):
+        for x in frames:
+            for piece in in_pieces(np.asarray(x)):
+                scaler.partial_fit(piece.astype(np.float64))
     if not hasattr(scaler, "n_samples_seen_"):
         raise ValueError("frames must have at least one array of frames, not none")
     mean, std = scaler.mean_, np.sqrt(scaler.var_)

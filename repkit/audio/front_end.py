@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from repkit import _arguments
 from repkit.audio import _torchaudio
 from repkit.audio.frames import exact
 from repkit.audio.reading import RATES
@@ -89,23 +89,14 @@ class FrontEnd:
     normalize: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("logmel", "mfcc"):
-            raise ValueError(f"kind must be 'logmel' or 'mfcc', not {self.kind!r}")
-        if self.normalize not in (None, "utterance"):
-            raise ValueError(f"normalize must be None or 'utterance', not {self.normalize!r}")
-        least, most = RATES
-        if not isinstance(self.sample_rate, int | np.integer) or not (
-            least <= self.sample_rate <= most
-        ):
-            raise ValueError(
-                f"sample_rate must be an integer from {least} to {most}, in Hz, not "
-                f"{self.sample_rate!r}"
-            )
+        _arguments.choice(self.kind, "kind", ("logmel", "mfcc"))
+        _arguments.choice(self.normalize, "normalize", (None, "utterance"))
+        _arguments.choice(self.deltas, "deltas", (False, True))
+        _arguments.integer(self.sample_rate, "sample_rate", *RATES)
         for name in ("n_mels", "n_mfcc", "stack"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be an integer of at least 1, not {getattr(self, name)!r}"
-                )
+            _arguments.integer(getattr(self, name), name, 1, 1000)
+        for name in ("window", "hop"):
+            _arguments.number(getattr(self, name), name, 0.0, 10.0, above=True)
         if self.kind == "mfcc" and self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc must be at most n_mels={self.n_mels}, not {self.n_mfcc}")
         if self.hop_length < 1 or self.hop > self.window:

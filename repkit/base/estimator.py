@@ -20,10 +20,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from repkit._arguments import named
 from repkit.base import saving
 from repkit.base.fingerprint import fingerprint
 from repkit.base.keeping import Kept
 from repkit.base.parameters import (
+    MOST_EPOCHS,
+    MOST_ROWS,
     Part,
     anything,
     check_parameters,
@@ -38,10 +41,18 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
-from repkit.base.rules import callbacks_rule, device_rule, folder_rule, precision_of, rates_of
+from repkit.base.rules import (
+    callbacks_rule,
+    device_rule,
+    folder_rule,
+    precision_of,
+    probe_change,
+    rates_of,
+)
 from repkit.base.samples import (
     as_samples,
     check_layout,
+    check_range,
     dense,
     pixels_of,
     with_meaning,
@@ -168,9 +179,9 @@ class Estimator(Kept, BaseEstimator):
         The parameters as they were in `fit`. What is set later counts from the next fit on.
     """
 
-    max_epochs: int = integer(default=50)
-    steps_per_epoch: int | None = integer(default=None, optional=True)
-    batch_size: Any = integer(2, default=64)
+    max_epochs: int = integer(1, MOST_EPOCHS, default=50)
+    steps_per_epoch: int | None = integer(1, MOST_EPOCHS, default=None, optional=True)
+    batch_size: Any = integer(2, MOST_ROWS, default=64)
     learning_rate: float | Mapping[str, float] | None = per_group(default=1e-3)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="constant")
     optimizer: str | Callable[..., Any] | Optimizer = part(Optimizer, default="adam")
@@ -276,6 +287,10 @@ class Estimator(Kept, BaseEstimator):
         """
         if not reset:
             check_is_fitted(self)
+        with named("X", "an array of numbers, a row for each sample"):
+            return self._read_X(X, reset)
+
+    def _read_X(self, X: Any, reset: bool) -> Any:
         given = X = as_samples(X)
         images = getattr(X, "ndim", 2) > 2
         if images:
@@ -315,6 +330,11 @@ class Estimator(Kept, BaseEstimator):
         rows = dense(rows, self.pixels_)
         return rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False)
 
+    def _checked(self, rows: Any) -> np.ndarray:
+        """Rows as the device stores them, none of them beyond float32."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return check_range(self._converted(rows))
+
     def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Stored rows to what the networks see."""
         return to_float
@@ -322,8 +342,8 @@ class Estimator(Kept, BaseEstimator):
     def _stored(self, X: Any, device: torch.device) -> Store:
         """X for batches: on the device, unless it is on the disk or sparse."""
         if isinstance(X, np.memmap) or sparse.issparse(X):
-            return HostRows(X, self._converted)
-        return to_device(self._converted(X), device)
+            return HostRows(X, self._checked)
+        return to_device(self._checked(X), device)
 
     # ---------------------------------------------------------------- fit
 
@@ -380,6 +400,9 @@ class Estimator(Kept, BaseEstimator):
                 state = checkpoints.load()
                 seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
             self.seed_ = seed
+            for name in ("augment", "strong_augment"):
+                if (change := getattr(self, name, None)) is not None:
+                    probe_change(name, change, self.input_shape_, device)
             networks = self._new_networks()
             saving.take_weights(networks, start)
             self.device_ = device
@@ -483,7 +506,7 @@ class Estimator(Kept, BaseEstimator):
         convert: Callable[[Any], np.ndarray] | None = None,
     ) -> np.ndarray:
         """``function`` over the rows of X, and a value for each, in bounded memory."""
-        device, convert = self._where(), convert or self._converted
+        device = self._where()
         result: np.ndarray | None = None
         n = X.shape[0]
         for start in range(0, n, ROWS):
@@ -493,7 +516,8 @@ class Estimator(Kept, BaseEstimator):
             part = np.minimum(
                 np.arange(start, start + -(-(stop - start) // BLOCK) * BLOCK), stop - 1
             )
-            x = self._scaler(device)(to_device(convert(X[part]), device))
+            stored = convert(X[part]) if convert else self._checked(X[part])
+            x = self._scaler(device)(to_device(stored, device))
             out = function(x, rows[part])[: stop - start].float().cpu().numpy()
             if result is None:
                 result = np.empty((n, *out.shape[1:]), dtype=np.float32)

@@ -34,20 +34,36 @@ def as_samples(X: Any) -> Any:
     ValueError
         If samples differ in shape, or an image has a mode that is not gray or RGB.
     """
-    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
-        raise TypeError(
-            f"X must be one array of samples, not a {type(X).__name__}, whose items can be "
-            "anything; give torch.stack([item[0] for item in dataset])"
-        )
+    refuse_dataset(X)
     if isinstance(X, Tensor):
         return _of_tensor(X)
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError("X must not be masked; fill or drop what its mask hides")
     if _is_image(X):
         raise ValueError("X must hold samples, not be one image; give a list of images")
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X):
         X = list(X) if _is_sample(X[0]) else X
     if isinstance(X, list | tuple) and len(X) and _is_sample(X[0]):
         return _stacked(X)
+    if isinstance(X, list | tuple):
+        X = np.asarray(X)
+    kind = getattr(getattr(X, "dtype", None), "kind", "")
+    if isinstance(X, np.ndarray) and kind in "USmM":
+        # Text and dates would be read as numbers where they can be.
+        raise ValueError(
+            f"X must hold numbers, not {'text' if kind in 'US' else 'dates'} (dtype {X.dtype}): "
+            "could not convert string to float; encode it first"
+        )
     return X
+
+
+def refuse_dataset(X: Any) -> None:
+    """Raise a TypeError if it is a data set or a loader of torch."""
+    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+        raise TypeError(
+            f"X must be one array of samples, not a {type(X).__name__}, whose items can be "
+            "anything; give torch.stack([item[0] for item in dataset])"
+        )
 
 
 def _is_image(x: Any) -> bool:
@@ -93,6 +109,15 @@ def _stacked(X: Any) -> np.ndarray:
             )
         samples.append(x)
     return np.stack(samples)
+
+
+def check_range(rows: np.ndarray) -> np.ndarray:
+    """Rows as they were given, or a ValueError if float32 cannot hold them."""
+    if rows.dtype == np.float32 and not np.isfinite(rows).all():
+        raise ValueError(
+            "X has values beyond what float32 holds, or far beyond those that fit saw; scale it"
+        )
+    return rows
 
 
 def check_layout(X: Any) -> None:

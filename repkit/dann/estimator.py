@@ -5,18 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
 from repkit.base.estimator import Estimator, Problem, as_shares
+from repkit.base.labels import accuracy
 from repkit.base.parameters import (
+    MOST_ROWS,
+    MOST_UNITS,
     anything,
     choice,
     filled,
@@ -30,7 +33,7 @@ from repkit.base.parameters import (
 )
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective, dann
-from repkit.dann.monitor import SCORES, Monitor, judge_adversary
+from repkit.dann.monitor import SCORES, Monitor, judge_adversary, scored
 from repkit.dann.networks import build_networks
 from repkit.dann.parts import Heads
 from repkit.dann.rows import (
@@ -227,9 +230,9 @@ class DANN(
     select: str | Callable[..., float] | None = anything(_select, default=None)
     validation_fraction: float = number(0.0, 0.9, default=0.1)
     class_weight: str | Mapping[Any, float] | None = anything(class_weight_rule, default=None)
-    width: int = integer(default=128)
+    width: int = integer(1, MOST_UNITS, default=128)
     ema: float = number(0.0, 0.999999, default=0.0)
-    batch_size: int = integer(default=64)
+    batch_size: int = integer(1, MOST_ROWS, default=64)
 
     _fitted: ClassVar = (*Estimator._fitted, "classes_", "domains_", "n_source_domains_")
 
@@ -327,8 +330,6 @@ class DANN(
 
     def _read(self, X: Any, y: Any, sample_domain: Any, source: Any, sample_weight: Any) -> Rows:
         X = self._check_X(X, reset=True)
-        if y is not None:
-            check_consistent_length(X, y)
         domains = check_domains(sample_domain, X.shape[0], source)
         self.classes_, codes = check_labels(
             y, domains, target_labels=self.target_labels, name=type(self).__name__
@@ -417,7 +418,7 @@ class DANN(
         labels[np.isin(rows, domains.target)] = self.classes_[0]
         X, sample_domain = data.X[rows], domains.signed[rows]
         select: Any = self.select
-        return lambda: select(self, X, labels, sample_domain=sample_domain)
+        return partial(scored, select, self, X, labels, sample_domain)
 
     def _judge(self) -> None:
         if self._is_adapting():
@@ -466,6 +467,8 @@ class DANN(
         """Each row's place in ``domains_``; without ``sample_domain``, the first target's."""
         n_targets = len(self.domains_) - self.n_source_domains_
         default = self.n_source_domains_ if n_targets else 0
+        if sample_domain is not None:
+            ids = as_domain_ids(sample_domain, n, names=self.domains_.dtype.kind == "U")
         if sample_domain is None or self._built.domain_norm == "shared":
             if self._built.domain_norm == "separate" and n_targets > 1:
                 raise ValueError(
@@ -473,7 +476,6 @@ class DANN(
                     "row is normalized by its own domain's statistics"
                 )
             return np.full(n, default)
-        ids = as_domain_ids(sample_domain, n, names=self.domains_.dtype.kind == "U")
         known = self.domains_
         stand_ins = signed_ids(known, self.n_source_domains_)
         if ids.dtype.kind == "i" and np.isin(ids, stand_ins).all():
@@ -547,10 +549,7 @@ class DANN(
         float
             From 0 to 1.
         """
-        from sklearn.metrics import accuracy_score
-
-        found = self.predict(X, sample_domain)
-        return float(accuracy_score(y, found, sample_weight=sample_weight))
+        return accuracy(y, self.predict(X, sample_domain), sample_weight)
 
     def transform(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """Compute the adapted features F(x).

@@ -25,7 +25,7 @@ class Updates(Part):
     """
 
     order: str = choice("joint", "alternating", default="joint", kw_only=False)
-    d_steps: int = integer(default=1)
+    d_steps: int = integer(1, 1000, default=1)
 
 
 @parameters

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.io import wavfile
 from sklearn.utils import Bunch
 
+from repkit import _arguments
 from repkit.datasets._fetch import Arrays, read
 
 __all__ = [
@@ -54,10 +55,8 @@ def load_fsdd(subset: str = "all", test_takes: int = 10) -> Bunch:
     -----
     Downloaded if needed, from its repository on GitHub, at one commit (CC BY-SA 4.0).
     """
-    if subset not in ("all", "train", "test"):
-        raise ValueError(f"subset must be 'all', 'train' or 'test', not {subset!r}")
-    if not 1 <= test_takes <= 49:
-        raise ValueError(f"test_takes must be from 1 to 49 of the 50 takes, not {test_takes!r}")
+    _arguments.choice(subset, "subset", ("all", "train", "test"))
+    _arguments.integer(test_takes, "test_takes", 1, 49)
     from repkit.audio import reading  # loads torch
 
     data = read("fsdd", _parse_fsdd)
@@ -101,6 +100,9 @@ def _parse_fsdd(path: Path) -> Arrays:
     }
 
 
+_SPEAKER = "speaker must be 'parent', a regular expression or a function of a file's path"
+
+
 def load_speech_folder(
     path: str | Path, speaker: str | re.Pattern[str] | Callable[[Path], Any] = "folder"
 ) -> Bunch:
@@ -134,7 +136,14 @@ def load_speech_folder(
     ValueError
         If the folder holds no audio file, or a file has no speaker.
     """
-    folder = Path(path)
+    if isinstance(speaker, str) and speaker != "parent":
+        try:
+            speaker = re.compile(speaker)
+        except re.error as error:
+            raise ValueError(f"{_SPEAKER}, not {speaker!r}: {error}") from error
+    elif not callable(speaker) and not isinstance(speaker, str | re.Pattern):
+        raise TypeError(f"{_SPEAKER}, not {_arguments.shown(speaker)}")
+    folder = _arguments.path(path, "path", "a folder")
     if not folder.is_dir():
         raise NotADirectoryError(f"path must be a folder, not {str(path)!r}")
     from repkit.audio import reading  # loads torch

@@ -15,6 +15,9 @@ from repkit.audio import statistics
 from repkit.audio.reading import folder_speakers
 from repkit.base.estimator import Problem
 from repkit.base.parameters import (
+    MOST_EPOCHS,
+    MOST_ROWS,
+    MOST_UNITS,
     anything,
     choice,
     filled,
@@ -34,7 +37,7 @@ from repkit.speech.batches import FrameStore, SpeechBatches
 from repkit.speech.erasure import leace
 from repkit.speech.networks import Codebook, speech_networks
 from repkit.speech.parts import Prototypes, SpeechEncoder
-from repkit.speech.perturb import voices_and_speeds
+from repkit.speech.perturb import probe_perturb, voices_and_speeds
 from repkit.speech.prototypes import Assignments, clustered_slices, phonetic_vectors
 from repkit.speech.speakers import numbered, speaker_labels
 from repkit.speech.utterance_input import standardization, utterance_frames
@@ -42,7 +45,7 @@ from repkit.speech.vectors import TwoVectors
 
 __all__ = ["SpeechAutoencoder"]
 
-_AT_LEAST_12, _STRENGTH = integer(12, default=96), number(0.0, 3.0, default=1.0)
+_AT_LEAST_12, _STRENGTH = integer(12, MOST_UNITS, default=96), number(0.0, 3.0, default=1.0)
 
 
 def _width(name: str, value: Any) -> int:
@@ -53,7 +56,9 @@ def _width(name: str, value: Any) -> int:
 
 
 def _perturb(name: str, value: Any) -> Any:
-    return value if callable(value) else _STRENGTH.metadata["rule"](name, value)
+    if callable(value):
+        return value
+    return _STRENGTH.metadata["rule"](name, value)
 
 
 @parameters
@@ -196,8 +201,8 @@ class SpeechAutoencoder(Objective, TwoVectors):
     width: int = anything(_width, default=96)
     perturb: float | Perturb = anything(_perturb, default=1.0)
     erase: str | None = choice(None, "leace", default=None)
-    max_epochs: int = integer(default=32)
-    batch_size: tuple[int, int] = sizes(2, length=2, default=(6, 12))
+    max_epochs: int = integer(1, MOST_EPOCHS, default=32)
+    batch_size: tuple[int, int] = sizes(2, MOST_ROWS, length=2, default=(6, 12))
     learning_rate: float | Mapping[str, float] = per_group(default=2e-3)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="cosine")
     optimizer: Any = part(Optimizer, default=Optimizer("adam", weight_decay=1e-4))
@@ -365,6 +370,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
 
     def _perturbation(self, frames: FrameStore, speaker: np.ndarray) -> Perturb | None:
         if callable(self.perturb):
+            probe_perturb(self.perturb, len(self.mean_), frames.device)
             return self.perturb
         if not self.perturb:
             return None
