@@ -138,7 +138,7 @@ def load_speech_folder(
     """
     if isinstance(speaker, str) and speaker != "parent":
         try:
-            speaker = re.compile(speaker)
+            re.compile(speaker)
         except re.error as error:
             raise ValueError(f"{_SPEAKER}, not {speaker!r}: {error}") from error
     elif not callable(speaker) and not isinstance(speaker, str | re.Pattern):

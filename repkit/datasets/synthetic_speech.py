@@ -117,7 +117,8 @@ def make_speech(
     if not isinstance(vocab, str):
         raise TypeError(f"vocab must be the name of a vocabulary, not {_arguments.shown(vocab)}")
     _arguments.integer(sample_rate, "sample_rate", 4000, 10**6)
-    _arguments.number(snr_db, "snr_db", -1000.0, 1000.0)
+    if not (isinstance(snr_db, float) and snr_db == np.inf):  # which is no noise at all
+        _arguments.number(snr_db, "snr_db", -1000.0)
     words = lexicon(vocab, n_words)
     rng = generator(random_state)
     voices = _speakers(rng, n_speakers, speaker_spread)

@@ -290,5 +290,6 @@ def set_code(
         return
     size = where.stop - where.start
     if not np.isin(values, np.arange(size)).all():
-        raise ValueError(f"{argument or name} must have values from 0 to {size - 1}, not {values}")
+        place = name if argument is None else f"{argument}: {name}"
+        raise ValueError(f"{place} must have values from 0 to {size - 1}, not {values}")
     latents[:, where] = np.eye(size)[np.broadcast_to(values, n).astype(int)]
