@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repkit._arguments import integer, number, shown
+
 __all__ = ["RandomAffine", "RandomInvert", "RandomTexture", "RandomThickness"]
 
 
@@ -42,6 +44,9 @@ class _Images(nn.Module):
         ValueError
             If it is of another shape.
         """
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            found = f"of {x.dtype}" if isinstance(x, Tensor) else shown(x)
+            raise TypeError(f"x must be a float tensor of images, not {found}")
         if x.ndim == 3:
             return self._changed(x[:, None])[:, 0]
         if x.ndim != 4:
@@ -86,8 +91,9 @@ class RandomAffine(_Images):
         shift: float = 0.08,
     ) -> None:
         super().__init__()
-        self.degrees, self.zoom, self.stretch = degrees, zoom, stretch
-        self.shear, self.shift = shear, shift
+        self.degrees, self.zoom = number(degrees, "degrees"), number(zoom, "zoom", 0.0, 10.0)
+        self.stretch, self.shear = number(stretch, "stretch", 0.0, 10.0), number(shear, "shear")
+        self.shift = number(shift, "shift")
 
     def _changed(self, x: Tensor) -> Tensor:
         draw = torch.empty(7, len(x), device=x.device).uniform_(-1.0, 1.0)
@@ -129,7 +135,7 @@ class RandomThickness(_Images):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        self.p = p
+        self.p = number(p, "p", 0.0, 1.0)
 
     def _changed(self, x: Tensor) -> Tensor:
         padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
@@ -175,7 +181,11 @@ class RandomTexture(_Images):
 
     def __init__(self, p: float = 0.8, grids: tuple[int, ...] = (2, 5, 12)) -> None:
         super().__init__()
-        self.p, self.grids = p, tuple(grids)
+        several = isinstance(grids, list | tuple) and len(grids) > 0
+        if not several:
+            raise TypeError(f"grids must be a tuple of integers, not {shown(grids)}")
+        self.p = number(p, "p", 0.0, 1.0)
+        self.grids = tuple(integer(n, f"grids[{k}]", 1, 1024) for k, n in enumerate(grids))
 
     def _changed(self, x: Tensor) -> Tensor:
         strength = _per_image(x) * (_per_image(x) < self.p)
@@ -228,7 +238,7 @@ class RandomInvert(_Images):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        self.p = p
+        self.p = number(p, "p", 0.0, 1.0)
 
     def _changed(self, x: Tensor) -> Tensor:
         return torch.where(_per_image(x) < self.p, 1.0 - x, x)

@@ -6,9 +6,9 @@ import inspect
 import os
 from dataclasses import fields
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
+from repkit._arguments import path as path_of
 from repkit.base.estimator import Estimator
 from repkit.base.model_file import ModelFileError
 from repkit.base.model_file import load as read
@@ -55,7 +55,7 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
         If the file is damaged, foreign, of an unknown class or format, or its weights do not fit
         the networks that its header describes.
     """
-    header, tensors = read(Path(path))
+    header, tensors = read(path_of(path, "path"))
     name = header.get("class")
     if not isinstance(name, str) or name not in HOMES:
         raise ModelFileError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from repkit._arguments import number
+
 __all__ = [
     "LAMBDAS",
     "RATES",
@@ -31,6 +33,7 @@ def constant(progress: float) -> float:
     factor : float
         1.0 at any progress.
     """
+    number(progress, "progress", -math.inf)
     return 1.0
 
 
@@ -54,6 +57,7 @@ def dann_ramp(progress: float) -> float:
     >>> dann_ramp(0.0), round(dann_ramp(0.5), 3)
     (0.0, 0.987)
     """
+    progress = number(progress, "progress", -70.0)  # below, the exponential overflows
     return 2.0 / (1.0 + math.exp(-10.0 * progress)) - 1.0
 
 
@@ -72,7 +76,7 @@ def dann_decay(progress: float) -> float:
     factor : float
         Multiplies the learning rate: 1 at the start, 0.166 at the end.
     """
-    return (1.0 + 10.0 * progress) ** -0.75
+    return (1.0 + 10.0 * number(progress, "progress")) ** -0.75
 
 
 def warm_cosine(progress: float, warm: float = 0.05) -> float:
@@ -90,6 +94,8 @@ def warm_cosine(progress: float, warm: float = 0.05) -> float:
     factor : float
         Multiplies the learning rate: 0 at the start, 1 after the warm-up, 0 at the end.
     """
+    progress = number(progress, "progress", -math.inf)
+    warm = number(warm, "warm", 0.0, 1.0, below=True)
     if progress < warm:
         return progress / warm
     return 0.5 * (1.0 + math.cos(math.pi * (progress - warm) / (1.0 - warm)))
@@ -110,7 +116,7 @@ def half_decay(progress: float) -> float:
     factor : float
         Multiplies the learning rate: 1 up to the middle, 0.01 at the end.
     """
-    return 0.01 ** max(0.0, 2.0 * progress - 1.0)
+    return 0.01 ** max(0.0, 2.0 * number(progress, "progress", -math.inf) - 1.0)
 
 
 def rise(start: float) -> Callable[[float], float]:
@@ -126,6 +132,7 @@ def rise(start: float) -> Callable[[float], float]:
     schedule : callable
         ``progress -> factor``.
     """
+    start = number(start, "start", 0.0, 1.0)
     if start == 0.0:
         return constant
     return lambda progress: min(max(progress / start - 1.0, 0.0), 1.0)
@@ -156,4 +163,5 @@ def early_rise(progress: float, until: float = 0.1) -> float:
     factor : float
         0 at the start, 1 from ``until`` on.
     """
-    return min(1.0, progress / until)
+    progress = number(progress, "progress", -math.inf)
+    return min(1.0, progress / number(until, "until", above=True))

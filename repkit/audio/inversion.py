@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repkit._arguments import device as usable
+from repkit._arguments import integer, named, shown
 from repkit.audio import _torchaudio
 from repkit.audio.frames import unstacked
 from repkit.audio.front_end import FLOOR, FrontEnd, mel_filters
@@ -62,12 +64,25 @@ def to_waveform(
     >>> frames.shape, to_waveform(frames, front_end).shape
     ((101, 40), (8000,))
     """
+    if not isinstance(front_end, FrontEnd):
+        raise TypeError(f"front_end must be a FrontEnd, not {shown(front_end)}")
+    device = usable(device)
+    integer(n_iter, "n_iter", 1, 10**4)
     if front_end.normalize is not None:
         raise ValueError(
             f"front_end must have normalize=None, not {front_end.normalize!r}, which takes away "
             "the level of every band: nothing is left to rebuild the sound from"
         )
-    x = torch.as_tensor(frames, dtype=torch.float32, device=device)
+    with named("frames", "an array of numbers (T, D)"):
+        if np.ma.is_masked(frames):
+            raise ValueError("fill or drop what its mask hides")
+        if not isinstance(frames, torch.Tensor):
+            frames = np.asarray(frames)
+            if frames.dtype.kind not in "iufb":
+                raise TypeError(f"not of dtype {frames.dtype}")
+        x = torch.as_tensor(frames, dtype=torch.float32, device=device)
+        if not x.isfinite().all():
+            raise ValueError("not NaN or infinity")
     if x.ndim != 2 or x.shape[1] != front_end.n_features or len(x) == 0:
         raise ValueError(
             f"frames must have shape (T, {front_end.n_features}), as this front end makes them, "

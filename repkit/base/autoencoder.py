@@ -8,18 +8,23 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from repkit._arguments import integer as integer_of
+from repkit._arguments import named
 from repkit.base.estimator import Problem
 from repkit.base.generative import Generative
-from repkit.base.parameters import fitted, flag, integer, number, parameters
+from repkit.base.labels import check_count
+from repkit.base.parameters import MOST_UNITS, fitted, flag, integer, number, parameters
 from repkit.engine.batches import to_device
 from repkit.engine.system import System
 from repkit.metrics import reconstruction_ratio
 
 __all__ = ["Autoencoder"]
+
+MOST_POINTS = 10**4  # on a line between two codes
 
 
 @parameters
@@ -87,7 +92,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         The reconstruction ratio of the networks as they are used, over the rows held back.
     """
 
-    latent_dim: int = integer(default=32, kw_only=False)
+    latent_dim: int = integer(1, MOST_UNITS, default=32, kw_only=False)
     recalibrate: bool = flag(default=False)
     validation_fraction: float = number(0.0, 0.9, default=0.05)
 
@@ -184,7 +189,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
             If Z has another number of columns.
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=np.float32, input_name="Z")
+        with named("Z", "an array of numbers, a row for each code"):
+            if np.ma.is_masked(Z):
+                raise ValueError("Z must not be masked; fill or drop what its mask hides")
+            if np.asarray(Z).dtype.kind in "USmM":
+                raise ValueError(f"Z must hold numbers, not dtype {np.asarray(Z).dtype}")
+            Z = check_array(Z, dtype=np.float32, input_name="Z")
         if Z.shape[1] != self._built.latent_dim:
             raise ValueError(
                 f"Z must have latent_dim={self._built.latent_dim} columns, not {Z.shape[1]}"
@@ -255,13 +265,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         ValueError
             If n_steps is less than 2, or X_start and X_end differ in number.
         """
-        if not isinstance(n_steps, int | np.integer) or n_steps < 2:
-            raise ValueError(f"n_steps must be an integer of at least 2, not {n_steps!r}")
+        integer_of(n_steps, "n_steps", 2, MOST_POINTS)
         ends = []
-        for X in (X_start, X_end):
-            X = self._check_X(X, reset=False)
-            ends.append(self._map(X, self._codes))
-        check_consistent_length(*ends)
+        for X, name in ((X_start, "X_start"), (X_end, "X_end")):
+            with named(name, "samples of the shape that fit saw"):
+                X = self._check_X(X, reset=False)
+                ends.append(self._map(X, self._codes))
+        if len(ends[0]) != len(ends[1]):
+            raise ValueError(
+                f"X_end must have as many samples as X_start, {len(ends[0])}, not {len(ends[1])}"
+            )
         share = np.linspace(0, 1, n_steps, dtype=np.float32)[:, None]
         path = ends[0][:, None] * (1 - share) + ends[1][:, None] * share
         samples = self._generate(path.reshape(-1, self._built.latent_dim))
@@ -294,8 +307,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
             If y has other values, or an attribute that all samples have, or none.
         """
         X = self._check_X(X, reset=False)
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        check_consistent_length(X, y)
+        with named("y", "0 or 1 for each sample"):
+            y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+        check_count(y, X.shape[0], "y")
         if not np.isin(y, (0, 1)).all():
             raise ValueError("y must say of each sample whether it has the attribute: 0 or 1")
         has = y.reshape(len(y), -1).astype(bool).T
@@ -313,4 +327,5 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
 
     @property
     def _n_features_out(self) -> int:
+        check_is_fitted(self)
         return self._built.latent_dim

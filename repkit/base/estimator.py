@@ -19,10 +19,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from repkit._arguments import named
 from repkit.base import saving
 from repkit.base.fingerprint import fingerprint
 from repkit.base.keeping import Kept
 from repkit.base.parameters import (
+    MOST_EPOCHS,
+    MOST_ROWS,
     Part,
     anything,
     check_parameters,
@@ -38,8 +41,23 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
-from repkit.base.rules import callbacks_rule, device_rule, folder_rule, precision_of, rates_of
-from repkit.base.samples import as_samples, check_layout, dense, pixels_of, with_meaning
+from repkit.base.rules import (
+    callbacks_rule,
+    device_rule,
+    folder_rule,
+    precision_of,
+    probe_change,
+    rates_of,
+)
+from repkit.base.samples import (
+    as_samples,
+    check_layout,
+    check_range,
+    dense,
+    pixels_of,
+    with_meaning,
+    worked_type,
+)
 from repkit.base.surroundings import in_settled
 from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
@@ -161,9 +179,9 @@ class Estimator(Kept, BaseEstimator):
         The parameters as they were in `fit`. What is set later counts from the next fit on.
     """
 
-    max_epochs: int = integer(default=50)
-    steps_per_epoch: int | None = integer(default=None, optional=True)
-    batch_size: Any = integer(2, default=64)
+    max_epochs: int = integer(1, MOST_EPOCHS, default=50)
+    steps_per_epoch: int | None = integer(1, MOST_EPOCHS, default=None, optional=True)
+    batch_size: Any = integer(2, MOST_ROWS, default=64)
     learning_rate: float | Mapping[str, float] | None = per_group(default=1e-3)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="constant")
     optimizer: str | Callable[..., Any] | Optimizer = part(Optimizer, default="adam")
@@ -256,32 +274,34 @@ class Estimator(Kept, BaseEstimator):
     # ---------------------------------------------------------------- input
 
     def _check_X(self, X: Any, *, reset: bool) -> Any:
-        """Validated samples ``(n, ...)``: float32, float64 or uint8; a memory map stays one.
+        """Validated samples ``(n, ...)``; an array of any numbers is neither copied nor read.
 
-        A sparse table becomes a CSR array. What the numbers of images mean is learned in `fit`, and
-        holds for all that is given after.
+        Numbers are converted where rows are taken; see `_converted`. A sparse table becomes a CSR
+        array, anything else an array of float32 or float64. What the numbers of images mean is
+        learned in `fit`, and holds for all that is given after.
         """
         if not reset:
             check_is_fitted(self)
+        with named("X", "an array of numbers, a row for each sample"):
+            return self._read_X(X, reset)
+
+    def _read_X(self, X: Any, reset: bool) -> Any:
         given = X = as_samples(X)
         images = getattr(X, "ndim", 2) > 2
         if images:
             self._check_images(X, reset)
-        kinds: list[type] = (
-            [np.float64, np.float32, np.uint8] if images else [np.float64, np.float32]
-        )
-        if getattr(X, "dtype", None) in (np.uint8, np.int8, np.float16):
-            kinds = kinds if images else [np.float32]
+        numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiu"
+        kinds = worked_type(X) if hasattr(X, "dtype") else [np.float64, np.float32]
         X = validate_data(
             self,
             X,
-            dtype=kinds,
+            dtype=None if numbers else kinds,
             accept_sparse="csr",
             allow_nd=True,
             reset=reset,
             ensure_min_samples=2 if reset else 1,
         )
-        if isinstance(given, np.memmap) and given.dtype == X.dtype:
+        if isinstance(given, np.memmap):
             X = given
         if sparse.issparse(X):
             X = sparse.csr_array(X)
@@ -302,8 +322,13 @@ class Estimator(Kept, BaseEstimator):
 
     def _converted(self, rows: Any) -> np.ndarray:
         """Rows of X as the device stores them: bytes of images as they are, all else float32."""
-        rows = dense(rows)
-        return rows if rows.dtype == np.uint8 else rows.astype(np.float32)
+        rows = dense(rows, self.pixels_)
+        return rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False)
+
+    def _checked(self, rows: Any) -> np.ndarray:
+        """Rows as the device stores them, none of them beyond float32."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return check_range(self._converted(rows))
 
     def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Stored rows to what the networks see."""
@@ -312,8 +337,8 @@ class Estimator(Kept, BaseEstimator):
     def _stored(self, X: Any, device: torch.device) -> Store:
         """X for batches: on the device, unless it is on the disk or sparse."""
         if isinstance(X, np.memmap) or sparse.issparse(X):
-            return HostRows(X, self._converted)
-        return to_device(self._converted(X), device)
+            return HostRows(X, self._checked)
+        return to_device(self._checked(X), device)
 
     # ---------------------------------------------------------------- fit
 
@@ -370,6 +395,9 @@ class Estimator(Kept, BaseEstimator):
                 state = checkpoints.load()
                 seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
             self.seed_ = seed
+            for name in ("augment", "strong_augment"):
+                if (change := getattr(self, name, None)) is not None:
+                    probe_change(name, change, self.input_shape_, device)
             networks = self._new_networks()
             saving.take_weights(networks, start)
             self.device_ = device
@@ -473,7 +501,7 @@ class Estimator(Kept, BaseEstimator):
         convert: Callable[[Any], np.ndarray] | None = None,
     ) -> np.ndarray:
         """``function`` over the rows of X, and a value for each, in bounded memory."""
-        device, convert = self._where(), convert or self._converted
+        device = self._where()
         result: np.ndarray | None = None
         n = X.shape[0]
         for start in range(0, n, ROWS):
@@ -483,7 +511,8 @@ class Estimator(Kept, BaseEstimator):
             part = np.minimum(
                 np.arange(start, start + -(-(stop - start) // BLOCK) * BLOCK), stop - 1
             )
-            x = self._scaler(device)(to_device(convert(X[part]), device))
+            stored = convert(X[part]) if convert else self._checked(X[part])
+            x = self._scaler(device)(to_device(stored, device))
             out = function(x, rows[part])[: stop - start].float().cpu().numpy()
             if result is None:
                 result = np.empty((n, *out.shape[1:]), dtype=np.float32)
@@ -493,8 +522,9 @@ class Estimator(Kept, BaseEstimator):
 
     @staticmethod
     def _like(out: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """The output in the input's precision: float64 for float64, else float32."""
-        return out.astype(np.float64 if X.dtype == np.float64 else np.float32, copy=False)
+        """The output in the input's precision: float64 for float64 and long integers."""
+        double = worked_type(X) == np.float64
+        return out.astype(np.float64 if double else np.float32, copy=False)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -13,9 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from repkit._arguments import integer as integer_of
 from repkit.base.estimator import Estimator
-from repkit.base.parameters import anything, fitted, integer, number, parameters
-from repkit.base.samples import dense, extremes
+from repkit.base.parameters import MOST_UNITS, anything, fitted, integer, number, parameters
+from repkit.base.samples import dense, extremes, worked_type
 from repkit.engine.batches import Batches, to_device, to_float
 from repkit.engine.modes import renew_statistics
 from repkit.engine.rng import Kind, drawn_seed, generator_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Generative", "judge_discriminator", "rng_of"]
 
+MOST_SAMPLES = 10**7  # of one call
 HELD_BACK = 1000  # rows of the monitored slice, at most
 RECALIBRATION = 4096  # rows, at most, from which running statistics are taken anew
 
@@ -105,7 +107,7 @@ class Generative(Estimator):
         Of the data, and so of what is generated.
     """
 
-    width: int = integer(default=512)
+    width: int = integer(1, MOST_UNITS, default=512)
     ema: float = number(0.0, 0.999999, default=0.0)
     data_range: tuple[float, float] | None = anything(_data_range, default=None)
 
@@ -118,7 +120,7 @@ class Generative(Estimator):
     # ---------------------------------------------------------------- the range of the data
 
     def _learn_range(self, X: Any) -> None:
-        self.dtype_ = str(X.dtype)
+        self.dtype_ = str(worked_type(X))
         low, high = (0.0, 255.0) if self.pixels_ == "bytes" else (0.0, 1.0)
         if self.data_range is not None or self.pixels_ == "raw":
             low, high = self._range_of(X)
@@ -140,7 +142,7 @@ class Generative(Estimator):
 
     def _converted(self, rows: Any) -> np.ndarray:
         """Rows as the device stores them: bytes as they are, floats already in [0, 1]."""
-        rows = dense(rows)
+        rows = dense(rows, self.pixels_)
         low, span = self.low_, self.span_
         if rows.dtype == np.uint8:
             if self.pixels_ == "bytes" or (low == 0.0 and span == 1.0):
@@ -149,7 +151,7 @@ class Generative(Estimator):
         if self.pixels_ == "bytes":  # floats in [0, 1], given after a fit of bytes
             rows = 255.0 * rows
         if low.ndim == 0 and low == 0.0 and span == 1.0:
-            return rows.astype(np.float32)
+            return rows.astype(np.float32, copy=False)
         factor = np.divide(1.0, span, out=np.zeros_like(span), where=span > 0.0)
         return ((rows.astype(np.float64) - low) * factor).astype(np.float32)
 
@@ -240,12 +242,10 @@ class Generative(Estimator):
         """``function`` of scaled samples, over the rows of X."""
         return self._apply(lambda x, _: function(x), X, np.zeros(X.shape[0]))
 
-    def _draw(self, n: Any, random_state: Any) -> np.ndarray:
+    def _draw(self, n: Any, random_state: Any, name: str = "n") -> np.ndarray:
         """Inputs of the generator for ``n`` samples that a user asks for."""
         check_is_fitted(self)
-        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
-            raise ValueError(f"n must be an integer of at least 1, not {n!r}")
-        return self._latents(int(n), rng_of(random_state))
+        return self._latents(integer_of(n, name, 1, MOST_SAMPLES), rng_of(random_state))
 
 
 def rng_of(random_state: Any) -> np.random.Generator:

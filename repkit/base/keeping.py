@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +11,8 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from repkit._arguments import choice
+from repkit._arguments import path as path_of
 from repkit.base import model_file, saving
 from repkit.base.parameters import check_parameters
 from repkit.base.surroundings import in_settled
@@ -83,8 +84,7 @@ class Kept(Base):
             ``"adapted"`` the method ``adapt``, of estimators that have them.
         """
         check_is_fitted(self, "weights_")
-        if which not in self.weights_:
-            raise ValueError(f"which must be one of {list(self.weights_)}, not {which!r}")
+        which = choice(which, "which", list(self.weights_))
         device = self._where()
         states = {
             name: {k: v.to(device) for k, v in state.items()}
@@ -118,8 +118,15 @@ class Kept(Base):
             If it is not fitted.
         """
         check_is_fitted(self, "weights_")
+        target = path_of(path, "path")
+        if target.is_dir():
+            raise IsADirectoryError(f"path must be the path of a file; {str(path)!r} is a folder")
+        if not target.parent.is_dir():
+            raise FileNotFoundError(
+                f"path must lie in a folder that exists; {str(target.parent)!r} is none"
+            )
         saving.write(
-            Path(path),
+            target,
             type(self).__name__,
             {**self.get_params(deep=False), **self.fitted_params_},
             {k: getattr(self, k) for k in self._kept() if hasattr(self, k)},

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import _check_sample_weight, column_or_1d
+
+from repkit._arguments import named
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,7 @@ def read_labels(y: Any, n: int, *, name: str = "y") -> Labels:
         sorted together.
     """
     values = as_label_array(y, name)
-    if len(values) != n:
-        raise ValueError(
-            f"{name} must have one label for each of the {n} rows of X; it has {len(values)} "
-            f"(inconsistent numbers of samples: [{n}, {len(values)}])"
-        )
+    check_count(values, n, name)
     known = ~missing(values)
     found = values[known]
     if found.dtype == object and not any(isinstance(v, str) for v in found):
@@ -74,12 +72,45 @@ def read_labels(y: Any, n: int, *, name: str = "y") -> Labels:
     words = [isinstance(v, str) for v in found] if kinds else []
     if any(words) and not all(words):
         raise TypeError(told)
-    check_classification_targets(found)
+    with named(name, "labels of classes"):
+        check_classification_targets(found)
     try:
         classes, codes[known] = np.unique(found, return_inverse=True)
     except TypeError as error:
         raise TypeError(told) from error
     return Labels(classes, codes)
+
+
+def check_count(y: Any, n: int, name: str) -> None:
+    """Raise a ValueError unless there is one of y for each row."""
+    if len(y) != n:
+        raise ValueError(
+            f"{name} must have one label for each of the {n} rows of X; it has {len(y)} "
+            f"(inconsistent numbers of samples: [{n}, {len(y)}])"
+        )
+
+
+def accuracy(y: Any, found: np.ndarray, sample_weight: Any) -> float:
+    """The share of true labels among those that were found, each row counting by its weight."""
+    from sklearn.metrics import accuracy_score
+
+    y = as_label_array(y, "y")
+    check_count(y, len(found), "y")
+    if (gone := missing(y, minus_one=False)).any():
+        raise ValueError(f"y must have a label for each row; {gone.sum()} of {len(y)} have none")
+    sample_weight = checked_weight(sample_weight, found)
+    with named("y", "labels of the kind that fit saw"):
+        return float(accuracy_score(y, found, sample_weight=sample_weight))
+
+
+def checked_weight(sample_weight: Any, found: np.ndarray) -> np.ndarray | None:
+    """Weights of the rows that were found, or None."""
+    if sample_weight is None:
+        return None
+    with named("sample_weight", "numbers of at least 0, one for each row"):
+        return _check_sample_weight(
+            sample_weight, found, dtype=np.float64, ensure_non_negative=True
+        )
 
 
 def as_plain(y: Any) -> Any:
@@ -107,6 +138,11 @@ def as_plain(y: Any) -> Any:
 
 def as_label_array(y: Any, name: str) -> np.ndarray:
     """Labels as an array of shape (n,), missing ones as they were given."""
+    with named(name, "labels, one for each row"):
+        return _as_label_array(y, name)
+
+
+def _as_label_array(y: Any, name: str) -> np.ndarray:
     if isinstance(y, list | tuple):
         plain = np.asarray(y) if not any(_is_none(v) for v in y) else None
         mixed = plain is None or (

@@ -26,6 +26,9 @@ from typing import Any, Literal, Self, TypeVar, dataclass_transform
 
 import numpy as np
 
+from repkit import _arguments
+from repkit._arguments import MOST, shown
+
 __all__ = [
     "Part",
     "anything",
@@ -54,7 +57,13 @@ T = TypeVar("T")
 Rule = Callable[[str, Any], Any]
 # Old name to new; a name with two underscores is that of a part's field.
 RENAMED = {"n_features": "width", "validation_fraction": "select__validation_fraction"}
-MOST = 10**9  # of any integer parameter: beyond it, memory would be asked for in earnest
+MOST_SIZES = 100  # integers in one tuple
+MOST_WEIGHT = 1e6  # of a constant in the place of a schedule
+MOST_RATE = 1e30  # a learning rate
+# Beyond these, a parameter would ask for more memory or time than there is, in earnest.
+MOST_EPOCHS = 10**6  # epochs, and steps in one
+MOST_ROWS = 10**5  # in a batch
+MOST_UNITS = 10**4  # side by side in a layer
 
 
 # ---------------------------------------------------------------- fields
@@ -96,14 +105,7 @@ def integer(
     def rule(name: str, value: Any) -> Any:
         if value is None and optional:
             return None
-        wanted = (
-            f"an integer of at least {low}" if high == MOST else f"an integer from {low} to {high}"
-        )
-        if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-            raise TypeError(f"{name} must be {wanted}{_or_none(optional)}, not {_shown(value)}")
-        if not low <= int(value) <= high:
-            raise ValueError(f"{name} must be {wanted}{_or_none(optional)}, not {_shown(value)}")
-        return int(value)
+        return _arguments.integer(value, name, low, high, otherwise=_or_none(optional))
 
     return _field(default, rule, kw_only)
 
@@ -143,23 +145,9 @@ def number(
     def rule(name: str, value: Any) -> Any:
         if value is None and optional:
             return None
-        return _number(name, value, low, high, above, _or_none(optional))
+        return _arguments.number(value, name, low, high, above=above, otherwise=_or_none(optional))
 
     return _field(default, rule, kw_only)
-
-
-def _number(
-    name: str, value: Any, low: float, high: float, above: bool = False, otherwise: str = ""
-) -> float:
-    least = f"above {low:g}" if above else f"of at least {low:g}"
-    wanted = f"a number {least}" + ("" if high == math.inf else f" and at most {high:g}")
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be {wanted}{otherwise}, not {_shown(value)}")
-    found = float(value)
-    inside = low < found <= high if above else low <= found <= high
-    if not (inside and math.isfinite(found)):
-        raise ValueError(f"{name} must be {wanted}{otherwise}, not {_shown(value)}")
-    return found
 
 
 def choice(*allowed: Any, default: Any, kw_only: bool = True) -> Any:
@@ -181,16 +169,7 @@ def choice(*allowed: Any, default: Any, kw_only: bool = True) -> Any:
     """
 
     def rule(name: str, value: Any) -> Any:
-        if isinstance(value, np.bool_):
-            value = bool(value)
-        for known in allowed:
-            if value is known or (type(value) is type(known) and value == known):
-                return known
-        if isinstance(value, str):
-            for known in allowed:
-                if isinstance(known, str) and str(value) == known:  # numpy.str_
-                    return known
-        raise ValueError(f"{name} must be one of {list(allowed)}, not {_shown(value)}")
+        return _arguments.choice(value, name, allowed)
 
     return _field(default, rule, kw_only)
 
@@ -227,7 +206,7 @@ def function(*, default: Any) -> Any:
 
     def rule(name: str, value: Any) -> Any:
         if value is not None and not callable(value):
-            raise TypeError(f"{name} must be callable or None, not {_shown(value)}")
+            raise TypeError(f"{name} must be callable or None, not {shown(value)}")
         return value
 
     return _field(default, rule)
@@ -255,15 +234,29 @@ def schedule(named: Mapping[str, Any], *, default: Any, numbers: bool = False) -
         if isinstance(value, str) and value in named:
             return named[str(value)]
         if callable(value):
-            return value
+            return _probed(name, value)
         if numbers and isinstance(value, Real) and not isinstance(value, bool | np.bool_):
-            constant = _number(name, value, 0.0, math.inf)
+            constant = _arguments.number(value, name, 0.0, MOST_WEIGHT)
             return lambda progress: constant
         wanted = f"one of {sorted(named)}, {'a number of at least 0, ' if numbers else ''}"
-        message = f"{name} must be {wanted}or a function of progress in [0, 1], not {_shown(value)}"
+        message = f"{name} must be {wanted}or a function of progress in [0, 1], not {shown(value)}"
         raise (ValueError if isinstance(value, str) else TypeError)(message)
 
     return _field(default, rule)
+
+
+def _probed(name: str, function: Callable[[float], Any]) -> Callable[[float], Any]:
+    """A schedule of the user's own, if it gives a finite number along the way."""
+    for progress in (0.0, 0.5, 1.0):
+        wanted = f"{name} must map progress, from 0 to 1, to a finite number"
+        try:
+            found = function(progress)
+            finite = math.isfinite(found)
+        except Exception as error:
+            raise TypeError(f"{wanted}; {shown(function)} fails at {progress}: {error}") from error
+        if not finite:
+            raise ValueError(f"{wanted}; {shown(function)} gives {found} at {progress}")
+    return function
 
 
 def network(*, default: Any, optional: bool = False, kw_only: bool = True) -> Any:
@@ -292,7 +285,7 @@ def network(*, default: Any, optional: bool = False, kw_only: bool = True) -> An
             return value
         raise TypeError(
             f"{name} must be a string, a callable that returns an nn.Module, or an nn.Module"
-            f"{_or_none(optional)}, not {_shown(value)}"
+            f"{_or_none(optional)}, not {shown(value)}"
         )
 
     return _field(default, rule, kw_only, network=True)
@@ -300,6 +293,7 @@ def network(*, default: Any, optional: bool = False, kw_only: bool = True) -> An
 
 def sizes(
     low: int = 2,
+    high: int = MOST,
     *,
     default: tuple[int, ...],
     length: int | None = None,
@@ -311,10 +305,12 @@ def sizes(
     ----------
     low : int, default=2
         The least integer that is allowed.
+    high : int, default=10**9
+        The greatest integer that is allowed.
     default : tuple of int
         The parameter's default.
     length : int, optional
-        How many integers there must be. By default, any number.
+        How many integers there must be. By default, any number up to 100.
     kw_only : bool, default=True
         Whether the parameter can be given by keyword alone.
 
@@ -326,13 +322,21 @@ def sizes(
 
     def rule(name: str, value: Any) -> Any:
         many = "integers" if length is None else f"{length} integers"
-        good = isinstance(value, tuple | list | np.ndarray) and all(
-            isinstance(n, Integral) and not isinstance(n, bool | np.bool_) and low <= int(n) <= MOST
+        several = isinstance(value, tuple | list) or (
+            isinstance(value, np.ndarray) and value.ndim == 1
+        )
+        good = several and all(
+            isinstance(n, Integral) and not isinstance(n, bool | np.bool_) and low <= int(n)
             for n in value
         )
         if not good or (length is not None and len(value) != length):
             raise ValueError(
-                f"{name} must be a tuple of {many} of at least {low}, not {_shown(value)}"
+                f"{name} must be a tuple of {many} of at least {low}, not {shown(value)}"
+            )
+        if len(value) > MOST_SIZES or any(int(n) > high for n in value):
+            raise ValueError(
+                f"{name} must be a tuple of at most {MOST_SIZES} integers from {low} to {high}, "
+                f"not {shown(value)}"
             )
         return tuple(int(n) for n in value)
 
@@ -357,13 +361,16 @@ def per_group(*, default: float | None) -> Any:
         if value is None and default is None:
             return None
         if not isinstance(value, Mapping):
-            return _number(name, value, 0.0, math.inf)
+            return _arguments.number(value, name, 0.0, MOST_RATE)
         if not value or not all(isinstance(key, str) for key in value):
             raise ValueError(
                 f"{name} must be a number, or a dict of numbers by the name of a network, not "
-                f"{_shown(value)}"
+                f"{shown(value)}"
             )
-        return {key: _number(f"{name}[{key!r}]", v, 0.0, math.inf) for key, v in value.items()}
+        return {
+            key: _arguments.number(v, f"{name}[{key!r}]", 0.0, MOST_RATE)
+            for key, v in value.items()
+        }
 
     return _field(default, rule)
 
@@ -417,7 +424,7 @@ def part(cls: type[Part], *, default: Any, optional: bool = False, kw_only: bool
         if isinstance(value, Part) and not isinstance(value, cls):
             raise TypeError(
                 f"{name} must be of the class {cls.__name__}, or its {first.name}, not "
-                f"{_shown(value)}"
+                f"{shown(value)}"
             )
         if not isinstance(value, Part):
             # The short form: an error names the parameter itself.
@@ -440,15 +447,6 @@ def fitted(*, init: Literal[False] = False) -> Any:
 
 def _or_none(optional: bool) -> str:
     return ", or None" if optional else ""
-
-
-def _shown(value: Any) -> str:
-    """Show a value in an error: short, whatever it is."""
-    try:
-        text = repr(value)
-    except Exception:  # of a foreign object
-        text = f"an object of {type(value).__name__}"
-    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 # ---------------------------------------------------------------- classes

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from repkit._arguments import shown
 from repkit.base.parameters import Part, anything, choice, network, number, parameters
 from repkit.engine.engine import OptimizerFactory
 from repkit.engine.optim import Adam
@@ -21,7 +22,7 @@ def _optimizer_kind(name: str, value: Any) -> Any:
         return value
     raise (ValueError if isinstance(value, str) else TypeError)(
         f"{name} must be 'adam', 'sgd' or a callable (parameters, learning_rate) -> "
-        f"torch.optim.Optimizer, not {value!r}"
+        f"torch.optim.Optimizer, not {shown(value)}"
     )
 
 
@@ -83,7 +84,18 @@ class Optimizer(Part):
                 fused=True,
             )
         kind: Any = self.kind
-        return lambda parameters: kind(parameters, learning_rate)
+
+        def made(parameters: Any) -> torch.optim.Optimizer:
+            wanted = "optimizer must map (parameters, learning_rate) to a torch.optim.Optimizer"
+            try:
+                found = kind(parameters, learning_rate)
+            except Exception as error:
+                raise ValueError(f"{wanted}, but {shown(kind)} fails: {error}") from error
+            if not isinstance(found, torch.optim.Optimizer):
+                raise TypeError(f"{wanted}; {shown(kind)} gives {shown(found)}")
+            return found
+
+        return made
 
 
 @parameters

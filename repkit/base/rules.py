@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from repkit import _arguments
+from repkit._arguments import shown
 from repkit.engine.training import Callback
 
 
@@ -20,37 +21,43 @@ def callbacks_rule(name: str, value: Any) -> tuple[Callback, ...]:
         return ()
     if callable(value):
         return (value,)
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | Tensor):
         value = tuple(value)
         if all(callable(one) for one in value):
             return value
-    raise TypeError(f"{name} must be a callable, an iterable of callables or None, not {value!r}")
+    raise TypeError(
+        f"{name} must be a callable, an iterable of callables or None, not {shown(value)}"
+    )
 
 
 def device_rule(name: str, value: Any) -> torch.device:
     """A device that can be used; "auto" is the best there is."""
-    if isinstance(value, str) and value == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    found: torch.device = _arguments.device(value, name)
+    return found
+
+
+def probe_change(
+    name: str, change: Callable[[Tensor], Any], shape: tuple[int, ...], device: torch.device
+) -> None:
+    """Raise an error that names the parameter unless a batch of floats becomes one of its shape."""
+    wanted = f"{name} must map a float batch (n, {', '.join(map(str, shape))}) to one of its shape"
+    batch = torch.full((2, *shape), 0.5, device=device)
     try:
-        device = torch.device(value)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise ValueError(
-            f"{name}={value!r} is not available; give 'auto', 'cpu' or another torch device: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return device
+        with torch.no_grad():
+            found = change(batch)
+    except Exception as error:
+        raise ValueError(f"{wanted}, but {shown(change)} fails: {error}") from error
+    if not isinstance(found, Tensor):
+        raise TypeError(f"{wanted}; {shown(change)} gives {shown(found)}")
+    if found.shape != batch.shape:
+        raise ValueError(f"{wanted}; {shown(change)} makes {tuple(found.shape)} of (2, ...)")
 
 
 def folder_rule(name: str, value: Any) -> Path | None:
     """A path, or None."""
     if value is None:
         return None
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise TypeError(f"{name} must be the path of a folder, or None, not {value!r}")
-    return Path(value)
+    return _arguments.path(value, name, "a folder, or None")
 
 
 def rates_of(

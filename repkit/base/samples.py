@@ -34,20 +34,36 @@ def as_samples(X: Any) -> Any:
     ValueError
         If samples differ in shape, or an image has a mode that is not gray or RGB.
     """
-    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
-        raise TypeError(
-            f"X must be one array of samples, not a {type(X).__name__}, whose items can be "
-            "anything; give torch.stack([item[0] for item in dataset])"
-        )
+    refuse_dataset(X)
     if isinstance(X, Tensor):
         return _of_tensor(X)
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError("X must not be masked; fill or drop what its mask hides")
     if _is_image(X):
         raise ValueError("X must hold samples, not be one image; give a list of images")
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X):
         X = list(X) if _is_sample(X[0]) else X
     if isinstance(X, list | tuple) and len(X) and _is_sample(X[0]):
         return _stacked(X)
+    if isinstance(X, list | tuple):
+        X = np.asarray(X)
+    kind = getattr(getattr(X, "dtype", None), "kind", "")
+    if isinstance(X, np.ndarray) and kind in "USmM":
+        # Text and dates would be read as numbers where they can be.
+        raise ValueError(
+            f"X must hold numbers, not {'text' if kind in 'US' else 'dates'} (dtype {X.dtype}): "
+            "could not convert string to float; encode it first"
+        )
     return X
+
+
+def refuse_dataset(X: Any) -> None:
+    """Raise a TypeError if it is a data set or a loader of torch."""
+    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+        raise TypeError(
+            f"X must be one array of samples, not a {type(X).__name__}, whose items can be "
+            "anything; give torch.stack([item[0] for item in dataset])"
+        )
 
 
 def _is_image(x: Any) -> bool:
@@ -95,6 +111,15 @@ def _stacked(X: Any) -> np.ndarray:
     return np.stack(samples)
 
 
+def check_range(rows: np.ndarray) -> np.ndarray:
+    """Rows as they were given, or a ValueError if float32 cannot hold them."""
+    if rows.dtype == np.float32 and not np.isfinite(rows).all():
+        raise ValueError(
+            "X has values beyond what float32 holds, or far beyond those that fit saw; scale it"
+        )
+    return rows
+
+
 def check_layout(X: Any) -> None:
     """Raise a ValueError if an array is not of samples, or looks like images, channels last."""
     if X.ndim > 4:
@@ -130,9 +155,12 @@ def with_meaning(X: Any, pixels: str) -> Any:
     """
     if X.ndim < 3:
         return X
-    if X.dtype == np.uint8:
-        return X.astype(np.float32) if pixels == "raw" else X
-    if pixels == "bytes" and len(X) and not (float(X.min()) >= 0.0 and float(X.max()) <= 1.0):
+    if (
+        pixels == "bytes"
+        and X.dtype != np.uint8
+        and len(X)
+        and not (float(X.min()) >= 0.0 and float(X.max()) <= 1.0)
+    ):
         raise ValueError(
             f"X has floats from {float(X.min()):g} to {float(X.max()):g}, but fit saw bytes "
             "(uint8, 0 to 255); give bytes, or floats in [0, 1]"
@@ -140,9 +168,25 @@ def with_meaning(X: Any, pixels: str) -> Any:
     return X
 
 
-def dense(rows: Any) -> np.ndarray:
-    """Rows of a sparse table as an array; an array as it is."""
-    return rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+def worked_type(X: Any) -> np.dtype:
+    """The type in which rows of X are worked with: float32, float64, or the bytes of images.
+
+    What has at most 11 bits is exact in float32; other integers are float64, lest an offset drown
+    their differences before it is taken out.
+    """
+    if X.dtype == np.uint8 and X.ndim > 2:
+        return np.dtype(np.uint8)
+    small = X.dtype in (np.float32, np.float16, np.uint8, np.int8)
+    return np.dtype(np.float32 if small else np.float64)
+
+
+def dense(rows: Any, pixels: str) -> np.ndarray:
+    """Rows of a table or of images as an array of the type in which they are worked with."""
+    array: np.ndarray = rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+    kind = worked_type(array)
+    # Bytes are numbers like any others where `fit` saw floats as they are.
+    kind = np.dtype(np.float32) if kind == np.uint8 and pixels == "raw" else kind
+    return array.astype(kind, copy=False)
 
 
 def extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,8 @@ import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
+from repkit._arguments import named
+
 
 def class_weight_rule(name: str, value: Any) -> Any:
     """Let None, "balanced" and dicts of numbers of at least 0 pass as they are."""
@@ -62,9 +64,10 @@ def row_weights(
         return None
     known = codes >= 0
     frame = np.empty((len(codes), 1))
-    weights = _check_sample_weight(
-        sample_weight, frame, dtype=np.float64, ensure_non_negative=True
-    ).copy()
+    with named("sample_weight", "numbers of at least 0, one for each row"):
+        weights = _check_sample_weight(
+            sample_weight, frame, dtype=np.float64, ensure_non_negative=True
+        ).copy()
     if isinstance(class_weight, Mapping):
         unknown = [label for label in class_weight if label not in classes.tolist()]
         if unknown:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
 from repkit.base.autoencoder import Autoencoder
 from repkit.base.generative import judge_discriminator
 from repkit.base.parameters import (
+    MOST_ROWS,
+    MOST_UNITS,
     choice,
     filled,
     flag,
@@ -188,9 +191,9 @@ class BiGAN(Objective, Autoencoder):
     encoder: nets.Spec = network(default="auto")
     generator: nets.Spec = network(default="auto")
     unary: bool = flag(default=False)
-    latent_dim: int = integer(default=50, kw_only=False)
-    width: int = integer(default=1024)
-    batch_size: int = integer(2, default=128)
+    latent_dim: int = integer(1, MOST_UNITS, default=50, kw_only=False)
+    width: int = integer(1, MOST_UNITS, default=1024)
+    batch_size: int = integer(2, MOST_ROWS, default=128)
     learning_rate: float | Mapping[str, float] = per_group(default=2e-4)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="half")
     optimizer: Any = part(Optimizer, default=Optimizer("adam", momentum=0.5, weight_decay=2.5e-5))
@@ -255,6 +258,7 @@ class BiGAN(Objective, Autoencoder):
             networks["D"] = PairDiscriminator(trunk, width, latent_dim, self.width, self.unary)
         else:
             networks["D"] = nets.build(D, shape, latent_dim, name="discriminator")
+            nets.width_out(networks["D"], shape, (latent_dim,), name="discriminator")
         for name, spec in (("G", self.generator), ("D", D), ("E", self.encoder)):
             if isinstance(spec, str):
                 small_weights(networks[name])
@@ -330,6 +334,7 @@ class BiGAN(Objective, Autoencoder):
 
     @property
     def _n_features_out(self) -> int:
+        check_is_fitted(self)
         if self.output == "latent":
             return self._built.latent_dim
         return self.networks_["E"].head.in_features  # type: ignore[union-attr, return-value]

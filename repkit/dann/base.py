@@ -5,19 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
 from repkit.base.estimator import Estimator, Problem
 from repkit.base.parameters import (
+    MOST_ROWS,
+    MOST_UNITS,
     choice,
     filled,
     fitted,
@@ -29,7 +31,7 @@ from repkit.base.parameters import (
     part,
 )
 from repkit.dann.algorithm import Alignment, Objective, dann
-from repkit.dann.monitor import Monitor, judge_adversary, judge_shares
+from repkit.dann.monitor import Monitor, judge_adversary, judge_shares, scored
 from repkit.dann.networks import build_networks
 from repkit.dann.parts import WITH_D, Divergence, Heads, Selection
 from repkit.dann.rows import (
@@ -161,9 +163,9 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
     domain_norm: str = choice("shared", "separate", default="shared")
     target_labels: bool = flag(default=False)
     select: Any = part(Selection, default=None)
-    width: int = integer(default=128)
+    width: int = integer(1, MOST_UNITS, default=128)
     ema: float = number(0.0, 0.999999, default=0.0)
-    batch_size: int = integer(default=64)
+    batch_size: int = integer(1, MOST_ROWS, default=64)
 
     _fitted: ClassVar = (*Estimator._fitted, "domains_", "n_source_domains_")
 
@@ -285,8 +287,6 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
 
     def _read(self, X: Any, y: Any, sample_domain: Any, source: Any, sample_weight: Any) -> Rows:
         X = self._check_X(X, reset=True)
-        if y is not None:
-            check_consistent_length(X, y)
         domains = check_domains(sample_domain, X.shape[0], source)
         read = self._read_y(y, domains, sample_weight)
         self.domains_, self.n_source_domains_ = domains.ids, domains.n_source
@@ -410,7 +410,7 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         labels = self._labels(data, rows)
         X, sample_domain = data.X[rows], domains.signed[rows]
         select: Any = self.select.score
-        return lambda: select(self, X, labels, sample_domain=sample_domain)
+        return partial(scored, select, self, X, labels, sample_domain)
 
     def _judge(self) -> None:
         if self._kind() is not None:
@@ -480,6 +480,8 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         """Each row's place in ``domains_``; without ``sample_domain``, the first target's."""
         n_targets = len(self.domains_) - self.n_source_domains_
         default = self.n_source_domains_ if n_targets else 0
+        if sample_domain is not None:
+            ids = as_domain_ids(sample_domain, n, names=self.domains_.dtype.kind == "U")
         if sample_domain is None or self._built.domain_norm == "shared":
             if self._built.domain_norm == "separate" and n_targets > 1:
                 raise ValueError(
@@ -487,7 +489,6 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
                     "row is normalized by its own domain's statistics"
                 )
             return np.full(n, default)
-        ids = as_domain_ids(sample_domain, n, names=self.domains_.dtype.kind == "U")
         known = self.domains_
         stand_ins = signed_ids(known, self.n_source_domains_)
         if ids.dtype.kind == "i" and np.isin(ids, stand_ins).all():

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from repkit.base.estimator import as_shares
+from repkit.base.labels import accuracy
 from repkit.base.parameters import anything, fitted, parameters
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective
@@ -329,7 +330,4 @@ class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
         float
             From 0 to 1.
         """
-        from sklearn.metrics import accuracy_score
-
-        found = self.predict(X, sample_domain)
-        return float(accuracy_score(y, found, sample_weight=sample_weight))
+        return accuracy(y, self.predict(X, sample_domain), sample_weight)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from repkit._arguments import shown
 from repkit.dann.rows import Domains
 from repkit.engine.batches import to_device
 from repkit.engine.rng import Kind, generator_of
@@ -142,3 +143,16 @@ def judge_shares(history: pd.DataFrame, epoch: int) -> None:
         ShareWarning,
         stacklevel=6,
     )
+
+
+def scored(select: Callable[..., Any], model: Any, X: Any, y: Any, sample_domain: Any) -> float:
+    """What a scorer says; an error names the parameter that it was given as."""
+    wanted = "select must map (estimator, X, y, sample_domain) to a number"
+    try:
+        found = select(model, X, y, sample_domain=sample_domain)
+    except Exception as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{wanted}, but {shown(select)} fails: {error}") from error
+    if isinstance(found, bool | str) or not hasattr(found, "__float__"):
+        raise TypeError(f"{wanted}; {shown(select)} gives {shown(found)}")
+    return float(found)

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from repkit.base.parameters import Part, anything, choice, integer, network, number, parameters
+from repkit import _arguments
+from repkit._arguments import shown
+from repkit.base.parameters import (
+    MOST_SIZES,
+    Part,
+    anything,
+    choice,
+    integer,
+    network,
+    number,
+    parameters,
+)
 from repkit.losses.distances import BANDWIDTHS
 
 __all__ = ["Divergence", "Entropy", "Heads", "Selection", "Updates"]
@@ -32,14 +43,18 @@ class Updates(Part):
     """
 
     order: str = choice("joint", "alternating", default="joint", kw_only=False)
-    d_steps: int = integer(default=1)
+    d_steps: int = integer(1, 1000, default=1)
 
 
 def _widths(name: str, value: Any) -> tuple[float, ...]:
-    widths = np.asarray(value if isinstance(value, tuple | list | np.ndarray) else [], dtype=float)
-    if widths.ndim != 1 or not len(widths) or not (np.isfinite(widths) & (widths > 0)).all():
-        raise ValueError(f"{name} must be a tuple of numbers above 0, not {value!r}")
-    return tuple(float(width) for width in widths)
+    several = isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    if not several or not 0 < len(value) <= MOST_SIZES:
+        raise ValueError(
+            f"{name} must be a tuple of numbers above 0, 1 to {MOST_SIZES}, not {shown(value)}"
+        )
+    wanted = f"a tuple of numbers above 0, not {shown(value)}"
+    with _arguments.named(name, wanted):
+        return tuple(_arguments.number(v, "each", 0.0, above=True) for v in value)
 
 
 @parameters
@@ -84,14 +99,16 @@ class Divergence(Part):
 def _prior(name: str, value: Any) -> Any:
     if value is None or (isinstance(value, str) and value == "estimate"):
         return value
-    if isinstance(value, str) or np.ndim(value) != 1:
+    wanted = "None, 'estimate' or a share for each class"
+    with _arguments.named(name, wanted):
+        shares = np.asarray(value)
+    if shares.ndim != 1 or shares.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must be {wanted}, not {shown(value)}")
+    shares = shares.astype(np.float64)
+    if not (np.isfinite(shares).all() and (shares >= 0).all() and 0 < shares.sum() < np.inf):
         raise ValueError(
-            f"{name} must be None, 'estimate' or a share for each class, not {value!r}"
-        )
-    shares = np.asarray(value, dtype=float)
-    if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
-        raise ValueError(
-            f"{name} must have a share of at least 0 for each class, not all 0; it has {value!r}"
+            f"{name} must have a share of at least 0 for each class, not all 0; it has "
+            f"{shown(value)}"
         )
     return shares / shares.sum()
 
@@ -151,7 +168,7 @@ class Heads(Part):
 def _score(name: str, value: Any) -> Any:
     if value is None or callable(value) or (isinstance(value, str) and value in SCORES):
         return value
-    raise ValueError(f"{name} must be None, a scorer or one of {list(SCORES)}, not {value!r}")
+    raise ValueError(f"{name} must be None, a scorer or one of {list(SCORES)}, not {shown(value)}")
 
 
 @parameters

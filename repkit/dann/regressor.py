@@ -7,15 +7,18 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, _safe_indexing, check_array
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from repkit.base.labels import as_plain
+from repkit._arguments import named
+from repkit.base.labels import as_plain, check_count, checked_weight
 from repkit.base.parameters import fitted, parameters
 from repkit.base.weighting import row_weights
 from repkit.dann.base import DomainAdaptation, Rows
 from repkit.dann.rows import Domains
 
 __all__ = ["DANNRegressor"]
+
+FAR = 1e100  # of a number of y: squares are numbers up to here
 
 
 @parameters
@@ -40,7 +43,7 @@ class DANNRegressor(RegressorMixin, DomainAdaptation):
     target_labels : bool, default=False
         Whether to use the labels of target rows that have one (-1, None and NaN are none). By
         default no target label is ever read.
-    select : {None, "entropy", "infomax", "snd"}, callable or Selection, default=None
+    select : {None, "entropy", "infomax", "snd", "bnm", "mano"}, callable or Selection, default=None
         Keep the epoch with the greatest label-free score. A callable is a scorer of
         `repkit.metrics`, or one of your own. See `repkit.dann.Selection`. The named scores are of
         classes, so that a regression takes callables alone.
@@ -159,7 +162,11 @@ class DANNRegressor(RegressorMixin, DomainAdaptation):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        y, source, target = as_plain(y), domains.source, domains.target
+        source, target = domains.source, domains.target
+        with named("y", "numbers, one or several for each row"):
+            y = as_plain(y)
+            _num_samples(y)
+        check_count(y, len(domains.rows), "y")
         known = _numbers(_safe_indexing(y, source), "y at source rows", missing=False)
         values = np.zeros((len(domains.rows), *known.shape[1:]))
         values[source] = known
@@ -239,7 +246,12 @@ class DANNRegressor(RegressorMixin, DomainAdaptation):
         """
         from sklearn.metrics import r2_score
 
-        return float(r2_score(y, self.predict(X, sample_domain), sample_weight=sample_weight))
+        found = self.predict(X, sample_domain)
+        y = _numbers(y, "y", missing=False)
+        check_count(y, len(found), "y")
+        sample_weight = checked_weight(sample_weight, found)
+        with named("y", "numbers of the shape that fit saw"):
+            return float(r2_score(y, found, sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -249,13 +261,16 @@ class DANNRegressor(RegressorMixin, DomainAdaptation):
 
 def _numbers(y: Any, name: str, *, missing: bool) -> np.ndarray:
     """Finite float64 numbers (n,) or (n, outputs); NaN too where they may be missing."""
-    found = check_array(
-        np.asarray(y, dtype=object if missing else None),
-        dtype=np.float64,
-        ensure_2d=False,
-        ensure_all_finite="allow-nan" if missing else True,
-        input_name=name,
-    )
+    with named(name, "finite numbers"):
+        found = check_array(
+            np.asarray(y, dtype=object if missing else None),
+            dtype=np.float64,
+            ensure_2d=False,
+            ensure_all_finite="allow-nan" if missing else True,
+            input_name=name,
+        )
     if found.ndim > 2:
-        raise ValueError(f"y must be of shape (n,) or (n, outputs), not {found.shape}")
+        raise ValueError(f"{name} must be of shape (n,) or (n, outputs), not {found.shape}")
+    if (greatest := np.nanmax(np.abs(found), initial=0.0)) > FAR:
+        raise ValueError(f"{name} must lie within {FAR:g}, not reach {greatest:.3g}: scale it")
     return found

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
-from repkit.base.labels import as_label_array, as_plain, missing, read_labels
+from repkit._arguments import named
+from repkit.base.labels import as_label_array, as_plain, check_count, missing, read_labels
 from repkit.engine.rng import Kind, generator_of
 
 
@@ -86,7 +88,8 @@ def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
         # Sources first; targets by their distance from 0, so that -1 is the first.
         order = np.concatenate([np.flatnonzero(is_source), np.flatnonzero(~is_source)[::-1]])
     else:
-        wanted = np.atleast_1d(np.asarray(source))
+        with named("source", "a domain, or a list of domains"):
+            wanted = np.atleast_1d(np.asarray(source))
         unknown = [name for name in wanted.tolist() if name not in values.tolist()]
         if unknown:
             raise ValueError(
@@ -113,7 +116,8 @@ def check_domains(sample_domain: Any, n: int, source: Any = None) -> Domains:
 
 def as_domain_ids(sample_domain: Any, n: int, *, names: bool) -> np.ndarray:
     """``sample_domain`` as ``(n,)`` integers or names, or a ValueError that says what is wrong."""
-    array = np.asarray(sample_domain)
+    with named("sample_domain", "integers or names of domains, one for each row"):
+        array = np.asarray(sample_domain)
     if array.shape != (n,):
         raise ValueError(
             f"sample_domain must have one domain for each of the {n} rows of X; its shape is "
@@ -154,13 +158,11 @@ def check_labels(
     """
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None")
-    y = as_plain(y)
+    with named("y", "labels, one for each row"):
+        y = as_plain(y)
+        _num_samples(y)
     n, source, target = len(domains.rows), domains.source, domains.target
-    if len(y) != n:
-        raise ValueError(
-            f"y must have one label for each of the {n} rows of X; it has {len(y)} "
-            f"(inconsistent numbers of samples: [{n}, {len(y)}])"
-        )
+    check_count(y, n, "y")
     labels = read_labels(_safe_indexing(y, source), len(source))
     if not labels.known.all():
         raise ValueError(

@@ -16,7 +16,14 @@ from torch import Tensor
 from repkit import nets
 from repkit.base import saving
 from repkit.base.estimator import Problem
-from repkit.base.parameters import check_parameters, choice, integer, number
+from repkit.base.parameters import (
+    MOST_EPOCHS,
+    MOST_RATE,
+    check_parameters,
+    choice,
+    integer,
+    number,
+)
 from repkit.base.surroundings import in_settled
 from repkit.dann.refinement import dirt_t, shot
 from repkit.engine.batches import Batches
@@ -34,8 +41,8 @@ else:
 # What the arguments of `adapt` may be, as of parameters.
 RULES = {
     "method": choice("shot", "dirt_t", default="shot"),
-    "max_epochs": integer(default=15),
-    "learning_rate": number(default=None, optional=True),
+    "max_epochs": integer(1, MOST_EPOCHS, default=15),
+    "learning_rate": number(0.0, MOST_RATE, default=None, optional=True),
     "beta": number(default=0.3),
 }
 

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix, load_npz
 from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
+from repkit._arguments import choice
 from repkit.datasets._fetch import Arrays, as_uint8, fetch, read
 
 __all__ = [
@@ -54,8 +55,7 @@ def load_amazon_reviews(domain: str) -> Bunch:
     -----
     Downloaded if needed, from the repository of the paper's authors (GRAAL), at one commit.
     """
-    if domain not in AMAZON_DOMAINS:
-        raise ValueError(f"domain must be one of {', '.join(AMAZON_DOMAINS)}, not {domain!r}")
+    choice(domain, "domain", AMAZON_DOMAINS)
     bunch = Bunch()
     for part in ("train", "test"):
         name = f"{domain}_{part}"

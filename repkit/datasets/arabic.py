@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import Bunch
 
+from repkit._arguments import choice
 from repkit.datasets._fetch import npz, read
 
 __all__ = ["load_arabic_commands"]
@@ -48,8 +49,7 @@ def load_arabic_commands(subset: str = "all") -> Bunch:
     Drawn at random from the 12000 recordings of a repository on GitHub,
     abdulkaderghandoura/arabic-speech-commands-dataset (CC BY 4.0). Silence at both ends was cut.
     """
-    if subset != "all" and subset not in _SUBSETS:
-        raise ValueError(f"subset must be 'all', 'train', 'validation' or 'test', not {subset!r}")
+    choice(subset, "subset", ("all", *_SUBSETS))
     from repkit.audio import reading  # loads torch
 
     keys = ("samples", "offsets", "word", "speaker", "take", "split", "words")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
+from repkit import _arguments
 from repkit._random import Seed, generator
 from repkit.datasets._fetch import Arrays, npz, read
 
@@ -97,10 +98,8 @@ def load_usps(size: int = 16, split: str = "official", random_state: Seed = 0) -
     Downloaded if needed, from the LIBSVM data sets. Every value is a multiple of 1/2000; it
     is rounded to that grid, so that all sources give the same numbers.
     """
-    if not isinstance(size, int | np.integer) or size < 16:
-        raise ValueError(f"size must be an integer of at least 16, not {size!r}")
-    if split not in ("official", "cogan"):
-        raise ValueError(f"split must be 'official' or 'cogan', not {split!r}")
+    _arguments.integer(size, "size", 16, 1024)
+    _arguments.choice(split, "split", ("official", "cogan"))
     bunch = Bunch()
     for part in ("train", "test"):
         data = read(f"usps/{part}", partial(_parse_usps, part=part))
@@ -161,12 +160,15 @@ def load_mnist_m(published: bool = False, train_parts: Iterable[int] = (0, 1)) -
     ImportError
         If pooch, which downloads, is needed but missing: install the extra `data`.
     """
-    if published:
+    if _arguments.choice(published, "published", (False, True)):
         data = _mnist_m_part("published_part", "mnist_index_train")
         return Bunch(x_test=data["x"], y_test=data["y"], index=data["index"])
-    parts = sorted(set(train_parts))
-    if not parts or not set(parts) <= {0, 1}:
-        raise ValueError(f"train_parts must be one or both of 0 and 1, not {train_parts!r}")
+    given = list(train_parts) if isinstance(train_parts, Iterable) else []
+    if not given or not all(isinstance(part, int) and part in (0, 1) for part in given):
+        raise ValueError(
+            f"train_parts must be one or both of 0 and 1, not {_arguments.shown(train_parts)}"
+        )
+    parts = sorted(set(given))
     halves = [_mnist_m_part(f"train_{part}", "mnist_index_train") for part in parts]
     train = {key: np.concatenate([half[key] for half in halves]) for key in halves[0]}
     if len(parts) > 1:
@@ -218,11 +220,17 @@ def make_mnist_m(
     >>> make_mnist_m([[[0, 255]]], photographs, random_state=0)[0, :, 0].tolist()
     [[200, 55], [200, 55], [200, 55]]
     """
-    digits = np.asarray(images)
-    if digits.ndim != 3:
-        raise ValueError(f"images must have shape (n, height, width), not {digits.shape}")
+    with _arguments.named("images", "an array (n, height, width) of numbers from 0 to 255"):
+        digits = np.asarray(images)
+        if digits.ndim != 3:
+            raise ValueError(f"images must have shape (n, height, width), not {digits.shape}")
+        if digits.dtype.kind not in "iufb" or not (
+            digits.size == 0 or (digits.min() >= 0 and digits.max() <= 255)
+        ):
+            raise ValueError(f"not dtype {digits.dtype}, or beyond that range")
     height, width = digits.shape[1:]
-    pictures = [np.asarray(photograph) for photograph in photographs]
+    with _arguments.named("photographs", "a list of uint8 arrays (rows, columns, 3)"):
+        pictures = [np.asarray(photograph) for photograph in photographs]
     if not pictures:
         raise ValueError("photographs must hold at least one picture to crop from")
     for i, picture in enumerate(pictures):

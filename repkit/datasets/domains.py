@@ -6,6 +6,7 @@ target rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
+from repkit import _arguments
 from repkit._random import Seed, generator
 
 __all__ = [
@@ -66,10 +68,9 @@ def make_domains(
     >>> data.X.shape, data.sample_domain[[0, -1]].tolist()
     ((200, 2), [1, -2])
     """
-    if n_samples < 2:
-        raise ValueError(f"n_samples must be at least 2, one of each class, not {n_samples!r}")
-    if noise < 0:
-        raise ValueError(f"noise must be 0 or more, not {noise!r}")
+    _arguments.integer(n_samples, "n_samples", 2, 10**7)
+    _arguments.number(rotation, "rotation", -math.inf)
+    _arguments.number(noise, "noise")
     rng = generator(random_state)
     xs, ys = [], []
     for angle in (0.0, np.deg2rad(rotation)):
@@ -133,10 +134,17 @@ def load_digits_domains(
     >>> data.X.shape, data.X_test.shape
     ((1497, 1, 8, 8), (300, 1, 8, 8))
     """
-    names = [shift] if isinstance(shift, str) else list(shift)
-    names = [part.strip() for name in names for part in name.split("+")]
+    given = [shift] if isinstance(shift, str) else shift
+    several = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
+    names = [part.strip() for name in given for part in name.split("+")] if several else []
     if not names or not set(names) <= _SHIFTS.keys():
-        raise ValueError(f"shift must be one or more of {', '.join(_SHIFTS)}, not {shift!r}")
+        raise ValueError(
+            f"shift must be one or more of {', '.join(_SHIFTS)}, not {_arguments.shown(shift)}"
+        )
+    if isinstance(test_size, float):
+        _arguments.number(test_size, "test_size", 0.0, 1.0, above=True, below=True)
+    else:
+        _arguments.integer(test_size, "test_size", 10, 888, otherwise=", or a share of the rows")
     rng = generator(random_state)
     digits = load_digits()
     labels = digits.target.astype(np.int64)

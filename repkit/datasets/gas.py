@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from repkit._arguments import choice
 from repkit.datasets._fetch import Arrays, npz, read
 
 __all__ = [
@@ -58,8 +59,7 @@ def load_gas_drift(batch: int) -> Bunch:
     Sensors and Actuators B, 2012, and Rodriguez-Lujan et al., Chemometrics and Intelligent
     Laboratory Systems, 2014.
     """
-    if batch not in GAS_BATCHES:
-        raise ValueError(f"batch must be one of {', '.join(map(str, GAS_BATCHES))}, not {batch!r}")
+    choice(int(batch) if isinstance(batch, np.integer) else batch, "batch", GAS_BATCHES)
     data = read("gas_drift", _parse)
     rows = data["batch"] == batch
     return Bunch(

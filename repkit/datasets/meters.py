@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import Bunch
 
+from repkit._arguments import choice
 from repkit.datasets._fetch import npz, read
 
 __all__ = [
@@ -54,8 +55,7 @@ def load_meter_digits(kind: str | None = None) -> Bunch:
     6 columns of the edge repeated left and right. To join them with MNIST, add a border of two
     pixels there and repeat its channel.
     """
-    if kind is not None and kind not in METER_KINDS:
-        raise ValueError(f"kind must be None or one of {', '.join(METER_KINDS)}, not {kind!r}")
+    choice(kind, "kind", (None, *METER_KINDS))
     keys = ("x", "y", "tenths", "meter", "meter_kind", "meter_names", "kinds")
     data = read("meter_digits", partial(npz, keys=keys))
     kinds = data["kinds"][data["meter_kind"]]

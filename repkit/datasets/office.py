@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from repkit._arguments import choice
 from repkit.datasets._fetch import Arrays, as_uint8, npz, read
 
 __all__ = [
@@ -48,8 +49,7 @@ def load_office_caltech(domain: str) -> Bunch:
     -----
     Downloaded if needed, from a copy of the authors' release on GitHub, at one commit.
     """
-    if domain not in OFFICE_DOMAINS:
-        raise ValueError(f"domain must be one of {', '.join(OFFICE_DOMAINS)}, not {domain!r}")
+    choice(domain, "domain", OFFICE_DOMAINS)
     data = read(f"office_caltech/{domain}", partial(_parse, domain=domain))
     return Bunch(data=data["x"].astype(np.float32), target=data["y"].astype(np.int64))
 

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import Bunch
 
+from repkit._arguments import choice
 from repkit.datasets._fetch import npz, read
 
 __all__ = [
@@ -49,8 +50,7 @@ def load_pacs_deep(domain: str) -> Bunch:
     -----
     No license of the pictures is stated. The features are rounded to 256 steps.
     """
-    if domain not in PACS_DOMAINS:
-        raise ValueError(f"domain must be one of {', '.join(PACS_DOMAINS)}, not {domain!r}")
+    choice(domain, "domain", PACS_DOMAINS)
     keys = ("x", "step", "y", "domain", "domains", "names")
     data = read("pacs_deep", partial(npz, keys=keys))
     rows = data["domain"] == data["domains"].tolist().index(domain)

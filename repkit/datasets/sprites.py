@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch
 
+from repkit import _arguments
 from repkit._random import Seed, generator
 
 __all__ = [
@@ -194,11 +195,11 @@ def make_sprites(
     """
     size = _checked_size(size)
     if factors is None:
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, not {n_samples!r}")
+        _arguments.integer(n_samples, "n_samples", 1, 10**7)
         index = generator(random_state).integers(0, _SIZES, size=(n_samples, len(_SIZES)))
     else:
-        index = _checked_factors(np.asarray(factors))
+        with _arguments.named("factors", "class indices (n, 5)"):
+            index = _checked_factors(np.asarray(factors))
     values = np.stack([v[index[:, j]] for j, v in enumerate(_VALUES.values())], axis=1)
     return Bunch(
         X=_draw(index, size),
@@ -210,9 +211,7 @@ def make_sprites(
 
 
 def _checked_size(size: int) -> int:
-    if not isinstance(size, int | np.integer) or size < 16:
-        raise ValueError(f"size must be an integer of at least 16, not {size!r}")
-    return int(size)
+    return _arguments.integer(size, "size", 16, 4096)
 
 
 def _checked_factors(factors: NDArray[Any]) -> NDArray[np.int64]:

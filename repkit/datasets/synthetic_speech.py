@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import convolve1d
 from sklearn.utils import Bunch
 
+from repkit import _arguments
 from repkit._random import Seed, generator
 from repkit.datasets._phones import PHONES, VOWELS, lexicon
 from repkit.datasets._voice import CONTROL, Array, glottal_pulses, noise_level, one_pole, resonate
@@ -105,17 +106,19 @@ def make_speech(
     import pandas as pd
 
     for name, count in (("n_speakers", n_speakers), ("n_takes", n_takes)):
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, not {count!r}")
+        _arguments.integer(count, name, 1, 10**4)
     for name, scale in (
         ("speaker_spread", speaker_spread),
         ("token_noise", token_noise),
         ("channel", channel),
     ):
-        if not scale >= 0:
-            raise ValueError(f"{name} must be 0 or more, not {scale!r}")
-    if sample_rate < 4000:
-        raise ValueError(f"sample_rate must be at least 4000 Hz, not {sample_rate!r}")
+        _arguments.number(scale, name, 0.0, 1000.0)
+    _arguments.integer(n_words, "n_words")
+    if not isinstance(vocab, str):
+        raise TypeError(f"vocab must be the name of a vocabulary, not {_arguments.shown(vocab)}")
+    _arguments.integer(sample_rate, "sample_rate", 4000, 10**6)
+    if not (isinstance(snr_db, float) and snr_db == np.inf):  # which is no noise at all
+        _arguments.number(snr_db, "snr_db", -1000.0)
     words = lexicon(vocab, n_words)
     rng = generator(random_state)
     voices = _speakers(rng, n_speakers, speaker_spread)

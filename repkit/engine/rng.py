@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from repkit._random import check_seed, legacy_generator
+
 
 @unique
 class Kind(IntEnum):
@@ -77,21 +79,12 @@ def drawn_seed(random_state: Any) -> int:
         If it is none of these.
     """
     most = np.iinfo(np.int32).max
+    check_seed(random_state)
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0]) % most
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(most))
-    if random_state is np.random:
-        random_state = np.random.mtrand._rand
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(most))
-    integer = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
-    if not integer or not 0 <= random_state < 2**32:
-        raise ValueError(
-            "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or "
-            f"Generator, or None, not {random_state!r}"
-        )
-    return int(np.random.RandomState(random_state).randint(most))
+    return int(legacy_generator(random_state).randint(most))
 
 
 def seed_everything(seed: int) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
-from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from repkit._arguments import named, shown
 from repkit.base.generative import Generative
+from repkit.base.labels import as_label_array, check_count
 from repkit.base.parameters import fitted, flag, number, parameters
 from repkit.infogan.algorithm import Codes
 from repkit.metrics import match_clusters
@@ -121,8 +122,8 @@ class Coded(TransformerMixin, Generative):
         if X is None and not hasattr(self, "labels_"):
             raise ValueError("match_labels needs X: a loaded model does not hold its data's labels")
         found = self.labels_ if X is None else self.predict(X)
-        y = column_or_1d(y)
-        check_consistent_length(y, found)
+        y = as_label_array(y, "y")
+        check_count(y, len(found), "y")
         return match_clusters(found, y, self._codes().sizes[0])
 
     # ---------------------------------------------------------------- generating
@@ -152,10 +153,15 @@ class Coded(TransformerMixin, Generative):
         ValueError
             If there is no code of a name, or it has no such value.
         """
-        return self._generate(self._latents_with(n, codes or {}, random_state))
+        codes = {} if codes is None else codes
+        if not isinstance(codes, Mapping):
+            raise TypeError(f"codes must be a dict of values by code, not {shown(codes)}")
+        return self._generate(self._latents_with(n, codes, random_state))
 
-    def _latents_with(self, n: int, codes: Mapping[str, Any], random_state: Any) -> np.ndarray:
-        latents = self._draw(n, random_state)
+    def _latents_with(
+        self, n: int, codes: Mapping[str, Any], random_state: Any, name: str = "n"
+    ) -> np.ndarray:
+        latents = self._draw(n, random_state, name)
         for name, value in codes.items():
             set_code(latents, self._codes(), name, value)
         return latents
@@ -188,15 +194,19 @@ class Coded(TransformerMixin, Generative):
             If there is no code of that name, or it has no such value.
         """
         check_is_fitted(self)
+        if not isinstance(code, str):
+            raise TypeError(f"code must be the name of a code, not {shown(code)}")
         if values is None:
             columns = columns_of(self._codes(), code)
             size = columns.stop - columns.start
             categorical = code.startswith("category")
             values = np.arange(size) if categorical else np.linspace(-2.0, 2.0, 10)
-        values = np.asarray(values).ravel()
-        rows = self._latents_with(n_rows, {}, random_state)
+        values = numbers_of(values, "values").ravel()
+        if not len(values):
+            raise ValueError("values must have at least one value of the code, not none")
+        rows = self._latents_with(n_rows, {}, random_state, "n_rows")
         latents = np.repeat(rows, len(values), 0)
-        set_code(latents, self._codes(), code, np.tile(values, n_rows))
+        set_code(latents, self._codes(), code, np.tile(values, n_rows), "values")
         return self._generate(latents).reshape(n_rows, len(values), *self.input_shape_)
 
     # ---------------------------------------------------------------- scikit-learn
@@ -247,12 +257,23 @@ def columns_of(codes: Codes, name: str) -> slice:
         If there is no code of that name.
     """
     columns = named_codes(codes)
-    if name not in columns:
-        raise ValueError(f"there is no code {name!r}; there are {list(columns)}")
+    if not isinstance(name, str) or name not in columns:
+        raise ValueError(f"code must be one of {list(columns)}; there is no code {name!r}")
     return columns[name]
 
 
-def set_code(latents: np.ndarray, codes: Codes, name: str, values: Any) -> None:
+def numbers_of(values: Any, name: str) -> np.ndarray:
+    """Finite real numbers as an array, or an error that names the argument."""
+    with named(name, "finite numbers"):
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+            raise ValueError(f"not {shown(values)}")
+    return array
+
+
+def set_code(
+    latents: np.ndarray, codes: Codes, name: str, values: Any, argument: str | None = None
+) -> None:
     """Give a code the value, or values ``(n,)``, in rows of the generator's input.
 
     Raises
@@ -261,7 +282,7 @@ def set_code(latents: np.ndarray, codes: Codes, name: str, values: Any) -> None:
         If there is no such code, or a categorical one has no such value.
     """
     where, n = columns_of(codes, name), len(latents)
-    values = np.asarray(values)
+    values = numbers_of(values, argument or f"codes[{name!r}]")
     if values.shape not in ((), (n,)):
         raise ValueError(f"{name} must have one value or {n}, not values of shape {values.shape}")
     if name.startswith("continuous"):
@@ -269,5 +290,6 @@ def set_code(latents: np.ndarray, codes: Codes, name: str, values: Any) -> None:
         return
     size = where.stop - where.start
     if not np.isin(values, np.arange(size)).all():
-        raise ValueError(f"{name} must have values from 0 to {size - 1}, not {values}")
+        place = name if argument is None else f"{argument}: {name}"
+        raise ValueError(f"{place} must have values from 0 to {size - 1}, not {values}")
     latents[:, where] = np.eye(size)[np.broadcast_to(values, n).astype(int)]

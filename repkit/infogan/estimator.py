@@ -13,6 +13,8 @@ from repkit import nets
 from repkit.base.estimator import Problem
 from repkit.base.generative import judge_discriminator
 from repkit.base.parameters import (
+    MOST_ROWS,
+    MOST_UNITS,
     choice,
     filled,
     fitted,
@@ -175,12 +177,12 @@ class InfoGAN(Objective, Coded):
     ((1797, 12), (4, 3, 8, 8))
     """
 
-    latent_dim: int = integer(0, default=62, kw_only=False)
+    latent_dim: int = integer(0, MOST_UNITS, default=62, kw_only=False)
     generator: nets.Spec = network(default="auto")
     discriminator_norm: str = choice("batch", "spectral", default="batch")
-    n_init: int = integer(default=1)
-    width: int = integer(default=1024)
-    batch_size: int = integer(2, default=128)
+    n_init: int = integer(1, 1000, default=1)
+    width: int = integer(1, MOST_UNITS, default=1024)
+    batch_size: int = integer(2, MOST_ROWS, default=128)
     learning_rate: float | Mapping[str, float] | None = per_group(default=None)
     optimizer: str | Callable[..., Any] | Optimizer = part(
         Optimizer, default=Optimizer("adam", momentum=0.5)

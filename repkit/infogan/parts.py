@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repkit.base.parameters import Part, choice, integer, number, parameters, sizes
+from repkit.base.parameters import MOST_UNITS, Part, choice, integer, number, parameters, sizes
 
 __all__ = ["Categorical", "Continuous"]
 
@@ -31,7 +31,7 @@ class Categorical(Part):
     Categorical((10, 2), weight=0.5)
     """
 
-    sizes: tuple[int, ...] = sizes(2, default=(10,), kw_only=False)
+    sizes: tuple[int, ...] = sizes(2, MOST_UNITS, default=(10,), kw_only=False)
     weight: float = number(default=1.0)
     invariance: float = number(default=0.0)
 
@@ -60,7 +60,7 @@ class Continuous(Part):
     Continuous(4, contrastive=1.0)
     """
 
-    n: int = integer(0, default=2, kw_only=False)
+    n: int = integer(0, MOST_UNITS, default=2, kw_only=False)
     weight: float = number(default=1.0)
     variance: str = choice("fixed", "learned", default="fixed")
     contrastive: float = number(default=0.0)

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from repkit._arguments import number, shown
+from repkit.losses._checks import check_tensor
 
 __all__ = [
     "BANDWIDTHS",
@@ -42,6 +46,7 @@ def coral(x: Tensor, y: Tensor) -> Tensor:
     distance : Tensor of shape (), float32
         At least 0; it does not see a difference of the means.
     """
+    _check_features(x, y, 2)
     with torch.autocast(x.device.type, enabled=False):
         gap = _covariance(x.float()) - _covariance(y.float())
         return gap.square().sum() / (4.0 * x.shape[1] ** 2)
@@ -74,8 +79,10 @@ def mmd(x: Tensor, y: Tensor, bandwidths: Sequence[float] = BANDWIDTHS) -> Tenso
     distance : Tensor of shape (), float32
         From 0 to 2. The mean squared distance is taken as a number, without a gradient.
     """
+    _check_features(x, y)
+    widths = _checked_widths(bandwidths)
     with torch.autocast(x.device.type, enabled=False):
-        return _discrepancy_of_means(_kernel(torch.cat([x, y]).float(), bandwidths), len(x))
+        return _discrepancy_of_means(_kernel(torch.cat([x, y]).float(), widths), len(x))
 
 
 def joint_mmd(
@@ -105,10 +112,32 @@ def joint_mmd(
     distance : Tensor of shape (), float32
         From 0 to 2. Its gradient reaches features and predictions.
     """
+    _check_features(x, y)
+    check_tensor(p, "p", 2, rows=len(x))
+    check_tensor(q, "q", 2, rows=len(y))
+    if q.shape[1] != p.shape[1]:
+        raise ValueError(f"q must have {p.shape[1]} columns as p has, not {q.shape[1]}")
+    widths = _checked_widths(bandwidths)
     with torch.autocast(x.device.type, enabled=False):
-        features = _kernel(torch.cat([x, y]).float(), bandwidths)
+        features = _kernel(torch.cat([x, y]).float(), widths)
         predictions = (-_squares(torch.cat([p, q]).float()) / PREDICTION_BANDWIDTH).exp()
         return _discrepancy_of_means(features * predictions, len(x))
+
+
+def _check_features(x: Tensor, y: Tensor, least: int = 1) -> None:
+    for rows, name in ((x, "x"), (y, "y")):
+        check_tensor(rows, name, 2)
+        if len(rows) < least:
+            raise ValueError(f"{name} must have at least {least} rows, not {len(rows)}")
+    if y.shape[1] != x.shape[1]:
+        raise ValueError(f"y must have {x.shape[1]} columns as x has, not {y.shape[1]}")
+
+
+def _checked_widths(bandwidths: Sequence[float]) -> list[float]:
+    several = isinstance(bandwidths, tuple | list | np.ndarray) and np.ndim(bandwidths) == 1
+    if not several or not len(bandwidths):
+        raise TypeError(f"bandwidths must be a sequence of numbers, not {shown(bandwidths)}")
+    return [number(width, "bandwidths", above=True) for width in bandwidths]
 
 
 def _squares(z: Tensor) -> Tensor:
@@ -148,6 +177,8 @@ def wasserstein(x: Tensor, y: Tensor) -> Tensor:
     distance : Tensor of shape (), float32
         Greater for a better critic, smaller for domains that are nearer.
     """
+    check_tensor(x, "x", 1)
+    check_tensor(y, "y", 1)
     return x.float().mean() - y.float().mean()
 
 
@@ -171,6 +202,9 @@ def slope_penalty(critic: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> T
     penalty : Tensor of shape (), float32
         Mean over all points.
     """
+    if not callable(critic):
+        raise TypeError(f"critic must be a function of features, not {shown(critic)}")
+    _check_features(x, y)
     x, y = x.detach().float(), y.detach().float()
     rows = torch.arange(max(len(x), len(y)), device=x.device)
     share = torch.rand(len(rows), 1, device=x.device)
@@ -198,6 +232,8 @@ def discrepancy(p: Tensor, q: Tensor) -> Tensor:
     distance : Tensor of shape (), float32
         Mean over rows and classes, from 0 to 2 / classes for probabilities.
     """
+    check_tensor(p, "p", 2)
+    check_tensor(q, "q", like=p)
     return (p.float() - q.float()).abs().mean()
 
 
@@ -218,4 +254,6 @@ def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
     product : Tensor of shape (n, d * classes)
         Entry ``i * classes + c`` of a row is feature i times the probability of class c.
     """
+    check_tensor(features, "features", 2)
+    check_tensor(probabilities, "probabilities", 2, rows=len(features))
     return torch.bmm(features.unsqueeze(2), probabilities.unsqueeze(1)).flatten(1)

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from repkit._arguments import number
+from repkit.losses._checks import check_tensor
+
 __all__ = [
     "ADVERSARIAL",
     "HINGE",
@@ -154,6 +157,7 @@ def draw(posterior: Tensor, noise: Tensor) -> Tensor:
         A draw for each row.
     """
     mean, log_variance = _statistics(posterior)
+    check_tensor(noise, "noise", like=mean)
     return mean + torch.exp(0.5 * log_variance) * noise
 
 
@@ -183,6 +187,9 @@ def kl_from_standard(posterior: Tensor) -> Tensor:
 
 def _statistics(posterior: Tensor) -> tuple[Tensor, Tensor]:
     """Split means and log variances, the latter kept where fp32 still tells them apart."""
+    check_tensor(posterior, "posterior", 2)
+    if posterior.shape[1] % 2:
+        raise ValueError(f"posterior must have 2 d columns, not {posterior.shape[1]}")
     mean, log_variance = posterior.float().chunk(2, 1)
     return mean, bounded(log_variance, -10.0, 10.0)
 
@@ -221,7 +228,11 @@ def bounded(x: Tensor, least: float, greatest: float) -> Tensor:
         From `least` to `greatest`. Beyond a bound, the gradient of a loss passes where descent
         goes towards the bound, and is 0 where it goes away.
     """
-    return _Bounded.apply(x, least, greatest)
+    check_tensor(x, "x")
+    low, high = number(least, "least", -math.inf), number(greatest, "greatest", -math.inf)
+    if not low <= high:
+        raise ValueError(f"least must be at most greatest={high:g}, not {low:g}")
+    return _Bounded.apply(x, low, high)
 
 
 def half_squared_error(found: Tensor, x: Tensor) -> Tensor:
@@ -239,6 +250,8 @@ def half_squared_error(found: Tensor, x: Tensor) -> Tensor:
     error : Tensor of shape (), float32
         Sum over the values of a sample, mean over samples.
     """
+    check_tensor(found, "found")
+    check_tensor(x, "x", like=found)
     return 0.5 * (found.float() - x).square().flatten(1).sum(1).mean()
 
 

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from repkit._arguments import integer, number, shown
+from repkit.losses._checks import check_tensor
+
 __all__ = [
     "class_confusion",
     "entropy",
@@ -33,6 +36,7 @@ def entropy(logits: Tensor) -> Tensor:
     entropy : Tensor of shape (n,), float32
         In nats, from 0 to log(classes).
     """
+    check_tensor(logits, "logits", 2)
     log_p = F.log_softmax(logits.float(), 1)
     return -(log_p.exp() * log_p).sum(1)
 
@@ -61,6 +65,9 @@ def information(logits: Tensor, prior: Tensor | None = None) -> Tensor:
     loss : Tensor of shape (), float32
         In nats, from -log(classes) to 0; with a prior, at least 0.
     """
+    check_tensor(logits, "logits", 2)
+    if prior is not None:
+        check_tensor(prior, "prior", 1, rows=logits.shape[1])
     mean = F.softmax(logits.float(), 1).mean(0)
     loss = entropy(logits).mean() + _p_log_p(mean)
     return loss if prior is None else loss - (mean * prior.log()).sum()
@@ -86,7 +93,8 @@ def class_confusion(logits: Tensor, temperature: float = 2.5) -> Tensor:
     loss : Tensor of shape (), float32
         From 0, each row one class, to ``1 - 1 / classes``. The rows' weights have no gradient.
     """
-    scaled = logits.float() / temperature
+    check_tensor(logits, "logits", 2)
+    scaled = logits.float() / number(temperature, "temperature", above=True)
     with torch.autocast(scaled.device.type, enabled=False):
         p = F.softmax(scaled, 1)
         weight = 1.0 + torch.exp(-entropy(scaled.detach()))
@@ -124,6 +132,9 @@ def estimate_shares(proba: Tensor, shares: Tensor, n_steps: int = 100) -> Tensor
     >>> estimate_shares(proba, torch.tensor([0.5, 0.5]))
     tensor([0.8125, 0.1875])
     """
+    check_tensor(proba, "proba", 2)
+    check_tensor(shares, "shares", 1, rows=proba.shape[1])
+    n_steps = integer(n_steps, "n_steps", 0, 10**6)
     tiny = torch.finfo(torch.float32).tiny
     proba, shares = proba.float(), shares.float().clamp_min(tiny)
     found = shares
@@ -152,6 +163,8 @@ def paired_information(logits: Tensor, other: Tensor) -> Tensor:
     loss : Tensor of shape (), float32
         In nats, from -log(classes) to 0.
     """
+    check_tensor(logits, "logits", 2)
+    check_tensor(other, "other", like=logits)
     p, q = F.softmax(logits.float(), 1), F.softmax(other.float(), 1)
     joint = (p[:, :, None] * q[:, None, :]).mean(0)
     joint = 0.5 * (joint + joint.T)
@@ -185,6 +198,10 @@ def virtual_adversarial(
     loss : Tensor of shape ()
         Mean over the batch, in nats.
     """
+    if not callable(logits):
+        raise TypeError(f"logits must be a function of samples, not {shown(logits)}")
+    check_tensor(x, "x")
+    radius, reach = number(radius, "radius"), number(reach, "reach", above=True)
 
     def divergence(r: Tensor) -> Tensor:
         return F.kl_div(F.log_softmax(logits(x + r).float(), 1), p, reduction="batchmean")
@@ -216,8 +233,13 @@ def weighted_cross_entropy(logits: Tensor, y: Tensor, weight: Tensor | None) -> 
     Tensor of shape ()
         ``sum_i w_i CE_i / n``: weights with a mean of 1 over all rows leave the scale of the loss.
     """
+    check_tensor(logits, "logits", 2)
+    check_tensor(y, "y", 1, rows=len(logits))
+    if y.dtype != torch.int64:
+        raise TypeError(f"y must hold classes as int64, not {y.dtype}")
     if weight is None:
         return F.cross_entropy(logits, y)
+    _check_weight(weight, len(y))
     return (F.cross_entropy(logits, y, reduction="none") * weight[: len(y)]).mean()
 
 
@@ -238,5 +260,15 @@ def weighted_squared_error(found: Tensor, y: Tensor, weight: Tensor | None) -> T
     Tensor of shape ()
         ``sum_i w_i |found_i - y_i|^2 / (n outputs)``.
     """
+    check_tensor(found, "found", 2)
+    check_tensor(y, "y", like=found)
+    if weight is not None:
+        _check_weight(weight, len(y))
     errors = (found.float() - y).square().mean(1)
     return errors.mean() if weight is None else (errors * weight[: len(y)]).mean()
+
+
+def _check_weight(weight: Tensor, n: int) -> None:
+    check_tensor(weight, "weight", 1)
+    if len(weight) < n:
+        raise ValueError(f"weight must have at least {n} entries, not {len(weight)}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from repkit._arguments import number
+from repkit.losses._checks import check_tensor
 
 __all__ = [
     "GradientReversal",
@@ -52,8 +56,11 @@ def reverse(x: Tensor, lam: Tensor | float = 1.0) -> Tensor:
     >>> x.grad
     tensor([-0.5000, -0.5000])
     """
+    check_tensor(x, "x")
     if not isinstance(lam, Tensor):
-        lam = torch.tensor(float(lam), device=x.device)
+        lam = torch.tensor(number(lam, "lam", -math.inf), device=x.device)
+    elif lam.numel() != 1:
+        raise ValueError(f"lam must be one number, not a tensor of shape {tuple(lam.shape)}")
     return _Reverse.apply(x, lam)
 
 
@@ -71,7 +78,7 @@ class GradientReversal(nn.Module):
 
     def __init__(self, lam: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("lam", torch.tensor(float(lam)))
+        self.register_buffer("lam", torch.tensor(number(lam, "lam", -math.inf)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass a tensor on, to be met by a reversed gradient.

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from repkit._arguments import MOST_BYTES, integer, shown
+
 
 def as_numpy(X: Any, name: str = "X") -> np.ndarray:
     """Give `X` (array, DataFrame, tensor on any device, list of these) as an array of numpy.
@@ -15,6 +17,8 @@ def as_numpy(X: Any, name: str = "X") -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        When `X` is no array and nothing that can become one.
     ValueError
         When `X` is sparse, masked, or a list of samples that differ in shape.
     """
@@ -30,8 +34,10 @@ def as_numpy(X: Any, name: str = "X") -> np.ndarray:
         X = np.asarray(X)
     except ValueError as error:
         raise ValueError(
-            f"{name} must have samples of one shape, not a ragged sequence: {error}"
-        ) from None
+            f"{name} must have samples of one shape, not a ragged sequence: cut or pad them"
+        ) from error
+    if X.ndim == 0 and X.dtype.kind in "OUSV":
+        raise TypeError(f"{name} must be an array, or a list of samples, not {shown(X.item())}")
     if X.dtype.kind == "f" and X.dtype.itemsize > 8:
         X = X.astype(np.float64)
     if not X.dtype.isnative:
@@ -57,10 +63,9 @@ def as_tensor(X: np.ndarray, device: Any = None, dtype: Any = None) -> Any:
     return torch.from_numpy(np.array(X, order="C")).to(device=device, dtype=dtype)
 
 
-def positive(value: Any, name: str, example: float) -> None:
-    """Raise a ValueError that names the argument unless it is a positive number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value > 0:
-        raise ValueError(f"{name} must be a positive number, such as {example}, not {value!r}")
+def batch_size_of(batch_bytes: Any) -> int:
+    """Check the memory that a user grants to a block, in bytes."""
+    return integer(batch_bytes, "batch_bytes", 1, MOST_BYTES)
 
 
 def feature_matrix(X: Any, name: str, min_rows: int = 1) -> np.ndarray:
@@ -74,9 +79,7 @@ def feature_matrix(X: Any, name: str, min_rows: int = 1) -> np.ndarray:
     ValueError
         When `X` is sparse, not numeric, 0-D or 1-D, too short, without columns, or not finite.
     """
-    if hasattr(X, "toarray"):
-        raise ValueError(f"{name} must be dense, not a sparse matrix: pass {name}.toarray()")
-    X = as_numpy(X)
+    X = as_numpy(X, name)
     if X.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers, not dtype {X.dtype}: encode or cast it")
     if X.ndim < 2:
@@ -93,7 +96,18 @@ def feature_matrix(X: Any, name: str, min_rows: int = 1) -> np.ndarray:
         raise ValueError(f"{name} must have at least 1 feature, not 0")
     X = X.astype(np.result_type(X.dtype, np.float32), copy=False)
     check_finite(X, name)
+    check_scale(X, name, 1e15 if X.dtype == np.float32 else 1e50)
     return X
+
+
+def check_scale(X: np.ndarray, name: str, limit: float) -> None:
+    """Raise a ValueError where squares, and what is made of them, leave the range of floats."""
+    greatest = float(max(-X.min(), X.max()))
+    if greatest > limit or 0.0 < greatest < 1.0 / limit:
+        raise ValueError(
+            f"{name} must have a greatest entry from {1 / limit:g} to {limit:g}, whose square is a "
+            f"number, not {greatest:.3g}: scale it"
+        )
 
 
 def check_finite(X: np.ndarray, name: str) -> None:
@@ -120,8 +134,14 @@ def same_width(A: np.ndarray, B: np.ndarray, names: tuple[str, str]) -> None:
         )
 
 
-def label_vector(y: Any, name: str, n_samples: int) -> np.ndarray:
-    """Check labels and give them as a vector (n_samples,) without missing entries."""
+def label_vector(
+    y: Any, name: str, n_samples: int | None = None, of: str | None = None
+) -> np.ndarray:
+    """Check labels and give them as a vector (n_samples,) of one kind, none of them missing.
+
+    The rows that they belong to are those `of` an argument, which errors name.
+    """
+    given = y
     y = as_numpy(y, name)
     if y.ndim != 1:
         raise ValueError(
@@ -129,21 +149,40 @@ def label_vector(y: Any, name: str, n_samples: int) -> np.ndarray:
         )
     if len(y) == 0:
         raise ValueError(f"{name} must not be empty: check the split that made it")
-    if len(y) != n_samples:
+    if n_samples is not None and len(y) != n_samples:
         raise ValueError(
-            f"{name} has {len(y)} entries for {n_samples} rows: pass one label for each row"
+            f"{name} has {len(y)} entries for {n_samples} rows{f' of {of}' if of else ''}: pass "
+            "one for each row"
         )
-    missing = np.zeros(n_samples, dtype=bool)
+    missing = np.zeros(len(y), dtype=bool)
     if y.dtype.kind == "f":
         missing = np.isnan(y)
     elif y.dtype.kind == "O":
         missing = np.array([_is_missing(v) for v in y])
     if missing.any():
         raise ValueError(
-            f"{name} is missing (NaN or None) in {int(missing.sum())} of {n_samples} rows: "
+            f"{name} is missing (NaN or None) in {int(missing.sum())} of {len(y)} rows: "
             "drop the rows without a label"
         )
+    _check_one_kind(given if isinstance(given, list | tuple) else y, y, name)
     return y
+
+
+def _check_one_kind(given: Any, y: np.ndarray, name: str) -> None:
+    """Raise a TypeError if labels are text and numbers, or cannot be sorted."""
+    told = f"{name} must hold labels of one kind, numbers or text"
+    if y.dtype.kind == "c":
+        raise TypeError(f"{told}, not dtype {y.dtype}")
+    if y.dtype.kind not in "OUS" or (isinstance(given, np.ndarray) and y.dtype.kind in "US"):
+        return
+    text = np.array([isinstance(v, str | bytes) for v in given])
+    if text.any() and not text.all():
+        kinds = sorted({type(v).__name__ for v in given})
+        raise TypeError(f"{told}, not of {kinds}")
+    try:
+        sorted(set(given))
+    except TypeError as error:
+        raise TypeError(f"{told}, not {shown(given[0])}, which cannot be sorted") from error
 
 
 def _is_missing(value: Any) -> bool:
@@ -155,13 +194,15 @@ def _is_missing(value: Any) -> bool:
 
 def value_vector(v: Any, name: str) -> np.ndarray:
     """Check per-sample numbers (losses, weights) and give a finite float64 vector."""
-    v = as_numpy(v)
+    v = as_numpy(v, name)
     if v.ndim != 1 or len(v) == 0:
         raise ValueError(f"{name} must be a non-empty vector of shape (n_samples,), not {v.shape}")
     if v.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers, not dtype {v.dtype}")
     v = v.astype(np.float64)
     check_finite(v, name)
+    if np.abs(v).max() > 1e70:
+        raise ValueError(f"{name} must lie within 1e70, not reach {np.abs(v).max():.3g}: scale it")
     return v
 
 
@@ -177,14 +218,3 @@ def probability_matrix(proba: Any, name: str = "proba") -> np.ndarray:
             f"sum is off by {gap:.3g}: pass softmax outputs, not logits"
         )
     return P
-
-
-def resolve_device(device: Any) -> Any:
-    """Turn "auto" into cuda, mps or cpu, the first there is; anything else into torch.device."""
-    import torch
-
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repkit.metrics._arrays import as_numpy, resolve_device
+from repkit import _arguments
+from repkit.metrics._arrays import as_numpy, batch_size_of
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ def cost_blocks(
     dtype: torch.dtype,
     *,
     cosine: bool = False,
+    names: tuple[str, str] = ("real", "generated"),
 ) -> Iterator[tuple[slice, slice, torch.Tensor, torch.Tensor]]:
     """Walk all pairs of rows in blocks of at most `size` by `size`.
 
@@ -43,9 +45,11 @@ def cost_blocks(
         if not cosine:
             # |q-r|^2 is computed from products, which lose digits far from the origin. Distances
             # do not change under a shift and any shift near the data will do.
-            center = R.mean(dim=0) if center is None else center
+            if center is None:
+                center = R.mean(dim=0)
+                squared_norms(center[None], center[None], slice(0, 1), names[0])
             R -= center
-        norm = squared_norms(R, reference, columns, "X_reference")
+        norm = squared_norms(R, reference, columns, names[0])
         if cosine:
             R /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
         offset = torch.zeros_like(norm) if cosine else norm / 2
@@ -54,7 +58,7 @@ def cost_blocks(
             Q = load_rows(query, rows, device, dtype)
             if center is not None:
                 Q -= center
-            norm = squared_norms(Q, query, rows, "X_query")
+            norm = squared_norms(Q, query, rows, names[1])
             if cosine:
                 Q /= norm.sqrt().clamp_min(torch.finfo(dtype).tiny)[:, None]
             yield columns, rows, torch.addmm(offset, Q, R.T, alpha=-1), norm / 2
@@ -64,7 +68,7 @@ def dtype_for(arrays: Sequence[Any], device: Any) -> torch.dtype:
     """Give double precision only where the caller has it and the device knows it."""
     import torch
 
-    double = resolve_device(device).type != "mps" and any(_is_double(X) for X in arrays)
+    double = _arguments.device(device).type != "mps" and any(_is_double(X) for X in arrays)
     return torch.float64 if double else torch.float32
 
 
@@ -74,7 +78,7 @@ def block_rows(width: int, n_neighbors: int, itemsize: int, batch_bytes: int) ->
     A step of s x s rows holds s^2 costs, up to two copies of both blocks of rows (4 s width) and
     the candidates with their 8-byte indices, old and merged (at most 12 s n_neighbors).
     """
-    budget, b = int(batch_bytes) // itemsize, 2 * width + 6 * n_neighbors
+    budget, b = batch_size_of(batch_bytes) // itemsize, 2 * width + 6 * n_neighbors
     size = isqrt(b * b + budget) - b  # root of s^2 + 2 b s = budget
     if size < 1:
         raise ValueError(
@@ -86,10 +90,11 @@ def block_rows(width: int, n_neighbors: int, itemsize: int, batch_bytes: int) ->
 
 def checked_rows(X: Any, name: str) -> tuple[Any, int]:
     """Check the shape of `X` without reading it, so that a memmap stays on disk."""
-    if hasattr(X, "toarray"):
-        raise ValueError(f"{name} must be dense, not a sparse matrix: pass {name}.toarray()")
-    X = X if hasattr(X, "detach") or isinstance(X, np.ndarray) else as_numpy(X)
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "fiub":
+    tensor = hasattr(X, "detach") and str(X.layout) == "torch.strided"
+    plain = isinstance(X, np.ndarray) and not np.ma.isMaskedArray(X)
+    X = X if tensor or plain else as_numpy(X, name)
+    real = not X.is_complex() if tensor else X.dtype.kind in "fiub"
+    if not real:
         raise ValueError(f"{name} must hold real numbers, not dtype {X.dtype}: encode or cast it")
     width = int(np.prod(X.shape[1:]))
     if X.ndim < 2 or len(X) == 0 or width == 0:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from repkit._arguments import shown
 from repkit._random import legacy_generator
 from repkit.metrics._arrays import label_vector
 
@@ -22,6 +23,16 @@ class Domains(NamedTuple):
 
 
 # ---------------------------------------------------------------- rows
+
+
+def n_rows(X: Any, name: str) -> int:
+    """Count the samples of an array, DataFrame, tensor, or list."""
+    shape = getattr(X, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return int(shape[0])
+    if isinstance(X, list | tuple):
+        return len(X)
+    raise TypeError(f"{name} must be an array, or a list of samples, not {shown(X)}")
 
 
 def take(X: Any, rows: np.ndarray) -> Any:
@@ -88,9 +99,9 @@ def halves(
 # ---------------------------------------------------------------- domains
 
 
-def domain_ids(sample_domain: Any, n_samples: int) -> np.ndarray:
-    """Check `sample_domain` and give it as (n_samples,) whole numbers or names."""
-    ids = label_vector(sample_domain, "sample_domain", n_samples)
+def domain_ids(sample_domain: Any, n_samples: int, of: str = "X") -> np.ndarray:
+    """Check the `sample_domain` of rows, and give it as (n_samples,) whole numbers or names."""
+    ids = label_vector(sample_domain, "sample_domain", n_samples, of)
     if ids.dtype == object and all(isinstance(v, str) for v in ids):
         ids = ids.astype(str)
     elif ids.dtype == object:

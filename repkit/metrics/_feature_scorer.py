@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from repkit._arguments import shown
 from repkit.metrics._arrays import as_numpy
 from repkit.metrics._domains import Domains, accepts, call, check_method, through
 from repkit.metrics.scorers import DomainScorer, ScorerError
@@ -17,10 +18,11 @@ class FeatureScorer(DomainScorer):
     features: Any
 
     def _check_parameters(self) -> None:
-        if not callable(self.features) and self.features not in ("transform", "input"):
+        named = isinstance(self.features, str) and self.features in ("transform", "input")
+        if not callable(self.features) and not named:
             raise ValueError(
                 "features must be 'transform', 'input' or a function (estimator, X) -> "
-                f"features, not {self.features!r}"
+                f"features, not {shown(self.features)}"
             )
 
     def _checked(self, estimator: Any, X: Any, y: Any, sample_domain: Any) -> Domains:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from repkit import _arguments
+
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
@@ -16,8 +18,8 @@ def logistic_probe(C: float, max_iter: int = 1000) -> Pipeline:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if not C > 0:
-        raise ValueError(f"C must be a positive number, such as 1.0, not {C!r}")
+    _arguments.number(C, "C", above=True)
+    _arguments.integer(max_iter, "max_iter")
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=max_iter))
 
 

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from repkit.metrics._arrays import as_numpy, label_vector
+from repkit import _arguments
+from repkit.metrics._arrays import label_vector
 
 __all__ = [
     "match_clusters",
 ]
+
+MOST = 10**5  # clusters: they and the labels make one table
 
 
 def match_clusters(clusters: Any, labels: Any, n_clusters: int | None = None) -> np.ndarray:
@@ -45,13 +48,18 @@ def match_clusters(clusters: Any, labels: Any, n_clusters: int | None = None) ->
     >>> names.tolist()
     ['cat', 'dog']
     """
-    clusters = as_numpy(clusters)
-    labels = label_vector(labels, "labels", len(clusters))
-    n_clusters = int(clusters.max()) + 1 if n_clusters is None else n_clusters
-    if clusters.dtype.kind not in "iu" or clusters.min() < 0 or clusters.max() >= n_clusters:
+    clusters = label_vector(clusters, "clusters")
+    if clusters.dtype.kind not in "iu":
+        raise ValueError(f"clusters must be integers from 0, not dtype {clusters.dtype}")
+    labels = label_vector(labels, "labels", len(clusters), "clusters")
+    if n_clusters is None:
+        n_clusters = int(clusters.max()) + 1
+    else:
+        n_clusters = _arguments.integer(n_clusters, "n_clusters", 1, MOST, otherwise=", or None")
+    if clusters.min() < 0 or clusters.max() >= n_clusters or n_clusters > MOST:
         raise ValueError(
-            f"clusters must be integers from 0 to {n_clusters - 1}, not {clusters.dtype} "
-            f"from {clusters.min()} to {clusters.max()}"
+            f"clusters must be integers from 0 to {min(n_clusters, MOST) - 1}, not from "
+            f"{clusters.min()} to {clusters.max()}"
         )
     known, place = np.unique(labels, return_inverse=True)
     counts = np.zeros((n_clusters, len(known)), dtype=np.int64)

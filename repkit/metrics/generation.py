@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repkit.metrics._arrays import resolve_device
+from repkit import _arguments
+from repkit.metrics._arrays import batch_size_of
 from repkit.metrics._blocks import (
     block_rows,
     checked_rows,
@@ -68,16 +69,18 @@ def frechet_distance(real: Any, generated: Any, *, device: Any = "auto") -> floa
     import torch
 
     real, generated = _checked(real, generated, 2, "a covariance")
-    where = resolve_device(device)
+    where = _arguments.device(device)
     if where.type == "mps":
         where = torch.device("cpu")
     m1, S1 = _moments(real, where)
     m2, S2 = _moments(generated, where)
+    scale = max(float(S1.trace()), float(S2.trace())) or 1.0
+    S1, S2 = S1 / scale, S2 / scale
     value, vector = torch.linalg.eigh(S1)
     root = vector * value.clamp_min(0).sqrt()  # S1 = root root^T
     # root^T S2 root has the eigenvalues of S1^{1/2} S2 S1^{1/2}; rounding makes some zeros negative
     cross = torch.linalg.eigvalsh(root.T @ S2 @ root).clamp_min(0).sqrt().sum()
-    distance = (m1 - m2).square().sum() + S1.trace() + S2.trace() - 2 * cross
+    distance = (m1 - m2).square().sum() + scale * (S1.trace() + S2.trace() - 2 * cross)
     return max(float(distance), 0.0)
 
 
@@ -125,10 +128,10 @@ def precision_recall(
     """
     import torch
 
-    if not isinstance(k, int | np.integer) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, such as 3 or 5, not {k!r}")
+    _arguments.integer(k, "k")
+    batch_bytes = batch_size_of(batch_bytes)
     real, generated = _checked(real, generated, k + 1, f"balls up to neighbor k={k}")
-    where, dtype = resolve_device(device), dtype_for((real, generated), device)
+    where, dtype = _arguments.device(device), dtype_for((real, generated), device)
     half_squares = []  # of the radii, as the costs are halves of squares
     for X in (real, generated):
         # the row itself is among its k + 1 nearest, at distance 0
@@ -142,8 +145,12 @@ def precision_recall(
     )
     inside = 0
     # of costs by rounding: a copy is inside a ball of no radius
-    lengths = [torch.linalg.vector_norm(torch.as_tensor(X), dim=1).max() for X in (real, generated)]
-    slack = 8 * torch.finfo(dtype).eps * float(max(lengths)) ** 2
+    longest = max(
+        float(load_rows(X, rows, where, dtype).square().sum(1).max())
+        for X in (real, generated)
+        for rows in _slices(len(X), _width(X), batch_bytes)
+    )
+    slack = 8 * torch.finfo(dtype).eps * longest
     # half of the budget, for the masks stand beside the costs
     size = block_rows(_width(real), 1, dtype.itemsize, batch_bytes // 2)
     for columns, rows, cost, half in cost_blocks(real, generated, size, where, dtype):
@@ -197,8 +204,9 @@ def nearest_neighbor_distance(
     >>> nearest_neighbor_distance([[0.0], [10.0]], [[1.0], [1.0]])
     {'generated_to_real': 1.0, 'real_to_generated': 5.0}
     """
+    batch_bytes = batch_size_of(batch_bytes)
     real, generated = _checked(real, generated, 1, "a nearest row")
-    where, dtype = resolve_device(device), dtype_for((real, generated), device)
+    where, dtype = _arguments.device(device), dtype_for((real, generated), device)
 
     def mean_distance(reference: Any, query: Any) -> float:
         near = nearest_neighbors(reference, query, device=where, batch_bytes=batch_bytes)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from repkit.metrics._arrays import resolve_device
+from repkit import _arguments
 from repkit.metrics._blocks import block_rows, checked_rows, cost_blocks, dtype_for
 
 __all__ = [
@@ -61,27 +61,51 @@ def nearest_neighbors(
     >>> nearest_neighbors([[0.0], [5.0], [9.0]], [[6.0]], n_neighbors=2).tolist()
     [[1, 2]]
     """
+    return nearest(
+        X_reference,
+        X_query,
+        n_neighbors,
+        metric=metric,
+        device=device,
+        batch_bytes=batch_bytes,
+        names=("X_reference", "X_query"),
+    )
+
+
+def nearest(
+    X_reference: Any,
+    X_query: Any,
+    n_neighbors: int,
+    *,
+    metric: str = "euclidean",
+    device: Any,
+    batch_bytes: int,
+    names: tuple[str, str],
+) -> np.ndarray:
+    """Do what `nearest_neighbors` does for a function whose arguments have other names."""
     import torch
 
-    reference, width = checked_rows(X_reference, "X_reference")
-    query, query_width = checked_rows(X_query, "X_query")
+    reference, width = checked_rows(X_reference, names[0])
+    query, query_width = checked_rows(X_query, names[1])
     if width != query_width:
         raise ValueError(
-            f"X_reference has {width} features but X_query has {query_width}: "
+            f"{names[0]} has {width} features but {names[1]} has {query_width}: "
             "both must come from the same representation"
         )
-    if metric not in ("euclidean", "cosine"):
-        raise ValueError(f"metric must be 'euclidean' or 'cosine', not {metric!r}")
-    if not 1 <= n_neighbors <= len(reference):
+    _arguments.choice(metric, "metric", ("euclidean", "cosine"))
+    _arguments.integer(n_neighbors, "n_neighbors")
+    if n_neighbors > len(reference):
         raise ValueError(
-            f"n_neighbors must be from 1 to {len(reference)}, the number of reference "
-            f"rows, not {n_neighbors}"
+            f"n_neighbors must be from 1 to {len(reference)}, the number of rows of {names[0]}, "
+            f"not {n_neighbors}"
         )
-    where, dtype = resolve_device(device), dtype_for((reference, query), device)
+    where, dtype = _arguments.device(device), dtype_for((reference, query), device)
     size = block_rows(width, n_neighbors, dtype.itemsize, batch_bytes)
     best = torch.full((len(query), n_neighbors), torch.inf, dtype=dtype, device=where)
     index = torch.zeros((len(query), n_neighbors), dtype=torch.int64, device=where)
-    blocks = cost_blocks(reference, query, size, where, dtype, cosine=metric == "cosine")
+    blocks = cost_blocks(
+        reference, query, size, where, dtype, cosine=metric == "cosine", names=names
+    )
     for columns, rows, cost, _ in blocks:
         # |q|^2 / 2 is not in the cost and does not change the order
         value, column = cost.topk(min(n_neighbors, cost.shape[1]), largest=False)

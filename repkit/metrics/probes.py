@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from repkit.metrics._arrays import feature_matrix, label_vector, same_width
+from repkit.metrics._blocks import checked_rows
 from repkit.metrics._probe import logistic_probe, probe_classes
-from repkit.metrics.neighbors import nearest_neighbors
+from repkit.metrics.neighbors import nearest
 
 __all__ = [
     "knn_predict",
@@ -70,8 +71,8 @@ def linear_probe(
     """
     X_train, X_test = feature_matrix(X_train, "X_train"), feature_matrix(X_test, "X_test")
     same_width(X_train, X_test, ("X_train", "X_test"))
-    y_train = label_vector(y_train, "y_train", len(X_train))
-    y_test = label_vector(y_test, "y_test", len(X_test))
+    y_train = label_vector(y_train, "y_train", len(X_train), "X_train")
+    y_test = label_vector(y_test, "y_test", len(X_test), "X_test")
     classes = probe_classes(y_train, y_test)
     code, code_test = (np.searchsorted(classes, y) for y in (y_train, y_test))
     probe = logistic_probe(C, max_iter).fit(X_train, code)
@@ -130,8 +131,9 @@ def knn_probe(
         If features are empty or not finite, shapes do not match, `n_neighbors` is out of range,
         or labels are missing, of one class, or unseen in training.
     """
-    y_test = label_vector(y_test, "y_test", len(X_test))
-    probe_classes(label_vector(y_train, "y_train", len(X_train)), y_test)
+    (X_train, _), (X_test, _) = checked_rows(X_train, "X_train"), checked_rows(X_test, "X_test")
+    y_test = label_vector(y_test, "y_test", len(X_test), "X_test")
+    probe_classes(label_vector(y_train, "y_train", len(X_train), "X_train"), y_test)
     predicted = knn_predict(
         X_train, y_train, X_test, n_neighbors, metric, device=device, batch_bytes=batch_bytes
     )
@@ -185,10 +187,17 @@ def knn_predict(
     >>> knn_predict([[0.0], [1.0], [9.0]], ["a", "a", "b"], [[2.0], [8.0]]).tolist()
     ['a', 'b']
     """
-    y_train = label_vector(y_train, "y_train", len(X_train))
+    X_train, _ = checked_rows(X_train, "X_train")
+    y_train = label_vector(y_train, "y_train", len(X_train), "X_train")
     classes, code = np.unique(y_train, return_inverse=True)
-    index = nearest_neighbors(
-        X_train, X_test, n_neighbors, metric=metric, device=device, batch_bytes=batch_bytes
+    index = nearest(
+        X_train,
+        X_test,
+        n_neighbors,
+        metric=metric,
+        device=device,
+        batch_bytes=batch_bytes,
+        names=("X_train", "X_test"),
     )
     winner = np.empty(len(index), dtype=np.int64)
     # the ballot box has one cell for each row and class: empty it before it grows large

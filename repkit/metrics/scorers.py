@@ -25,9 +25,18 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
+from repkit import _arguments
 from repkit.metrics import selection
-from repkit.metrics._arrays import as_numpy, label_vector, positive, probability_matrix
-from repkit.metrics._domains import Domains, are_sources, call, check_method, domain_ids, take
+from repkit.metrics._arrays import as_numpy, label_vector, probability_matrix
+from repkit.metrics._domains import (
+    Domains,
+    are_sources,
+    call,
+    check_method,
+    domain_ids,
+    n_rows,
+    take,
+)
 
 __all__ = [
     "DomainScorer",
@@ -133,7 +142,7 @@ class DomainScorer(BaseEstimator):
                 "which in GridSearchCV or cross_val_score takes "
                 "sklearn.set_config(enable_metadata_routing=True)"
             )
-        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        n_samples = n_rows(X, "X")
         domain = domain_ids(sample_domain, n_samples)
         is_source = are_sources(estimator, domain)
         source, target = np.flatnonzero(is_source), np.flatnonzero(~is_source)
@@ -151,7 +160,8 @@ class DomainScorer(BaseEstimator):
                     f"{name} needs at least 4 source rows (sample_domain >= 0), which it splits "
                     f"in two, not {len(source)} among {n_samples}"
                 )
-            y = y if isinstance(y, list | tuple) or hasattr(y, "iloc") else as_numpy(y, "y")
+            if not isinstance(y, list | tuple) and not hasattr(y, "iloc"):
+                y = np.atleast_1d(as_numpy(y, "y"))
             if len(y) != n_samples:
                 raise ValueError(
                     f"y has {len(y)} entries for {n_samples} rows of X: pass one label for each row"
@@ -209,7 +219,7 @@ class SNDScorer(DomainScorer):
         self.temperature = temperature
 
     def _check_parameters(self) -> None:
-        positive(self.temperature, "temperature", 0.05)
+        _arguments.number(self.temperature, "temperature", above=True)
 
     def _score(self, estimator: Any, rows: Domains) -> float:
         proba = self._on_target(estimator, rows)

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from repkit import _arguments
 from repkit.metrics._arrays import (
+    batch_size_of,
     feature_matrix,
     probability_matrix,
-    resolve_device,
     same_width,
     value_vector,
 )
@@ -124,16 +125,14 @@ def soft_neighborhood_density(
     """
     import torch
 
-    if not temperature > 0:
-        raise ValueError(
-            f"temperature must be a positive number, such as 0.05, not {temperature!r}"
-        )
+    _arguments.number(temperature, "temperature", above=True)
+    batch_bytes = batch_size_of(batch_bytes)
     X = feature_matrix(X, "X", min_rows=2)
-    where = resolve_device(device)
+    where = _arguments.device(device)
     dtype = torch.float32 if where.type == "mps" else torch.float64
     Z = torch.nn.functional.normalize(torch.tensor(X).to(where, dtype), dim=1)
     # similarities, their softmax and the product live at once
-    rows = max(1, int(batch_bytes) // (3 * len(Z) * Z.element_size()))
+    rows = max(1, batch_bytes // (3 * len(Z) * Z.element_size()))
     total = torch.zeros((), dtype=dtype, device=where)
     for start in range(0, len(Z), rows):
         S = Z[start : start + rows] @ Z.T / temperature
@@ -183,6 +182,7 @@ def importance_weights(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    _arguments.number(C, "C", above=True)
     S = feature_matrix(features_source, "features_source")
     T = feature_matrix(features_target, "features_target")
     A = S if features_at is None else feature_matrix(features_at, "features_at")
@@ -272,11 +272,14 @@ def deep_embedded_validation(
         If input is empty or not finite, widths or lengths differ, or there are fewer than 2
         held-out rows.
     """
+    _arguments.number(C, "C", above=True)
     val = feature_matrix(features_source_val, "features_source_val", min_rows=2)
     train = feature_matrix(features_source_train, "features_source_train")
+    target = feature_matrix(features_target, "features_target")
     same_width(train, val, ("features_source_train", "features_source_val"))
+    same_width(train, target, ("features_source_train", "features_target"))
     loss, w = _weighted(
-        loss_source_val, importance_weights(train, features_target, val, C=C), "features_source_val"
+        loss_source_val, importance_weights(train, target, val, C=C), "features_source_val"
     )
     return control_variate_risk(loss, w)
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from repkit import _arguments
+from repkit._random import check_seed
 from repkit.metrics import selection
-from repkit.metrics._arrays import as_numpy, positive, probability_matrix
+from repkit.metrics._arrays import as_numpy, probability_matrix
 from repkit.metrics._domains import (
     Domains,
     call,
@@ -55,13 +57,12 @@ class _WeightedScorer(FeatureScorer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.loss not in ("zero_one", "log"):
-            raise ValueError(f"loss must be 'zero_one' or 'log', not {self.loss!r}")
-        positive(self.C, "C", 1.0)
-        _check_val_size(self.val_size)
+        _arguments.choice(self.loss, "loss", ("zero_one", "log"))
+        _arguments.number(self.C, "C", above=True)
+        _check_split(self.val_size, self.random_state)
 
     def _checked(self, estimator: Any, X: Any, y: Any, sample_domain: Any) -> Domains:
-        if self.loss in ("zero_one", "log"):
+        if isinstance(self.loss, str) and self.loss in ("zero_one", "log"):
             check_method(self, estimator, "predict" if self.loss == "zero_one" else "predict_proba")
         return super()._checked(estimator, X, y, sample_domain)
 
@@ -222,7 +223,7 @@ class ReverseValidationScorer(DomainScorer):
         self.random_state = random_state
 
     def _check_parameters(self) -> None:
-        _check_val_size(self.val_size)
+        _check_split(self.val_size, self.random_state)
 
     def _score(self, estimator: Any, rows: Domains) -> float:
         assert rows.y_source is not None  # _needs_labels
@@ -276,7 +277,6 @@ def _afresh(estimator: Any) -> Any:
     return copy.set_params(**changed)
 
 
-def _check_val_size(val_size: Any) -> None:
-    positive(val_size, "val_size", 0.5)
-    if not val_size < 1:
-        raise ValueError(f"val_size must lie between 0 and 1, such as 0.5, not {val_size!r}")
+def _check_split(val_size: Any, random_state: Any) -> None:
+    _arguments.number(val_size, "val_size", 0.0, 1.0, above=True, below=True)
+    check_seed(random_state)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from repkit import _arguments
 from repkit._random import legacy_generator
-from repkit.metrics._arrays import feature_matrix, label_vector, positive, probability_matrix
+from repkit.metrics._arrays import feature_matrix, label_vector, probability_matrix
 from repkit.metrics.selection import information_maximization
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "transfer_score",
 ]
 
+MOST_ORDER = 1000.0  # of a norm: in those of a greater one nothing is left of most numbers
+MOST_STARTS = 10**4  # of k-means
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -105,9 +108,8 @@ def logit_matrix_norm(proba: Any, p: float = 4.0, threshold: float = 5.0) -> flo
     >>> round(logit_matrix_norm([[1.0, 0.0], [1.0, 0.0]], p=1.0), 3)
     0.5
     """
-    positive(p, "p", 4.0)
-    if not threshold >= 0:
-        raise ValueError(f"threshold must be 0 or more, such as 5.0, not {threshold!r}")
+    p = _arguments.number(p, "p", 0.0, MOST_ORDER, above=True)
+    threshold = _arguments.number(threshold, "threshold")
     P = probability_matrix(proba)
     # what a probability of 0 stands for is not known beyond float32
     logs = np.log(np.maximum(P, _TINY))
@@ -165,10 +167,15 @@ def class_cluster_information(
     from sklearn.metrics import adjusted_mutual_info_score
 
     F = feature_matrix(features, "features")
-    y = label_vector(labels, "labels", len(F))
+    y = label_vector(labels, "labels", len(F), "features")
     classes = len(np.unique(y))
-    k = classes if n_clusters is None else int(n_clusters)
-    if k < 1 or len(F) < k:
+    if n_clusters is None:
+        k = classes
+    else:
+        k = _arguments.integer(n_clusters, "n_clusters", otherwise=", or None")
+    n_init = _arguments.integer(n_init, "n_init", 1, MOST_STARTS)
+    rng = legacy_generator(random_state)
+    if len(F) < k:
         raise ValueError(
             f"features must have at least as many rows as n_clusters={k}, not {len(F)}"
         )
@@ -176,7 +183,7 @@ def class_cluster_information(
         return 0.0
     length = np.linalg.norm(F, axis=1, keepdims=True)
     unit = F / np.where(length > 0, length, 1)
-    means = KMeans(k, n_init=n_init, random_state=legacy_generator(random_state)).fit(unit)
+    means = KMeans(k, n_init=n_init, random_state=rng).fit(unit)
     return float(adjusted_mutual_info_score(y, means.labels_))
 
 
@@ -211,6 +218,9 @@ def ensemble_agreement(probas: Sequence[Any]) -> np.ndarray:
     >>> ensemble_agreement([sure, same, other])
     array([1., 1., 0.])
     """
+    if not isinstance(probas, list | tuple | np.ndarray):
+        shown = _arguments.shown(probas)
+        raise TypeError(f"probas must be a list of arrays (n_samples, n_classes), not {shown}")
     tables = [probability_matrix(P, f"probas[{m}]") for m, P in enumerate(probas)]
     if not tables:
         raise ValueError("probas must hold the predictions of at least one candidate, not none")
@@ -275,9 +285,7 @@ def transfer_score(features: Any, proba: Any, share: float = 0.05, random_state:
         raise ValueError(
             f"features has {len(F)} rows but proba has {len(P)}: pass both of the same target rows"
         )
-    positive(share, "share", 0.05)
-    if share > 1:
-        raise ValueError(f"share must be at most 1, such as 0.05, not {share!r}")
+    share = _arguments.number(share, "share", 0.0, 1.0, above=True)
     information = information_maximization(P) / np.log(P.shape[1])
     hopkins = _hopkins(F, max(1, round(share * len(F))), legacy_generator(random_state))
     return float(hopkins + information - _unevenness(F, P))

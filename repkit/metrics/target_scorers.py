@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from repkit._random import legacy_generator
+from repkit import _arguments
+from repkit._random import check_seed, legacy_generator
 from repkit.metrics import structure
-from repkit.metrics._arrays import as_numpy, label_vector, positive
+from repkit.metrics._arrays import as_numpy, label_vector
 from repkit.metrics._domains import Domains, call, mixed, model_of, take
 from repkit.metrics._feature_scorer import FeatureScorer
 from repkit.metrics.scorers import DomainScorer, ScorerError
@@ -63,9 +64,8 @@ class MaNoScorer(DomainScorer):
         self.threshold = threshold
 
     def _check_parameters(self) -> None:
-        positive(self.p, "p", 4.0)
-        if self.threshold != 0:
-            positive(self.threshold, "threshold", 5.0)
+        _arguments.number(self.p, "p", 0.0, structure.MOST_ORDER, above=True)
+        _arguments.number(self.threshold, "threshold")
 
     def _score(self, estimator: Any, rows: Domains) -> float:
         proba = self._on_target(estimator, rows)
@@ -109,7 +109,8 @@ class ClassAMIScorer(FeatureScorer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        positive(self.n_init, "n_init", 10)
+        _arguments.integer(self.n_init, "n_init", 1, structure.MOST_STARTS)
+        check_seed(self.random_state)
 
     def _score(self, estimator: Any, rows: Domains) -> float:
         X, domain = rows.X_target, rows.domain_target
@@ -158,9 +159,8 @@ class TransferScorer(FeatureScorer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        positive(self.share, "share", 0.05)
-        if self.share > 1:
-            raise ValueError(f"share must be at most 1, such as 0.05, not {self.share!r}")
+        _arguments.number(self.share, "share", 0.0, 1.0, above=True)
+        check_seed(self.random_state)
 
     def _score(self, estimator: Any, rows: Domains) -> float:
         features = self._embed(estimator, rows.X_target, rows.domain_target)
@@ -203,9 +203,8 @@ class MixValScorer(DomainScorer):
         self.random_state = random_state
 
     def _check_parameters(self) -> None:
-        positive(self.mix, "mix", 0.55)
-        if not 0.5 < self.mix < 1:
-            raise ValueError(f"mix must lie between 0.5 and 1, such as 0.55, not {self.mix!r}")
+        _arguments.number(self.mix, "mix", 0.5, 1.0, above=True, below=True)
+        check_seed(self.random_state)
 
     def _checked(self, estimator: Any, X: Any, y: Any, sample_domain: Any) -> Domains:
         rows = super()._checked(estimator, X, y, sample_domain)
@@ -295,6 +294,9 @@ class EnsVScorer(DomainScorer):
         TypeError
             If an estimator lacks ``predict_proba``.
         """
+        if not isinstance(estimators, list | tuple | np.ndarray):
+            shown = _arguments.shown(estimators)
+            raise TypeError(f"estimators must be a list of fitted models, not {shown}")
         probas, first = [], None
         for estimator in estimators:
             rows = super()._checked(estimator, X, None, sample_domain)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from repkit import _arguments
 from repkit._random import legacy_generator
 from repkit.metrics._arrays import feature_matrix, same_width
 
@@ -130,21 +131,23 @@ def domain_accuracy(
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
-    strengths = np.atleast_1d(np.asarray(C, dtype=float))
-    if strengths.size == 0 or not (strengths > 0).all():
-        raise ValueError(f"C must be one or more positive numbers, such as (0.01, 1), not {C!r}")
-    if n_splits < 2:
-        raise ValueError(f"n_splits must be at least 2, as errors are held out, not {n_splits!r}")
+    strengths = _strengths(C)
+    _arguments.integer(n_splits, "n_splits", 2, 1000)
+    if max_samples is not None:
+        _arguments.integer(max_samples, "max_samples", n_splits, otherwise=", or None for all")
     rng = legacy_generator(random_state)
     domains = []
     for X, name in ((X_source, "X_source"), (X_target, "X_target")):
-        X = feature_matrix(X, name, min_rows=n_splits)
+        X = feature_matrix(X, name)
+        if len(X) < n_splits:
+            raise ValueError(
+                f"{name} must have at least {n_splits} rows for n_splits={n_splits}, not {len(X)}: "
+                "pass more rows"
+            )
         if max_samples is not None and len(X) > max_samples:
             X = X[rng.choice(len(X), max_samples, replace=False)]
         domains.append(X)
     same_width(domains[0], domains[1], ("X_source", "X_target"))
-    if max_samples is not None and max_samples < n_splits:
-        raise ValueError(f"max_samples must be at least n_splits={n_splits}, not {max_samples!r}")
 
     X = np.concatenate(domains)
     d = np.repeat([0, 1], [len(domains[0]), len(domains[1])])
@@ -161,3 +164,13 @@ def domain_accuracy(
             right = svm.fit(X[train], d[train]).predict(X[test]) == d[test]
             accuracy[i] += (right[d[test] == 0].mean() + right[d[test] == 1].mean()) / 2
     return float(accuracy.max() / n_splits)
+
+
+def _strengths(C: Any) -> list[float]:
+    """Check one inverse strength of a penalty, or several."""
+    several = isinstance(C, list | tuple) or (isinstance(C, np.ndarray) and C.ndim == 1)
+    if not several:
+        return [_arguments.number(C, "C", above=True, otherwise=", or a sequence of such numbers")]
+    if not len(C):
+        raise ValueError("C must be one or more numbers above 0, such as (0.01, 1), not empty")
+    return [_arguments.number(c, f"C[{k}]", above=True) for k, c in enumerate(C)]

@@ -88,7 +88,13 @@ def build(
             f"{name} must be a string, a callable that returns an nn.Module, or an nn.Module, not "
             f"{type(spec).__name__}"
         )
-    network = spec(*arguments)
+    try:
+        network = spec(*arguments)
+    except Exception as error:
+        raise ValueError(
+            f"{name} must make an nn.Module of {', '.join(map(str, arguments))}, but "
+            f"{getattr(spec, '__name__', type(spec).__name__)} fails: {error}"
+        ) from error
     if not isinstance(network, nn.Module):
         raise TypeError(f"{name} must return an nn.Module, not {type(network).__name__}")
     return network
@@ -249,15 +255,15 @@ def build_generator(
     return Generator(network, Reshape(shape_out), UnitInterval())
 
 
-def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> int:
+def width_out(network: nn.Module, *shapes: tuple[int, ...], name: str) -> int:
     """Count the outputs of a network for a row, by passing two rows of zeros through.
 
     Parameters
     ----------
     network : nn.Module
         Its mode, its statistics and the global generators stay as they are.
-    shape_in : tuple of int
-        Shape of one sample.
+    *shapes : tuple of int
+        Shape of one sample, of each input.
     name : str
         The parameter's name, for errors.
 
@@ -276,9 +282,10 @@ def width_out(network: nn.Module, shape_in: tuple[int, ...], *, name: str) -> in
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(network):
             weight = next(network.parameters(), torch.empty(0))
-            out = network(torch.zeros(2, *shape_in, device=weight.device))
+            out = network(*(torch.zeros(2, *shape, device=weight.device) for shape in shapes))
     except Exception as error:
-        raise ValueError(f"{name} does not take samples of shape {shape_in}: {error}") from error
+        taken = " and ".join(map(str, shapes))
+        raise ValueError(f"{name} does not take samples of shape {taken}: {error}") from error
     finally:
         for norm, rows in layouts.items():
             norm.rows = rows

@@ -48,6 +48,8 @@ class ErrorCurveDisplay:
 
     def __init__(self, table: pd.DataFrame) -> None:
         wanted = ["labels", "system", "mean", "std"]
+        if not hasattr(table, "columns"):
+            raise TypeError(f"table must be a DataFrame with the columns {wanted}, not {table!r}")
         if missing := [name for name in wanted if name not in table]:
             raise ValueError(f"table must have the columns {wanted}; {missing[0]!r} is missing")
         self.table = table[wanted].reset_index(drop=True)

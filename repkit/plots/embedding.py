@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from repkit._arguments import shown
 from repkit._optional import need
-from repkit._random import legacy_generator
+from repkit._random import check_seed, legacy_generator
+from repkit.metrics._arrays import as_numpy, feature_matrix
+from repkit.metrics._domains import domain_ids
 from repkit.plots.figure import scatter, take_axes
 
 if TYPE_CHECKING:
@@ -59,15 +63,19 @@ class EmbeddingDisplay:
         *,
         unlabeled: Any = -1,
     ) -> None:
-        self.points = np.asarray(points)
+        self.points = feature_matrix(points, "points")
         if self.points.ndim != 2 or self.points.shape[1] != 2:
             raise ValueError(f"points must have shape (n, 2), not {self.points.shape}")
-        self.labels = None if labels is None else np.asarray(labels)
-        self.sample_domain = None if sample_domain is None else np.asarray(sample_domain)
+        n = len(self.points)
+        self.labels = None if labels is None else _column(labels, "labels", n)
+        self.sample_domain = (
+            None if sample_domain is None else domain_ids(sample_domain, n, "points")
+        )
         self.unlabeled = unlabeled
         if self.labels is None and self.sample_domain is None:
             raise ValueError(
-                "labels, sample_domain or both must be given, or there is nothing to color by"
+                "labels, sample_domain or both must be given, or there is nothing to color the "
+                "points by"
             )
 
     @classmethod
@@ -155,7 +163,11 @@ class EmbeddingDisplay:
         ImportError
             If matplotlib or umap-learn is missing: install the extra `plots`.
         """
-        features = np.asarray(features)
+        features = feature_matrix(features, "features")
+        if y is not None:
+            y = _column(y, "y", len(features))
+        if sample_domain is not None:
+            sample_domain = _column(sample_domain, "sample_domain", len(features))
         rng = legacy_generator(random_state)
         rows = np.sort(rng.permutation(len(features))[:max_points])
         points = to_plane(features[rows], seed=int(rng.randint(2**31 - 1)))
@@ -213,6 +225,16 @@ class EmbeddingDisplay:
         axes.set_title(f"by {title}")
 
 
+def _column(values: Any, name: str, n: int) -> np.ndarray:
+    """One label or domain for each point; missing labels may be among them."""
+    array = as_numpy(values, name)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must have one entry for each of {n} points, not {array.shape}")
+    if array.dtype == object and not all(v is None or isinstance(v, Hashable) for v in array):
+        raise TypeError(f"{name} must hold labels, not {shown(array[0])}")
+    return array
+
+
 def to_plane(features: np.ndarray, *, seed: int) -> np.ndarray:
     """Reduce features to two dimensions by UMAP. Two-dimensional features stay as they are.
 
@@ -233,6 +255,8 @@ def to_plane(features: np.ndarray, *, seed: int) -> np.ndarray:
     ImportError
         If umap-learn is missing: install the extra `plots`.
     """
+    features = feature_matrix(features, "features", 2)
+    check_seed(seed, "seed")
     if features.shape[1] == 2:
         return features
     with warnings.catch_warnings():

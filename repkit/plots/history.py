@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from repkit._arguments import integer, mapping, shown
 from repkit._optional import need
 from repkit.plots.figure import color_of, line_of, take_axes
 
@@ -103,10 +104,15 @@ class HistoryDisplay:
         *,
         panels: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
+        if not hasattr(history, "columns"):
+            raise TypeError(f"history must be a DataFrame, not {shown(history)}")
+        if selected_epoch is not None:
+            integer(selected_epoch, "selected_epoch", 1, otherwise=", or None")
         self.history = history
         self.selected_epoch = selected_epoch
         self.chosen = self.panels
         if panels is not None:
+            mapping(panels, "panels", "columns of history by title")
             self.chosen = tuple(_Panel(title, tuple(names)) for title, names in panels.items())
 
     @classmethod

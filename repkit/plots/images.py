@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repkit._arguments import named
+from repkit.metrics._arrays import as_numpy
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -32,11 +35,12 @@ def as_images(samples: Any, image_shape: Any = None, *, name: str = "samples") -
     ValueError
         If they are not images.
     """
-    samples = np.asarray(samples)
+    samples = as_numpy(samples, name)
     if samples.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be numbers, not of dtype {samples.dtype}")
     found = samples.shape[1:]
-    shape = found if image_shape is None else tuple(int(k) for k in np.ravel(image_shape))
+    with named("image_shape", "a tuple of integers"):
+        shape = found if image_shape is None else tuple(int(k) for k in np.ravel(image_shape))
     if prod(shape) != prod(found):
         raise ValueError(
             f"image_shape must hold as many numbers as {name} of shape {found}, not {shape}"
@@ -54,7 +58,7 @@ def as_images(samples: Any, image_shape: Any = None, *, name: str = "samples") -
 
 def grid_of(samples: Any, image_shape: Any = None, *, name: str = "samples") -> np.ndarray:
     """Rows of images, ``(n_rows, n_columns, ...) -> (n_rows, n_columns, h, w, 1 or 3)``."""
-    samples = np.asarray(samples)
+    samples = as_numpy(samples, name)
     if samples.ndim < 3 or 0 in samples.shape:
         raise ValueError(f"{name} must have shape (n_rows, n_columns, ...), not {samples.shape}")
     rows, columns, *rest = samples.shape
@@ -68,7 +72,8 @@ def range_of(samples: Sequence[np.ndarray], given: Any = None) -> tuple[float, f
     0 and 255 for uint8, 0 and 1 for what lies between, else the least and the greatest.
     """
     if given is not None:
-        low, high = (float(v) for v in given)
+        with named("value_range", "(low, high)"):
+            low, high = (float(v) for v in given)
         if not low < high:
             raise ValueError(f"value_range must be (low, high), not {given!r}")
         return low, high

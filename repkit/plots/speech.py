@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils import check_consistent_length
 
+from repkit._arguments import mapping, named
 from repkit._random import legacy_generator
+from repkit.metrics._arrays import feature_matrix
 from repkit.plots.embedding import to_plane
 from repkit.plots.figure import scatter, take_axes
 
@@ -49,11 +51,14 @@ class SpeechVectorsDisplay:
     figure_: Figure
 
     def __init__(self, points: Mapping[str, Any], colorings: Mapping[str, Any]) -> None:
-        self.points = {name: np.asarray(value) for name, value in points.items()}
+        mapping(points, "points", "points (n, 2) by name")
+        mapping(colorings, "colorings", "labels (n,) by name")
+        self.points = {k: feature_matrix(v, f"points[{k!r}]") for k, v in points.items()}
         self.colorings = {name: np.asarray(value) for name, value in colorings.items()}
         if not self.points or not self.colorings:
             raise ValueError("points and colorings must not be empty, or there is nothing to draw")
-        check_consistent_length(*self.points.values(), *self.colorings.values())
+        with named("colorings", "of as many entries as points has rows"):
+            check_consistent_length(*self.points.values(), *self.colorings.values())
         for name, value in self.points.items():
             if value.ndim != 2 or value.shape[1] != 2:
                 raise ValueError(f"points[{name!r}] must have shape (n, 2), not {value.shape}")
@@ -178,6 +183,7 @@ class SpectrogramDisplay:
     figure_: Figure
 
     def __init__(self, frames: Mapping[str, Any]) -> None:
+        mapping(frames, "frames", "frames (T, D) by name")
         self.frames = {name: np.asarray(value) for name, value in frames.items()}
         if not self.frames:
             raise ValueError("frames must not be empty, or there is nothing to draw")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from repkit._arguments import mapping
 from repkit._random import legacy_generator
 from repkit.plots.figure import take_axes
 from repkit.plots.images import draw_grid, fitted_range, grid_of, panel_size, range_of
@@ -64,6 +65,8 @@ class TraversalDisplay:
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
     ) -> None:
+        mapping(samples, "samples", "images (n_rows, n_columns, ...) by code")
+        mapping({} if values is None else values, "values", "values by code")
         self.images = {name: grid_of(x, image_shape) for name, x in samples.items()}
         if not self.images:
             raise ValueError("samples must have at least one code to draw")

@@ -12,8 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from repkit.audio import statistics
+from repkit.audio.reading import folder_speakers
 from repkit.base.estimator import Problem
 from repkit.base.parameters import (
+    MOST_EPOCHS,
+    MOST_ROWS,
+    MOST_UNITS,
     anything,
     choice,
     filled,
@@ -33,15 +37,15 @@ from repkit.speech.batches import FrameStore, SpeechBatches
 from repkit.speech.erasure import leace
 from repkit.speech.networks import Codebook, speech_networks
 from repkit.speech.parts import Prototypes, SpeechEncoder
-from repkit.speech.perturb import voices_and_speeds
+from repkit.speech.perturb import probe_perturb, voices_and_speeds
 from repkit.speech.prototypes import Assignments, clustered_slices, phonetic_vectors
-from repkit.speech.speakers import folder_speakers, numbered, speaker_labels
+from repkit.speech.speakers import numbered, speaker_labels
 from repkit.speech.utterance_input import standardization, utterance_frames
 from repkit.speech.vectors import TwoVectors
 
 __all__ = ["SpeechAutoencoder"]
 
-_AT_LEAST_12, _STRENGTH = integer(12, default=96), number(0.0, 3.0, default=1.0)
+_AT_LEAST_12, _STRENGTH = integer(12, MOST_UNITS, default=96), number(0.0, 3.0, default=1.0)
 
 
 def _width(name: str, value: Any) -> int:
@@ -52,7 +56,9 @@ def _width(name: str, value: Any) -> int:
 
 
 def _perturb(name: str, value: Any) -> Any:
-    return value if callable(value) else _STRENGTH.metadata["rule"](name, value)
+    if callable(value):
+        return value
+    return _STRENGTH.metadata["rule"](name, value)
 
 
 @parameters
@@ -195,8 +201,8 @@ class SpeechAutoencoder(Objective, TwoVectors):
     width: int = anything(_width, default=96)
     perturb: float | Perturb = anything(_perturb, default=1.0)
     erase: str | None = choice(None, "leace", default=None)
-    max_epochs: int = integer(default=32)
-    batch_size: tuple[int, int] = sizes(2, length=2, default=(6, 12))
+    max_epochs: int = integer(1, MOST_EPOCHS, default=32)
+    batch_size: tuple[int, int] = sizes(2, MOST_ROWS, length=2, default=(6, 12))
     learning_rate: float | Mapping[str, float] = per_group(default=2e-3)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="cosine")
     optimizer: Any = part(Optimizer, default=Optimizer("adam", weight_decay=1e-4))
@@ -244,8 +250,9 @@ class SpeechAutoencoder(Objective, TwoVectors):
         Warns
         -----
         UserWarning
-            If all known speakers are one: nothing can then be learned of speakers, and the model is
-            an auto-encoder with two vectors.
+            If utterances were left out (``on_error="skip"``); ``skipped_`` lists them. If all known
+            speakers are one: nothing can then be learned of speakers, and the model is an
+            auto-encoder with two vectors.
         ConvergenceWarning
             If a loss is not finite.
         """
@@ -273,6 +280,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
         found = utterance_frames(utterances, self._front_end(), torch.device(self.device))
         if len(found.frames) < 2:
             raise ValueError(f"{len(found.frames)} utterance is left of {found.n}: 2 are required")
+        found.warn("fit left out {} of {} utterances", stacklevel=6)
         self.skipped_, self.kind_ = found.skipped, utterances.kind
         self.input_shape_ = found.frames[0].shape[1:]
         self.mean_, self.std_ = statistics(found.frames)
@@ -362,6 +370,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
 
     def _perturbation(self, frames: FrameStore, speaker: np.ndarray) -> Perturb | None:
         if callable(self.perturb):
+            probe_perturb(self.perturb, len(self.mean_), frames.device)
             return self.perturb
         if not self.perturb:
             return None

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from repkit.base.parameters import (
+    MOST_UNITS,
     Part,
     anything,
     choice,
@@ -21,7 +22,7 @@ from repkit.base.parameters import (
 
 __all__ = ["Adversary", "Prototypes", "SpeakerLoss", "SpeechEncoder", "SpeechFrames", "Swap"]
 
-_COUNT = integer(0, default=0)
+_COUNT = integer(0, MOST_UNITS, default=0)
 
 
 def _none_or_several(name: str, value: Any) -> int:
@@ -82,8 +83,8 @@ class SpeechEncoder(Part):
     """
 
     network: str | nn.Module | Callable[..., nn.Module] = network(default="conv", kw_only=False)
-    stack: int = integer(default=2)
-    n_segments: int = integer(default=3)
+    stack: int = integer(1, 1000, default=2)
+    n_segments: int = integer(1, 1000, default=3)
     content_norm: str | None = choice(None, "instance", default=None)
 
 
@@ -165,7 +166,7 @@ class Adversary(Part):
 
     kind: str = choice("classifier", "pair", "wasserstein", default="classifier", kw_only=False)
     weight: float = number(default=0.3)
-    d_steps: int = integer(default=2)
+    d_steps: int = integer(1, 1000, default=2)
     start: float = number(0.0, 1.0, default=0.0)
     warmup: float = number(0.0, 1.0, default=0.3)
 
@@ -201,7 +202,7 @@ class Prototypes(Part):
     Prototypes((40, 80), quantize=0.1)
     """
 
-    sizes: tuple[int, ...] = sizes(2, default=(20, 40), kw_only=False)
+    sizes: tuple[int, ...] = sizes(2, MOST_UNITS, default=(20, 40), kw_only=False)
     segment_size: int = anything(_none_or_several, default=16)
     weight: float = number(default=1.0)
     start: float = number(0.0, 1.0, default=0.15)

@@ -8,11 +8,13 @@ global generator. Levels are natural logarithms of energy, 0 about the utterance
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from repkit._arguments import shown
 from repkit.audio.front_end import LOWEST
 from repkit.speech.batches import FrameStore
 
@@ -212,3 +214,22 @@ def warps(sample_rate: int, n_mels: int, factors: Tensor) -> Tensor:
     place = ((read - low) / (high - low) * (n_mels + 1) - 1.0).clamp(0.0, n_mels - 1.0)
     weights = 1.0 - (place[:, None, :] - torch.arange(n_mels)[:, None]).abs()
     return weights.clamp_min(0.0)
+
+
+def probe_perturb(
+    perturb: Callable[..., tuple[Tensor, Tensor]], width: int, device: torch.device
+) -> None:
+    """Raise an error that names the parameter unless frames and lengths become such."""
+    wanted = "perturb must map frames (n, T, d), lengths (n,) and speakers (n,) to frames, lengths"
+    length = torch.tensor([20, 16], device=device)
+    try:
+        with torch.no_grad():
+            frames = torch.zeros(2, 20, width, device=device)
+            x, found = perturb(frames, length, torch.zeros_like(length))
+        good = x.ndim == 3 and x.shape[::2] == (2, width) and found.shape == (2,)
+    except Exception as error:
+        raise ValueError(f"{wanted}, but {shown(perturb)} fails: {error}") from error
+    if not good:
+        raise ValueError(
+            f"{wanted}; {shown(perturb)} gives {tuple(x.shape)} and {tuple(found.shape)}"
+        )

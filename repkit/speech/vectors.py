@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,9 +11,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from repkit._arguments import integer as integer_of
+from repkit._arguments import named
 from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, to_waveform
+from repkit.audio.reading import RATES
 from repkit.base.estimator import Estimator
-from repkit.base.parameters import choice, fitted, integer, parameters, part
+from repkit.base.parameters import MOST_UNITS, choice, fitted, integer, parameters, part
+from repkit.base.samples import refuse_dataset
 from repkit.base.surroundings import in_settled, settled
 from repkit.speech.batches import FrameStore
 from repkit.speech.erasure import erased
@@ -45,13 +48,13 @@ class TwoVectors(TransformerMixin, Estimator):
         What erases phonetic vectors, if something does.
     """
 
-    phonetic_dim: int = integer(default=32, kw_only=False)
-    speaker_dim: int = integer(default=16, kw_only=False)
+    phonetic_dim: int = integer(1, MOST_UNITS, default=32, kw_only=False)
+    speaker_dim: int = integer(1, MOST_UNITS, default=16, kw_only=False)
     output: str = choice("both", "phonetic", "speaker", default="both")
-    sample_rate: int = integer(default=16000)
+    sample_rate: int = integer(*RATES, default=16000)
     front_end: Any = part(SpeechFrames, default="logmel")
-    n_mels: int = integer(default=40)
-    max_frames: int = integer(default=400)
+    n_mels: int = integer(1, 1000, default=40)
+    max_frames: int = integer(1, 10**6, default=400)
     on_error: str = choice("raise", "skip", default="raise")
 
     _fitted: ClassVar = (
@@ -83,13 +86,21 @@ class TwoVectors(TransformerMixin, Estimator):
 
     def _utterances(self, X: Any, *, reset: bool) -> tuple[Utterances, type]:
         """Whatever holds speech; and float64 if that is what an array of waveforms holds."""
+        refuse_dataset(X)
         if isinstance(X, Tensor):
             X = X.detach().cpu().numpy()
         dtype: type = np.float32
         table = is_table(X)
         if table:
             # Waveforms of one length: scikit-learn's own kind of input, with its checks.
-            X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+            with named("X", "utterances"):
+                X = validate_data(
+                    self,
+                    X,
+                    reset=reset,
+                    ensure_min_samples=2 if reset else 1,
+                    ensure_all_finite=self.on_error == "raise",  # else rows are skipped, and listed
+                )
             dtype = np.float64 if X.dtype == np.float64 else np.float32
         utterances = as_utterances(X, sample_rate=self._built.sample_rate, on_error=self.on_error)
         if table:
@@ -110,13 +121,7 @@ class TwoVectors(TransformerMixin, Estimator):
             )
         with settled():
             found = utterance_frames(utterances, self._front_end(), self._where())
-        if found.skipped:
-            first = found.skipped[0]
-            warnings.warn(
-                f"{len(found.skipped)} of {found.n} utterances were skipped, and have NaN rows "
-                f"or no frames; the first, {first.name}, because {first.reason}",
-                stacklevel=4,
-            )
+        found.warn("{} of {} utterances were skipped, and have NaN rows or no frames", stacklevel=5)
         return found, dtype
 
     # ---------------------------------------------------------------- vectors
@@ -249,7 +254,9 @@ class TwoVectors(TransformerMixin, Estimator):
         ValueError
             If the reference has another number of utterances, or one was skipped.
         """
-        (found, _), (voices, _) = self._heard(X), self._heard(reference)
+        found, _ = self._heard(X)
+        with named("reference", "utterances, one or as many as X"):
+            voices, _ = self._heard(reference)
         if voices.n not in (1, found.n):
             raise ValueError(
                 f"reference must have one utterance, or as many as X, {found.n}; it has {voices.n}"
@@ -303,11 +310,13 @@ class TwoVectors(TransformerMixin, Estimator):
             If the model was fitted on ready frames: how they were made is not known.
         """
         check_is_fitted(self)
+        integer_of(n_iter, "n_iter", 1, 10**4)
         if self.kind_ != "audio":
             raise ValueError("the model was fitted on ready frames: how to undo them is not known")
         if isinstance(frames, list | tuple):
             return [self.to_waveform(x, n_iter=n_iter) for x in frames]
-        return to_waveform(frames, self._front_end(), n_iter=n_iter, device=self._where())
+        with named("frames", "an array of frames (T, D), or a list of them"):
+            return to_waveform(frames, self._front_end(), n_iter=n_iter, device=self._where())
 
     # ---------------------------------------------------------------- scikit-learn
 

@@ -12,10 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from repkit import nets
+from repkit._arguments import named
 from repkit.base.estimator import Problem, as_shares
 from repkit.base.generative import Generative, judge_discriminator
-from repkit.base.labels import read_labels
+from repkit.base.labels import accuracy, read_labels
 from repkit.base.parameters import (
+    MOST_ROWS,
+    MOST_UNITS,
     anything,
     filled,
     fitted,
@@ -183,10 +186,10 @@ class TripleGAN(
     generator: nets.Spec | None = network(default="auto", optional=True)
     discriminator: nets.Spec = network(default="auto")
     class_weight: str | Mapping[Any, float] | None = anything(class_weight_rule, default=None)
-    latent_dim: int = integer(default=64, kw_only=False)
-    width: int = integer(default=256)
+    latent_dim: int = integer(1, MOST_UNITS, default=64, kw_only=False)
+    width: int = integer(1, MOST_UNITS, default=256)
     ema: float = number(0.0, 0.999999, above=True, default=0.99)
-    batch_size: Any = sizes(1, length=2, default=(32, 128))
+    batch_size: Any = sizes(1, MOST_ROWS, length=2, default=(32, 128))
     learning_rate: float | Mapping[str, float] | None = per_group(default=None)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="cosine")
     optimizer: Any = part(Optimizer, default=Optimizer("adam", momentum=0.5))
@@ -354,6 +357,25 @@ class TripleGAN(
         X = self._check_X(X, reset=False)
         return self._like(self._map(X, self.networks_["C"].hidden), X)  # type: ignore[arg-type]
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of `predict`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Samples of the shape that ``fit`` saw.
+        y : array-like of shape (n,)
+            True labels.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
+        return accuracy(y, self.predict(X), sample_weight)
+
     def sample(self, n: int | None = None, y: Any = None, random_state: Any = None) -> np.ndarray:
         """Generate samples.
 
@@ -381,12 +403,13 @@ class TripleGAN(
         check_is_fitted(self)
         if self._built.generator is None:
             raise ValueError("generator=None: this classifier was trained without a generator")
-        labels = None if y is None else np.atleast_1d(y)
+        with named("y", f"a class, or classes, of {self.classes_.tolist()}"):
+            labels = None if y is None else np.atleast_1d(y)
         if n is None:
             n = 1 if labels is None else len(labels)
         latents = self._draw(n, random_state)
         if labels is not None:
-            unknown = [label for label in np.unique(labels) if label not in self.classes_]
+            unknown = [label for label in labels.ravel() if label not in self.classes_]
             if unknown or labels.shape not in ((1,), (n,)):
                 raise ValueError(
                     f"y must be a class or n={n} classes of {self.classes_.tolist()}, not {y!r}"

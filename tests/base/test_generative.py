@@ -400,7 +400,7 @@ def test_pandas_output(model, digits):
         ),
         ({"ema": 2}, "ema must be a number .* and at most 0.999999, not 2"),
         ({"learning_rate_schedule": "step"}, "learning_rate_schedule must be one of"),
-        ({"device": "gpu0"}, "device='gpu0' is not available"),
+        ({"device": "gpu0"}, "device must be 'auto', 'cpu' or another .* not 'gpu0'"),
         ({"precision": "fp8"}, r"precision must be one of \['auto', 'fp32', 'bf16'\], not 'fp8'"),
         ({"random_state": -1}, "random_state must be an integer from 0"),
         ({"data_range": (1, 0)}, "data_range must have finite low < high"),

@@ -161,7 +161,12 @@ SHARE = "p must be a number of at least 0 and at most 1"
         ("integer", True, TypeError, f"{LEAST}, not True"),
         ("integer", np.bool_(True), TypeError, f"{LEAST}, not np.True_"),
         ("integer", None, TypeError, f"{LEAST}, not None"),
-        ("integer", 10**9 + 1, ValueError, f"{LEAST}, not 1000000001"),
+        (
+            "integer",
+            10**9 + 1,
+            ValueError,
+            "p must be an integer from 1 to 1000000000, not 1000000001",
+        ),
         ("integer from 0 to 5", 6, ValueError, "p must be an integer from 0 to 5, not 6"),
         ("integer or None", "no", TypeError, f"{LEAST}, or None, not 'no'"),
         ("number", -1e-9, ValueError, "p must be a number of at least 0, not -1e-09"),

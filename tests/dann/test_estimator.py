@@ -542,7 +542,7 @@ def test_bad_data(moons, change, message):
         ({"learning_rate_schedule": "step"}, "learning_rate_schedule must be one of"),
         ({"consistency": 1.0}, "needs ema > 0"),
         ({"select": "accuracy"}, "select must be None, a scorer or one of"),
-        ({"device": "gpu0"}, "device='gpu0' is not available"),
+        ({"device": "gpu0"}, "device must be 'auto', 'cpu' or another .* not 'gpu0'"),
         ({"precision": "fp8"}, "precision must be one of"),
     ],
 )

@@ -72,5 +72,5 @@ def test_meters_that_are_not_there(folders):
 
 @pytest.mark.parametrize("kind", ["water", 1])
 def test_kinds(kind):
-    with pytest.raises(ValueError, match=r"kind must be None or one of gasmeter, lcd, .*, not"):
+    with pytest.raises(ValueError, match=r"kind must be one of \[None, 'gasmeter', .*\], not"):
         load_meter_digits(kind)

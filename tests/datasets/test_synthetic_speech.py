@@ -194,18 +194,18 @@ def test_other_rates(rate):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_speakers": 0}, "n_speakers must be at least 1, not 0"),
-        ({"n_takes": 0}, "n_takes must be at least 1, not 0"),
-        ({"n_words": 0}, "n_words must be from 1 to 1 with vocab='cvc', not 0"),
+        ({"n_speakers": 0}, "n_speakers must be an integer of at least 1, not 0"),
+        ({"n_takes": 0}, "n_takes must be an integer of at least 1, not 0"),
+        ({"n_words": 0}, "n_words must be an integer of at least 1, not 0"),
         (
             {"n_words": 11, "vocab": "digits"},
             "n_words must be from 1 to 10 with vocab='digits', not 11",
         ),
         ({"n_words": 171, "vocab": "cv"}, "n_words must be from 1 to 170 with vocab='cv', not 171"),
         ({"vocab": "vcv"}, "vocab must be 'digits', 'cv' or 'cvc', not 'vcv'"),
-        ({"token_noise": -1}, "token_noise must be 0 or more, not -1"),
-        ({"speaker_spread": np.nan}, "speaker_spread must be 0 or more, not nan"),
-        ({"sample_rate": 2000}, "sample_rate must be at least 4000 Hz, not 2000"),
+        ({"token_noise": -1}, "token_noise must be a number of at least 0, not -1"),
+        ({"speaker_spread": np.nan}, "speaker_spread must be a number of at least 0, not nan"),
+        ({"sample_rate": 2000}, "sample_rate must be an integer of at least 4000, not 2000"),
     ],
 )
 def test_make_speech_refuses(options, message):

@@ -274,7 +274,7 @@ def test_gas_from_the_published_form(real_data, folders, monkeypatch, serve):
 
 @pytest.mark.parametrize("batch", [7, 10, 0, "1", None])
 def test_gas_batches(batch):
-    with pytest.raises(ValueError, match="batch must be one of 1, 2, 3, 4, 5, 6, 8, 9, not"):
+    with pytest.raises(ValueError, match=r"batch must be one of \[1, 2, 3, 4, 5, 6, 8, 9\], not"):
         load_gas_drift(batch)
 
 

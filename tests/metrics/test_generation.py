@@ -197,5 +197,5 @@ def test_too_few_rows():
     ):
         precision_recall(np.eye(3), np.ones((9, 3)))
     for k in (0, 1.5, "3"):
-        with pytest.raises(ValueError, match="must be an integer of at least 1"):
+        with pytest.raises((TypeError, ValueError), match="k must be an integer of at least 1"):
             precision_recall(np.eye(3), np.eye(3), k=k)

@@ -102,9 +102,9 @@ def test_cosine_of_zeros_is_orthogonal():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_neighbors": 0}, "n_neighbors must be from 1 to 3, the number of reference rows"),
-        ({"n_neighbors": 4}, "n_neighbors must be from 1 to 3, the number of reference rows"),
-        ({"metric": "l1"}, "metric must be 'euclidean' or 'cosine', not 'l1'"),
+        ({"n_neighbors": 0}, "n_neighbors must be an integer of at least 1, not 0"),
+        ({"n_neighbors": 4}, "n_neighbors must be from 1 to 3, the number of rows of X_reference"),
+        ({"metric": "l1"}, "metric must be one of \\['euclidean', 'cosine'\\], not 'l1'"),
         ({"batch_bytes": 60}, "batch_bytes must be at least 84 for one row of 2 features and 1"),
         ({"X_query": np.array([[1.0, 0], [0, np.nan]])}, "X_query contains NaN .*row 1"),
         ({"X_query": np.full((1, 2), 1e30, np.float32)}, "X_query is too large to square"),

@@ -92,7 +92,7 @@ def test_linear_probe_warns_when_it_stops_early(blobs):
 
 
 def test_linear_probe_errors(blobs):
-    with pytest.raises(ValueError, match=r"^C must be a positive number, such as 1\.0, not 0$"):
+    with pytest.raises(ValueError, match=r"^C must be a number above 0, not 0$"):
         linear_probe(*blobs, C=0)
 
 

@@ -179,7 +179,10 @@ def test_equal_to_fastabx(mode, frames):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda X, y: abx_error(X, y, mode="any"), "mode must be 'within' or 'across', not 'any'"),
+        (
+            lambda X, y: abx_error(X, y, mode="any"),
+            "mode must be one of \\['within', 'across'\\], not 'any'",
+        ),
         (
             lambda X, y: abx_error(X, y, mode="across"),
             "speakers must name the speaker of each item with mode='across'",
@@ -189,7 +192,7 @@ def test_equal_to_fastabx(mode, frames):
         (lambda X, y: abx_error(X, y[:3]), "categories has 3 entries for 4 rows"),
         (
             lambda X, y: abx_error(X, y, max_items=0),
-            "max_items must be at least 1, or None for all, not 0",
+            "max_items must be an integer of at least 1, or None for all, not 0",
         ),
         (lambda X, y: abx_error(X * np.nan, y), "items contains NaN"),
         (lambda X, y: abx_error([], y), "items must not be empty: check the split that made it"),

@@ -203,10 +203,10 @@ HALVES = X[~TEST], WORDS[~TEST], X[TEST], WORDS[TEST]
             lambda: probe_report(*HALVES[:3], HALVES[3] + 1),
             r"y_test must hold classes of y_train only, not \[4\]: add",
         ),
-        (lambda: probe_report(*HALVES, C=0), "C must be a positive number"),
+        (lambda: probe_report(*HALVES, C=0), "C must be a number above 0"),
         (
             lambda: probe_report(*HALVES, n_hidden=0),
-            "n_hidden and n_epochs must be at least 1, not 0 and 60",
+            "n_hidden must be an integer of at least 1, not 0",
         ),
         (lambda: probe_report(X, WORDS, X[:, :2], WORDS), "X_train has 6 features but X_test has"),
         (
@@ -233,7 +233,10 @@ HALVES = X[~TEST], WORDS[~TEST], X[TEST], WORDS[TEST]
             lambda: resampled_pca([X] * 3, n_components=4),
             "n_components must be from 1 to 3, the lesser of n_steps x width",
         ),
-        (lambda: resampled_pca([X] * 3, n_steps=0), "n_steps must be at least 1, not 0"),
+        (
+            lambda: resampled_pca([X] * 3, n_steps=0),
+            "n_steps must be an integer of at least 1, not 0",
+        ),
         (
             lambda: resampled_pca([X] * 3, [True] * 3),
             "test must leave some utterances for training and take some, not",
@@ -242,7 +245,10 @@ HALVES = X[~TEST], WORDS[~TEST], X[TEST], WORDS[TEST]
             lambda: disentanglement_report(X, X, WORDS, SPEAKERS, [0, 1]),
             r"test must be a bool mask of shape \(360,\), True for test",
         ),
-        (lambda: disentanglement_report(X, X[1:], WORDS, SPEAKERS, TEST), "speaker has 359 rows"),
+        (
+            lambda: disentanglement_report(X, X[1:], WORDS, SPEAKERS, TEST),
+            "speaker_vectors has 359 rows",
+        ),
         (
             lambda: disentanglement_report(X, X, WORDS, SPEAKERS, TEST, baselines={"chance": X}),
             "baselines must not have the names of other rows: rename",

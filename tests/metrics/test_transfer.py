@@ -86,12 +86,15 @@ def test_max_samples_and_the_global_generator():
         ({"X_target": np.zeros((5, 3))}, "X_source has 2 features but X_target has 3"),
         (
             {"X_target": np.zeros((1, 2))},
-            "X_target must have at least 2 rows, not 1: check the split that",
+            "X_target must have at least 2 rows for n_splits=2, not 1: pass more",
         ),
-        ({"C": 0.0}, r"C must be one or more positive numbers, such as \(0\.01, 1\)"),
-        ({"C": ()}, r"C must be one or more positive numbers, such as \(0\.01, 1\)"),
-        ({"n_splits": 1}, "n_splits must be at least 2, as errors are held out, not 1"),
-        ({"max_samples": 1}, "max_samples must be at least n_splits=2, not 1"),
+        ({"C": 0.0}, "C must be a number above 0, or a sequence of such numbers, not 0"),
+        ({"C": ()}, r"C must be one or more numbers above 0, such as \(0\.01, 1\), not"),
+        ({"n_splits": 1}, "n_splits must be an integer of at least 2, not 1"),
+        (
+            {"max_samples": 1},
+            "max_samples must be an integer of at least 2, or None for all, not 1",
+        ),
     ],
 )
 def test_errors(change, message):

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from repkit._arguments import function, shown
+from repkit._random import check_seed
 from repkit.metrics.disentanglement._beta_vae import beta_vae_score
 from repkit.metrics.disentanglement._dci import dci
 from repkit.metrics.disentanglement._factor_vae import factor_vae_score
@@ -73,11 +75,13 @@ def disentanglement_scores(
     ValueError
         If a name is unknown, or a score refuses the codes or factors.
     """
-    unknown = [name for name in scores if name not in _SCORES]
-    if unknown or isinstance(scores, str) or not len(scores):
+    several = isinstance(scores, list | tuple | set | frozenset | np.ndarray) and len(scores)
+    if not several or any(not isinstance(s, str) or s not in _SCORES for s in scores):
         raise ValueError(
-            f"scores must be a sequence of names among {list(_SCORES)}, not {scores!r}"
+            f"scores must be a sequence of names among {list(_SCORES)}, not {shown(scores)}"
         )
+    function(encode, "encode", "factors -> codes")
+    check_seed(random_state)
     functions: dict[str, Callable[..., dict[str, float]]] = {
         "mig": mig,
         "dci": partial(dci, model=model),

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from repkit._arguments import function
 from repkit.metrics._arrays import as_numpy, feature_matrix
 from repkit.metrics.disentanglement._checks import code_table, factor_table
 
 # Rows of codes gathered at a time: enough to amortize a call, few enough for the cache.
 _ROWS = 2**14
+MOST_IN_BATCH = 10**4  # rows
 
 
 class Batches(Protocol):
@@ -31,11 +33,12 @@ def batches(
     codes: Any, factors: Any, encode: Callable[[np.ndarray], Any] | None, rng: np.random.Generator
 ) -> tuple[np.ndarray, Batches]:
     """Check the arguments of a score and give the codes (n, d) and the source of its batches."""
+    function(encode, "encode", "factors -> codes")
     table = code_table(codes, min_codes=1, min_rows=2)
     classes = factor_table(factors, len(table), min_factors=2)
     if encode is None:
         return table, _Rows(table, classes, rng)
-    values = [np.unique(column) for column in as_numpy(factors).T]
+    values = [np.unique(column) for column in as_numpy(factors, "factors").T]
     return table, _Fresh(encode, values, table.shape[1], rng)
 
 

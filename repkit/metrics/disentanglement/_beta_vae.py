@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from repkit._arguments import integer
 from repkit._random import generator
-from repkit.metrics.disentanglement._batches import Batches, batches, factor_of_each
+from repkit.metrics.disentanglement._batches import MOST_IN_BATCH, Batches, batches, factor_of_each
+from repkit.metrics.disentanglement._checks import check_sizes
 
 
 def beta_vae_score(
@@ -65,11 +67,8 @@ def beta_vae_score(
     """
     from sklearn.linear_model import LogisticRegression
 
-    if min(n_train, n_eval, batch_size) < 1:
-        raise ValueError(
-            f"n_train, n_eval and batch_size must be at least 1, not {n_train}, {n_eval} "
-            f"and {batch_size}"
-        )
+    check_sizes(n_train=n_train, n_eval=n_eval)
+    integer(batch_size, "batch_size", 1, MOST_IN_BATCH)
     rng = generator(random_state)
     _, source = batches(codes, factors, encode, rng)
     X, y = _differences(source, n_train, batch_size, rng)

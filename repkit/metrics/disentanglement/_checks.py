@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from repkit._arguments import integer, shown
 from repkit._random import generator
 from repkit.metrics._arrays import as_numpy, check_finite, feature_matrix
+
+MOST = 10**6  # rows, batches or bins: beyond it, a score takes hours, or memory there is not
 
 
 class Split(NamedTuple):
@@ -17,6 +20,12 @@ class Split(NamedTuple):
     factors: np.ndarray
     codes_test: np.ndarray
     factors_test: np.ndarray
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Raise an error that names the argument unless all are numbers of rows or batches."""
+    for name, value in sizes.items():
+        integer(value, name, 2 if name == "n_bins" else 1, MOST)
 
 
 def code_table(codes: Any, min_codes: int, min_rows: int) -> np.ndarray:
@@ -40,7 +49,7 @@ def factor_table(
     ValueError
         On another shape, missing entries, text, fractions in a discrete factor, or a constant one.
     """
-    factors = as_numpy(factors)
+    factors = as_numpy(factors, "factors")
     if factors.ndim != 2:
         raise ValueError(
             f"factors must have shape (n_samples, n_factors), not {factors.shape}: use "
@@ -61,10 +70,10 @@ def factor_table(
             "column, for example with np.unique(column, return_inverse=True)[1]"
         )
     check_finite(factors, "factors")
-    mask = np.asarray(continuous)
+    mask = as_numpy(continuous, "continuous")
     if mask.dtype != bool or mask.shape not in ((), (k,)):
         raise ValueError(
-            f"continuous must be True, False or a sequence of {k} of these, not {continuous!r}"
+            f"continuous must be True, False or a sequence of {k} of these, not {shown(continuous)}"
         )
     mask = np.broadcast_to(mask, k)
     table = np.empty(factors.shape, dtype=np.float64 if mask.any() else np.int64)
@@ -88,8 +97,6 @@ def random_split(
     codes: np.ndarray, factors: np.ndarray, n_train: int, n_test: int, random_state: Any
 ) -> Split:
     """Draw disjoint training and test rows, in the same proportion when there are too few."""
-    if n_train < 1 or n_test < 1:
-        raise ValueError(f"n_train and n_test must be at least 1, not {n_train} and {n_test}")
     n = len(codes)
     if n < n_train + n_test:
         n_train = round(n * n_train / (n_train + n_test))

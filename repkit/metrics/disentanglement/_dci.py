@@ -7,8 +7,19 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
+from repkit._arguments import shown
 from repkit._random import generator
-from repkit.metrics.disentanglement._checks import code_table, factor_table, random_split
+from repkit.metrics.disentanglement._checks import (
+    check_sizes,
+    code_table,
+    factor_table,
+    random_split,
+)
+
+_WANTED = (
+    "model must be 'gradient_boosting', 'random_forest' or a classifier that has "
+    "feature_importances_ once fitted"
+)
 
 
 def dci(
@@ -63,15 +74,25 @@ def dci(
     """
     from sklearn.base import clone
 
+    check_sizes(n_train=n_train, n_test=n_test)
+    rng = generator(random_state)
+    _model(model, 0)  # a wrong one is told before the work
     codes = code_table(codes, min_codes=2, min_rows=10)
     factors = factor_table(factors, len(codes), min_factors=2)
-    rng = generator(random_state)
     part = random_split(codes, factors, n_train, n_test, rng)
     chosen = _model(model, int(rng.integers(2**31)))
     importance = np.empty((codes.shape[1], factors.shape[1]))
     right = np.empty((2, factors.shape[1]))
+    greatest = np.abs(codes).max(axis=0)
+    if greatest.max() > 1e30:  # trees are of float32
+        part = part._replace(
+            codes=part.codes / np.maximum(greatest, 1.0),
+            codes_test=part.codes_test / np.maximum(greatest, 1.0),
+        )
     for j in range(factors.shape[1]):
         fitted = clone(chosen).fit(part.codes, part.factors[:, j])
+        if not hasattr(fitted, "feature_importances_"):
+            raise ValueError(f"{_WANTED}, not {model!r}, which has none")
         importance[:, j] = np.abs(fitted.feature_importances_)
         right[0, j] = np.mean(fitted.predict(part.codes) == part.factors[:, j])
         right[1, j] = np.mean(fitted.predict(part.codes_test) == part.factors_test[:, j])
@@ -86,8 +107,10 @@ def dci(
 def _model(model: Any, seed: int) -> Any:
     from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
-    if not isinstance(model, str):
+    if hasattr(model, "fit") and hasattr(model, "get_params") and not isinstance(model, type):
         return model
+    if not isinstance(model, str):
+        raise TypeError(f"{_WANTED}, not {shown(model)}")
     if model == "gradient_boosting":
         return GradientBoostingClassifier(random_state=seed)
     if model == "random_forest":
@@ -96,10 +119,7 @@ def _model(model: Any, seed: int) -> Any:
         return RandomForestClassifier(
             20, max_features=None, min_samples_leaf=0.002, random_state=seed
         )
-    raise ValueError(
-        "model must be 'gradient_boosting', 'random_forest' or a classifier that has "
-        f"feature_importances_ once fitted, not {model!r}"
-    )
+    raise ValueError(f"{_WANTED}, not {model!r}")
 
 
 def _concentration(importance: np.ndarray) -> float:

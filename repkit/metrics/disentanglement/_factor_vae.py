@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from repkit._arguments import integer, number
 from repkit._random import generator
-from repkit.metrics.disentanglement._batches import Batches, batches, factor_of_each
+from repkit.metrics.disentanglement._batches import MOST_IN_BATCH, Batches, batches, factor_of_each
+from repkit.metrics.disentanglement._checks import check_sizes
 
 
 def factor_vae_score(
@@ -72,11 +74,9 @@ def factor_vae_score(
         If input is not finite, shapes do not match, there is a single factor, a factor is constant
         or not whole, or `encode` gives another shape.
     """
-    if min(n_train, n_eval) < 1 or batch_size < 2:
-        raise ValueError(
-            f"n_train, n_eval and batch_size must be at least 1, 1 and 2, not {n_train}, "
-            f"{n_eval} and {batch_size}"
-        )
+    check_sizes(n_train=n_train, n_eval=n_eval)
+    integer(batch_size, "batch_size", 2, MOST_IN_BATCH)
+    number(min_std, "min_std")
     rng = generator(random_state)
     table, source = batches(codes, factors, encode, rng)
     variance = table.var(axis=0, ddof=1)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
+from repkit._arguments import integer
 from repkit._random import generator
-from repkit.metrics.disentanglement._checks import code_table, factor_table
+from repkit.metrics.disentanglement._checks import check_sizes, code_table, factor_table
 
 
 def mig(
@@ -60,10 +61,14 @@ def mig(
     >>> mig(factors, factors)
     {'mig': 1.0}
     """
+    check_sizes(n_bins=n_bins)
+    if max_samples is not None:
+        integer(max_samples, "max_samples", 2, otherwise=", or None for all")
+    rng = generator(random_state)
     codes = code_table(codes, min_codes=2, min_rows=2)
     factors = factor_table(factors, len(codes))
     if max_samples is not None and len(codes) > max_samples:
-        rows = generator(random_state).permutation(len(codes))[:max_samples]
+        rows = rng.permutation(len(codes))[:max_samples]
         codes = codes[rows]
         # the classes that are left, checked and numbered again
         factors = factor_table(factors[rows], len(codes))
@@ -79,8 +84,6 @@ def _gaps(information: np.ndarray, entropy: np.ndarray) -> np.ndarray:
 
 def histogram_bins(codes: np.ndarray, n_bins: int) -> np.ndarray:
     """Number the equal bins, 0 to n_bins - 1, in which the entries of each column (n, d) fall."""
-    if n_bins < 2:
-        raise ValueError(f"n_bins must be at least 2, not {n_bins}")
     bins = np.empty(codes.shape, dtype=np.int64)
     for i, column in enumerate(codes.T):
         edges = np.linspace(column.min(), column.max(), n_bins + 1)

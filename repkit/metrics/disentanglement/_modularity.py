@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from repkit.metrics.disentanglement._checks import Split, code_table, factor_table, random_split
+from repkit._random import generator
+from repkit.metrics.disentanglement._checks import (
+    Split,
+    check_sizes,
+    code_table,
+    factor_table,
+    random_split,
+)
 from repkit.metrics.disentanglement._mig import histogram_bins, mutual_information
 
 
@@ -61,9 +68,11 @@ def modularity_explicitness(
         If input is not finite, shapes do not match, there is a single factor, a factor is constant
         or not whole, or there are fewer than 10 rows.
     """
+    check_sizes(n_bins=n_bins, n_train=n_train, n_test=n_test)
+    rng = generator(random_state)
     codes = code_table(codes, min_codes=1, min_rows=10)
     factors = factor_table(factors, len(codes), min_factors=2)
-    part = random_split(codes, factors, n_train, n_test, random_state)
+    part = random_split(codes, factors, n_train, n_test, rng)
     information = mutual_information(histogram_bins(part.codes, n_bins), part.factors)
     train, test = _explicitness(part)
     return {

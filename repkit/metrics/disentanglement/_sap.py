@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from repkit.metrics.disentanglement._checks import code_table, factor_table, random_split
+from repkit._arguments import number
+from repkit._random import generator
+from repkit.metrics.disentanglement._checks import (
+    check_sizes,
+    code_table,
+    factor_table,
+    random_split,
+)
 
 
 def sap(
@@ -62,9 +69,12 @@ def sap(
     """
     from sklearn.svm import LinearSVC
 
+    number(C, "C", above=True)
+    check_sizes(n_train=n_train, n_test=n_test)
+    rng = generator(random_state)
     codes = code_table(codes, min_codes=2, min_rows=10)
     factors = factor_table(factors, len(codes), continuous=continuous)
-    part = random_split(codes, factors, n_train, n_test, random_state)
+    part = random_split(codes, factors, n_train, n_test, rng)
     squared = _squared_correlations(part.codes, part.factors)
     matrix = np.where(np.broadcast_to(continuous, factors.shape[1]), squared, 0.0)
     for j in np.flatnonzero(~np.broadcast_to(continuous, factors.shape[1])):

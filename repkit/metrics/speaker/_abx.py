@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from repkit._random import generator
-from repkit.metrics._arrays import label_vector, resolve_device
+from repkit import _arguments
+from repkit._random import check_seed, generator
+from repkit.metrics._arrays import as_numpy, batch_size_of, label_vector
 from repkit.metrics.speaker._dtw import Sequences
 from repkit.metrics.speaker._frames import are_frames
 from repkit.metrics.speaker._pairs import unit_rows
@@ -84,25 +85,28 @@ def abx_error(
     >>> scores["error"], scores["n_triplets"]
     (0.0, 2)
     """
-    if mode not in ("within", "across"):
-        raise ValueError(f"mode must be 'within' or 'across', not {mode!r}")
-    if max_items is not None and max_items < 1:
-        raise ValueError(f"max_items must be at least 1, or None for all, not {max_items!r}")
-    source = _source(items, resolve_device(device), int(batch_bytes) // 2)
+    _arguments.choice(mode, "mode", ("within", "across"))
+    if max_items is not None:
+        _arguments.integer(max_items, "max_items", otherwise=", or None for all")
+    check_seed(random_state)
+    return_cells = _arguments.choice(return_cells, "return_cells", (False, True))
+    batch_bytes = batch_size_of(batch_bytes)
+    source = _source(items, _arguments.device(device), batch_bytes // 2)
     n = len(source)
-    names, category = np.unique(label_vector(categories, "categories", n), return_inverse=True)
+    labels = label_vector(categories, "categories", n, "items")
+    names, category = np.unique(labels, return_inverse=True)
     if speakers is None and mode == "across":
         raise ValueError(
             "speakers must name the speaker of each item with mode='across', not be None"
         )
     given = np.zeros(n, dtype=int) if speakers is None else speakers
-    people, speaker = np.unique(label_vector(given, "speakers", n), return_inverse=True)
+    people, speaker = np.unique(label_vector(given, "speakers", n, "items"), return_inverse=True)
     rows = _draw(category, speaker, max_items, random_state)
     groups = [rows[speaker[rows] == s] for s in range(len(people))]
 
     total, count = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)), int)
     n_triplets, tables = 0, []
-    for cells in _cells(source, category, groups, mode, int(batch_bytes) // 2):
+    for cells in _cells(source, category, groups, mode, batch_bytes // 2):
         total[cells.a, cells.b] += cells.error
         count[cells.a, cells.b] += 1
         n_triplets += int(cells.n_triplets.sum())
@@ -155,9 +159,11 @@ class _Vectors:
 
 
 def _source(items: Any, device: torch.device, batch_bytes: int) -> _Vectors | Sequences:
-    if len(items) == 0:
+    if not isinstance(items, list | tuple):
+        items = as_numpy(items, "items")
+    if getattr(items, "ndim", 1) and not len(items):
         raise ValueError("items must not be empty: check the split that made it")
-    if are_frames(items):
+    if are_frames(items, "items"):
         return Sequences(items, "items", device, batch_bytes)
     return _Vectors(items, device)
 

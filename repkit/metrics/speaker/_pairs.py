@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repkit.metrics._arrays import feature_matrix
+from repkit.metrics._arrays import batch_size_of, feature_matrix
 
 if TYPE_CHECKING:
     import torch
@@ -58,10 +58,11 @@ def rank_pairs(unit: torch.Tensor, labels: Sequence[np.ndarray], batch_bytes: in
     n, kinds = len(unit), 2 ** len(labels)
     n_pairs = n * (n - 1) // 2
     classes = [_device_classes(y, unit) for y in labels]
+    batch_bytes = batch_size_of(batch_bytes)
     rows = _block_rows(unit, kinds, batch_bytes)
     if n_pairs * _PAIR_BYTES <= batch_bytes:
         return _sorted_counts(unit, classes, rows, kinds)
-    return _histogram(unit, classes, rows, kinds, int(batch_bytes) // (16 * kinds))
+    return _histogram(unit, classes, rows, kinds, batch_bytes // (16 * kinds))
 
 
 def _device_classes(y: np.ndarray, unit: torch.Tensor) -> torch.Tensor:

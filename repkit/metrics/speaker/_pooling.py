@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from repkit._arguments import integer
 from repkit.metrics._arrays import as_numpy
 from repkit.metrics.speaker._frames import frame_arrays
+
+MOST = 10**4  # steps to which an utterance is resampled
 
 
 def mean_std(frames: Any) -> np.ndarray:
@@ -35,7 +38,12 @@ def mean_std(frames: Any) -> np.ndarray:
     array([[2., 1.],
            [5., 0.]])
     """
-    arrays = frame_arrays(frames, "frames")
+    return pooled(frames, "frames")
+
+
+def pooled(frames: Any, name: str) -> np.ndarray:
+    """Do what `mean_std` does for a function whose argument has another name."""
+    arrays = frame_arrays(frames, name)
     return np.stack([np.concatenate([a.mean(axis=0), a.std(axis=0)]) for a in arrays])
 
 
@@ -71,18 +79,19 @@ def resampled_pca(
     """
     from sklearn.decomposition import PCA
 
+    integer(n_steps, "n_steps", 1, MOST)
+    integer(n_components, "n_components")
     arrays = frame_arrays(frames, "frames")
     train = np.ones(len(arrays), bool) if test is None else ~check_mask(test, len(arrays))
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1, not {n_steps!r}")
     resampled = np.stack([_resample(a, n_steps).ravel() for a in arrays])
     most = min(resampled.shape[1], int(train.sum()))
-    if not 1 <= n_components <= most:
+    if n_components > most:
         raise ValueError(
             f"n_components must be from 1 to {most}, the lesser of n_steps x width and "
             f"the number of training utterances, not {n_components}"
         )
-    pca = PCA(n_components, svd_solver="full").fit(resampled[train])
+    with np.errstate(invalid="ignore"):  # shares of no variance, which nobody asks for
+        pca = PCA(n_components, svd_solver="full").fit(resampled[train])
     return pca.transform(resampled)
 
 
@@ -97,7 +106,7 @@ def _resample(array: np.ndarray, n_steps: int) -> np.ndarray:
 
 def check_mask(test: Any, n: int) -> np.ndarray:
     """Check a mask (n,) that takes some utterances and leaves some for training."""
-    mask = as_numpy(test)
+    mask = as_numpy(test, "test")
     if mask.dtype != bool or mask.shape != (n,):
         raise ValueError(
             f"test must be a bool mask of shape ({n},), True for test utterances, not "

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from repkit import _arguments
 from repkit._random import generator
 from repkit.metrics._arrays import feature_matrix, label_vector, same_width
 from repkit.metrics._probe import logistic_probe, probe_classes
 from repkit.metrics.speaker._frames import are_frames
-from repkit.metrics.speaker._pooling import mean_std
+from repkit.metrics.speaker._pooling import pooled
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 _LEAST_STEPS = 500  # of the MLP, however few rows there are
+MOST_HIDDEN = 10**4
+MOST_EPOCHS = 10**5
 
 
 def probe_report(
@@ -70,8 +73,8 @@ def probe_report(
         from training.
     """
     X_train, X_test = _vectors(X_train, X_test, ("X_train", "X_test"))
-    y_train = label_vector(y_train, "y_train", len(X_train))
-    y_test = label_vector(y_test, "y_test", len(X_test))
+    y_train = label_vector(y_train, "y_train", len(X_train), "X_train")
+    y_test = label_vector(y_test, "y_test", len(X_test), "X_test")
     probe_classes(y_train, y_test)
     rng = generator(random_state)
     labels = [y_train, rng.permutation(y_train)]
@@ -143,23 +146,28 @@ def swap_test(
     ValueError
         If input is not finite, shapes do not match, or a label is missing from the real utterances.
     """
-    X_real, X = (mean_std(a) if are_frames(a) else a for a in (real, converted))
+    X_real, X = (
+        pooled(given, name) if are_frames(given, name) else given
+        for given, name in ((real, "real"), (converted, "converted"))
+    )
     X_real, X = _vectors(X_real, X, ("real", "converted"))
-    speaker = label_vector(real_speakers, "real_speakers", len(X_real))
-    word = label_vector(real_words, "real_words", len(X_real))
+    speaker = label_vector(real_speakers, "real_speakers", len(X_real), "real")
+    word = label_vector(real_words, "real_words", len(X_real), "real")
 
     def answers(y: Any, name: str, known: np.ndarray, known_name: str) -> np.ndarray:
-        y = label_vector(y, name, len(X))
+        y = label_vector(y, name, len(X), "converted")
         probe_classes(known, y, (known_name, name))
         return y
 
     target = answers(target_speakers, "target_speakers", speaker, "real_speakers")
     said = answers(words, "words", word, "real_words")
     probes = Probes(C, n_hidden, n_epochs, generator(random_state))
-    voices, heard = probes.fit(X_real, [speaker, word]).predict(X)
-    scores = accuracies(voices, target, "speaker_{}") | accuracies(heard, said, "word_{}")
+    source = None
     if source_speakers is not None:
         source = answers(source_speakers, "source_speakers", speaker, "real_speakers")
+    voices, heard = probes.fit(X_real, [speaker, word]).predict(X)
+    scores = accuracies(voices, target, "speaker_{}") | accuracies(heard, said, "word_{}")
+    if source is not None:
         scores |= accuracies(voices, source, "source_{}")
     return {
         **scores,
@@ -172,10 +180,8 @@ class Probes:
     """A linear and an MLP probe for each of several label vectors of the same rows."""
 
     def __init__(self, C: float, n_hidden: int, n_epochs: int, rng: np.random.Generator) -> None:
-        if n_hidden < 1 or n_epochs < 1:
-            raise ValueError(
-                f"n_hidden and n_epochs must be at least 1, not {n_hidden} and {n_epochs}"
-            )
+        _arguments.integer(n_hidden, "n_hidden", 1, MOST_HIDDEN)
+        _arguments.integer(n_epochs, "n_epochs", 1, MOST_EPOCHS)
         self.linear = logistic_probe(C)
         self.n_hidden, self.n_epochs, self.rng = n_hidden, n_epochs, rng
 

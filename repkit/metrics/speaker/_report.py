@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repkit._arguments import device as usable
+from repkit._arguments import shown
 from repkit._random import generator
-from repkit.metrics._arrays import feature_matrix, label_vector
+from repkit.metrics._arrays import batch_size_of, feature_matrix, label_vector
 from repkit.metrics.speaker._abx import abx_error
 from repkit.metrics.speaker._pooling import check_mask
 from repkit.metrics.speaker._probes import Probes, accuracies
@@ -91,22 +93,29 @@ def disentanglement_report(
     import pandas as pd
     from sklearn.metrics.cluster import contingency_matrix
 
-    vectors = {"phonetic": phonetic, "speaker": speaker_vectors}
-    taken = {*vectors, "chance", "random labels"} & set(baselines or {})
+    baselines = {} if baselines is None else baselines
+    if not isinstance(baselines, Mapping):
+        raise TypeError(
+            f"baselines must be a dict of arrays by name, or None, not {shown(baselines)}"
+        )
+    taken = {"phonetic", "speaker", "chance", "random labels"} & set(baselines)
     if taken:
         raise ValueError(f"baselines must not have the names of other rows: rename {sorted(taken)}")
-    matrices = {
-        name: feature_matrix(X, name, min_rows=2)
-        for name, X in {**vectors, **(baselines or {})}.items()
-    }
+    device, batch_bytes = usable(device), batch_size_of(batch_bytes)
+    matrices = {"phonetic": feature_matrix(phonetic, "phonetic", min_rows=2)}
     n = len(matrices["phonetic"])
-    for name, X in matrices.items():
-        if len(X) != n:
+    others = {"speaker": (speaker_vectors, "speaker_vectors")}
+    others |= {row: (X, f"baselines[{row!r}]") for row, X in baselines.items()}
+    for row, (X, name) in others.items():
+        matrices[row] = feature_matrix(X, name, min_rows=2)
+        if len(matrices[row]) != n:
             raise ValueError(
-                f"{name} has {len(X)} rows but phonetic has {n}: pass one row for each utterance"
+                f"{name} has {len(matrices[row])} rows but phonetic has {n}: pass one row for each "
+                "utterance"
             )
     mask = check_mask(test, n)
-    word, speaker = label_vector(words, "words", n), label_vector(speakers, "speakers", n)
+    word = label_vector(words, "words", n, "phonetic")
+    speaker = label_vector(speakers, "speakers", n, "phonetic")
     rng = generator(random_state)
     seed = int(rng.integers(2**31))
     order = np.arange(n)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from repkit.metrics._arrays import label_vector, resolve_device
+from repkit import _arguments
+from repkit.metrics._arrays import label_vector
 from repkit.metrics.speaker._pairs import rank_pairs, unit_rows
 
 
@@ -51,10 +52,10 @@ def same_different(
     ValueError
         If input is not finite, shapes do not match, or no pair (of two speakers) has one category.
     """
-    unit = unit_rows(vectors, "vectors", resolve_device(device))
-    labels = [label_vector(categories, "categories", len(unit))]
+    unit = unit_rows(vectors, "vectors", _arguments.device(device))
+    labels = [label_vector(categories, "categories", len(unit), "vectors")]
     if speakers is not None:
-        labels.append(label_vector(speakers, "speakers", len(unit)))
+        labels.append(label_vector(speakers, "speakers", len(unit), "vectors"))
     counts = rank_pairs(unit, labels, batch_bytes)
     # bit 0: same category; bit 1: same speaker
     different, same = counts.reshape(-1, 2, counts.shape[1]).sum(axis=0)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from repkit.metrics._arrays import label_vector, resolve_device
+from repkit import _arguments
+from repkit.metrics._arrays import label_vector
 from repkit.metrics.speaker._pairs import rank_pairs, unit_rows
 
 
@@ -50,8 +51,8 @@ def speaker_eer(
     >>> speaker_eer([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]], ["a", "a", "b", "b"])
     0.0
     """
-    unit = unit_rows(vectors, "vectors", resolve_device(device))
-    y = label_vector(speakers, "speakers", len(unit))
+    unit = unit_rows(vectors, "vectors", _arguments.device(device))
+    y = label_vector(speakers, "speakers", len(unit), "vectors")
     values, sizes = np.unique(y, return_counts=True)
     if len(values) < 2:
         raise ValueError(f"speakers must hold at least 2 speakers, not {values[0]!r} alone")
