@@ -51,6 +51,7 @@ T = TypeVar("T")
 # ``(name, value) -> value`` as it is used: raises where the value is not allowed.
 Rule = Callable[[str, Any], Any]
 RENAMED = {"n_features": "width"}  # old name to new
+MANY = 1000  # entries of a tuple of sizes: a network is built for each
 MOST = 10**9  # of any integer parameter: beyond it, memory would be asked for in earnest
 
 
@@ -327,6 +328,8 @@ def sizes(
             isinstance(n, Integral) and not isinstance(n, bool | np.bool_) and low <= int(n) <= MOST
             for n in value
         )
+        if good and len(value) > MANY:
+            raise ValueError(f"{name} must have at most {MANY} entries, not {len(value)}")
         if not good or (length is not None and len(value) != length):
             raise ValueError(
                 f"{name} must be a tuple of {many} of at least {low}, not {_shown(value)}"

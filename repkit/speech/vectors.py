@@ -48,9 +48,10 @@ class TwoVectors(TransformerMixin, Estimator):
     phonetic_dim: int = integer(default=32, kw_only=False)
     speaker_dim: int = integer(default=16, kw_only=False)
     output: str = choice("both", "phonetic", "speaker", default="both")
-    sample_rate: int = integer(default=16000)
+    # Beyond them the matrix of filters would ask for memory in earnest.
+    sample_rate: int = integer(41, 400_000, default=16000)
     front_end: Any = part(SpeechFrames, default="logmel")
-    n_mels: int = integer(default=40)
+    n_mels: int = integer(1, 512, default=40)
     max_frames: int = integer(default=400)
     on_error: str = choice("raise", "skip", default="raise")
 
@@ -315,8 +316,21 @@ class TwoVectors(TransformerMixin, Estimator):
         width = self.input_shape_[0]
         if not self.mean_.shape == self.std_.shape == (width,):
             raise ValueError(f"mean_ and std_ must have shape ({width},)")
+        if self.kind_ == "audio":
+            self._check_front_end(width)
         store = FrameStore([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
         self._vectors_of(store, erase=True)
+
+    def _check_front_end(self, width: int) -> None:
+        """Raise a ValueError unless the front end gives frames, of this width."""
+        try:
+            made = self._front_end().n_features
+        except ImportError:  # it is not needed to open a file
+            return
+        if made != width:
+            raise ValueError(
+                f"its front end gives frames of {made} columns, but input_shape_ is ({width},)"
+            )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
