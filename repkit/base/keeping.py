@@ -144,13 +144,13 @@ class Kept(Base):
         Raises whatever is wrong with it.
         """
         check_fitted(fitted, self._kept())
-        for name, value in fitted.items():
-            setattr(self, name, tuple(value) if name == "input_shape_" else value)
         self._tell(history)
         if self.n_iter_ != fitted["n_iter_"]:
             raise ValueError(
                 f"its n_iter_ is {fitted['n_iter_']}, but its history has {self.n_iter_} epochs"
             )
+        for name, value in fitted.items():
+            setattr(self, name, tuple(value) if name == "input_shape_" else value)
         drawn_seed(self.random_state)
         if self.device != "auto":
             torch.device(self.device)  # it need not be here
