@@ -20,6 +20,7 @@ from repkit import (
     Consistency,
     Discriminator,
     InfoGAN,
+    Optimizer,
     SpeechAutoencoder,
     TripleGAN,
 )
@@ -210,6 +211,42 @@ def test_bf16(case, monkeypatch):
         for tensor in network.state_dict().values():
             assert tensor.dtype in (torch.float32, torch.int64)
     assert engine.broken() is None
+
+
+@every_case
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_what_a_loss_does_not_reach_stays(case, kind, monkeypatch):
+    """In every phase of every step, with momentum and weight decay."""
+    engine = engine_of(case, monkeypatch, optimizer=Optimizer(kind, weight_decay=0.1))
+    calls = []
+
+    def watched(group):
+        plain = group.set_gradients
+
+        def set_gradients(gradients):
+            calls.append((group, [k for k, g in enumerate(gradients) if g is None]))
+            return plain(gradients)
+
+        return set_gradients
+
+    for group in engine.groups.values():
+        monkeypatch.setattr(group, "set_gradients", watched(group))
+    run = engine._run
+
+    def running(number, phase, batch):
+        calls.clear()
+        before = {id(g): [p.detach().clone() for p in g.parameters] for g in engine.groups.values()}
+        run(number, phase, batch)
+        for group, unreached in calls:
+            for k in unreached:
+                assert torch.equal(group.parameters[k], before[id(group)][k])
+        stepped = {id(group) for group, _ in calls}
+        for group in engine.groups.values():
+            if id(group) not in stepped:
+                assert all(map(torch.equal, group.parameters, before[id(group)]))
+
+    monkeypatch.setattr(engine, "_run", running)
+    take(engine, 3)
 
 
 class NoSync(TorchDispatchMode):
