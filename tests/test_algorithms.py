@@ -289,6 +289,37 @@ def test_the_gradient_penalty_comes_at_every_so_many_steps(case, monkeypatch):
     assert seen == [0, 16, 32]
 
 
+@pytest.mark.parametrize("case", WITH_PENALTY)
+def test_the_penaltys_step_is_proportional_to_its_weight_without_adam(case, monkeypatch):
+    """As the docstring of ``r1`` says; Adam's own step has a length whatever the weight."""
+
+    def length(kind, r1):
+        given = CASES[case][0].discriminator
+        engine = engine_of(
+            case,
+            monkeypatch,
+            optimizer=Optimizer(kind, momentum=0.0),
+            learning_rate=1e-3,
+            learning_rate_schedule="constant",
+            discriminator=Discriminator(loss=given.loss, r1=r1),
+        )
+        start = [p.clone() for p in engine.groups["D"].parameters]
+        (phase,) = [n for n, p in enumerate(engine.system.phases) if p.every == 16]
+        batch = engine.batches.at(0)
+        engine._draw_noise(batch)
+        for optimizer in engine.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3
+        if engine.system.forward is not None:
+            engine.system.forward(engine.networks, batch)
+        engine._run(phase, engine.system.phases[phase], batch)
+        moved = zip(engine.groups["D"].parameters, start, strict=True)
+        return torch.cat([(p - old).flatten() for p, old in moved]).norm().item()
+
+    assert length("sgd", 1.0) == pytest.approx(2 * length("sgd", 0.5), rel=0.02)
+    assert length("adam", 1.0) == pytest.approx(length("adam", 0.5), rel=0.2)
+
+
 @every_case
 def test_one_seed_one_result(case):
     """Whatever the state of the caller's generators, which are given back."""
