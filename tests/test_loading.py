@@ -327,3 +327,19 @@ def test_a_model_moves_to_another_device_as_a_whole(saved):
     for name, network in model.networks_.items():
         for key, value in network.state_dict().items():
             assert value is model.weights_["selected"][name][key] or value.is_meta
+
+
+class Shifted(nn.Linear):
+    """With a constant that no state dict holds."""
+
+    def __init__(self, shape_in, dim_out):
+        super().__init__(*shape_in, dim_out)
+        self.register_buffer("offset", torch.full((dim_out,), 0.5), persistent=False)
+
+
+def test_what_no_file_holds_moves_too(problem, tmp_path):
+    fit(problem, backbone=Shifted).save(tmp_path / "m")
+    model = repkit.load(tmp_path / "m", backbone=Shifted)
+    model._move(torch.device("meta"))
+    for network in model.networks_.values():
+        assert all(value.is_meta for value in [*network.buffers(), *network.parameters()])

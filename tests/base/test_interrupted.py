@@ -154,6 +154,24 @@ def test_an_interrupt_inside_a_callback_leaves_the_model_of_before():
     assert all(fitted_attributes(model)[k] is v for k, v in attributes.items())
 
 
+def test_an_interrupt_while_the_model_of_before_is_put_back(monkeypatch):
+    """Ctrl-C at the end of a callback, before the estimator wears its own again."""
+    model, data = fit("VAE"), MODELS["VAE"][1]
+    attributes, wear, calls = fitted_attributes(model), VAE._wear, []
+
+    def interrupted(self, fitted):
+        calls.append(fitted)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        wear(self, fitted)
+
+    monkeypatch.setattr(VAE, "_wear", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(callbacks=[lambda row: None]).fit(*data)
+    assert len(calls) == 3
+    assert all(fitted_attributes(model)[k] is v for k, v in attributes.items())
+
+
 # -------------------------------------------------------------------- SIGKILL
 
 KILLED = """
