@@ -12,7 +12,7 @@ from torch import Tensor
 
 from repkit._arguments import device as usable
 from repkit._arguments import named, shown
-from repkit.audio.frames import normalized, stacked, with_deltas
+from repkit.audio.frames import in_pieces, normalized, stacked, with_deltas
 from repkit.audio.front_end import FrontEnd
 from repkit.audio.resampling import resample, resample_blocks, resampled_length, windows
 from repkit.audio.utterances import AudioError, Skipped, Utterances
@@ -22,6 +22,7 @@ __all__ = ["Extracted", "extract", "statistics", "stream"]
 # Samples in a batch, padding included, and in a block of a longer recording: half a minute at
 # 16 kHz.
 _BLOCK = 2**19
+_FRAMES = 2**17  # 22 minutes at 100 frames a second
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,8 @@ def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     scaler = StandardScaler()
     with named("frames", "arrays (T, D) of one width"):
         for x in frames:
-            scaler.partial_fit(np.asarray(x, np.float64))
+            for piece in in_pieces(np.asarray(x)):
+                scaler.partial_fit(piece.astype(np.float64))
     if not hasattr(scaler, "n_samples_seen_"):
         raise ValueError("frames must have at least one array of frames, not none")
     mean, std = scaler.mean_, np.sqrt(scaler.var_)
@@ -212,7 +214,7 @@ def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]
         except AudioError as error:
             utterances.reject(error)
         else:
-            sizes.append((rate, resampled_length(n, rate, front_end.sample_rate), i))
+            sizes.append((rate, max(n, resampled_length(n, rate, front_end.sample_rate)), i))
     batch: list[int] = []
     previous = 0
     for rate, n, i in sorted(sizes):
@@ -246,11 +248,22 @@ def _computed(
                 yield i, _finished(static[None], lengths, front_end, deltas)[0]
         return
     waves: dict[int, Tensor] = {}
+    longer: list[int] = []  # than their headers say, and than a batch may be
     for i in batch:
         try:
-            waves[i] = torch.from_numpy(np.concatenate(list(utterances.blocks(i, _BLOCK))))
+            read, n = [], 0
+            for block in utterances.blocks(i, _BLOCK):
+                read.append(block)
+                n += len(block)
+                if n * len(batch) > _BLOCK:
+                    longer.append(i)
+                    break
+            else:
+                waves[i] = torch.from_numpy(np.concatenate(read))
         except AudioError as error:
             utterances.reject(error)
+    for i in longer:
+        yield from _computed(utterances, [i], front_end, device)
     if waves:
         rate = utterances.length(batch[0])[1]
         yield from zip(waves, _padded(list(waves.values()), rate, front_end, device), strict=True)
@@ -277,12 +290,13 @@ def _long(utterances: Utterances, i: int, front_end: FrontEnd, device: torch.dev
     signal = resample_blocks(blocks, rate, front_end.sample_rate, _BLOCK)
     expected = 1 + resampled_length(utterances.length(i)[0], rate, front_end.sample_rate) // hop
     # Written in place: many small results between large blocks would keep the heap from shrinking.
-    frames = torch.empty(expected, front_end.n_static, device=device)
+    # No more at first than a header may ask for unseen.
+    frames = torch.empty(min(expected, _FRAMES), front_end.n_static, device=device)
     first = 0
     for window, fresh in windows(signal, max(1, _BLOCK // hop) * hop, front_end.n_fft // 2):
         # The last frame, centered just behind the piece, is overwritten by the next one's first.
         new = front_end.static(window[None])[0][: 1 + fresh // hop]
-        if first + len(new) > len(frames):  # the header's number was an estimate
+        if first + len(new) > len(frames):
             frames = torch.cat([frames, frames.new_empty(len(frames) + len(new), frames.shape[1])])
         frames[first : first + len(new)] = new
         first, end = first + fresh // hop, first + len(new)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from repkit.audio import _torchaudio
+
+PIECE = 2**14  # frames of a piece: nearly three minutes
 
 
 def exact(device: torch.device) -> torch.dtype:
@@ -138,3 +143,8 @@ def unstacked(frames: Tensor, stack: int) -> Tensor:
         Single frames.
     """
     return frames.reshape(len(frames) * stack, -1)
+
+
+def in_pieces(frames: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield views of `PIECE` frames each of frames ``(T, D)``, for sums in bounded memory."""
+    return (frames[k : k + PIECE] for k in range(0, len(frames), PIECE))

@@ -13,6 +13,7 @@ from torch import Tensor
 from repkit import _arguments
 from repkit.audio import _torchaudio
 from repkit.audio.frames import exact
+from repkit.audio.reading import RATES
 
 __all__ = ["FLOOR", "LOWEST", "FrontEnd", "mel_filters"]
 
@@ -38,7 +39,7 @@ class FrontEnd:
         What a frame holds: log mel energies, or the first `n_mfcc` coefficients of their
         orthonormal DCT.
     sample_rate : int, default=16000
-        Sample rate in Hz, above 40; sound at another rate is resampled to it.
+        Sample rate in Hz, from 1000 to 1,000,000; sound at another rate is resampled to it.
     n_mels : int, default=40
         Number of mel filters.
     n_mfcc : int, default=13
@@ -91,9 +92,9 @@ class FrontEnd:
         _arguments.choice(self.kind, "kind", ("logmel", "mfcc"))
         _arguments.choice(self.normalize, "normalize", (None, "utterance"))
         _arguments.choice(self.deltas, "deltas", (False, True))
-        for name in ("sample_rate", "n_mels", "n_mfcc", "stack"):
-            most = 10**6 if name == "sample_rate" else 1000
-            _arguments.integer(getattr(self, name), name, 1, most)
+        _arguments.integer(self.sample_rate, "sample_rate", *RATES)
+        for name in ("n_mels", "n_mfcc", "stack"):
+            _arguments.integer(getattr(self, name), name, 1, 1000)
         for name in ("window", "hop"):
             _arguments.number(getattr(self, name), name, 0.0, 10.0, above=True)
         if self.kind == "mfcc" and self.n_mfcc > self.n_mels:
@@ -103,8 +104,6 @@ class FrontEnd:
                 f"hop must be at least one sample and no longer than window={self.window!r} "
                 f"seconds, not {self.hop!r}"
             )
-        if self.sample_rate <= 2 * LOWEST:
-            raise ValueError(f"sample_rate must be above 40 Hz, not {self.sample_rate!r}")
         self.n_fft  # noqa: B018  (raises the error of too many filters)
 
     @property

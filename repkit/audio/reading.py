@@ -6,22 +6,31 @@ not used: since torchaudio 2.9 it needs an FFmpeg of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from repkit._optional import need
+from repkit.audio.integrity import missing
 
 SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
 )
+RATES = (1000, 1_000_000)  # Hz, least and most: beyond, a header is damaged
+MOST_CHANNELS = 64
 
 
 def find(folder: Path) -> list[Path]:
     """List the audio files below a folder.
 
-    Files are recognized by their suffix. Hidden files and hidden folders are left out.
+    Files are recognized by their suffix. Hidden files and hidden folders are left out. Links are
+    followed; a folder that several links lead to is listed once, by its own place if that is below
+    `folder`. What cannot be looked into, a folder without permission or a link to nothing, is in
+    the list too, lest it be missed: it fails when it is read.
 
     Parameters
     ----------
@@ -35,19 +44,51 @@ def find(folder: Path) -> list[Path]:
 
     Raises
     ------
+    OSError
+        If the folder cannot be listed.
     ValueError
         If there is no audio file.
     """
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    os.scandir(folder).close()  # raises an error, as `os.walk` does not
+    found: list[Path] = []
+    seen: set[str] = set()
+    waiting = [folder]  # links to folders come after all that has a place of its own
+    while waiting:
+        links: list[Path] = []
+        for top in sorted(waiting):
+            if os.path.realpath(top) not in seen:
+                _walk(top, found, links, seen)
+        waiting = links
     if not found:
         raise ValueError(f"{folder} has no audio file ({', '.join(sorted(SUFFIXES))})")
-    return found
+    return sorted(found)
+
+
+def _walk(top: Path, found: list[Path], links: list[Path], seen: set[str]) -> None:
+    """Add what lies below a folder: sound, links to folders, and the real places of folders."""
+
+    def refused(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    for place, folders, files in os.walk(top, onerror=refused):
+        here = Path(place)
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links.extend(here / name for name in folders if (here / name).is_symlink())
+        found.extend(here / name for name in files if name[0] != "." and _counts(here / name))
+
+
+def _counts(path: Path) -> bool:
+    """Whether a file may be sound: by its suffix, and a lost link without one may be a folder's."""
+    suffix = path.suffix.lower()
+    try:
+        return stat.S_ISREG(path.stat().st_mode) and suffix in SUFFIXES
+    except OSError:
+        return suffix in SUFFIXES or (suffix == "" and path.is_symlink())
 
 
 def length(path: Path) -> tuple[int, int]:
@@ -69,11 +110,13 @@ def length(path: Path) -> tuple[int, int]:
     ------
     ImportError
         If soundfile is not installed.
+    ValueError
+        If the header says what no recording of speech has.
     OSError or soundfile.LibsndfileError
         If the header cannot be read.
     """
-    info = need("soundfile", "speech").info(str(path))
-    return info.frames, info.samplerate
+    with _opened(path) as file:
+        return file.frames, file.samplerate
 
 
 def blocks(path: Path, size: int) -> Iterator[np.ndarray]:
@@ -84,7 +127,7 @@ def blocks(path: Path, size: int) -> Iterator[np.ndarray]:
     path : Path
         An audio file.
     size : int
-        Largest number of samples in a block.
+        Largest number of samples in a block, those of all channels together.
 
     Yields
     ------
@@ -96,19 +139,72 @@ def blocks(path: Path, size: int) -> Iterator[np.ndarray]:
     ImportError
         If soundfile is not installed.
     ValueError
-        If the file ends before the number of samples that its header announces. (Of a torn wav
-        file libsndfile gives the samples that are there.)
+        If the file is torn: it ends before what its header announces, or without the mark that
+        its format has at the end. Or if the header says what no recording of speech has.
     OSError or soundfile.LibsndfileError
         If the file cannot be decoded.
     """
-    with need("soundfile", "speech").SoundFile(str(path)) as file:
+    with _opened(path) as file:
+        reason = missing(path, file)
+        if reason is not None:
+            raise ValueError(reason)
         # Compressed formats without a seek table only estimate their length.
-        exact, found = file.format not in {"MP3", "OGG"}, 0
-        while len(block := file.read(size, dtype="float32", always_2d=True)):
+        exact, found, rows = file.format not in {"MP3", "OGG"}, 0, max(1, size // file.channels)
+        while len(block := file.read(rows, dtype="float32", always_2d=True)):
             found += len(block)
             yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
         if exact and found < file.frames:
             raise ValueError(f"it is torn: {found} of {file.frames} samples could be read")
+
+
+def _opened(path: Path) -> Any:
+    """A ``soundfile.SoundFile`` whose rate and channels are those of a recording."""
+    soundfile = need("soundfile", "speech")
+    if path.is_dir():
+        os.scandir(path).close()  # says why, where it cannot be listed
+        raise ValueError("it is a folder")
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+        raise ValueError("it is no file")
+    path.open("rb").close()  # says why, where it cannot be opened
+    # As bytes: a name need not be text.
+    file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+    reason = None
+    if file.format == "RAW":  # what libsndfile makes of any .au file without a header
+        reason = "it has no header of an audio file"
+    elif not RATES[0] <= file.samplerate <= RATES[1]:
+        reason = (
+            f"its header says a sample rate of {file.samplerate} Hz; that of speech is from "
+            f"{RATES[0]} to {RATES[1]} Hz"
+        )
+    elif file.channels > MOST_CHANNELS:
+        reason = (
+            f"its header says a number of channels of {file.channels}; that of speech is at most "
+            f"{MOST_CHANNELS}"
+        )
+    if reason is not None:
+        file.close()
+        raise ValueError(reason)
+    return file
+
+
+def folder_speakers(paths: Sequence[Path]) -> np.ndarray | None:
+    """Name the sub-folders in which files lie, where the paths first part.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files below one folder.
+
+    Returns
+    -------
+    ndarray of str of shape (n,) or None
+        "-1" for a file beside the sub-folders; None if all files lie in one folder.
+    """
+    top = Path(os.path.commonpath([path.parent for path in paths]))
+    below = [path.relative_to(top).parts for path in paths]
+    if all(len(parts) == 1 for parts in below):
+        return None
+    return np.array([parts[0] if len(parts) > 1 else "-1" for parts in below])
 
 
 def scaled(samples: np.ndarray) -> np.ndarray:

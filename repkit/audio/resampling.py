@@ -86,7 +86,7 @@ def resample_blocks(
     target : int
         Sample rate of the output, in Hz.
     size : int
-        Number of input samples to resample at a time.
+        Number of samples to resample at a time, before or after, whichever are more.
 
     Yields
     ------
@@ -101,7 +101,7 @@ def resample_blocks(
     # The kernel reaches 6 zero crossings (of a cut-off at 0.99) and one input period.
     reach = ceil(6 * old / (0.99 * min(new, old))) + old
     margin = ceil(reach / old) * old
-    for window, fresh in windows(blocks, max(1, size // old) * old, margin):
+    for window, fresh in windows(blocks, max(1, size // max(new, old)) * old, margin):
         first = margin // old * new
         yield resample(window, rate, target)[first : first + ceil(fresh * step)]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ __all__ = ["AudioError", "Skipped", "Utterances", "as_utterances"]
 # A peak-normalized recording touches full scale, a clipped one stays there.
 _FULL_SCALE, _CLIPPED_SHARE = 0.999, 0.01
 _LONGEST_FRAME = 512  # columns: a longer row of numbers is a waveform
+# Of a sample and of a number in a frame. The squares must stay finite in float32, those of a
+# sample times the points of an FFT; 32-bit samples, not scaled, reach 2e9.
+_LARGEST_SAMPLE, _LARGEST_FRAME = 1e10, 1e18
 
 
 class AudioError(ValueError):
@@ -135,7 +139,8 @@ class Utterances:
             Its path, or ``X[i]``.
         """
         item = self.items[i]
-        return str(item) if isinstance(item, Path) else f"X[{i}]"
+        # A name need not be text: what cannot be printed is shown as a question mark.
+        return os.fsencode(item).decode(errors="replace") if isinstance(item, Path) else f"X[{i}]"
 
     def reject(self, error: AudioError) -> None:
         """Raise an error or record its utterance as skipped, as `on_error` says.
@@ -172,7 +177,8 @@ class Utterances:
         Raises
         ------
         AudioError
-            If a file is missing or its header cannot be read.
+            If a file is missing, or if its header cannot be read or says what no recording of
+            speech has: below 1 kHz, above 1 MHz, or more than 64 channels.
         ImportError
             If it is a file and soundfile is missing; the extra ``speech`` installs it.
         """
@@ -204,8 +210,8 @@ class Utterances:
         Raises
         ------
         AudioError
-            If a file cannot be decoded, if a sample is NaN or infinite, if there is no sample, or,
-            once the end is reached, if all samples were zero.
+            If a file is torn or cannot be decoded, if a sample is NaN, infinite or beyond 1e10, if
+            there is no sample, or, once the end is reached, if all samples were zero.
         ImportError
             If it is a file and soundfile is missing; the extra ``speech`` installs it.
         """
@@ -216,6 +222,13 @@ class Utterances:
             if not np.isfinite(top):
                 bad = total + int(np.argmin(np.isfinite(block)))
                 raise AudioError(i, self.name(i), f"it contains NaN or inf (first at sample {bad})")
+            if top > _LARGEST_SAMPLE:
+                raise AudioError(
+                    i,
+                    self.name(i),
+                    f"it contains {top:.3g} (at sample {total + int(high.argmax())}): beyond "
+                    f"{_LARGEST_SAMPLE:.0g} there is no sound",
+                )
             if _FULL_SCALE <= top <= 1:
                 full += int(((high[1:] >= _FULL_SCALE) & (block[1:] == block[:-1])).sum())
             total, peak = total + len(block), max(peak, top)
@@ -223,9 +236,12 @@ class Utterances:
         if total == 0:
             raise AudioError(i, self.name(i), "it is empty (0 samples)")
         if peak == 0:
-            raise AudioError(i, self.name(i), f"it is silent (all {total} samples are zero)")
+            self._silent(i, total)
         if peak <= 1 and full >= max(3, _CLIPPED_SHARE * total):
             self._clipped[i] = full / total
+
+    def _silent(self, i: int, total: int) -> None:
+        raise AudioError(i, self.name(i), f"it is silent (all {total} samples are zero)")
 
     def _raw(self, i: int, size: int) -> Iterator[np.ndarray]:
         item = self.items[i]
@@ -263,8 +279,8 @@ class Utterances:
         Raises
         ------
         AudioError
-            If the frames are empty, not finite, or of another width than those of the first
-            utterance.
+            If the frames are empty, not finite, beyond 1e18, or of another width than those of the
+            first utterance.
         """
         with np.errstate(over="ignore"):
             frames = np.asarray(self.items[i]).astype(np.float32, copy=False)
@@ -278,8 +294,15 @@ class Utterances:
                 f"{self.n_features} (a 2-D item is taken as frames (T, D): average the channels of "
                 "a stereo waveform)",
             )
-        if not np.isfinite(frames).all():
+        top = float(np.abs(frames).max())
+        if not np.isfinite(top):
             raise AudioError(i, self.name(i), "it contains NaN or inf")
+        if top > _LARGEST_FRAME:
+            raise AudioError(
+                i,
+                self.name(i),
+                f"it contains {top:.3g}, whose square is beyond float32: scale the frames",
+            )
         return frames
 
 
@@ -297,16 +320,19 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
           waveform in each row. Floats are taken as they are. Integers are PCM: int16 and wider
           types are divided by 32768, int32 by 2**31, int8 by 128; uint8 is centered on 128.
         - A list or 1-D array of paths of audio files, or the path of one file.
-        - The path of a folder: all audio files below it, ordered by path, hidden ones left out.
+        - The path of a folder: all audio files below it and below folders that links in it lead
+          to, ordered by path, hidden ones left out. A folder that cannot be listed and a link to
+          nothing count as files that cannot be read.
         - Waveforms with a channel axis, (1, T), (2, T), (T, 1) or (T, 2), with T above 512: their
           channels are averaged, as those of files are.
         - Ready frames: a list of other 2-D arrays (T, D), or a 3-D array (n, T, D).
     sample_rate : int, default=16000
-        Sample rate of waveforms that are given as arrays, in Hz. Files know their own.
+        Sample rate of waveforms that are given as arrays, in Hz, from 1000 to 1,000,000. Files
+        know their own.
     on_error : {"raise", "skip"}, default="raise"
         What to do with an utterance that turns out to be empty, silent (all samples zero), not
-        finite or not decodable: raise an `AudioError` that names it, or leave it out and list it
-        in ``Utterances.skipped``. A clipped utterance is used, and listed in
+        finite or beyond 1e10, torn or not decodable: raise an `AudioError` that names it, or leave
+        it out and list it in ``Utterances.skipped``. A clipped utterance is used, and listed in
         ``Utterances.clipped``.
 
     Returns
@@ -319,6 +345,9 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
     ValueError
         If `X` is empty, of mixed or of unknown kind, if a folder has no audio file, or if another
         parameter is out of range.
+    TypeError
+        If an utterance holds more than samples, such as their sample rate: one rate is given for
+        all, by `sample_rate`.
     FileNotFoundError
         If `X` is a path where nothing is.
 
@@ -336,10 +365,15 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
     """
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}")
-    if not isinstance(sample_rate, int | np.integer) or sample_rate < 1:
-        raise ValueError(f"sample_rate must be an integer of at least 1 Hz, not {sample_rate!r}")
+    least, most = reading.RATES
+    if not isinstance(sample_rate, int | np.integer) or not least <= sample_rate <= most:
+        raise ValueError(
+            f"sample_rate must be an integer from {least} to {most}, in Hz, not {sample_rate!r}"
+        )
     if isinstance(X, str | Path):
         return Utterances(_below(Path(X)), "audio", int(sample_rate), on_error)
+    if isinstance(X, Mapping):
+        raise TypeError(f"X must hold utterances alone, not be a {type(X).__name__}; {_alone(X)}")
     items = _listed(X)
     if len(items) == 0:
         raise ValueError("X must have at least 1 utterance, not 0 (n_samples=0)")
@@ -350,6 +384,12 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
                     f"X must hold paths alone or none, but X[{i}] is of type {type(item).__name__}"
                 )
         return Utterances([Path(item) for item in items], "audio", int(sample_rate), on_error)
+    for i, item in enumerate(items):
+        if isinstance(item, Mapping) or _is_pair(item):
+            raise TypeError(
+                f"X must hold waveforms or frames alone, but X[{i}] is a {type(item).__name__} "
+                f"that holds more; {_alone(item)}"
+            )
     arrays = [_without_channels(_numbers(item, f"X[{i}]")) for i, item in enumerate(items)]
     dims = {array.ndim for array in arrays}
     if dims == {1}:
@@ -363,6 +403,23 @@ def as_utterances(X: Any, *, sample_rate: int = 16000, on_error: str = "raise") 
         "X must hold waveforms (T,) or frames (T, D), all of one kind, not arrays of "
         f"{sorted(dims)} dimensions"
     )
+
+
+def _is_pair(item: Any) -> bool:
+    """Whether it is samples beside their rate, as readers of files give them, in any order."""
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        return False
+    return sorted(np.ndim(x) > 0 for x in item) == [False, True]
+
+
+def _alone(item: Any) -> str:
+    """How to give samples that stand beside their rate, which is said if it is told."""
+    if isinstance(item, Mapping):
+        rate = item.get("sample_rate", item.get("sampling_rate"))
+    else:
+        rate = next(x for x in item if np.ndim(x) == 0)
+    told = f", with sample_rate={int(rate)}" if isinstance(rate, int | float | np.number) else ""
+    return f"give the samples{told}"
 
 
 def _below(path: Path) -> list[Path]:
@@ -379,6 +436,8 @@ def _listed(X: Any) -> Sequence[Any]:
         raise ValueError("X must be dense, not a sparse matrix: pass X.toarray()")
     if isinstance(X, list | tuple):
         return X
+    if isinstance(X, Iterator):
+        raise TypeError(f"X must be a list, not a {type(X).__name__}: give list(X)")
     array = _numpy(X)
     if array.dtype.kind in "OUT" and array.ndim == 1:
         return list(array)
@@ -432,7 +491,11 @@ def _without_channels(array: np.ndarray) -> np.ndarray:
 
 def _told(path: Path, error: Exception) -> str:
     """Say in a few words why a file could not be read."""
-    if not path.exists():
+    if os.path.islink(path) and not os.path.exists(path):
+        return f"it is a link to {os.readlink(path)}, where nothing is"
+    if isinstance(error, FileNotFoundError):
         return "there is no such file"
-    text = str(error).strip().rstrip(".") or type(error).__name__
-    return f"it could not be read as audio ({text})"
+    if isinstance(error, ValueError):  # of our own
+        return str(error)
+    said = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+    return f"it could not be read as audio ({said.strip().rstrip('.') or type(error).__name__})"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from repkit._arguments import integer as integer_of
 from repkit.base.estimator import Estimator
 from repkit.base.parameters import MOST_UNITS, anything, fitted, integer, number, parameters
-from repkit.base.samples import dense, extremes
+from repkit.base.samples import dense, extremes, worked_type
 from repkit.engine.batches import Batches, to_device, to_float
 from repkit.engine.modes import renew_statistics
 from repkit.engine.rng import Kind, drawn_seed, generator_of
@@ -88,7 +88,9 @@ class Generative(Estimator):
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
         A folder. A checkpoint is written there after every epoch, and a later fit of the same data
-        and parameters goes on from it.
+        and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest
+        that was shorter, and warns if something depends on the progress of training: such a
+        schedule continues at the progress of the new length.
     warm_start : bool, default=False
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
@@ -120,7 +122,7 @@ class Generative(Estimator):
     # ---------------------------------------------------------------- the range of the data
 
     def _learn_range(self, X: Any) -> None:
-        self.dtype_ = str(X.dtype)
+        self.dtype_ = str(worked_type(X))
         low, high = (0.0, 255.0) if self.pixels_ == "bytes" else (0.0, 1.0)
         if self.data_range is not None or self.pixels_ == "raw":
             low, high = self._range_of(X)
@@ -142,7 +144,7 @@ class Generative(Estimator):
 
     def _converted(self, rows: Any) -> np.ndarray:
         """Rows as the device stores them: bytes as they are, floats already in [0, 1]."""
-        rows = dense(rows)
+        rows = dense(rows, self.pixels_)
         low, span = self.low_, self.span_
         if rows.dtype == np.uint8:
             if self.pixels_ == "bytes" or (low == 0.0 and span == 1.0):
@@ -151,7 +153,7 @@ class Generative(Estimator):
         if self.pixels_ == "bytes":  # floats in [0, 1], given after a fit of bytes
             rows = 255.0 * rows
         if low.ndim == 0 and low == 0.0 and span == 1.0:
-            return rows.astype(np.float32)
+            return rows.astype(np.float32, copy=False)
         factor = np.divide(1.0, span, out=np.zeros_like(span), where=span > 0.0)
         return ((rows.astype(np.float64) - low) * factor).astype(np.float32)
 

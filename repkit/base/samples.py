@@ -155,9 +155,12 @@ def with_meaning(X: Any, pixels: str) -> Any:
     """
     if X.ndim < 3:
         return X
-    if X.dtype == np.uint8:
-        return X.astype(np.float32) if pixels == "raw" else X
-    if pixels == "bytes" and len(X) and not (float(X.min()) >= 0.0 and float(X.max()) <= 1.0):
+    if (
+        pixels == "bytes"
+        and X.dtype != np.uint8
+        and len(X)
+        and not (float(X.min()) >= 0.0 and float(X.max()) <= 1.0)
+    ):
         raise ValueError(
             f"X has floats from {float(X.min()):g} to {float(X.max()):g}, but fit saw bytes "
             "(uint8, 0 to 255); give bytes, or floats in [0, 1]"
@@ -165,9 +168,25 @@ def with_meaning(X: Any, pixels: str) -> Any:
     return X
 
 
-def dense(rows: Any) -> np.ndarray:
-    """Rows of a sparse table as an array; an array as it is."""
-    return rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+def worked_type(X: Any) -> np.dtype:
+    """The type in which rows of X are worked with: float32, float64, or the bytes of images.
+
+    What has at most 11 bits is exact in float32; other integers are float64, lest an offset drown
+    their differences before it is taken out.
+    """
+    if X.dtype == np.uint8 and X.ndim > 2:
+        return np.dtype(np.uint8)
+    small = X.dtype in (np.float32, np.float16, np.uint8, np.int8)
+    return np.dtype(np.float32 if small else np.float64)
+
+
+def dense(rows: Any, pixels: str) -> np.ndarray:
+    """Rows of a table or of images as an array of the type in which they are worked with."""
+    array: np.ndarray = rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+    kind = worked_type(array)
+    # Bytes are numbers like any others where `fit` saw floats as they are.
+    kind = np.dtype(np.float32) if kind == np.uint8 and pixels == "raw" else kind
+    return array.astype(kind, copy=False)
 
 
 def extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:

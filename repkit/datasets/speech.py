@@ -104,25 +104,30 @@ _SPEAKER = "speaker must be 'parent', a regular expression or a function of a fi
 
 
 def load_speech_folder(
-    path: str | Path, speaker: str | re.Pattern[str] | Callable[[Path], Any] = "parent"
+    path: str | Path, speaker: str | re.Pattern[str] | Callable[[Path], Any] = "folder"
 ) -> Bunch:
     """List the audio files below a folder and who speaks in them. No sound is read.
 
     Parameters
     ----------
     path : str or Path
-        Folder to search. Hidden files and folders are skipped.
-    speaker : "parent", str, re.Pattern or callable, default="parent"
-        How to tell the speaker of a file. "parent": by the name of the folder that holds it.
-        Another string or a pattern: by a regular expression that is searched for in the path below
-        `path`, with forward slashes. The group called ``speaker``, else the first group, else the
-        whole match names the speaker. A callable maps the full path to the name.
+        Folder to search, with the folders that links in it lead to. Hidden files and folders are
+        left out.
+    speaker : "folder", str, re.Pattern or callable, default="folder"
+        How to tell the speaker of a file. "folder": by the sub-folder in which it lies, where the
+        paths first part, however deep below it the file is, as `SpeechAutoencoder` does; a file
+        beside the sub-folders is of unknown speaker, "-1". If all files lie in one folder, it is
+        that folder's name. Another string or a pattern: by a regular expression that is searched
+        for in the path below `path`, with forward slashes. The group called ``speaker``, else the
+        first group, else the whole match names the speaker. A callable maps the full path to the
+        name.
 
     Returns
     -------
     data : Bunch
         ``data``, a list of paths (str), in the order of their names, as the estimators take it;
-        ``speaker`` int64 (n,), places in ``speaker_names``, a sorted tuple.
+        ``speaker``, the name of each one's speaker, str (n,); ``speaker_names``, a sorted tuple of
+        those known.
 
     Raises
     ------
@@ -144,18 +149,23 @@ def load_speech_folder(
     from repkit.audio import reading  # loads torch
 
     files = reading.find(folder)
-    named = [_speaker_of(file, folder, speaker) for file in files]
-    names, index = np.unique(named, return_inverse=True)
+    if isinstance(speaker, str) and speaker == "folder":
+        named = reading.folder_speakers(files)
+        if named is None:
+            named = np.full(len(files), files[0].parent.name or files[0].parent.resolve().name)
+    else:
+        named = np.array([_speaker_of(file, folder, speaker) for file in files])
     return Bunch(
         data=[str(file) for file in files],
-        speaker=index.astype(np.int64),
-        speaker_names=tuple(names.tolist()),
+        speaker=named,
+        speaker_names=tuple(name for name in np.unique(named).tolist() if name != "-1"),
     )
 
 
 def _speaker_of(
     file: Path, folder: Path, speaker: str | re.Pattern[str] | Callable[[Path], Any]
 ) -> str:
+    """What a function or a pattern says."""
     if callable(speaker):
         name = speaker(file)
         if name is None or name == "":
@@ -163,8 +173,6 @@ def _speaker_of(
                 f"speaker must give a name for every file; {speaker!r} gave {name!r} for {file}"
             )
         return str(name)
-    if speaker == "parent":
-        return file.relative_to(folder).parent.name or folder.resolve().name
     match = re.search(speaker, file.relative_to(folder).as_posix())
     if match is None:
         raise ValueError(

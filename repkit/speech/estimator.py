@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from repkit.audio import statistics
+from repkit.audio.reading import folder_speakers
 from repkit.base.estimator import Problem
 from repkit.base.parameters import (
     MOST_EPOCHS,
@@ -38,7 +39,7 @@ from repkit.speech.networks import Codebook, speech_networks
 from repkit.speech.parts import Prototypes, SpeechEncoder
 from repkit.speech.perturb import probe_perturb, voices_and_speeds
 from repkit.speech.prototypes import Assignments, clustered_slices, phonetic_vectors
-from repkit.speech.speakers import folder_speakers, numbered, speaker_labels
+from repkit.speech.speakers import numbered, speaker_labels
 from repkit.speech.utterance_input import standardization, utterance_frames
 from repkit.speech.vectors import TwoVectors
 
@@ -148,7 +149,9 @@ class SpeechAutoencoder(Objective, TwoVectors):
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
         A folder. A checkpoint is written there after every epoch, and a later fit of the same data
-        and parameters goes on from it.
+        and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest
+        that was shorter, and warns if something depends on the progress of training: such a
+        schedule continues at the progress of the new length.
     warm_start : bool, default=False
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
@@ -249,8 +252,9 @@ class SpeechAutoencoder(Objective, TwoVectors):
         Warns
         -----
         UserWarning
-            If all known speakers are one: nothing can then be learned of speakers, and the model is
-            an auto-encoder with two vectors.
+            If utterances were left out (``on_error="skip"``); ``skipped_`` lists them. If all known
+            speakers are one: nothing can then be learned of speakers, and the model is an
+            auto-encoder with two vectors.
         ConvergenceWarning
             If a loss is not finite.
         """
@@ -278,6 +282,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
         found = utterance_frames(utterances, self._front_end(), torch.device(self.device))
         if len(found.frames) < 2:
             raise ValueError(f"{len(found.frames)} utterance is left of {found.n}: 2 are required")
+        found.warn("fit left out {} of {} utterances", stacklevel=6)
         self.skipped_, self.kind_ = found.skipped, utterances.kind
         self.input_shape_ = found.frames[0].shape[1:]
         self.mean_, self.std_ = statistics(found.frames)

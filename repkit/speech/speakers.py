@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,26 +43,6 @@ def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     if not len(found.classes):
         return np.zeros(n, dtype=np.int64), found.known
     return found.classes[np.maximum(found.codes, 0)], found.known
-
-
-def folder_speakers(paths: Sequence[Path]) -> np.ndarray | None:
-    """Names of the sub-folders in which files lie, where the paths first part.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files below one folder.
-
-    Returns
-    -------
-    ndarray of str of shape (n,) or None
-        "-1" for a file beside the sub-folders; None if all files lie in one folder.
-    """
-    top = Path(os.path.commonpath([path.parent for path in paths]))
-    below = [path.relative_to(top).parts for path in paths]
-    if all(len(parts) == 1 for parts in below):
-        return None
-    return np.array([parts[0] if len(parts) > 1 else "-1" for parts in below])
 
 
 def numbered(labels: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

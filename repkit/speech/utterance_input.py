@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from repkit.audio import FrontEnd, Skipped, Utterances, extract
+from repkit.audio.frames import in_pieces
 from repkit.base.estimator import BLOCK
 from repkit.speech.batches import FrameStore
 from repkit.speech.bodies import inside
@@ -24,9 +26,8 @@ QUIET = -12.0  # the lowest level kept, below an utterance's mean
 class TableRows(Utterances):
     """Waveforms of an array that scikit-learn has checked: a row of zeros is silence, no error."""
 
-    def blocks(self, i: int, size: int) -> Iterator[np.ndarray]:
-        """Yield float32 blocks (n,) of at most `size` samples."""
-        return self._raw(i, size)
+    def _silent(self, i: int, total: int) -> None:
+        pass
 
 
 @dataclass
@@ -61,6 +62,23 @@ class UtteranceFrames:
         out[self.kept] = values
         return out
 
+    def warn(self, what: str, stacklevel: int) -> None:
+        """Say how many were left out, if any, and why the first: ``what`` has room for two numbers.
+
+        Parameters
+        ----------
+        what : str
+        stacklevel : int
+            As if this were ``warnings.warn`` itself, one more.
+        """
+        if self.skipped:
+            first = self.skipped[0]
+            warnings.warn(
+                f"{what.format(len(self.skipped), self.n)}; the first, {first.name}, because "
+                f"{first.reason}",
+                stacklevel=stacklevel,
+            )
+
 
 def utterance_frames(
     utterances: Utterances, front_end: FrontEnd, device: torch.device
@@ -71,14 +89,17 @@ def utterance_frames(
     if utterances.kind == "audio" and front_end.kind == "logmel":
         n_mels = front_end.n_mels
         levels = np.array([level(x[:, :n_mels]) for x in frames], dtype=np.float32)
-        for x, own in zip(frames, levels, strict=True):
-            x[:, :n_mels] = np.logaddexp(x[:, :n_mels] - own, np.float32(QUIET))
+        for whole, own in zip(frames, levels, strict=True):
+            for x in in_pieces(whole):
+                x[:, :n_mels] -= own
+                np.logaddexp(x[:, :n_mels], np.float32(QUIET), out=x[:, :n_mels])
     return UtteranceFrames(frames, levels, found.kept, len(utterances), found.skipped)
 
 
 def level(x: np.ndarray) -> float:
     """Logarithm of the mean energy of log-mel frames."""
-    return float(np.log(np.exp(x, dtype=np.float64).mean()))
+    total = sum(np.exp(piece, dtype=np.float64).sum() for piece in in_pieces(x))
+    return float(np.log(total / x.size))
 
 
 def is_table(X: Any) -> bool:

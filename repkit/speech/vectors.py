@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from repkit._arguments import integer as integer_of
 from repkit._arguments import named
 from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, to_waveform
+from repkit.audio.reading import RATES
 from repkit.base.estimator import Estimator
 from repkit.base.parameters import MOST_UNITS, choice, fitted, integer, parameters, part
 from repkit.base.samples import refuse_dataset
@@ -51,7 +51,7 @@ class TwoVectors(TransformerMixin, Estimator):
     phonetic_dim: int = integer(1, MOST_UNITS, default=32, kw_only=False)
     speaker_dim: int = integer(1, MOST_UNITS, default=16, kw_only=False)
     output: str = choice("both", "phonetic", "speaker", default="both")
-    sample_rate: int = integer(1000, 10**6, default=16000)
+    sample_rate: int = integer(*RATES, default=16000)
     front_end: Any = part(SpeechFrames, default="logmel")
     n_mels: int = integer(1, 1000, default=40)
     max_frames: int = integer(1, 10**6, default=400)
@@ -94,7 +94,13 @@ class TwoVectors(TransformerMixin, Estimator):
         if table:
             # Waveforms of one length: scikit-learn's own kind of input, with its checks.
             with named("X", "utterances"):
-                X = validate_data(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+                X = validate_data(
+                    self,
+                    X,
+                    reset=reset,
+                    ensure_min_samples=2 if reset else 1,
+                    ensure_all_finite=self.on_error == "raise",  # else rows are skipped, and listed
+                )
             dtype = np.float64 if X.dtype == np.float64 else np.float32
         utterances = as_utterances(X, sample_rate=self._built.sample_rate, on_error=self.on_error)
         if table:
@@ -115,13 +121,7 @@ class TwoVectors(TransformerMixin, Estimator):
             )
         with settled():
             found = utterance_frames(utterances, self._front_end(), self._where())
-        if found.skipped:
-            first = found.skipped[0]
-            warnings.warn(
-                f"{len(found.skipped)} of {found.n} utterances were skipped, and have NaN rows "
-                f"or no frames; the first, {first.name}, because {first.reason}",
-                stacklevel=4,
-            )
+        found.warn("{} of {} utterances were skipped, and have NaN rows or no frames", stacklevel=5)
         return found, dtype
 
     # ---------------------------------------------------------------- vectors
@@ -324,8 +324,21 @@ class TwoVectors(TransformerMixin, Estimator):
         width = self.input_shape_[0]
         if not self.mean_.shape == self.std_.shape == (width,):
             raise ValueError(f"mean_ and std_ must have shape ({width},)")
+        if self.kind_ == "audio":
+            self._check_front_end(width)
         store = FrameStore([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
         self._vectors_of(store, erase=True)
+
+    def _check_front_end(self, width: int) -> None:
+        """Raise a ValueError unless the front end gives frames, of this width."""
+        try:
+            made = self._front_end().n_features
+        except ImportError:  # it is not needed to open a file
+            return
+        if made != width:
+            raise ValueError(
+                f"its front end gives frames of {made} columns, but input_shape_ is ({width},)"
+            )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -117,6 +117,18 @@ def test_batches_are_bounded(waves, monkeypatch):
     assert len(batches) < 45
 
 
+def test_a_header_that_lies_changes_no_frame(waves, monkeypatch):
+    """One that says too little, and one that says too much, asks for no memory before."""
+    expected = extract(as_utterances(waves), FrontEnd())
+    for claimed in (lambda n: 1 + n // 9, lambda n: n + 2**36):
+        u = as_utterances(waves)
+        monkeypatch.setattr(u, "length", lambda i, u=u, c=claimed: (c(len(u.items[i])), 16000))
+        monkeypatch.setattr(extraction, "_BLOCK", 12000)
+        found = extract(u, FrontEnd())
+        for x, y in zip(found.frames, expected.frames, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-5)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_the_gpu(waves):

@@ -1,7 +1,9 @@
 """Changes of frames: each utterance of a padded batch as if it were alone."""
 
+import numpy as np
 import torch
 
+from repkit.audio import frames as module
 from repkit.audio.frames import hold_last, normalized, stacked, unstacked, with_deltas
 
 
@@ -31,3 +33,12 @@ def test_stacking_is_undone():
     assert (together.shape, lengths.tolist()) == ((1, 3, 6), [2])
     torch.testing.assert_close(unstacked(together[0], 3)[:6], frames[0, :6])
     assert unstacked(together[0], 3)[6:].tolist() == [[10.0, 11.0]] * 3
+
+
+def test_pieces_are_views_of_all_frames(monkeypatch):
+    monkeypatch.setattr(module, "PIECE", 4)
+    x = np.arange(18.0).reshape(9, 2)
+    pieces = list(module.in_pieces(x))
+    assert [len(piece) for piece in pieces] == [4, 4, 1]
+    np.testing.assert_array_equal(np.concatenate(pieces), x)
+    assert all(np.shares_memory(piece, x) for piece in pieces)

@@ -95,7 +95,9 @@ def test_ready_frames_are_stacked_and_normalized_only(waves):
         ({"kind": "mfcc", "n_mfcc": 41}, "n_mfcc must be at most n_mels=40, not 41"),
         ({"hop": 0.03}, "no longer than window=0.025 seconds, not 0.03"),
         ({"hop": 0.0}, "hop must be a number above 0"),
-        ({"sample_rate": 40, "window": 1.0, "hop": 0.5}, "above 40 Hz, not 40"),
+        ({"sample_rate": 44, "window": 1.0}, "sample_rate must be .* at least 1000, not 44"),
+        ({"sample_rate": 10**8}, "sample_rate must be .* from 1000 to 1000000, not 10"),
+        ({"sample_rate": 16000.0}, "sample_rate must be an integer .*, not 16000.0"),
         ({"n_mels": 900}, "too many filters"),
     ],
 )

@@ -1,6 +1,7 @@
 """Audio files of every format, read block by block."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,18 +66,25 @@ def test_blocks_are_bounded(tmp_path):
     assert sizes == [1024] * 4 + [904]
 
 
-def test_a_torn_file(tmp_path):
-    for name in ("a.wav", "a.flac"):
-        soundfile.write(tmp_path / name, tone(40000), 8000)
-        raw = (tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(raw[: len(raw) // 2])
-    # Of a wav file libsndfile gives what is there, and says so in advance.
-    assert reading.length(tmp_path / "a.wav")[0] == len(read(tmp_path / "a.wav")) < 20000
-    with pytest.raises((ValueError, RuntimeError)):
-        read(tmp_path / "a.flac")
-
-
 def test_scaled_keeps_the_shape_of_its_input():
     assert reading.scaled(np.zeros((2, 3), np.int16)).shape == (2, 3)
     x = np.ones(3, np.float32)
     assert reading.scaled(x) is x
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["ann/1.wav", "ann/2.wav", "bob/1.wav"], ["ann", "ann", "bob"]),
+        (["ann/book/1.wav", "bob/book/2.wav"], ["ann", "bob"]),
+        (["wav/ann/1.wav", "wav/bob/1.wav"], ["ann", "bob"]),
+        (["1.wav", "ann/1.wav", "bob/1.wav"], ["-1", "ann", "bob"]),
+        (["1.wav", "2.wav"], None),
+        (["wav/1.wav", "wav/2.wav"], None),
+        (["1.wav"], None),
+    ],
+)
+def test_speakers_are_the_folders_where_paths_part(files, expected):
+    found = reading.folder_speakers([Path("data") / name for name in files])
+    assert (found if found is None else found.tolist()) == expected
+    assert expected is None or isinstance(found, np.ndarray)

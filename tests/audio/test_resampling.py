@@ -31,6 +31,14 @@ def test_blocks_of_a_resampled_signal(waves):
         torch.testing.assert_close(got, resample(x, rate, target), rtol=0, atol=1e-6)
 
 
+def test_blocks_are_bounded_after_as_before():
+    x = torch.zeros(3000)
+    for rate, target, most in ((1000, 48000, 600), (48000, 1000, 600)):
+        sizes = [len(b) for b in resample_blocks(x.split(100), rate, target, 480)]
+        assert max(sizes[:-1]) <= most
+        assert sum(sizes) == len(resample(x, rate, target))
+
+
 def test_windows_cover_the_signal_once():
     x = torch.arange(1.0, 24.0)
     pieces = list(windows(x.split(5), 4, 3))

@@ -170,3 +170,38 @@ def test_clipped_is_used_and_listed():
     assert list(u.clipped) == [1]
     flat = (abs(loud[1:]) >= 0.999) & (loud[1:] == loud[:-1])
     assert u.clipped[1] == pytest.approx(flat.sum() / len(loud))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([(tone(), 8000)], "tuple that holds more; give the samples, with sample_rate=8000"),
+        ([(8000, tone())], "tuple that holds more; give the samples, with sample_rate=8000"),
+        ([(torch.zeros(1, 9), 8000)], "with sample_rate=8000"),
+        ([{"array": tone(), "sampling_rate": 8000}], "a dict .*, with sample_rate=8000"),
+        ([{"path": "a.wav"}], "a dict that holds more; give the samples$"),
+        ({"data": [tone()], "sample_rate": 8000}, "not be a dict; .*, with sample_rate=8000"),
+        (iter([tone()]), r"X must be a list, not a list_iterator: give list\(X\)"),
+    ],
+)
+def test_a_rate_beside_the_samples_is_not_taken_for_sound(X, message):
+    with pytest.raises(TypeError, match=message):
+        as_utterances(X)
+
+
+def test_a_rate_in_kilohertz():
+    for rate in (16, 44, 44.1, 10**7):
+        with pytest.raises(ValueError, match=rf"sample_rate .* from 1000 to 1000000, .*{rate}"):
+            as_utterances([tone()], sample_rate=rate)
+
+
+def test_numbers_beyond_all_sound_are_named():
+    spoiled = tone(50)
+    spoiled[7] = -1e20
+    u = as_utterances([tone(50), spoiled], on_error="skip")
+    assert extract(u, FrontEnd()).kept.tolist() == [0]
+    assert u.skipped[0].reason.startswith("it contains 1e+20 (at sample 7)")
+    assert len(extract(as_utterances([tone(50) * 2**31]), FrontEnd()).frames) == 1
+    frames = as_utterances([np.ones((3, 2)), np.full((3, 2), -1e20)])
+    with pytest.raises(AudioError, match=r"X\[1\].*contains 1e\+20, whose square is beyond"):
+        frames.frames(1)

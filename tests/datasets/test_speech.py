@@ -108,19 +108,30 @@ def test_speech_folder(recordings):
         str(recordings / n) for n in ("ann/1_x.wav", "ann/2_y.ogg", "bob/1_y.FLAC")
     ]
     assert data.speaker_names == ("ann", "bob")
-    assert data.speaker.tolist() == [0, 0, 1]
-    assert data.speaker.dtype == np.int64
+    assert data.speaker.tolist() == ["ann", "ann", "bob"]
     for speaker in (r"_(\w)\.", r"(\d)_(?P<speaker>\w)", re.compile("[xy](?=[.])")):
         by = load_speech_folder(str(recordings), speaker)
         assert by.speaker_names == ("x", "y")
-        assert by.speaker.tolist() == [0, 1, 1]
+        assert by.speaker.tolist() == ["x", "y", "y"]
     assert load_speech_folder(recordings, lambda p: int(p.stem[0])).speaker_names == ("1", "2")
+
+
+def test_chapters_are_no_speakers(tmp_path):
+    """Two speakers read a chapter of one name; a file beside their folders is of nobody."""
+    for name in ("ann/1/a.wav", "bob/1/b.wav", "c.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    data = load_speech_folder(tmp_path)
+    assert data.speaker.tolist() == ["ann", "bob", "-1"]
+    assert data.speaker_names == ("ann", "bob")
+    by_chapter = load_speech_folder(tmp_path, lambda path: path.parent.name)
+    assert by_chapter.speaker_names == ("1", tmp_path.name)
 
 
 def test_the_folder_names_whom_it_lists(recordings, tmp_path, monkeypatch):
     """Whatever a link points to, and however the folder is called."""
     (recordings / "bob" / "2_z.wav").symlink_to(recordings / "ann" / "1_x.wav")
-    assert load_speech_folder(recordings).speaker.tolist() == [0, 0, 1, 1]
+    assert load_speech_folder(recordings).speaker.tolist() == ["ann", "ann", "bob", "bob"]
     monkeypatch.chdir(recordings / "ann")
     for path in (".", "../ann", recordings / "ann"):
         assert load_speech_folder(path).speaker_names == ("ann",)

@@ -1,11 +1,9 @@
-"""Who speaks: labels, pairs, and the names of sub-folders."""
-
-from pathlib import Path
+"""Who speaks: labels and pairs."""
 
 import numpy as np
 import pytest
 
-from repkit.speech.speakers import folder_speakers, numbered, speaker_labels
+from repkit.speech.speakers import numbered, speaker_labels
 
 
 def test_pairs_make_components():
@@ -27,21 +25,3 @@ def test_numbers_from_zero():
     speakers, place = numbered(labels, known)
     assert speakers.tolist() == ["a", "b"]
     assert place.tolist() == [1, -1, 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        (["ann/1.wav", "ann/2.wav", "bob/1.wav"], ["ann", "ann", "bob"]),
-        (["ann/book/1.wav", "bob/book/2.wav"], ["ann", "bob"]),
-        (["wav/ann/1.wav", "wav/bob/1.wav"], ["ann", "bob"]),
-        (["1.wav", "ann/1.wav", "bob/1.wav"], ["-1", "ann", "bob"]),
-        (["1.wav", "2.wav"], None),
-        (["wav/1.wav", "wav/2.wav"], None),
-        (["1.wav"], None),
-    ],
-)
-def test_speakers_are_the_folders_where_paths_part(files, expected):
-    found = folder_speakers([Path("data") / name for name in files])
-    assert (found if found is None else found.tolist()) == expected
-    assert expected is None or isinstance(found, np.ndarray)

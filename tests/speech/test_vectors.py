@@ -126,7 +126,9 @@ def test_bad_audio(small, data):
     y = np.r_[data.speaker[:12], 7, 8, data.speaker[12:24]]
     with pytest.raises(AudioError, match=r"X\[1[23]\] cannot be used: it"):
         small().fit(X, y)
-    model = small(on_error="skip").fit(X, y)
+    with pytest.warns(UserWarning, match=r"fit left out 2 of 26 utterances; .*X\[12\]") as caught:
+        model = small(on_error="skip").fit(X, y)
+    assert caught[0].filename == __file__
     assert [s.index for s in model.skipped_] == [12, 13]
     assert 7 not in model.speakers_
     with pytest.warns(UserWarning, match=r"2 of 26 utterances were skipped.*X\[12\]"):
@@ -156,6 +158,20 @@ def test_silent_rows_of_an_array_are_silence(small, data):
     model = small().fit(table, data.speaker)
     table[3] = 0
     assert np.isfinite(model.transform(table)).all()
+
+
+def test_bad_rows_of_an_array_are_named_as_those_of_a_list(small, data):
+    table = np.stack([x[:1500] for x in data.data]).astype(np.float64)
+    table[3, 9], table[5, 2], table[7, 0] = np.nan, 1e20, 1e300
+    with pytest.raises(ValueError, match="NaN"):
+        small().fit(table, data.speaker)
+    with pytest.raises(AudioError, match=r"X\[0\] cannot be used: it contains 1e\+20"):
+        small().fit(table[5:], data.speaker[5:])
+    with pytest.warns(UserWarning, match="fit left out 3 of 48"):
+        model = small(on_error="skip").fit(table, data.speaker)
+    assert [skipped.index for skipped in model.skipped_] == [3, 5, 7]
+    with pytest.warns(UserWarning, match="3 of 48"):
+        assert np.flatnonzero(np.isnan(model.transform(table)).any(1)).tolist() == [3, 5, 7]
 
 
 def test_in_a_pipeline(small, data):
