@@ -100,7 +100,7 @@ def number(
     """
     least = f"above {low:g}" if above else f"of at least {low:g}"
     wanted = "a finite number" if low == -math.inf else f"a number {least}"
-    passed = isinstance(value, Real) and value > high
+    passed = isinstance(value, int | float | np.integer | np.floating) and value > high
     if high < FAR or (passed and high != math.inf):
         wanted += f" and {'below' if below else 'at most'} {high:g}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
@@ -191,7 +191,7 @@ def device(value: Any, name: str = "device") -> Any:
     problem = ""
     if isinstance(value, str | torch.device | Integral) and not isinstance(value, bool | np.bool_):
         try:
-            found = torch.device(value)
+            found = torch.device(value)  # type: ignore[arg-type]
             torch.empty(0, device=found)
         except Exception as error:  # of each backend another
             problem = f": {(str(error).splitlines() or [type(error).__name__])[0]}"

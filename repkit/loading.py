@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
 from repkit._arguments import path as path_of
+from repkit.base.contents import check_entries
+from repkit.base.earlier import with_names_of_now
 from repkit.base.estimator import Estimator
-from repkit.base.model_file import ModelFileError
+from repkit.base.model_file import BEFORE, ModelFileError
 from repkit.base.model_file import load as read
 from repkit.base.parameters import into_parts, with_new_names
+from repkit.base.rules import device_rule
 from repkit.base.saving import code_parameters, read_parameters
 from repkit.base.surroundings import in_settled
 
@@ -32,13 +36,16 @@ HOMES = {
 
 
 @in_settled
-def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
+def load(path: str | os.PathLike[str], *, device: Any = "cpu", **code: Any) -> Estimator:
     """Open a model file. Nothing in it is run.
 
     Parameters
     ----------
     path : path
         What `save` wrote.
+    device : str or torch.device, default="cpu"
+        Where the networks shall be. "auto" is CUDA if there is one, else MPS, else the CPU. The
+        estimator's parameter of that name, which counts in `fit`, stays as it was saved.
     **code
         The parameters that are code (a backbone of your own, say), which a file cannot hold. Those
         that built networks must be given again; the others only matter for another `fit`.
@@ -46,7 +53,7 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
     Returns
     -------
     estimator
-        Fitted, on the CPU.
+        Fitted.
 
     Raises
     ------
@@ -54,37 +61,72 @@ def load(path: str | os.PathLike[str], **code: Any) -> Estimator:
     ModelFileError
         If the file is damaged, foreign, of an unknown class or format, or its weights do not fit
         the networks that its header describes.
+    TypeError
+        If a keyword is a parameter that the file itself holds: set that on the estimator.
+    ValueError
+        If the device is not available.
+
+    Warns
+    -----
+    UserWarning
+        If an earlier version of repkit wrote the file, which has no digest: damage to it could not
+        be seen.
     """
+    device = device_rule("device", device)
     header, tensors = read(path_of(path, "path"))
-    name = header.get("class")
-    if not isinstance(name, str) or name not in HOMES:
-        raise ModelFileError(
-            f"{str(path)!r} holds a {name!r}; this version of repkit knows {sorted(HOMES)}"
-        )
-    cls: type[Estimator] = getattr(import_module(f"repkit.{HOMES[name]}"), name)
-    known = set(inspect.signature(cls).parameters)
     try:
-        params, fitted, omitted = header["params"], header["fitted"], header["code"]
-        params = with_new_names(params, sorted(known), name)
-        outer = {key.partition("__")[0] for key in params}  # those of parts by their part
-        unknown = ({*outer, *omitted} | set(code)) - known
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ModelFileError(f"{str(path)!r} has an incomplete repkit header") from error
-    if unknown:
-        raise ModelFileError(f"{name} has no parameters {sorted(unknown)}")
+        check_entries(header)
+        if header["format"] == BEFORE:
+            header = with_names_of_now(header)
+        cls = _class_of(header["class"])
+        params = _parameters_of(cls, header, code)
+    except ModelFileError as error:
+        raise ModelFileError(f"{str(path)!r} {error}") from error
+    except Exception as error:  # whatever a hostile header provokes
+        raise ModelFileError(f"{str(path)!r} has an incomplete repkit header: {error}") from error
+    for name in sorted(set(code) - set(header["code"])):
+        if name not in inspect.signature(cls).parameters:
+            raise TypeError(f"{cls.__name__} has no parameter {name!r}")
+        raise TypeError(
+            f"{name} is held by {str(path)!r} itself; call set_params({name}=...) on the estimator "
+            "that load gives"
+        )
+    try:
+        estimator = cls(**{**params, **code})
+        estimator._from_file(header["fitted"], header["history"], tensors)
+    except Exception as error:  # whatever networks raise of what does not go together
+        raise ModelFileError(
+            f"{str(path)!r} does not hold the {cls.__name__} that its header describes: {error}"
+        ) from error
+    if device.type != "cpu":
+        estimator._move(device)
+    return estimator
+
+
+def _class_of(name: str) -> type[Estimator]:
+    if name not in HOMES:
+        raise ModelFileError(f"holds a {name!r}; this version of repkit knows {sorted(HOMES)}")
+    cls: type[Estimator] = getattr(import_module(f"repkit.{HOMES[name]}"), name)
+    return cls
+
+
+def _parameters_of(
+    cls: type[Estimator], header: Mapping[str, Any], code: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Parameters of the class from a header and the code that was given beside it."""
+    name, known = cls.__name__, set(inspect.signature(cls).parameters)
+    params, omitted = with_new_names(header["params"], sorted(known), name), header["code"]
+    outer = {key.partition("__")[0] for key in params}  # those of parts by their part
+    if unknown := {*outer, *omitted} - known:
+        raise ModelFileError(f"has parameters that {name} does not: {sorted(unknown)}")
     missing = [k for k in omitted if k in code_parameters(cls) and k not in code]
     if missing:
         raise ModelFileError(
-            f"{str(path)!r} was saved with code of its own for {missing}, which the file does not "
-            f"hold: call load(path, {missing[0]}=...) with the same"
+            f"was saved with code of its own for {missing}, which the file does not hold: call "
+            f"load(path, {missing[0]}=...) with the same"
         )
     try:
         defaults = {f.name: f.default for f in fields(cls)}
-        params = into_parts(cls, read_parameters(cls, params), defaults)
+        return into_parts(cls, read_parameters(cls, params), defaults)
     except (TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"{str(path)!r} has parameters that {name} does not: {error}"
-        ) from error
-    estimator = cls(**{**params, **code})
-    estimator._from_file(fitted, header.get("history", []), tensors)
-    return estimator
+        raise ModelFileError(f"has parameters that {name} does not: {error}") from error

@@ -20,6 +20,7 @@ from repkit import (
     Consistency,
     Discriminator,
     InfoGAN,
+    Optimizer,
     SpeechAutoencoder,
     TripleGAN,
 )
@@ -224,6 +225,42 @@ def test_bf16(case, monkeypatch):
     assert engine.broken() is None
 
 
+@every_case
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_what_a_loss_does_not_reach_stays(case, kind, monkeypatch):
+    """In every phase of every step, with momentum and weight decay."""
+    engine = engine_of(case, monkeypatch, optimizer=Optimizer(kind, weight_decay=0.1))
+    calls = []
+
+    def watched(group):
+        plain = group.set_gradients
+
+        def set_gradients(gradients):
+            calls.append((group, [k for k, g in enumerate(gradients) if g is None]))
+            return plain(gradients)
+
+        return set_gradients
+
+    for group in engine.groups.values():
+        monkeypatch.setattr(group, "set_gradients", watched(group))
+    run = engine._run
+
+    def running(number, phase, batch):
+        calls.clear()
+        before = {id(g): [p.detach().clone() for p in g.parameters] for g in engine.groups.values()}
+        run(number, phase, batch)
+        for group, unreached in calls:
+            for k in unreached:
+                assert torch.equal(group.parameters[k], before[id(group)][k])
+        stepped = {id(group) for group, _ in calls}
+        for group in engine.groups.values():
+            if id(group) not in stepped:
+                assert all(map(torch.equal, group.parameters, before[id(group)]))
+
+    monkeypatch.setattr(engine, "_run", running)
+    take(engine, 3)
+
+
 class NoSync(TorchDispatchMode):
     """Fails on whatever makes the host wait for a value: item, bool, float, nonzero, ..."""
 
@@ -262,6 +299,37 @@ def test_the_gradient_penalty_comes_at_every_so_many_steps(case, monkeypatch):
         if "r1" in engine.read()[0]:
             seen.append(step)
     assert seen == [0, 16, 32]
+
+
+@pytest.mark.parametrize("case", WITH_PENALTY)
+def test_the_penaltys_step_is_proportional_to_its_weight_without_adam(case, monkeypatch):
+    """As the docstring of ``r1`` says; Adam's own step has a length whatever the weight."""
+
+    def length(kind, r1):
+        given = CASES[case][0].discriminator
+        engine = engine_of(
+            case,
+            monkeypatch,
+            optimizer=Optimizer(kind, momentum=0.0),
+            learning_rate=1e-3,
+            learning_rate_schedule="constant",
+            discriminator=Discriminator(loss=given.loss, r1=r1),
+        )
+        start = [p.clone() for p in engine.groups["D"].parameters]
+        (phase,) = [n for n, p in enumerate(engine.system.phases) if p.every == 16]
+        batch = engine.batches.at(0)
+        engine._draw_noise(batch)
+        for optimizer in engine.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3
+        if engine.system.forward is not None:
+            engine.system.forward(engine.networks, batch)
+        engine._run(phase, engine.system.phases[phase], batch)
+        moved = zip(engine.groups["D"].parameters, start, strict=True)
+        return torch.cat([(p - old).flatten() for p, old in moved]).norm().item()
+
+    assert length("sgd", 1.0) == pytest.approx(2 * length("sgd", 0.5), rel=0.02)
+    assert length("adam", 1.0) == pytest.approx(length("adam", 0.5), rel=0.2)
 
 
 @every_case

@@ -157,8 +157,10 @@ def test_parameters_that_are_code(problem, tmp_path):
     assert again.lam == "ramp"  # only matters for another fit
     assert np.array_equal(again.predict_proba(problem[0]), model.predict_proba(problem[0]))
     assert repkit.load(tmp_path / "m", backbone=network, lam=double).lam is double
-    with pytest.raises(ModelFileError, match=r"no parameters \['bakbone'\]"):
-        repkit.load(tmp_path / "m", bakbone=network)
+    with pytest.raises(TypeError, match="DANN has no parameter 'bakbone'"):
+        repkit.load(tmp_path / "m", backbone=network, bakbone=network)
+    with pytest.raises(TypeError, match=r"width is held by .*m' itself; call set_params\(width="):
+        repkit.load(tmp_path / "m", backbone=network, width=7)
     with pytest.raises(ModelFileError, match="does not hold the DANN"):
         repkit.load(tmp_path / "m", backbone=lambda s, d: nn.Linear(*s, d + 1))
 
@@ -191,8 +193,8 @@ def fitted(**values):
     ("edit", "words"),
     [
         (header_of(**{"class": "Popen"}), "holds a 'Popen'; this version of repkit knows"),
-        (header_of(**{"class": None}), "holds a None"),
-        (param(shell=True), r"DANN has no parameters \['shell'\]"),
+        (header_of(**{"class": None}), "its header must hold a str in"),
+        (param(shell=True), r"has parameters that DANN does not: \['shell'\]"),
         (lambda h, w: h.pop("params"), "incomplete repkit header"),
         (lambda h, w: h.pop("fitted"), "incomplete repkit header"),
         (fitted(__class__=1), r"unknown fitted attributes \['__class__'\]"),
@@ -294,3 +296,50 @@ def test_every_truncation_of_a_model(saved):
         saved.write_bytes(whole[:kept])
         with pytest.raises(ModelFileError):
             repkit.load(saved)
+
+
+# -------------------------------------------------------------------- devices
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "auto"])
+def test_the_device_it_is_opened_on(model, saved, problem, device):
+    again = repkit.load(saved, device=device)
+    wanted = repkit.base.rules.device_rule("device", device)
+    assert again.device_ == again._where() == wanted
+    assert again.device == model.device  # the parameter is that of the fit
+    np.testing.assert_allclose(again.predict_proba(problem[0]), model.predict_proba(problem[0]))
+
+
+@pytest.mark.parametrize("device", ["junk", "cuda:77", 1.5, None])
+def test_a_device_that_there_is_not(saved, device):
+    with pytest.raises(ValueError, match=r"device=.* is not available; give 'auto', 'cpu'"):
+        repkit.load(saved, device=device)
+
+
+def test_a_model_moves_to_another_device_as_a_whole(saved):
+    """On a device that is always there, and computes nothing."""
+    model = repkit.load(saved)
+    model._move(torch.device("meta"))
+    assert model.device_ == torch.device("meta")
+    assert set(model.weights_) == {"last", "selected"}
+    for states in model.weights_.values():
+        assert all(v.is_meta for state in states.values() for v in state.values())
+    for name, network in model.networks_.items():
+        for key, value in network.state_dict().items():
+            assert value is model.weights_["selected"][name][key] or value.is_meta
+
+
+class Shifted(nn.Linear):
+    """With a constant that no state dict holds."""
+
+    def __init__(self, shape_in, dim_out):
+        super().__init__(*shape_in, dim_out)
+        self.register_buffer("offset", torch.full((dim_out,), 0.5), persistent=False)
+
+
+def test_what_no_file_holds_moves_too(problem, tmp_path):
+    fit(problem, backbone=Shifted).save(tmp_path / "m")
+    model = repkit.load(tmp_path / "m", backbone=Shifted)
+    model._move(torch.device("meta"))
+    for network in model.networks_.values():
+        assert all(value.is_meta for value in [*network.buffers(), *network.parameters()])

@@ -12,7 +12,8 @@ batch_size : 64 in DANN, VAE, VAEGAN; 128 in BiGAN, InfoGAN; (32, 128) in Triple
 callbacks : None
     Called after every epoch with its row of ``history_`` as a dict.
 checkpoint : None
-    A folder for checkpoints, from which a later fit of the same data and parameters goes on.
+    A folder for checkpoints, from which a later fit of the same data and parameters, or with a
+    larger ``max_epochs``, goes on.
 compile : False
     Whether to compile the networks with ``torch.compile``.
 device : 'auto'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -75,7 +76,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
         A folder. A checkpoint is written there after every epoch, and a later fit of the same data
-        and parameters goes on from it.
+        and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest
+        that was shorter, and warns if something depends on the progress of training: such a
+        schedule continues at the progress of the new length.
     warm_start : bool, default=False
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
@@ -107,6 +110,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         self._learn_range(X)
         return X
 
+    def _tell(self, history: list[dict[str, Any]]) -> None:
+        super()._tell(history)
+        # Of the history: a run that had ended evaluates nothing when it is gone on from.
+        found = [row["reconstruction_ratio"] for row in history if "reconstruction_ratio" in row]
+        self.reconstruction_ratio_ = float(found[-1]) if found else math.nan
+
     def _problem(
         self, data: Any, networks: dict[str, nn.Module], device: torch.device, seed: int
     ) -> Problem:
@@ -114,13 +123,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         x = to_device(self._converted(data[held_back]), device)
 
         def evaluate() -> dict[str, float]:
-            self.reconstruction_ratio_ = self._ratio(x)
-            return {"reconstruction_ratio": self.reconstruction_ratio_}
+            return {"reconstruction_ratio": self._ratio(x)}
 
         def finish() -> None:
             if self.recalibrate:
                 self._recalibrate(self.networks_["E"], data, rows, seed)
-                evaluate()
+                self.reconstruction_ratio_ = self._ratio(x)
 
         return Problem(
             self._system(networks, self._scaler(device)),

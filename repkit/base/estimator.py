@@ -73,8 +73,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimator", "Problem", "as_shares", "fitted_attributes"]
 
-# Parameters that do not change what is learned, so that a run may be resumed with others.
-NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state"}
+# Parameters that do not change what a step learns, so that a run may be resumed with others.
+NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state", "max_epochs"}
 ROWS = 1024  # of one forward pass outside training, at most
 BLOCK = 64
 
@@ -142,7 +142,9 @@ class Estimator(Kept, BaseEstimator):
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
         A folder. A checkpoint is written there after every epoch, and a later fit of the same data
-        and parameters goes on from it.
+        and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest
+        that was shorter, and warns if something depends on the progress of training: such a
+        schedule continues at the progress of the new length.
     warm_start : bool, default=False
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
@@ -355,23 +357,35 @@ class Estimator(Kept, BaseEstimator):
         }
         start = getattr(self, "networks_", {}) if self.warm_start else {}
         data = fresh._read(*given, **named)
-        best: dict[str, Any] = {}
-        failure: str | None = None
-        scores: list[float] = []
-        for number in range(fresh._trainings()):
-            failed = fresh._train(data, number, start, shown_on=self)
-            # A training that failed comes last, whatever it had reached.
-            scores.append(-np.inf if failed else fresh._score())
-            if number == 0 or scores[-1] > max(scores[:-1]):
-                best, failure = fitted_attributes(fresh), failed
-        fresh.__dict__.update(best)
-        fresh._conclude(data, np.array(scores))
+        before = fitted_attributes(self)
+        try:
+            failure = fresh._train_all(data, start, shown_on=self)
+        except BaseException:
+            self._wear(before)  # wherever Ctrl-C has come: inside a callback, say
+            raise
         self._wear(fitted_attributes(fresh))
         if failure:
             warnings.warn(failure, ConvergenceWarning, stacklevel=4)
         else:
             self._judge()
         return self
+
+    def _train_all(
+        self, data: Any, start: Mapping[str, nn.Module], *, shown_on: Self
+    ) -> str | None:
+        """Every training; become the best. Returns what went wrong with that, if anything."""
+        best: dict[str, Any] = {}
+        failure: str | None = None
+        scores: list[float] = []
+        for number in range(self._trainings()):
+            failed = self._train(data, number, start, shown_on=shown_on)
+            # A training that failed comes last, whatever it had reached.
+            scores.append(-np.inf if failed else self._score())
+            if number == 0 or scores[-1] > max(scores[:-1]):
+                best, failure = fitted_attributes(self), failed
+        self.__dict__.update(best)
+        self._conclude(data, np.array(scores))
+        return failure
 
     def _score(self) -> float:
         """By which the best of several trainings is kept."""
@@ -410,15 +424,15 @@ class Estimator(Kept, BaseEstimator):
                 self._tell(history)
                 self._hold_last()
                 before = fitted_attributes(shown_on)
-                shown_on._wear(fitted_attributes(self))
                 try:
+                    shown_on._wear(fitted_attributes(self))
                     yield
                 finally:
                     shown_on._wear(before)
 
             pixels = math.prod(self.input_shape_[-2:]) if len(self.input_shape_) > 1 else 1
             work = multiplications(problem.system.networks, problem.batches.size, pixels)
-            with suited_threads(work):
+            with suited_threads(work), self._telling(engine, checkpoints):
                 result = train(
                     engine,
                     max_epochs=self.max_epochs,
@@ -440,14 +454,34 @@ class Estimator(Kept, BaseEstimator):
                 self.use("selected")
         return result.failure
 
+    @contextmanager
+    def _telling(self, engine: Engine, checkpoints: Checkpoints | None) -> Iterator[None]:
+        """Add to whatever ends a training early what has become of it, in one line."""
+        try:
+            yield
+        except BaseException as error:
+            if checkpoints is None:
+                then = "the next one starts anew; with checkpoint=<folder> it would go on"
+            elif (epoch := checkpoints.epoch()) == 0:
+                then = "the next one starts anew: no epoch was finished"
+            else:
+                folder = str(self.checkpoint)
+                then = f"the next one goes on from epoch {epoch}, in checkpoint={folder!r}"
+            done = engine.position // engine.batches.steps_per_epoch
+            error.add_note(
+                f"fit was broken off after {done} of {self.max_epochs} epochs; the estimator is as "
+                f"it was before; {then}"
+            )
+            raise
+
     def _hold_last(self) -> None:
         self.weights_, self.used_weights_ = {"last": saving.states_of(self.networks_)}, "last"
 
     def _wear(self, fitted: Mapping[str, Any]) -> None:
         """Have these fitted attributes and no others."""
-        for name in fitted_attributes(self):
-            del self.__dict__[name]
-        self.__dict__.update(fitted)
+        own = fitted_attributes(self)
+        # At one stroke: Ctrl-C may come between any two.
+        self.__dict__ = {k: v for k, v in vars(self).items() if k not in own} | {**fitted}
 
     def _engine(self, problem: Problem, seed: int) -> Engine:
         system, batches = problem.system, problem.batches
@@ -485,9 +519,9 @@ class Estimator(Kept, BaseEstimator):
             warnings.warn(
                 f"checkpoint: {unknown} cannot be compared with what it was in an earlier run, so "
                 "this fit starts afresh, and no later one will go on from it",
-                stacklevel=6,
+                stacklevel=7,
             )
-        return Checkpoints(self.checkpoint, run)
+        return Checkpoints(self.checkpoint, run, int(self.max_epochs))
 
     # ---------------------------------------------------------------- use
 

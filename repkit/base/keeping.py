@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from repkit._arguments import choice
 from repkit._arguments import path as path_of
 from repkit.base import model_file, saving
+from repkit.base.contents import check_fitted
 from repkit.base.parameters import check_parameters
 from repkit.base.surroundings import in_settled
-from repkit.engine.rng import Kind, isolated_rng, seed_of
+from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,9 @@ class Kept(Base):
     input_shape_: tuple[int, ...]
     device_: torch.device
     fitted_params_: dict[str, Any]
+    if TYPE_CHECKING:  # parameters, which are declared where their fields are
+        device: Any
+        random_state: Any
 
     # ---------------------------------------------------------------- what a subclass has
 
@@ -62,7 +66,8 @@ class Kept(Base):
         import pandas as pd
 
         self.history_ = pd.DataFrame(history)
-        self.n_iter_ = sum("failed_step" not in row for row in history)
+        # Of a file, every row has the column, with NaN where nothing failed.
+        self.n_iter_ = sum(bool(pd.isna(row.get("failed_step"))) for row in history)
 
     def use(self, which: str) -> Self:
         """Predict with the ``"last"`` weights, the ``"selected"`` or the ``"adapted"`` ones.
@@ -142,31 +147,53 @@ class Kept(Base):
     def _from_file(
         self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
     ) -> None:
-        """Become what was saved; the networks' sizes are compared before memory is taken."""
-        try:
-            unknown = set(fitted) - set(self._kept())
-            if unknown:
-                raise ValueError(f"it has unknown fitted attributes {sorted(unknown)}")
-            for name, value in fitted.items():
-                setattr(self, name, tuple(value) if name == "input_shape_" else value)
-            self._tell(history)
-            self.n_iter_, self.seed_ = fitted["n_iter_"], int(fitted["seed_"])
-            self.fitted_params_ = {
-                k: v for k, v in self.get_params(deep=False).items() if k not in self._live
+        """Become what was saved; the networks' sizes are compared before memory is taken.
+
+        Raises whatever is wrong with it.
+        """
+        check_fitted(fitted, self._kept())
+        self._tell(history)
+        if self.n_iter_ != fitted["n_iter_"]:
+            raise ValueError(
+                f"its n_iter_ is {fitted['n_iter_']}, but its history has {self.n_iter_} epochs"
+            )
+        for name, value in fitted.items():
+            setattr(self, name, tuple(value) if name == "input_shape_" else value)
+        drawn_seed(self.random_state)
+        if self.device != "auto":
+            torch.device(self.device)  # it need not be here
+        self.fitted_params_ = {
+            k: v for k, v in self.get_params(deep=False).items() if k not in self._live
+        }
+        self.weights_ = saving.read_weights(tensors)
+        if ("selected" in self.weights_) != hasattr(self, "selected_epoch_"):
+            raise ValueError("it must have a selected epoch and its weights, or neither of them")
+        if "adapted" in self.weights_ and not hasattr(self, "adapt"):
+            raise ValueError("it has adapted weights, but its class has no adapt")
+        if fitted.get("selected_epoch_", 0) > self.n_iter_:
+            raise ValueError(
+                f"its selected_epoch_ is {fitted['selected_epoch_']}, of {self.n_iter_} epochs"
+            )
+        self.device_ = torch.device("cpu")
+        for which in self.weights_:
+            self._rebuild(which)
+        self._rebuild(next(which for which in saving.WHICH[::-1] if which in self.weights_))
+        # A first prediction: what is wrong with the classes or the shape shows here.
+        check_is_fitted(self)
+        self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))
+
+    def _move(self, device: torch.device) -> None:
+        """Have networks and weights on a device."""
+        for network in self.networks_.values():
+            network.to(device)
+        self.weights_ = {
+            which: {
+                name: {k: v.to(device) for k, v in state.items()} for name, state in states.items()
             }
-            self.weights_ = saving.read_weights(tensors)
-            self.device_ = torch.device("cpu")
-            for which in self.weights_:
-                self._rebuild(which)
-            self._rebuild(next((k for k in saving.WHICH[::-1] if k in self.weights_), "last"))
-            # A first prediction: what is wrong with the classes or the shape shows here.
-            check_is_fitted(self)
-            self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise model_file.ModelFileError(
-                f"the file does not hold the {type(self).__name__} that its header describes: "
-                f"{error}"
-            ) from error
+            for which, states in self.weights_.items()
+        }
+        self.networks_ = saving.put_weights(self.networks_, self.weights_[self.used_weights_])
+        self.device_ = device
 
     @property
     def _built(self) -> Self:

@@ -17,8 +17,11 @@ from repkit.engine.files import write_whole
 
 KEY = "repkit"
 FORMAT = 2
+BEFORE = 1  # without a digest
 SEAL = ', "sha256": "'
 LONGEST = 8_000_000  # bytes of a header: a history of some ten thousand epochs
+MOST = 500_000  # values in a header
+MOST_TENSORS = 10_000
 
 
 class ModelFileError(ValueError):
@@ -60,7 +63,7 @@ def digest(text: str, tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         x = tensors[name]
         found.update(f"\0{name}\0{x.dtype}\0{tuple(x.shape)}\0".encode())
-        found.update(x.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        found.update(x.contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
@@ -71,12 +74,50 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     ------
     FileNotFoundError
     ModelFileError
-        If the file is not safetensors, has no repkit header, or one of a newer format.
+        If it is not a file, not safetensors, has no repkit header, or one of a newer format, is
+        damaged, or holds numbers that are not finite.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"no model file at {str(path)!r}")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise ModelFileError(f"{str(path)!r} is {kind}, not a model file")
+    text, tensors = _read(path)
+    if text.count(",") + text.count("[") + text.count("{") > MOST:
+        raise ModelFileError(
+            f"{str(path)!r} has more than {MOST} values in its header, more than a model file has"
+        )
+    text, found = unsealed(text)
+    try:
+        header = json.loads(text, object_pairs_hook=_decoded)
+    except Exception as error:  # whatever a hostile header provokes
+        raise ModelFileError(f"{str(path)!r} has no readable repkit header: {error}") from error
+    version = header.get("format") if isinstance(header, dict) else None
+    if type(version) is not int or version not in (BEFORE, FORMAT):
+        raise ModelFileError(
+            f"{str(path)!r} is of model format {version!r}; this version of repkit reads {BEFORE} "
+            f"and {FORMAT}"
+        )
+    if found is None and version == BEFORE:
+        warnings.warn(
+            f"{str(path)!r} was saved by an earlier version of repkit, without a digest: damage to "
+            "it could not be seen; save the model again",
+            stacklevel=4,
+        )
+    elif found is None:
+        raise ModelFileError(f"{str(path)!r} is damaged: it has no digest")
+    elif found != digest(text, tensors):
+        raise ModelFileError(f"{str(path)!r} is damaged: its content does not match its digest")
+    for name, x in tensors.items():
+        if x.is_floating_point() and not _finite(x):
+            raise ModelFileError(f"{str(path)!r} has numbers that are not finite, in {name}")
+    return header, tensors
+
+
+def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The text of a safetensors file's repkit header, and its tensors."""
+    from safetensors import safe_open
+
     with path.open("rb") as start:
         length = int.from_bytes(start.read(8), "little")
     if LONGEST < length < path.stat().st_size:
@@ -86,31 +127,36 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            names = list(file.keys())
+            if len(names) > MOST_TENSORS:
+                raise ModelFileError(
+                    f"{str(path)!r} has {len(names)} tensors; a model file has at most "
+                    f"{MOST_TENSORS}"
+                )
+            tensors = {name: file.get_tensor(name) for name in names}
+    except ModelFileError:
+        raise
+    except Exception as error:  # safetensors has several, some of them Rust's
         raise ModelFileError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
-    try:
-        text, found = unsealed(metadata[KEY])
-        header = json.loads(text, object_hook=decode)
-    except Exception as error:  # whatever a hostile header provokes
-        raise ModelFileError(f"{str(path)!r} has no readable repkit header") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        version = header.get("format") if isinstance(header, dict) else None
+    if KEY not in metadata:
         raise ModelFileError(
-            f"{str(path)!r} is of model format {version!r}; this version of repkit reads {FORMAT}"
+            f"{str(path)!r} has no readable repkit header: it is a safetensors file of another "
+            "program"
         )
-    if found is None:
-        warnings.warn(
-            f"{str(path)!r} has no digest, so that damage to it could not be seen; save the model "
-            "again",
-            stacklevel=3,
-        )
-    elif found != digest(text, tensors):
-        raise ModelFileError(f"{str(path)!r} is damaged: its content does not match its digest")
-    for name, x in tensors.items():
-        if x.is_floating_point() and not x.isfinite().all():
-            raise ModelFileError(f"{str(path)!r} has numbers that are not finite, in {name}")
-    return header, tensors
+    return metadata[KEY], tensors
+
+
+def _finite(x: Tensor) -> bool:
+    """Whether all numbers of a tensor of floats are."""
+    return bool((x if x.element_size() > 1 else x.float()).isfinite().all())
+
+
+def _decoded(pairs: list[tuple[str, Any]]) -> Any:
+    """`decode` of an object of JSON, in which no name may stand twice."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("an entry stands in it twice")
+    return decode(value)
 
 
 def encode(value: Any) -> Any:
@@ -131,6 +177,8 @@ def decode(value: dict[str, Any]) -> Any:
         kind = np.dtype(value["dtype"])
         if kind.kind not in "biufUO":
             raise ValueError(f"arrays of {kind} are not allowed")
+        if kind.kind == "O" and not all(isinstance(v, str) for v in value["array"]):
+            raise ValueError("arrays of objects must hold strings")
         # The width of strings is theirs: a number in a file could ask for any amount of memory.
         return np.array(value["array"], dtype="U" if kind.kind == "U" else kind)
     return value

@@ -110,8 +110,10 @@ class Discriminator(Part):
         Logistic is that of Goodfellow et al. 2014, in the form that does not saturate; hinge is
         that of Lim and Ye 2017.
     r1 : float, default=0.0
-        Weight of the penalty ``1/2 |grad D|^2`` on data (Mescheder et al. 2018). It is taken at
-        every 16th step, with 16 times the weight.
+        Weight of the penalty ``1/2 |grad D|^2`` on data (Mescheder et al. 2018), with 16 times
+        that at every 16th step, which is one of its own. The length of Adam's steps hardly depends
+        on the scale of a loss: with it, ``r1`` says whether D is held smooth, and little about how
+        much. With "sgd" the step is proportional to it.
     """
 
     network: str | nn.Module | Callable[..., nn.Module] = network(default="auto", kw_only=False)

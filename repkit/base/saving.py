@@ -88,10 +88,14 @@ def read_weights(tensors: Mapping[str, Tensor]) -> Weights:
     """Sort a file's tensors by epoch, network and name; raise a ValueError for others."""
     weights: Weights = {}
     for path, tensor in tensors.items():
-        which, network, key = path.split("/")
-        if which not in WHICH:
-            raise ValueError(f"it has tensors of {which!r}; there are {', '.join(WHICH)}")
+        which, _, rest = path.partition("/")
+        network, _, key = rest.partition("/")
+        if which not in WHICH or not key or "/" in key:
+            allowed = ", ".join(f"'{known}/network/name'" for known in WHICH)
+            raise ValueError(f"it has a tensor {path!r}; the names of tensors are {allowed}")
         weights.setdefault(which, {}).setdefault(network, {})[key] = tensor
+    if "last" not in weights:
+        raise ValueError("there are no weights of the last epoch")
     return weights
 
 

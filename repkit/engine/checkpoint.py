@@ -45,6 +45,9 @@ class Checkpoints:
         Created if it is not there.
     run : str
         Fingerprint of what is being trained: hexadecimal digits. Every run has its own sub-folder.
+    length : int, optional
+        Epochs of the run. Runs that differ in nothing else have sub-folders beside each other, and
+        one without checkpoints starts from the longest that is shorter.
 
     Raises
     ------
@@ -52,10 +55,10 @@ class Checkpoints:
         If the folder cannot be made, or another process uses this run's.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], run: str) -> None:
-        self.folder = Path(folder) / run[:16]
-        self.run = run
-        self.extra: dict[str, Any] = {}  # goes into every checkpoint
+    def __init__(self, folder: str | os.PathLike[str], run: str, length: int | None = None) -> None:
+        self.folder = Path(folder) / (run[:16] if length is None else f"{run[:16]}-{length}")
+        self.run, self.length = run, length
+        self.extra: dict[str, Any] = {"length": length}  # goes into every checkpoint
         self._lock: IO[str] | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -88,15 +91,40 @@ class Checkpoints:
             self._lock.close()  # which gives up the lock, as the end of a process does
             self._lock = None
 
-    def files(self) -> list[Path]:
+    def files(self, folder: Path | None = None) -> list[Path]:
         """List the finished checkpoints.
+
+        Parameters
+        ----------
+        folder : Path, optional
+            Where; by default, in the run's own folder.
 
         Returns
         -------
         list of Path
             The files, newest first.
         """
-        return sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)
+        return sorted((folder or self.folder).glob("epoch-*.ckpt"), reverse=True)
+
+    def epoch(self) -> int:
+        """Look how far the run has come.
+
+        Returns
+        -------
+        int
+            The epoch of the newest checkpoint; 0 if there is none.
+        """
+        files = self.files()
+        return int(files[0].stem.rpartition("-")[2]) if files else 0
+
+    def _shorter(self) -> list[Path]:
+        """Folders with checkpoints of shorter runs, those that came furthest first."""
+        found = {}
+        for folder in self.folder.parent.glob(f"{self.run[:16]}-*"):
+            length, files = folder.name.rpartition("-")[2], self.files(folder)
+            if files and length.isdecimal() and int(length) < (self.length or 0):
+                found[folder] = files[0].name
+        return sorted(found, key=found.__getitem__, reverse=True)
 
     def save(self, epoch: int, state: Mapping[str, Any]) -> None:
         """Write the state at the end of an epoch.
@@ -125,34 +153,45 @@ class Checkpoints:
             stale.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """Read the newest whole checkpoint of this run.
+        """Read the newest whole checkpoint of this run, or else of a shorter one.
 
         Returns
         -------
         dict or None
-            The state, its tensors on the CPU; None if there is no checkpoint.
+            The state, its tensors on the CPU; None if there is no checkpoint. Its ``"length"`` is
+            that of the run it is of.
 
         Raises
         ------
         CheckpointError
             If the folder holds only damaged files, or files of another version of repkit.
         """
-        files = self.files()
+        state = self._newest(self.folder)
+        if state is None:
+            for folder in self._shorter():
+                try:
+                    return self._newest(folder)
+                except CheckpointError as error:
+                    warnings.warn(f"{error}; this fit does not go on from it", stacklevel=2)
+        return state
+
+    def _newest(self, folder: Path) -> dict[str, Any] | None:
+        files = self.files(folder)
         for path in files:
             try:
                 state = self._read(path)
             except CheckpointError as error:
-                warnings.warn(f"{error}; trying the checkpoint before it", stacklevel=2)
+                warnings.warn(f"{error}; trying the checkpoint before it", stacklevel=3)
                 continue
             if state.get("layout") != LAYOUT or state.get("run") != self.run:
                 raise CheckpointError(
                     f"{str(path)!r} was written by another version of repkit; remove "
-                    f"{str(self.folder)!r} to start afresh"
+                    f"{str(folder)!r} to start afresh"
                 )
             return state
         if files:
             raise CheckpointError(
-                f"all {len(files)} checkpoints in {str(self.folder)!r} are damaged; remove the "
+                f"all {len(files)} checkpoints in {str(folder)!r} are damaged; remove the "
                 "folder to start afresh"
             )
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -254,8 +255,8 @@ class Engine:
             )
         # All gradients first, then all steps: every group moves from the same point.
         groups = [name for name in groups if self.groups[name].parameters]
-        for group in groups:
-            self.groups[group].set_gradients(
+        unreached = {
+            group: self.groups[group].set_gradients(
                 torch.autograd.grad(
                     terms[group],
                     self.groups[group].parameters,
@@ -263,11 +264,24 @@ class Engine:
                     allow_unused=True,
                 )
             )
+            for group in groups
+        }
         for group in groups:
-            self._move(self.optimizers[group], terms.get(f"skip_{group}"))
+            own, optimizer = self.groups[group], self.optimizers[group]
+            if len(unreached[group]) == len(own.parameters):
+                continue
+            with own.holding(unreached[group], partial(self._states, optimizer, own)):
+                self._move(optimizer, terms.get(f"skip_{group}"))
         names = tuple(f"loss_{k}" if k in self.groups else k for k in terms)
         values = torch.stack([v.detach().float() for v in terms.values()])
         self._records[number].append((self.position, names, values))
+
+    @staticmethod
+    def _states(optimizer: Optimizer, group: Group) -> list[Mapping[str, Any]]:
+        """What the optimizer remembers of each of a group's vectors."""
+        if isinstance(optimizer, Adam):
+            return [*optimizer.state]
+        return [optimizer.state.get(vector, {}) for vector in group.vectors]
 
     @staticmethod
     def _move(optimizer: Optimizer, skip: Tensor | None) -> None:

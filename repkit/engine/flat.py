@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,10 +90,14 @@ class Group:
         for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = gradient
 
-    def set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
-        """Hand the gradients to the optimizer; a parameter that the loss does not reach has 0."""
-        if not self.parameters:
-            return
+    def set_gradients(self, gradients: Sequence[Tensor | None]) -> list[int]:
+        """Hand the gradients to the optimizer; a parameter that the loss does not reach has 0.
+
+        Returns
+        -------
+        list of int
+            The places of those parameters, which shall not move: see `holding`.
+        """
         reached = [
             (place, g) for place, g in zip(self._gradients, gradients, strict=True) if g is not None
         ]
@@ -101,6 +107,48 @@ class Group:
                     vector.grad.zero_()
         if reached:
             torch._foreach_copy_([place for place, _ in reached], [g for _, g in reached])
+        return [k for k, g in enumerate(gradients) if g is None]
+
+    @contextmanager
+    def holding(
+        self, places: Sequence[int], states: Callable[[], Sequence[Mapping[str, Any]]]
+    ) -> Iterator[None]:
+        """Let the optimizer step, but not these parameters, nor what it remembers of them.
+
+        A gradient of 0 is not none: momentum and weight decay would move them.
+
+        Parameters
+        ----------
+        places : sequence of int
+            Among ``parameters``.
+        states : callable
+            Gives what the optimizer has for each vector.
+        """
+        if not places:
+            yield
+            return
+        held = {k: t.clone() for k, t in self._of(places, states()).items()}
+        yield
+        for key, now in self._of(places, states()).items():
+            if key in held:
+                now.copy_(held[key])
+            elif key[1] != "step_size":  # Rprop's does not start at 0
+                now.zero_()
+
+    def _of(
+        self, places: Sequence[int], states: Sequence[Mapping[str, Any]]
+    ) -> dict[tuple[int, str], Tensor]:
+        """Those parameters, and what an optimizer has for each, by place and name."""
+        found = {(k, ""): self.parameters[k].data for k in places}
+        start = 0
+        for vector, count, state in zip(self.vectors, self.counts, states, strict=True):
+            inside = [k for k in places if start <= k < start + count]
+            for name, value in state.items():
+                if inside and isinstance(value, Tensor) and value.shape == vector.shape:
+                    parts = views(value, self.parameters[start : start + count])
+                    found |= {(k, name): parts[k - start] for k in inside}
+            start += count
+        return found
 
     def release(self) -> None:
         """Give each parameter memory of its own again."""

@@ -88,6 +88,8 @@ def train(
     if checkpoints is not None and (state := checkpoints.load()) is not None:
         engine.load_state_dict(state["engine"])
         result = Training(**state["training"])
+        if state["length"] != checkpoints.length:
+            _lengthen(engine, result, state["length"])
     callbacks = list(callbacks)
     engine.train_mode()
     while len(result.history) < max_epochs and not _stopped(result):
@@ -165,6 +167,35 @@ def weights(engine: Engine) -> dict[str, Any]:
     """A copy of what prediction needs: the averaged networks where there are any."""
     networks = engine.averaged or engine.system.networks
     return copy_state({name: network.state_dict() for name, network in networks.items()})
+
+
+def _lengthen(engine: Engine, result: Training, length: int) -> None:
+    """Go on from a run of fewer epochs, even if a callback had stopped that one.
+
+    Warns where the steps that were taken are not those of one run of the whole length.
+    """
+    if result.history:
+        result.history[-1].pop("stopped", None)
+    total = length * engine.batches.steps_per_epoch
+    schedules: dict[str, Callable[[float], float]] = dict(engine.system.schedules)
+    if engine.learning_rate_schedule is not None:
+        schedules["learning_rate_schedule"] = engine.learning_rate_schedule
+    steps = range(0, engine.position, max(1, engine.position // 1000))
+    other = [
+        name
+        for name, value in schedules.items()
+        if any(value(step / total) != value(step / engine.total_steps) for step in steps)
+    ]
+    if engine.system.refresh is not None:
+        other.append("prototypes")
+    if other:
+        warnings.warn(
+            f"checkpoint: the training goes on from epoch {len(result.history)} of a run of "
+            f"{length} epochs; what depends on the progress of training ({', '.join(other)}) "
+            "continues at that of the new length, so the result is not that of one run of the "
+            "whole length",
+            stacklevel=8,
+        )
 
 
 def _stopped(result: Training) -> bool:

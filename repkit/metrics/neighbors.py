@@ -61,7 +61,7 @@ def nearest_neighbors(
     >>> nearest_neighbors([[0.0], [5.0], [9.0]], [[6.0]], n_neighbors=2).tolist()
     [[1, 2]]
     """
-    return nearest(
+    return _nearest(
         X_reference,
         X_query,
         n_neighbors,
@@ -72,7 +72,7 @@ def nearest_neighbors(
     )
 
 
-def nearest(
+def _nearest(
     X_reference: Any,
     X_query: Any,
     n_neighbors: int,

@@ -9,7 +9,7 @@ import numpy as np
 from repkit.metrics._arrays import feature_matrix, label_vector, same_width
 from repkit.metrics._blocks import checked_rows
 from repkit.metrics._probe import logistic_probe, probe_classes
-from repkit.metrics.neighbors import nearest
+from repkit.metrics.neighbors import _nearest
 
 __all__ = [
     "knn_predict",
@@ -190,7 +190,7 @@ def knn_predict(
     X_train, _ = checked_rows(X_train, "X_train")
     y_train = label_vector(y_train, "y_train", len(X_train), "X_train")
     classes, code = np.unique(y_train, return_inverse=True)
-    index = nearest(
+    index = _nearest(
         X_train,
         X_test,
         n_neighbors,

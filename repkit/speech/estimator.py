@@ -149,7 +149,9 @@ class SpeechAutoencoder(Objective, TwoVectors):
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
         A folder. A checkpoint is written there after every epoch, and a later fit of the same data
-        and parameters goes on from it.
+        and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest
+        that was shorter, and warns if something depends on the progress of training: such a
+        schedule continues at the progress of the new length.
     warm_start : bool, default=False
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional

@@ -324,8 +324,21 @@ class TwoVectors(TransformerMixin, Estimator):
         width = self.input_shape_[0]
         if not self.mean_.shape == self.std_.shape == (width,):
             raise ValueError(f"mean_ and std_ must have shape ({width},)")
+        if self.kind_ == "audio":
+            self._check_front_end(width)
         store = FrameStore([np.zeros((8, width), dtype=np.float32)], torch.device("cpu"))
         self._vectors_of(store, erase=True)
+
+    def _check_front_end(self, width: int) -> None:
+        """Raise a ValueError unless the front end gives frames, of this width."""
+        try:
+            made = self._front_end().n_features
+        except ImportError:  # it is not needed to open a file
+            return
+        if made != width:
+            raise ValueError(
+                f"its front end gives frames of {made} columns, but input_shape_ is ({width},)"
+            )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -328,7 +328,7 @@ def fit(tmp_path):
 
 @pytest.mark.parametrize(
     "other",
-    ["data", "labels", {"random_state": 1}, {"max_epochs": 3}, {"conditional": True}, {"lam": 0.5}],
+    ["data", "labels", {"random_state": 1}, {"max_epochs": 1}, {"conditional": True}, {"lam": 0.5}],
 )
 def test_a_fit_of_other_data_or_parameters_is_another_run(fit, other, tmp_path):
     """It starts afresh beside the first, to which the same folder still leads back."""

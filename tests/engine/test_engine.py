@@ -379,6 +379,56 @@ def test_a_loss_that_reaches_none_of_its_parameters():
         assert_same(new, old)
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        *(lambda p, d=d: Adam(p, 0.01, weight_decay=d) for d in (0.0, 0.5)),
+        *(
+            lambda p, d=d: torch.optim.SGD(p, 0.1, momentum=0.9, weight_decay=d, fused=True)
+            for d in (0.0, 0.5)
+        ),
+        lambda p: torch.optim.RAdam(p, 0.01, weight_decay=0.5),
+        lambda p: torch.optim.Rprop(p, 0.01),
+    ],
+    ids=["adam", "adam, decay", "sgd", "sgd, decay", "RAdam", "Rprop"],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_no_gradient_means_no_step(optimizer, first):
+    """Of parameters that a loss does not reach: no momentum, no decay; as if they had none."""
+
+    def run(all_the_time):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1))
+
+        def loss(n, b):
+            return {"net": (n.net if all_the_time else n.net[0])(b.x).square().mean()}
+
+        engine = make(System({"net": net}, {"net": ("net",)}, (Phase(loss),)), optimizer)
+        return engine, net
+
+    engine, net = run(False)
+    if not first:  # moments of both layers, then a loss of one
+        engine, net = run(True)
+        engine.step()
+        engine.step()
+        (phase,) = engine.system.phases
+        object.__setattr__(phase, "loss", lambda n, b: {"net": n.net[0](b.x).square().mean()})
+    before = [p.clone() for p in net.parameters()]
+    for _ in range(2):
+        engine.step()
+        moved = [not torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True)]
+        assert moved == [True, True, False, False]
+    # Nor does it come later, from moments that have been built up meanwhile.
+    object.__setattr__(
+        engine.system.phases[0], "loss", lambda n, b: {"net": 0.0 * n.net(b.x).mean()}
+    )
+    if first and "momentum" in repr(engine.optimizers["net"]).lower():
+        for group in engine.optimizers["net"].param_groups:
+            group["weight_decay"] = 0.0
+        engine.step()
+        assert torch.equal(net[1].weight, before[2])
+
+
 # -------------------------------------------------------------------- terms
 
 

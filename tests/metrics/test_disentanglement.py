@@ -451,6 +451,20 @@ def test_modularity_by_hand():
     assert _modularity(np.array([[2.0, 1, 1]])) == pytest.approx(1 - 2 / 8)
 
 
+def test_rounding_moves_no_score_out_of_bounds():
+    """A code of all factors alike was -2e-16 disentangled, one of a single factor 1 + 2e-16."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        d, k = rng.integers(2, 8, 2)
+        alike = np.ones((d, k)) * rng.random((d, 1))
+        one = np.eye(d, k) * rng.random(k)
+        for score in (_concentration, _modularity):
+            assert 0.0 <= score(alike) <= 1e-12
+            assert 0.0 <= score(one) <= 1.0
+        gaps = _gaps(one, np.diag(one[:k]) + 1e-17 if d >= k else one.max(0) + 1e-17)
+        assert ((gaps >= 0) & (gaps <= 1)).all()
+
+
 def test_explicitness_is_one_against_the_rest(codes, factors):
     X, y = codes["mixed"] * [1, 100, 0.01, 1], factors[:, 1:3]
     part = random_split(X, y, 10000, 5000, 0)

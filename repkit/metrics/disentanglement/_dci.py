@@ -130,4 +130,4 @@ def _concentration(importance: np.ndarray) -> float:
     used = total > 0
     share = importance[used] / total[used, None]
     concentration = 1 - entr(share).sum(axis=1) / np.log(importance.shape[1])
-    return float(np.average(concentration, weights=total[used]))
+    return float(np.clip(np.average(concentration, weights=total[used]), 0.0, 1.0))

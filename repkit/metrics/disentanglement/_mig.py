@@ -79,7 +79,7 @@ def mig(
 def _gaps(information: np.ndarray, entropy: np.ndarray) -> np.ndarray:
     """Give the gap (k,) of each factor from I(code; factor) (d, k) and H(factor) (k,)."""
     second, first = np.sort(information, axis=0)[-2:]
-    return (first - second) / entropy
+    return np.clip((first - second) / entropy, 0.0, 1.0)
 
 
 def histogram_bins(codes: np.ndarray, n_bins: int) -> np.ndarray:

@@ -89,7 +89,7 @@ def _modularity(information: np.ndarray) -> float:
     rest = square.sum(axis=1) - top
     known = top > 1e-9  # squares of nats: below, rounding alone says that the code says something
     share = rest / (np.where(known, top, 1) * (information.shape[1] - 1))
-    return float(np.where(known, 1 - share, 0).mean())
+    return float(np.clip(np.where(known, 1 - share, 0).mean(), 0.0, 1.0))
 
 
 def _explicitness(part: Split) -> tuple[float, float]:
