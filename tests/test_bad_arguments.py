@@ -118,6 +118,11 @@ METRICS = {
     "importance_weighted_validation": ({"loss_source_val": LOSS, "weights": LOSS}, {"loss_source_val": values(LOSS), "weights": [*values(LOSS), -LOSS]}),
     "control_variate_risk": ({"loss_source_val": LOSS, "weights": LOSS}, {"loss_source_val": values(LOSS), "weights": [*values(LOSS), -LOSS]}),
     "deep_embedded_validation": ({"features_source_train": F, "features_source_val": G, "features_target": F, "loss_source_val": LOSS}, {"features_source_train": features(F), "features_source_val": features(G), "features_target": features(F), "loss_source_val": values(LOSS), "C": POSITIVE}),
+    "batch_nuclear_norm": ({}, {"proba": probabilities()}),
+    "logit_matrix_norm": ({"proba": P}, {"proba": probabilities(), "p": [1e5, *POSITIVE], "threshold": [*NEGATIVE, *NUMBER]}),
+    "class_cluster_information": ({"features": F, "labels": Y}, {"features": features(F, width=False), "labels": labels(Y), "n_clusters": [0, N + 1, *INTEGER], "n_init": [0, None, 10**7, *INTEGER], "random_state": SEED}),
+    "ensemble_agreement": ({}, {"probas": [None, 3.0, "junk", {"a": P}, Anything(), [], [P, P[:-1]], [[1.0]], *([P, v] for v in probabilities())]}),
+    "transfer_score": ({"features": F, "proba": P}, {"features": features(F, width=False), "proba": [*probabilities(), P[:-1]], "share": [1.5, *POSITIVE], "random_state": SEED}),
     "mig": (CODES, {**TABLES, "n_bins": [1, 10**7, *INTEGER], "max_samples": [1, *INTEGER], "random_state": SEED}),
     "sap": (CODES, {**TABLES, **DRAWN, "continuous": CHOICE, "C": POSITIVE}),
     "dci": ({**CODES, "model": "random_forest"}, {**TABLES, **DRAWN, "model": CHOICE, "n_test": [0, *INTEGER]}),
@@ -149,6 +154,8 @@ NOT_IMAGES = [
     torch.ones(1, 1, 1, 3, 3),
     Anything(),
 ]
+TENSORS = {"x": T, "y": T}
+WIDTHS = [None, 3.0, "junk", [], [0.0], [-1.0], [math.nan], ["a"], {}, np.ones((2, 2)), Anything()]
 SPECTRUM = RNG.random((5, 40))
 SOUND = audio.as_utterances([RNG.random(800)])
 HISTORY = pd.DataFrame({"epoch": [1, 2], "loss_a": [1.0, 2.0]})
@@ -157,10 +164,14 @@ OTHERS = [
     (datasets.make_domains, {}, {"n_samples": [0, *INTEGER], "rotation": FLOAT, "noise": [-1.0, *FLOAT], "random_state": SEED}),
     (datasets.make_sprites, {}, {"n_samples": [0, *INTEGER], "size": [15, *INTEGER], "random_state": SEED, "factors": features(np.zeros((4, 5)))[1:]}),
     (datasets.Sprites, {}, {"size": [15, *INTEGER]}),
-    (datasets.make_speech, {}, {"n_speakers": [0, *INTEGER], "n_words": [0, *INTEGER], "n_takes": [0, *INTEGER], "vocab": CHOICE, "sample_rate": [100, *INTEGER], "speaker_spread": [-1.0, *FLOAT], "token_noise": [-1.0, *FLOAT], "channel": [-1.0, *FLOAT], "snr_db": FLOAT, "random_state": SEED}),
+    (datasets.make_speech, {}, {"n_speakers": [0, *INTEGER], "n_words": [0, *INTEGER], "n_takes": [0, *INTEGER], "vocab": CHOICE, "sample_rate": [100, *INTEGER], "speaker_spread": [-1.0, *FLOAT], "token_noise": [-1.0, *FLOAT], "channel": [-1.0, *FLOAT], "snr_db": [-math.inf, *FLOAT[:1], *FLOAT[2:]], "random_state": SEED}),
     (datasets.load_digits_domains, {}, {"shift": [None, *CHOICE], "test_size": [0, 1.0, 10**9, *FLOAT], "random_state": SEED}),
     (datasets.load_fsdd, {}, {"subset": CHOICE, "test_takes": [0, 50, *INTEGER]}),
-    (datasets.load_usps, {}, {"size": [15, *INTEGER]}),
+    (datasets.load_usps, {}, {"size": [15, *INTEGER], "split": [None, *CHOICE], "random_state": SEED}),
+    (datasets.load_gas_drift, {}, {"batch": [None, 7, 0, 1.0, True, *CHOICE[:2], *CHOICE[3:]]}),
+    (datasets.load_meter_digits, {}, {"kind": CHOICE}),
+    (datasets.load_pacs_deep, {}, {"domain": [None, *CHOICE]}),
+    (datasets.load_arabic_commands, {}, {"subset": [None, *CHOICE]}),
     (datasets.load_mnist_m, {}, {"published": CHOICE, "train_parts": [None, 3, "junk", [7], [], [0.5], Anything()]}),
     (datasets.load_amazon_reviews, {}, {"domain": [None, *CHOICE]}),
     (datasets.load_office_caltech, {}, {"domain": [None, *CHOICE]}),
@@ -173,7 +184,18 @@ OTHERS = [
     *[(make(), {}, {"x": NOT_IMAGES}) for make in (augment.RandomAffine, augment.RandomThickness, augment.RandomInvert, augment.RandomTexture)],
     (losses.GradientReversal, {}, {"lam": FLOAT}),
     (losses.entropy, {}, {"logits": tensors(T[0], T[None])}),
-    (losses.information, {}, {"logits": tensors(T[0], T[None])}),
+    (losses.information, {"logits": T}, {"logits": tensors(T[0], T[None]), "prior": tensors(T, T[0, :3])[1:]}),
+    (losses.class_confusion, {"logits": T}, {"logits": tensors(T[0], T[None]), "temperature": [0.0, -1.0, *FLOAT]}),
+    (losses.estimate_shares, {"proba": T, "shares": T[0]}, {"proba": tensors(T[0]), "shares": tensors(T, T[0, :3]), "n_steps": [10**7, None, *INTEGER]}),
+    (losses.coral, TENSORS, {"x": tensors(T[0], T[:1], T[:, :3]), "y": tensors(T[0], T[:1], T[:, :3])}),
+    (losses.mmd, TENSORS, {"x": tensors(T[0], T[:0], T[:, :3]), "y": tensors(T[0], T[:0], T[:, :3]), "bandwidths": WIDTHS}),
+    (losses.joint_mmd, {**TENSORS, "p": T, "q": T}, {"x": tensors(T[0], T[:0]), "y": tensors(T[0], T[:0], T[:, :3]), "p": tensors(T[0], T[:5], T[:, :3])[:-1], "q": tensors(T[0], T[:5], T[:, :3]), "bandwidths": WIDTHS}),
+    (losses.wasserstein, {"x": T[0], "y": T[0]}, {"x": tensors(T, T[0, :0]), "y": tensors(T, T[0, :0])}),
+    (losses.slope_penalty, {**TENSORS, "critic": lambda x: x.sum(1)}, {"critic": [None, *FUNCTION], "x": tensors(T[0], T[:0], T[:, :3]), "y": tensors(T[0], T[:0], T[:, :3])}),
+    (losses.discrepancy, {"p": T, "q": T}, {"p": tensors(T[0]), "q": tensors(T[0], T[:5])}),
+    (losses.weighted_squared_error, {"found": T, "y": T, "weight": None}, {"found": tensors(T[0]), "y": tensors(T[0], T[:5]), "weight": tensors(T, T[:3, 0])[1:]}),
+    (lambda logits, inputs: losses.gradient_penalty(logits, T, inputs), {"logits": lambda *x: x[0], "inputs": T}, {"logits": [None, *FUNCTION], "inputs": tensors(T.long())}),
+    (losses.code_loss, {"logits": [T], "codes": [T], "means": T, "values": T}, {"logits": [None, 3, T, [None], [T, T], [T[0]]], "codes": [None, 3, T, [None], [], [T[:5]]], "means": tensors(T[0]), "values": tensors(T[0], T[:5]), "log_variances": tensors(T[0], T[:5])[1:]}),
     (losses.paired_information, {"logits": T, "other": T}, {"logits": tensors(T[0]), "other": tensors(T[:3])}),
     (losses.multilinear, {"features": T, "probabilities": T}, {"features": tensors(T[0]), "probabilities": tensors(T[:3])}),
     (losses.kl_from_standard, {}, {"posterior": tensors(T[0], T[:, :3])}),
@@ -221,6 +243,7 @@ class Model:
 
 SPLIT = {"val_size": [0.0, 1.0, *NUMBER], "random_state": SEED}
 WEIGHTED = {"features": [None, *CHOICE], "loss": [None, *CHOICE], "C": POSITIVE, **SPLIT}
+FEATURES = {"features": [None, *CHOICE], "random_state": SEED}
 SCORERS = {
     metrics.EntropyScorer: {},
     metrics.InfoMaxScorer: {},
@@ -228,6 +251,12 @@ SCORERS = {
     metrics.DEVScorer: WEIGHTED,
     metrics.IWVScorer: WEIGHTED,
     metrics.ReverseValidationScorer: SPLIT,
+    metrics.BNMScorer: {},
+    metrics.MaNoScorer: {"p": [1e5, *POSITIVE], "threshold": [*NEGATIVE, *NUMBER]},
+    metrics.ClassAMIScorer: {**FEATURES, "n_init": [0, None, 10**7, *INTEGER]},
+    metrics.TransferScorer: {**FEATURES, "share": [1.5, *POSITIVE]},
+    metrics.MixValScorer: {"mix": [0.5, 1.0, *NUMBER], "random_state": SEED},
+    metrics.EnsVScorer: {},
 }
 
 
@@ -239,23 +268,34 @@ def cases(function, good, bad):
             yield Case(f"{label}({argument}={shown(value)})", (argument,), call)
 
 
+def scored(scorer, X, y, sample_domain):
+    """What it says of a model, or of a list of one if it compares them."""
+    if isinstance(scorer, metrics.EnsVScorer):
+        return scorer.scores([Model()], X, y, sample_domain)
+    return scorer(Model(), X, y, sample_domain)
+
+
 def of_scorers():
+    for value in (None, 3, "junk", Model(), {"a": Model()}, []):
+        label = f"EnsVScorer: estimators={shown(value)}"
+        call = partial(metrics.EnsVScorer().rank, value, F, Y, DOMAIN)
+        yield Case(label, ("estimators",), call)
     for scorer, bad in SCORERS.items():
         for argument, wrong in bad.items():
             for value in wrong:
                 label = f"{scorer.__name__}({argument}={shown(value)})"
-                call = partial(scorer(**{argument: value}), Model(), F, Y, DOMAIN)
+                call = partial(scored, scorer(**{argument: value}), F, Y, DOMAIN)
                 yield Case(label, (argument,), call)
         for value in [*labels(DOMAIN), np.ones(N, int), DOMAIN * 0.5]:
             label = f"{scorer.__name__}: sample_domain={shown(value)}"
-            yield Case(label, ("sample_domain",), partial(scorer(), Model(), F, Y, value))
+            yield Case(label, ("sample_domain",), partial(scored, scorer(), F, Y, value))
         for value in (None, 3.0, F[:-1], "junk", [], {}, Anything()):
             label = f"{scorer.__name__}: X={shown(value)}"
-            yield Case(label, ("X",), partial(scorer(), Model(), value, Y, DOMAIN))
+            yield Case(label, ("X",), partial(scored, scorer(), value, Y, DOMAIN))
         if scorer._needs_labels:
             for value in labels(Y)[:-3]:
                 label = f"{scorer.__name__}: y={shown(value)}"
-                yield Case(label, ("y",), partial(scorer(), Model(), F, value, DOMAIN))
+                yield Case(label, ("y",), partial(scored, scorer(), F, value, DOMAIN))
 
 
 @pytest.fixture(autouse=True)
@@ -293,6 +333,13 @@ def test_other_functions(row):
 def test_the_table_has_every_metric_and_every_argument():
     functions = {n for n in metrics.__all__ if inspect.isfunction(getattr(metrics, n))}
     assert set(METRICS) == functions
+    assert set(SCORERS) == set(subclasses(metrics.scorers.DomainScorer))
+    others = {getattr(row[0], "__name__", "") for row in OTHERS}
+    tried = {n for n in losses.__all__ if callable(getattr(losses, n))} - {"Adversarial"}
+    assert tried - others <= {"gradient_penalty"}  # as a function of one input
+    loaders = {n for n in datasets.__all__ if inspect.isfunction(getattr(datasets, n))}
+    takes = {n for n in loaders if inspect.signature(getattr(datasets, n)).parameters}
+    assert takes <= others
     for name, (_, bad) in METRICS.items():
         missing = set(inspect.signature(getattr(metrics, name)).parameters) - set(bad)
         # what goes through the same check elsewhere in the table
@@ -309,3 +356,10 @@ def test_the_table_has_every_metric_and_every_argument():
             "max_samples",
             "random_state",
         }, (name, missing)
+
+
+def subclasses(cls):
+    """The public ones below a class."""
+    for sub in cls.__subclasses__():
+        yield from ([sub] if sub.__name__ in metrics.__all__ else [])
+        yield from subclasses(sub)

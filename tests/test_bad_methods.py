@@ -10,7 +10,17 @@ import torch
 from scipy import sparse
 
 import repkit
-from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN, load
+from repkit import (
+    DANN,
+    VAE,
+    VAEGAN,
+    BiGAN,
+    DANNRegressor,
+    InfoGAN,
+    SpeechAutoencoder,
+    TripleGAN,
+    load,
+)
 from repkit.datasets import make_speech
 
 from .hostile import Anything, Case, faults, shown
@@ -21,10 +31,12 @@ RNG = np.random.default_rng(0)
 N = 24
 X = RNG.random((N, 6))
 Y, DOMAIN = np.arange(N) % 3, np.where(np.arange(N) < N // 2, 1, -1)
+Z = X[:, 0] - X[:, 1]
 SPEECH = make_speech(3, 2, 2, random_state=0)
 SMALL = {"width": 12, "max_epochs": 1, "steps_per_epoch": 1, "random_state": 0}
 MODELS = {
     "DANN": lambda: DANN("mlp", **SMALL),
+    "DANNRegressor": lambda: DANNRegressor("mlp", **SMALL),
     "VAE": lambda: VAE(2, **SMALL),
     "VAEGAN": lambda: VAEGAN(2, **SMALL),
     "BiGAN": lambda: BiGAN(2, **SMALL),
@@ -36,6 +48,7 @@ MODELS = {
 }
 DATA = {
     "DANN": (X, Y, DOMAIN),
+    "DANNRegressor": (X, Z, DOMAIN),
     "TripleGAN": (X, Y),
     "SpeechAutoencoder": (SPEECH.data, SPEECH.speaker),
 }
@@ -73,6 +86,16 @@ def labels(y):
     ]  # fmt: skip
 
 
+def outputs(y):
+    """Whatever is not one number a row, nor several."""
+    return [
+        None, 3, "junk", {"a": 1}, Anything(), y[:-1], np.append(y, 0), [], np.full(len(y), "a"),
+        [[1], [1, 2]] * (len(y) // 2), [{}] * len(y), set(y.tolist()), y.astype(complex),
+        np.full(len(y), np.nan), np.full(len(y), np.inf), np.full(len(y), 1e200),
+        np.ones((len(y), 2, 2)), sparse.csr_array(y[None]), [None] * len(y),
+    ]  # fmt: skip
+
+
 def weights():
     w = np.ones(N)
     return [
@@ -104,6 +127,8 @@ def utterances():
 INTEGERS = [0, -1, 1.5, np.nan, np.inf, "junk", "3", [1], (1, 2), {}, 1j, True, Anything(),
             np.array([1, 2]), b"3", abs, None, 10**12, 10**30]  # fmt: skip
 SEEDS = ["junk", -1, 1.5, np.nan, {}, Anything(), 10**30, True, [1, 2], 1j]
+NUMBERS = [-1.0, -1e-9, np.nan, np.inf, "junk", "1", [1], (1, 2), {}, 1j, True, Anything(),
+           np.array([1, 2]), b"3", abs]  # fmt: skip
 WORDS = ["junk", "", None, 3, [], {}, 1.5, np.nan, True, Anything(), ("a",), np.array([1, 2])]
 
 
@@ -115,22 +140,33 @@ def refused_fit(name, *given, **named):
         assert not [k for k in vars(model) if k.endswith("_")], "half fitted"
 
 
+def refused_adapt(model, *given, **named):
+    before = model.used_weights_
+    try:
+        model.adapt(*given, **named)
+    finally:
+        assert not hasattr(model, "adaptation_")
+        assert (model.used_weights_, list(model.weights_)) == (before, ["last"])
+
+
 def fits(name):
     speech = name == "SpeechAutoencoder"
     rest = DATA.get(name, (X,))[1:]
     for value in utterances() if speech else tables(X, after=False):
         yield "fit", "X", value, lambda v: refused_fit(name, v, *rest)
     if rest:
-        for value in labels(SPEECH.speaker if speech else Y):
+        wrong = labels(SPEECH.speaker if speech else Y)
+        for value in outputs(Z) if name == "DANNRegressor" else wrong:
             yield "fit", "y", value, lambda v: refused_fit(name, DATA[name][0], v)
-    if name in ("DANN", "TripleGAN"):
+    if name in ("DANN", "DANNRegressor", "TripleGAN"):
+        y = DATA[name][1]
         for value in weights():
-            yield "fit", "sample_weight", value, lambda v: refused_fit(name, X, Y, sample_weight=v)
-    if name == "DANN":
+            yield "fit", "sample_weight", value, lambda v: refused_fit(name, X, y, sample_weight=v)
+    if name in ("DANN", "DANNRegressor"):
         for value in domains():
-            yield "fit", "sample_domain", value, lambda v: refused_fit(name, X, Y, v)
+            yield "fit", "sample_domain", value, lambda v: refused_fit(name, X, y, v)
         for value in ("junk", 1.5, [7], [None], {}, Anything(), [], np.nan, np.ones((2, 2))):
-            yield "fit", "source", value, lambda v: refused_fit(name, X, Y, DOMAIN, v)
+            yield "fit", "source", value, lambda v: refused_fit(name, X, y, DOMAIN, v)
     if speech:
         for value in ("junk", 3, [(0, 99)], [(0, 1, 2)], {}, [("a", "b")], [(0.5, 1.5)], [(-1, 0)]):
             yield "fit", "pairs", value, lambda v: refused_fit(name, SPEECH.data, pairs=v)
@@ -148,17 +184,37 @@ def reads(model):
             for value in several:
                 yield method, "X", value, getattr(model, method)
     if hasattr(model, "score"):
+        y, wrong = Y, [*labels(Y)[:-2], None, [None] * N, Y * np.nan]
+        if isinstance(model, DANNRegressor):
+            y, wrong = Z, [*outputs(Z), np.stack([Z, Z], 1)]
         for value in several:
-            yield "score", "X", value, lambda v: model.score(v, Y)
-        for value in [*labels(Y)[:-2], None, [None] * N, Y * np.nan]:
+            yield "score", "X", value, lambda v: model.score(v, y)
+        for value in wrong:
             yield "score", "y", value, lambda v: model.score(X, v)
         for value in weights():
-            yield "score", "sample_weight", value, lambda v: model.score(X, Y, sample_weight=v)
-    if isinstance(model, DANN):
-        for method in ("transform", "predict", "predict_proba", "predict_domain"):
-            for value in domains():
+            yield "score", "sample_weight", value, lambda v: model.score(X, y, sample_weight=v)
+    if isinstance(model, DANN | DANNRegressor):
+        for method in ("transform", "predict", "predict_proba", "predict_domain", "adapt"):
+            for value in domains() if hasattr(model, method) else []:
                 use = getattr(model, method)
                 yield method, "sample_domain", value, lambda v, use=use: use(X, sample_domain=v)
+    if hasattr(model, "adapt"):
+        for value in [*several, X[:1]]:
+            yield "adapt", "X", value, lambda v: refused_adapt(model, v)
+        given = {
+            "method": WORDS,
+            "max_epochs": INTEGERS,
+            "learning_rate": NUMBERS,
+            "beta": [None, *NUMBERS],
+        }
+        for name, values in given.items():
+            for value in values:
+                yield (
+                    "adapt",
+                    name,
+                    value,
+                    lambda v, name=name: refused_adapt(model, X, **{name: v}),
+                )
     if speech:
         for value in [*utterances(), SPEECH.data[:2]]:
             yield "convert", "reference", value, lambda v: model.convert(SPEECH.data[:3], v)

@@ -13,7 +13,7 @@ from sklearn.datasets import load_svmlight_file
 from sklearn.utils import Bunch
 
 from repkit import _arguments
-from repkit._random import Seed, generator
+from repkit._random import Seed, check_seed, generator
 from repkit.datasets._fetch import Arrays, npz, read
 
 __all__ = [
@@ -100,6 +100,7 @@ def load_usps(size: int = 16, split: str = "official", random_state: Seed = 0) -
     """
     _arguments.integer(size, "size", 16, 1024)
     _arguments.choice(split, "split", ("official", "cogan"))
+    check_seed(random_state)
     bunch = Bunch()
     for part in ("train", "test"):
         data = read(f"usps/{part}", partial(_parse_usps, part=part))

@@ -177,8 +177,10 @@ def wasserstein(x: Tensor, y: Tensor) -> Tensor:
     distance : Tensor of shape (), float32
         Greater for a better critic, smaller for domains that are nearer.
     """
-    check_tensor(x, "x", 1)
-    check_tensor(y, "y", 1)
+    for numbers, name in ((x, "x"), (y, "y")):
+        check_tensor(numbers, name, 1)
+        if not len(numbers):
+            raise ValueError(f"{name} must have a number for at least 1 row, not none")
     return x.float().mean() - y.float().mean()
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repkit._arguments import number
+from repkit._arguments import number, shown
 from repkit.losses._checks import check_tensor
 
 __all__ = [
@@ -92,6 +92,12 @@ def gradient_penalty(logits: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     penalty : Tensor of shape ()
         Mean over rows.
     """
+    if not callable(logits):
+        raise TypeError(f"logits must be a function of samples, not {shown(logits)}")
+    for i, x in enumerate(inputs):
+        check_tensor(x, f"inputs[{i}]")
+        if not x.is_floating_point():
+            raise TypeError(f"inputs[{i}] must hold floats, which have a gradient, not {x.dtype}")
     inputs = tuple(x.detach().requires_grad_() for x in inputs)
     gradients = torch.autograd.grad(logits(*inputs).float().sum(), inputs, create_graph=True)
     return 0.5 * torch.cat([g.float().flatten(1) for g in gradients], 1).square().sum(1).mean()
@@ -128,6 +134,18 @@ def code_loss(
     losses : Tensor of shape (len(logits) + k,), float32
         Mean over the batch for each code in nats, categorical codes first.
     """
+    check_tensor(means, "means", 2)
+    check_tensor(values, "values", like=means)
+    if log_variances is not None:
+        check_tensor(log_variances, "log_variances", like=means)
+    for given, name in ((logits, "logits"), (codes, "codes")):
+        if not isinstance(given, tuple | list):
+            raise TypeError(f"{name} must be a list of tensors, not {shown(given)}")
+    if len(codes) != len(logits):
+        raise ValueError(f"codes must be as many as logits, {len(logits)}, not {len(codes)}")
+    for q, code in zip(logits, codes, strict=True):
+        check_tensor(q, "each of logits", 2)
+        check_tensor(code, "each of codes", like=q)
     terms = [
         -(code * F.log_softmax(q.float(), 1)).sum(1).mean()
         for q, code in zip(logits, codes, strict=True)

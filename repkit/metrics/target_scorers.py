@@ -297,6 +297,8 @@ class EnsVScorer(DomainScorer):
         if not isinstance(estimators, list | tuple | np.ndarray):
             shown = _arguments.shown(estimators)
             raise TypeError(f"estimators must be a list of fitted models, not {shown}")
+        if not len(estimators):
+            raise ValueError("estimators must hold at least one candidate, not none")
         probas, first = [], None
         for estimator in estimators:
             rows = super()._checked(estimator, X, None, sample_domain)
