@@ -157,7 +157,7 @@ OTHERS = [
     (datasets.make_domains, {}, {"n_samples": [0, *INTEGER], "rotation": FLOAT, "noise": [-1.0, *FLOAT], "random_state": SEED}),
     (datasets.make_sprites, {}, {"n_samples": [0, *INTEGER], "size": [15, *INTEGER], "random_state": SEED, "factors": features(np.zeros((4, 5)))[1:]}),
     (datasets.Sprites, {}, {"size": [15, *INTEGER]}),
-    (datasets.make_speech, {}, {"n_speakers": [0, *INTEGER], "n_words": [0, *INTEGER], "n_takes": [0, *INTEGER], "vocab": CHOICE, "sample_rate": [100, *INTEGER], "speaker_spread": [-1.0, *FLOAT], "token_noise": [-1.0, *FLOAT], "channel": [-1.0, *FLOAT], "snr_db": FLOAT, "random_state": SEED}),
+    (datasets.make_speech, {}, {"n_speakers": [0, *INTEGER], "n_words": [0, *INTEGER], "n_takes": [0, *INTEGER], "vocab": CHOICE, "sample_rate": [100, *INTEGER], "speaker_spread": [-1.0, *FLOAT], "token_noise": [-1.0, *FLOAT], "channel": [-1.0, *FLOAT], "snr_db": [v for v in FLOAT if not isinstance(v, float) or v != math.inf], "random_state": SEED}),
     (datasets.load_digits_domains, {}, {"shift": [None, *CHOICE], "test_size": [0, 1.0, 10**9, *FLOAT], "random_state": SEED}),
     (datasets.load_fsdd, {}, {"subset": CHOICE, "test_takes": [0, 50, *INTEGER]}),
     (datasets.load_usps, {}, {"size": [15, *INTEGER]}),
