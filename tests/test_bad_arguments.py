@@ -47,17 +47,18 @@ SEQUENCES = [
 ]  # fmt: skip
 
 
-def features(X, *, width=True):
-    """Whatever is no matrix of numbers; with ``width``, of another width, too."""
+def features(X, *, width=True, squares=True):
+    """Whatever is no matrix of numbers; of another width and too great for squares, if asked."""
     bad = X.copy()
     bad[1, 0] = np.nan
     wrong = [
         None, 3.0, "junk", {"a": 1}, Anything(), X[:, 0], np.array(1.0), np.full(X.shape, "a"),
         [["a", "b"]] * len(X), np.array([[{}] * 2] * len(X)), X.astype(complex), [[1.0], [1.0, 2.0]],
-        [], X[:0], X[:, :0], bad, np.full(X.shape, 1e300), torch.full((3, 5), np.nan),
+        [], X[:0], X[:, :0], bad, torch.full((3, 5), np.nan),
         sparse.csr_array(X), np.ma.masked_array(X, X > 0), pd.DataFrame({"a": ["x"] * len(X)}),
         set("ab"), (x for x in X), np.full(X.shape, np.datetime64("2020-01-01")),
     ]  # fmt: skip
+    wrong += [np.full(X.shape, 1e300)] * squares
     return [*wrong, X[:, :2], np.concatenate([X, X], 1)] if width else wrong
 
 
@@ -130,9 +131,9 @@ METRICS = {
     "factor_vae_score": ({**CODES, "n_train": 20, "n_eval": 20}, {**TABLES, **DRAWN, "encode": FUNCTION, "n_eval": [0, 10**7, *INTEGER], "batch_size": [1, 10**7, *INTEGER], "min_std": [*NEGATIVE, *NUMBER]}),
     "beta_vae_score": ({**CODES, "n_train": 20, "n_eval": 20}, {**TABLES, **DRAWN, "encode": FUNCTION, "batch_size": [0, 10**7, *INTEGER]}),
     "disentanglement_scores": ({**CODES, "scores": ["mig"]}, {**TABLES, "scores": [None, *CHOICE], "encode": FUNCTION, "random_state": SEED}),
-    "abx_error": ({"items": F, "categories": Y}, {"items": features(F, width=False), "categories": labels(Y), "speakers": labels(S)[1:], "mode": CHOICE, "max_items": [0, *INTEGER], "random_state": SEED, "return_cells": CHOICE, **WHERE}),
-    "same_different": ({"vectors": F, "categories": Y}, {"vectors": features(F, width=False), "categories": labels(Y), "speakers": labels(S)[1:], **WHERE}),
-    "speaker_eer": ({"vectors": F, "speakers": Y}, {"vectors": features(F, width=False), "speakers": labels(Y), **WHERE}),
+    "abx_error": ({"items": F, "categories": Y}, {"items": features(F, width=False, squares=False), "categories": labels(Y), "speakers": labels(S)[1:], "mode": CHOICE, "max_items": [0, *INTEGER], "random_state": SEED, "return_cells": CHOICE, **WHERE}),
+    "same_different": ({"vectors": F, "categories": Y}, {"vectors": features(F, width=False, squares=False), "categories": labels(Y), "speakers": labels(S)[1:], **WHERE}),
+    "speaker_eer": ({"vectors": F, "speakers": Y}, {"vectors": features(F, width=False, squares=False), "speakers": labels(Y), **WHERE}),
     "mean_std": ({}, {"frames": SEQUENCES}),
     "resampled_pca": ({"frames": FRAMES, "n_components": 3}, {"frames": SEQUENCES, "test": labels(MASK + 0)[1:], "n_steps": [0, 10**7, *INTEGER], "n_components": [0, *INTEGER]}),
     "probe_report": (XY, {**X4, "C": POSITIVE, "n_hidden": [0, 10**7, *INTEGER], "n_epochs": [0, *INTEGER], "random_state": SEED}),
@@ -164,7 +165,7 @@ OTHERS = [
     (datasets.make_domains, {}, {"n_samples": [0, *INTEGER], "rotation": FLOAT, "noise": [-1.0, *FLOAT], "random_state": SEED}),
     (datasets.make_sprites, {}, {"n_samples": [0, *INTEGER], "size": [15, *INTEGER], "random_state": SEED, "factors": features(np.zeros((4, 5)))[1:]}),
     (datasets.Sprites, {}, {"size": [15, *INTEGER]}),
-    (datasets.make_speech, {}, {"n_speakers": [0, *INTEGER], "n_words": [0, *INTEGER], "n_takes": [0, *INTEGER], "vocab": CHOICE, "sample_rate": [100, *INTEGER], "speaker_spread": [-1.0, *FLOAT], "token_noise": [-1.0, *FLOAT], "channel": [-1.0, *FLOAT], "snr_db": [-math.inf, *FLOAT[:1], *FLOAT[2:]], "random_state": SEED}),
+    (datasets.make_speech, {}, {"n_speakers": [0, *INTEGER], "n_words": [0, *INTEGER], "n_takes": [0, *INTEGER], "vocab": CHOICE, "sample_rate": [100, *INTEGER], "speaker_spread": [-1.0, *FLOAT], "token_noise": [-1.0, *FLOAT], "channel": [-1.0, *FLOAT], "snr_db": [v for v in FLOAT if not isinstance(v, float) or v != math.inf], "random_state": SEED}),
     (datasets.load_digits_domains, {}, {"shift": [None, *CHOICE], "test_size": [0, 1.0, 10**9, *FLOAT], "random_state": SEED}),
     (datasets.load_fsdd, {}, {"subset": CHOICE, "test_takes": [0, 50, *INTEGER]}),
     (datasets.load_usps, {}, {"size": [15, *INTEGER], "split": [None, *CHOICE], "random_state": SEED}),

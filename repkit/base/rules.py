@@ -43,8 +43,7 @@ def probe_change(
     wanted = f"{name} must map a float batch (n, {', '.join(map(str, shape))}) to one of its shape"
     batch = torch.full((2, *shape), 0.5, device=device)
     try:
-        with torch.no_grad():
-            found = change(batch)
+        found = change(batch)
     except Exception as error:
         raise ValueError(f"{wanted}, but {shown(change)} fails: {error}") from error
     if not isinstance(found, Tensor):

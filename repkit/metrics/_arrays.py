@@ -68,11 +68,12 @@ def batch_size_of(batch_bytes: Any) -> int:
     return integer(batch_bytes, "batch_bytes", 1, MOST_BYTES)
 
 
-def feature_matrix(X: Any, name: str, min_rows: int = 1) -> np.ndarray:
+def feature_matrix(X: Any, name: str, min_rows: int = 1, *, any_scale: bool = False) -> np.ndarray:
     """Check features and give them as a finite matrix (n_samples, n_features).
 
     Samples of more than one dimension (images) are flattened. float32 and float64 are kept,
-    narrower numbers become float32, integers of 32 bits and more float64.
+    narrower numbers become float32, integers of 32 bits and more float64. With `any_scale` the
+    caller scales the rows itself, and numbers whose squares leave the range are taken, too.
 
     Raises
     ------
@@ -96,7 +97,8 @@ def feature_matrix(X: Any, name: str, min_rows: int = 1) -> np.ndarray:
         raise ValueError(f"{name} must have at least 1 feature, not 0")
     X = X.astype(np.result_type(X.dtype, np.float32), copy=False)
     check_finite(X, name)
-    check_scale(X, name, 1e15 if X.dtype == np.float32 else 1e50)
+    if not any_scale:
+        check_scale(X, name, 1e15 if X.dtype == np.float32 else 1e50)
     return X
 
 

@@ -1,6 +1,7 @@
 """Fits that end early, by a signal or an error, and fits that go on from where another ended."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -71,14 +72,13 @@ def assert_same(model, other):
 
 
 class Interrupt:
-    """A schedule of the learning rate that ends the fit at a step, and else is constant."""
+    """A schedule of the learning rate that ends the fit at a step, from 2 on, else constant."""
 
     def __init__(self, step, how):
-        self.left, self.how = step, how
+        self.place, self.how = (step - 1) / (EPOCHS * STEPS), how
 
     def __call__(self, progress):
-        self.left -= 1
-        if self.left == 0:
+        if math.isclose(progress, self.place):
             self.how()
         return 1.0
 
@@ -103,7 +103,7 @@ def test_what_is_left_of_a_fit_that_ends_early(name, how, tmp_path):
     model = clone(model)
     for said, step, folder in (
         (f"after 1 of {EPOCHS} epochs; .* starts anew; with checkpoint=<folder>", STEPS + 2, None),
-        ("after 0 of .* starts anew: no epoch was finished", 1, tmp_path / "a"),
+        ("after 0 of .* starts anew: no epoch was finished", 2, tmp_path / "a"),
         ("after 2 of .* goes on from epoch 2, in checkpoint='.*b'", 2 * STEPS + 1, tmp_path / "b"),
     ):
         model.set_params(checkpoint=folder, learning_rate_schedule=Interrupt(step, how))

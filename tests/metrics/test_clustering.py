@@ -28,7 +28,7 @@ def test_an_empty_cluster_has_a_name():
         ([0, 1], ["a", None], None, "labels is missing"),
         ([0, -1], ["a", "b"], 2, "clusters must be integers from 0 to 1"),
         ([0, 2], ["a", "b"], 2, "clusters must be integers from 0 to 1"),
-        ([0.5, 1], ["a", "b"], 2, "clusters must be integers from 0 to 1"),
+        ([0.5, 1], ["a", "b"], 2, "clusters must be integers from 0, not dtype float64"),
     ],
 )
 def test_bad_input(clusters, labels, n, message):

@@ -28,7 +28,7 @@ def unit_rows(vectors: Any, name: str, device: torch.device, min_rows: int = 2) 
     """
     import torch
 
-    X = torch.from_numpy(np.array(feature_matrix(vectors, name, min_rows)))
+    X = torch.from_numpy(np.array(feature_matrix(vectors, name, min_rows, any_scale=True)))
     X = X.to(device, torch.float32 if device.type == "mps" else torch.float64)
     # by the greatest entry first: squares of large or tiny numbers leave the range
     X /= X.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(X.dtype).tiny)
