@@ -205,6 +205,14 @@ class DANNRegressor(RegressorMixin, DomainAdaptation):
         shaped = standard.reshape(len(standard), *np.shape(self.y_mean_))
         return shaped.astype(np.float64) * self.y_scale_ + self.y_mean_
 
+    def _probe(self, X: np.ndarray) -> None:
+        if np.shape(self.y_scale_) != np.shape(self.y_mean_):
+            raise ValueError(
+                f"y_scale_ must have the shape {np.shape(self.y_mean_)} of y_mean_, not "
+                f"{np.shape(self.y_scale_)}"
+            )
+        super()._probe(X)
+
     # ---------------------------------------------------------------- use
 
     def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from sklearn.exceptions import ConvergenceWarning
 
 import repkit
-from repkit import DANN, VAE, InfoGAN, SpeechAutoencoder, load
+from repkit import DANN, VAE, DANNRegressor, InfoGAN, SpeechAutoencoder, load
 from repkit.base import model_file
 from repkit.base.contents import FITTED, check_entries, check_fitted
 from repkit.base.model_file import ModelFileError, encode
@@ -39,6 +39,10 @@ MODELS = {
     "DANN": (
         DANN("mlp", select="entropy", **COMMON),
         (X, np.arange(N) % 2, np.where(np.arange(N) < 12, 1, -1)),
+    ),
+    "DANNRegressor": (
+        DANNRegressor("mlp", **COMMON),
+        (X, X[:, :2], np.where(np.arange(N) < 12, 1, -1)),
     ),
     "VAE": (VAE(2, **COMMON), (IMAGES,)),
     "InfoGAN": (InfoGAN((3,), 1, 2, recalibrate=False, **COMMON), (X,)),
@@ -248,6 +252,7 @@ TENSORS = {
     "extra": (lambda t: t.update({first(t) + "x": torch.ones(2)}), "not wanted"),
     "network extra": (lambda t: t.update({"last/Q0/w": torch.ones(2)}), "there are weights of"),
     "set extra": (lambda t: t.update({"best/F/w": torch.ones(2)}), "names of tensors are"),
+    "adapted extra": (lambda t: t.update({"adapted/F/w": torch.ones(2)}), "adapt|weights of"),
     "selected extra": (lambda t: t.update({"selected/Z/w": torch.ones(2)}), "selected|weights of"),
     "no path": (lambda t: t.update({"w": torch.ones(2)}), "names of tensors are"),
     "long path": (lambda t: t.update({"last/F/w/x": torch.ones(2)}), "names of tensors are"),
@@ -370,6 +375,10 @@ HEADERS = {
     "array ragged": (attribute(seed_={"array": [[1], []], "dtype": "i8"}), "no readable"),
 }
 FITTED_OF = {
+    "DANNRegressor": {
+        "y_mean_": [None, "0", float("nan"), 0.0, array(0.0, 0.0, 0.0, dtype="f8")],
+        "y_scale_": [None, 1.0, array(1.0, dtype="f8"), array(0.0, 1.0, dtype="f8")],
+    },
     "DANN": {
         "classes_": [5, array(0, 0), array(array(0, 1)), array(0), array(0, 1, 2)],
         "domains_": [None, array(1, 1), array(1)],

@@ -15,7 +15,17 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN, load
+from repkit import (
+    DANN,
+    VAE,
+    VAEGAN,
+    BiGAN,
+    DANNRegressor,
+    InfoGAN,
+    SpeechAutoencoder,
+    TripleGAN,
+    load,
+)
 from repkit.base.estimator import fitted_attributes
 from repkit.datasets import make_speech
 
@@ -34,6 +44,7 @@ COMMON = {
 }
 MODELS = {
     "DANN": (DANN("mlp", ema=0.9, **COMMON), (X, Y, DOMAIN)),
+    "DANNRegressor": (DANNRegressor("mlp", **COMMON), (X, X[:, 0], DOMAIN)),
     "TripleGAN": (TripleGAN(2, adversary_start=0.0, **COMMON), (X, Y)),
     "VAE": (VAE(2, **COMMON), (X,)),
     "BiGAN": (BiGAN(2, **COMMON), (X,)),
@@ -230,7 +241,7 @@ print(json.dumps(report))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_fit_goes_on_bit_for_bit(tmp_path):
-    """Each of the seven; at random moments, and while a checkpoint is written: test_estimator."""
+    """Each of them; at random moments, and while a checkpoint is written: test_estimator."""
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     done = subprocess.run(
