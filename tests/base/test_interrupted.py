@@ -5,8 +5,6 @@ import math
 import os
 import re
 import signal
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -15,16 +13,14 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN, load
+from repkit import VAE, load
 from repkit.base.estimator import fitted_attributes
-from repkit.datasets import make_speech
+
+from .small import models, run_alone
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-N, STEPS, EPOCHS = 24, 2, 4
-X = np.random.default_rng(0).random((N, 4)).astype(np.float32)
-Y, DOMAIN = np.arange(N) % 2, np.where(np.arange(N) < 12, 1, -1)
-SPEECH = make_speech(2, 4, 3, random_state=0)
+STEPS, EPOCHS = 2, 4
 COMMON = {
     "width": 12,
     "max_epochs": EPOCHS,
@@ -32,18 +28,7 @@ COMMON = {
     "random_state": 0,
     "device": "cpu",
 }
-MODELS = {
-    "DANN": (DANN("mlp", ema=0.9, **COMMON), (X, Y, DOMAIN)),
-    "TripleGAN": (TripleGAN(2, adversary_start=0.0, **COMMON), (X, Y)),
-    "VAE": (VAE(2, **COMMON), (X,)),
-    "BiGAN": (BiGAN(2, **COMMON), (X,)),
-    "VAEGAN": (VAEGAN(2, **COMMON), (X,)),
-    "InfoGAN": (InfoGAN((3,), 1, 2, **COMMON), (X,)),
-    "SpeechAutoencoder": (
-        SpeechAutoencoder(4, 4, sample_rate=8000, n_mels=20, prototypes=(3,), **COMMON),
-        (SPEECH.data, SPEECH.speaker),
-    ),
-}
+MODELS = models(COMMON, DANN={"ema": 0.9}, TripleGAN={"adversary_start": 0.0})
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
@@ -177,7 +162,7 @@ def test_an_interrupt_while_the_model_of_before_is_put_back(monkeypatch):
 KILLED = """
 import os, signal, sys, json, hashlib, traceback, importlib, contextlib
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, ".")
 import torch
 torch.set_num_threads(1)
 from tests.base.test_interrupted import EPOCHS, MODELS, content, fit
@@ -231,17 +216,7 @@ print(json.dumps(report))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_fit_goes_on_bit_for_bit(tmp_path):
     """Each of the seven; at random moments, and while a checkpoint is written: test_estimator."""
-    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path), root],
-        capture_output=True,
-        text=True,
-        env=os.environ | threads,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(run_alone(KILLED, tmp_path))
     assert report == {name: {"killed": True, "epochs": [1, 2], "same": True} for name in MODELS}
 
 
