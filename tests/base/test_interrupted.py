@@ -32,6 +32,14 @@ MODELS = models(COMMON, DANN={"ema": 0.9}, TripleGAN={"adversary_start": 0.0})
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_interrupts():
+    """What a shell starts in the background ignores the signal; Python then leaves it at that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def fit(name, **params):
     model, data = MODELS[name]
     return clone(model).set_params(**params).fit(*data)
