@@ -1,7 +1,9 @@
 """What all estimators share. One word, one idea: all constructor parameters, with their defaults.
 
 A parameter that takes a part (see `parameters.Part`) also takes the value of the part's first
-field. Where a default differs from class to class, the classes are named.
+field. Where a default differs from class to class, the classes are named. Sizes have upper bounds,
+by which an absurd one is refused before memory or time is taken: 10,000 units of a layer or a code,
+100,000 rows in a step, a million epochs, or steps in one.
 
 In every class
 --------------
