@@ -12,7 +12,7 @@ from benchmarks import readme
 from benchmarks.runner import OUT, NoMatch, device_label, run_cases
 
 ABOUT = {
-    "quick": "all systems on embedded data, with figures, in under four minutes",
+    "quick": "all systems on embedded data, with figures, in about ten minutes",
     "digits_domains": "MNIST to MNIST-M, MNIST to USPS, USPS to MNIST",
     "amazon": "Amazon reviews, twelve pairs of domains",
     "office_caltech": "Office-Caltech SURF, twelve pairs of domains",

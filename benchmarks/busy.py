@@ -88,15 +88,22 @@ def times(system: str, start: str, count: int) -> tuple[float, float]:
 
 
 def costs(system: str) -> dict[tuple[str, str], float]:
-    """All starts beside all numbers of neighbors, in turn, in units of the idle old one."""
+    """All starts beside all numbers of neighbors, in turn.
+
+    Processor time in units of the same start's idle one; wall time in units of the idle one as
+    torch has it.
+    """
     seconds = {(s, n): times(system, s, n) for n in NEIGHBORS for s in STARTS}
-    processor, wall = seconds[STARTS[0], 0]
+    wall = seconds[STARTS[0], 0][1]
     figures = {}
-    for (start, count), (p, w) in seconds.items():
-        task = f"fit beside {count} busy processes, {start}"
-        figures[task, "processor time"] = p / processor
-        figures[task, "wall time"] = w / wall
-        figures[task, "processor time over its own idle"] = p / seconds[start, 0][0]
+    for start in STARTS:
+        for count in NEIGHBORS:
+            processor, own_wall = seconds[start, count]
+            beside = f"beside {count}" if count else "idle"
+            figures[f"fit, {start}", f"wall time {beside}"] = own_wall / wall
+            if count:
+                ratio = processor / seconds[start, 0][0]
+                figures[f"fit, {start}", f"processor time {beside}"] = ratio
     return figures
 
 
@@ -106,7 +113,7 @@ def cases() -> list[Case]:
         Case(
             "fit beside busy processes",
             system,
-            "in units of the idle fit as torch has it",
+            "beside busy processes, in units of the idle fit",
             lambda seed, s=system: costs(s),
         )
         for system in SYSTEMS

@@ -1,6 +1,8 @@
 """Internal. Checks of single arguments: an error names the argument, the value and what is allowed.
 
-A value of a wrong type raises a TypeError, one that is out of range a ValueError.
+A value of a wrong type raises a TypeError, one that is out of range a ValueError. scikit-learn's
+`check_scalar` takes True for an integer and lets NaN pass, and the data sets and the engine do
+without scikit-learn.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ def test_what_passes():
     [
         (lambda: integer(0, "n"), ValueError, "n must be an integer of at least 1, not 0"),
         (lambda: integer(True, "n"), TypeError, "n must be an integer of at least 1, not True"),
+        (lambda: number(True, "w"), TypeError, "w must be a number of at least 0, not True"),
         (lambda: integer(7, "n", 1, 5), ValueError, "n must be an integer from 1 to 5, not 7"),
         (
             lambda: integer(10**4, "n", 1, 2000),

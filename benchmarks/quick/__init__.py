@@ -1,4 +1,4 @@
-"""Everything on embedded data, in under four minutes: tables, and figures of what was learned."""
+"""Everything on embedded data, in about ten minutes: tables, and figures of what was learned."""
 
 from __future__ import annotations
 

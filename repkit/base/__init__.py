@@ -2,7 +2,9 @@
 
 A parameter that takes a part (see `parameters.Part`) also takes the value of the part's first
 field. Where a default differs from class to class, the classes are named. What is said of DANN
-holds for DANNRegressor, too, which has no class_weight, conditional, consistency and entropy.
+holds for DANNRegressor, too, which has no class_weight, conditional, consistency and entropy. Sizes
+have upper bounds, by which an absurd one is refused before memory or time is taken: 10,000 units of
+a layer or a code, 100,000 rows in a step, a million epochs, or steps in one.
 
 In every class
 --------------

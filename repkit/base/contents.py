@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from repkit._arguments import shown
 from repkit.base.samples import PIXELS
 
 LARGEST = 10**9  # of any count, and of any dimension of a sample
@@ -117,6 +118,4 @@ def check_fitted(fitted: Mapping[str, Any], known: Iterable[str]) -> None:
     for name, value in fitted.items():
         words, good = FITTED[name]
         if not good(value):
-            shown = repr(value)
-            shown = shown if len(shown) < 60 else f"{shown[:57]}..."
-            raise ValueError(f"its {name} must be {words}, not {shown}")
+            raise ValueError(f"its {name} must be {words}, not {shown(value)}")

@@ -99,7 +99,7 @@ def _parse_fsdd(path: Path) -> Arrays:
     }
 
 
-_SPEAKER = "speaker must be 'parent', a regular expression or a function of a file's path"
+_SPEAKER = "speaker must be 'folder', a regular expression or a function of a file's path"
 
 
 def load_speech_folder(
@@ -135,7 +135,7 @@ def load_speech_folder(
     ValueError
         If the folder holds no audio file, or a file has no speaker.
     """
-    if isinstance(speaker, str) and speaker != "parent":
+    if isinstance(speaker, str) and speaker != "folder":
         try:
             re.compile(speaker)
         except re.error as error:

@@ -56,9 +56,7 @@ def _width(name: str, value: Any) -> int:
 
 
 def _perturb(name: str, value: Any) -> Any:
-    if callable(value):
-        return value
-    return _STRENGTH.metadata["rule"](name, value)
+    return value if callable(value) else _STRENGTH.metadata["rule"](name, value)
 
 
 @parameters

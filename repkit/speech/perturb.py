@@ -223,9 +223,8 @@ def probe_perturb(
     wanted = "perturb must map frames (n, T, d), lengths (n,) and speakers (n,) to frames, lengths"
     length = torch.tensor([20, 16], device=device)
     try:
-        with torch.no_grad():
-            frames = torch.zeros(2, 20, width, device=device)
-            x, found = perturb(frames, length, torch.zeros_like(length))
+        frames = torch.zeros(2, 20, width, device=device)
+        x, found = perturb(frames, length, torch.zeros_like(length))
         good = x.ndim == 3 and x.shape[::2] == (2, width) and found.shape == (2,)
     except Exception as error:
         raise ValueError(f"{wanted}, but {shown(perturb)} fails: {error}") from error

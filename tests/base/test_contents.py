@@ -24,21 +24,19 @@ from repkit import DANN, VAE, DANNRegressor, InfoGAN, SpeechAutoencoder, load
 from repkit.base import model_file
 from repkit.base.contents import FITTED, check_entries, check_fitted
 from repkit.base.model_file import ModelFileError, encode
-from repkit.datasets import make_speech
 from repkit.loading import HOMES
+
+from .small import DOMAIN, SPEECH, N, X, Y
 
 SECONDS = 1.0  # of processor time, at most, until a file is refused
 MEMORY = 64e6  # bytes, at most
 
-N = 24
-X = np.random.default_rng(0).random((N, 4)).astype(np.float32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (N, 1, 12, 12)).astype(np.uint8)
-SPEECH = make_speech(2, 4, 3, random_state=0)
 COMMON = {"width": 12, "max_epochs": 2, "steps_per_epoch": 1, "random_state": 0, "device": "cpu"}
 MODELS = {
     "DANN": (
         DANN("mlp", select="entropy", **COMMON),
-        (X, np.arange(N) % 2, np.where(np.arange(N) < 12, 1, -1)),
+        (X, Y, DOMAIN),
     ),
     "DANNRegressor": (
         DANNRegressor("mlp", **COMMON),

@@ -5,8 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,8 @@ from torch import nn
 
 from repkit import DANN
 from repkit.engine.rng import isolated_rng
+
+from .small import run_alone
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -288,16 +288,7 @@ print(json.dumps({"results": results, "epochs": epochs, "seen": sorted(seen), "k
 @pytest.mark.skipif(not hasattr(os, "fork") or not hasattr(signal, "SIGKILL"), reason="needs fork")
 def test_a_killed_fit_goes_on_bit_for_bit(tmp_path):
     """Killed by the system at 20 random moments, and at each stage of writing a checkpoint."""
-    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=os.environ | threads,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(run_alone(KILLED, tmp_path))
     assert len(set(report["results"])) == 1
     assert len(report["results"]) >= 4
     # Killed in the k-th write: k - 1 more checkpoints, or k when it was after the renaming.

@@ -10,17 +10,14 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN, load
+from repkit import VAE, load
 from repkit.base.model_file import ModelFileError
 from repkit.dann import Heads
-from repkit.datasets import make_speech
+
+from .small import X, models
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-N = 24
-X = np.random.default_rng(0).random((N, 4)).astype(np.float32)
-Y, DOMAIN = np.arange(N) % 2, np.where(np.arange(N) < 12, 1, -1)
-SPEECH = make_speech(2, 4, 3, random_state=0)
 COMMON = {"width": 12, "max_epochs": 2, "steps_per_epoch": 2, "random_state": 0}
 
 
@@ -61,25 +58,17 @@ class Spectral(nn.Sequential):
         super().__init__(linear, nn.BatchNorm1d(width), nn.ReLU())
 
 
-MODELS = {
-    "DANN": (DANN("mlp", **COMMON), (X, Y, DOMAIN), "backbone"),
-    "TripleGAN": (TripleGAN(2, generator=None, **COMMON), (X, Y), "classifier"),
-    "VAE": (VAE(2, **COMMON), (X,), "encoder"),
-    "BiGAN": (BiGAN(2, **COMMON), (X,), "encoder"),
-    "VAEGAN": (VAEGAN(2, **COMMON), (X,), "encoder"),
-    "InfoGAN": (InfoGAN((3,), 1, 2, **COMMON, recalibrate=False), (X,), None),
-    "SpeechAutoencoder": (
-        SpeechAutoencoder(4, 4, sample_rate=8000, n_mels=20, prototypes=(3,), **COMMON),
-        (SPEECH.data, SPEECH.speaker),
-        None,
-    ),
-}
+MODELS = models(COMMON, TripleGAN={"generator": None}, InfoGAN={"recalibrate": False})
+# The parameter that is the network which reads samples.
+READERS = {"DANN": "backbone", "TripleGAN": "classifier"} | dict.fromkeys(
+    ("VAE", "BiGAN", "VAEGAN"), "encoder"
+)
 every_model = pytest.mark.parametrize("name", MODELS)
-with_own = pytest.mark.parametrize("name", [name for name, case in MODELS.items() if case[2]])
+with_own = pytest.mark.parametrize("name", READERS)
 
 
 def fit(name, **params):
-    model, given, _ = MODELS[name]
+    model, given = MODELS[name]
     return clone(model).set_params(**params).fit(*given)
 
 
@@ -141,7 +130,7 @@ def test_a_model_is_kept(name, tmp_path):
 @pytest.mark.parametrize("net", [Attribute, Hidden, Drawn, Spectral])
 @with_own
 def test_networks_with_constants(name, net, tmp_path):
-    reader = MODELS[name][2]
+    reader = READERS[name]
     model = fit(name, **{reader: net}, max_epochs=1)
     assert_kept(model, tmp_path, X, **{reader: net})
     for network in model.networks_.values():  # the constant does count
@@ -175,6 +164,7 @@ def test_a_file_needs_the_code_it_was_saved_with(tmp_path):
 
 NEXT = {
     "DANN": {"width": 24, "backbone": "conv", "domain_norm": "separate"},
+    "DANNRegressor": {"width": 24, "backbone": "conv", "domain_norm": "separate"},
     "TripleGAN": {"width": 24, "latent_dim": 5, "generator": "mlp", "classifier": "conv"},
     "VAE": {"width": 24, "latent_dim": 7, "data_range": (0, 1), "encoder": "conv"},
     "BiGAN": {"width": 24, "latent_dim": 7, "ema": 0.5},

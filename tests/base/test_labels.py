@@ -8,7 +8,8 @@ from sklearn.base import clone
 
 from repkit import DANN, SpeechAutoencoder, TripleGAN
 from repkit.base.labels import as_label_array, missing, read_labels
-from repkit.datasets import make_speech
+
+from .small import DOMAIN, SPEECH, N, X
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -179,12 +180,8 @@ def test_what_is_given_is_not_changed():
 
 # -------------------------------------------------------------------- in the estimators
 
-N = 24
-X = np.random.default_rng(0).random((N, 4)).astype(np.float32)
 PLACE = np.arange(N) % 2
-DOMAIN = np.where(np.arange(N) < 12, 1, -1)
 GONE = np.isin(np.arange(N), [13, 16, 20])
-SPEECH = make_speech(2, 4, 3, random_state=0)
 COMMON = {"width": 8, "max_epochs": 1, "steps_per_epoch": 2, "random_state": 0}
 MODELS = {
     "DANN": (DANN("mlp", target_labels=True, **COMMON), X, (DOMAIN,)),

@@ -13,29 +13,15 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from torch import nn
 
-from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN, load
+from repkit import load
 from repkit.base.surroundings import LOCK, in_settled, settled
-from repkit.datasets import make_speech
+
+from .small import X, models
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-N = 24
-X = np.random.default_rng(0).random((N, 4)).astype(np.float32)
-Y, DOMAIN = np.arange(N) % 2, np.where(np.arange(N) < 12, 1, -1)
-SPEECH = make_speech(2, 4, 3, random_state=0)
 COMMON = {"width": 12, "max_epochs": 2, "steps_per_epoch": 2, "random_state": 0}
-MODELS = {
-    "DANN": (DANN("mlp", **COMMON), (X, Y, DOMAIN)),
-    "TripleGAN": (TripleGAN(2, **COMMON, batch_size=(6, 12)), (X, Y)),
-    "VAE": (VAE(2, **COMMON), (X,)),
-    "VAEGAN": (VAEGAN(2, **COMMON), (X,)),
-    "BiGAN": (BiGAN(2, **COMMON), (X,)),
-    "InfoGAN": (InfoGAN((3,), 1, 2, **COMMON), (X,)),
-    "SpeechAutoencoder": (
-        SpeechAutoencoder(4, 4, sample_rate=8000, n_mels=20, prototypes=(3,), **COMMON),
-        (SPEECH.data, SPEECH.speaker),
-    ),
-}
+MODELS = models(COMMON, TripleGAN={"batch_size": (6, 12)})
 every_model = pytest.mark.parametrize("name", MODELS)
 
 

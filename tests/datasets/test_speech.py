@@ -142,6 +142,10 @@ def test_speech_folder_refuses(recordings, tmp_path):
         ValueError, match=r"speaker must match the path of every file; '1_\(\\\\w\)' does"
     ):
         load_speech_folder(recordings, r"1_(\w)")
+    with pytest.raises(TypeError, match=r"speaker must be 'folder', a regular .*, not 3"):
+        load_speech_folder(recordings, 3)
+    with pytest.raises(ValueError, match=r"speaker must be 'folder', a regular .*, not '\('"):
+        load_speech_folder(recordings, "(")
     with pytest.raises(ValueError, match=r"gave None for .*1_x\.wav"):
         load_speech_folder(recordings, lambda p: None)
     with pytest.raises(ValueError, match="names nobody"):

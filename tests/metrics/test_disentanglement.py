@@ -461,7 +461,8 @@ def test_rounding_moves_no_score_out_of_bounds():
         for score in (_concentration, _modularity):
             assert 0.0 <= score(alike) <= 1e-12
             assert 0.0 <= score(one) <= 1.0
-        gaps = _gaps(one, np.diag(one[:k]) + 1e-17 if d >= k else one.max(0) + 1e-17)
+        # The entropy of a factor, rounded to less than what one code has of it.
+        gaps = _gaps(one, np.where(one.max(0) > 0, np.nextafter(one.max(0), 0), 1.0))
         assert ((gaps >= 0) & (gaps <= 1)).all()
 
 

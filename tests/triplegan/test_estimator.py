@@ -377,6 +377,15 @@ def test_the_running_statistics_of_c_are_of_data(digits, few):
     torch.testing.assert_close(norm.running_mean, hidden.mean(0), atol=0.15, rtol=0)
 
 
+def test_the_score_weighs_rows(fitted, digits):
+    X, y = digits
+    right = fitted.predict(X) == y
+    assert 0 < right.mean() < 1
+    weight = np.random.default_rng(0).random(len(y))
+    assert fitted.score(X, y) == pytest.approx(right.mean())
+    assert fitted.score(X, y, weight) == pytest.approx(np.average(right, weights=weight))
+
+
 # -------------------------------------------------------------------- in company
 
 
