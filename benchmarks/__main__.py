@@ -16,6 +16,8 @@ ABOUT = {
     "digits_domains": "MNIST to MNIST-M, MNIST to USPS, USPS to MNIST",
     "amazon": "Amazon reviews, twelve pairs of domains",
     "office_caltech": "Office-Caltech SURF, twelve pairs of domains",
+    "gas_drift": "gas sensors of 36 months, batch 1 to each later one",
+    "pacs_deep": "PACS as deep features, twelve pairs of styles, and three to one",
     "choosing": "label-free scorers: how good the candidate is that each picks",
     "bigan_mnist": "features and reconstructions of MNIST and of small digits",
     "infogan_mnist": "categories and continuous codes of the same",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import permutations
 
 import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from benchmarks import peers
-from benchmarks.pairs import Pair, dann, logistic, over_pairs, peer
-from benchmarks.recipes import AMAZON, AMAZON_RECIPE
+from benchmarks.pairs import Pair, alone, table
+from benchmarks.recipes import (
+    AMAZON,
+    AMAZON_AUGMENT,
+    AMAZON_FIRST,
+    AMAZON_RADIUS,
+    AMAZON_RECIPE,
+)
 from benchmarks.runner import Case
 from repkit.datasets import AMAZON_DOMAINS, load_amazon_reviews
 
@@ -44,35 +50,26 @@ def load_on_target(source: str, target: str) -> Pair:
 
 
 def cases(preset: str, device: str) -> list[Case]:
-    """Variants, from the source alone to the recipe; a baseline; the peers."""
+    """Each method alone, the recipe and what it is without some parts, a baseline, and peers."""
     variants = {
-        "source only": {"lam": None},
-        "joint": {},
-        "alternating": {"updates": "alternating"},
-        "conditional": {"conditional": True},
+        **alone(AMAZON_AUGMENT, AMAZON_RADIUS),
         "conditional + entropy": {"conditional": True, "entropy": 0.2},
-        "entropy + pseudo, no adversary": {**AMAZON_RECIPE, "lam": 0.0, "conditional": False},
-        "conditional + entropy + pseudo": AMAZON_RECIPE,
+        "entropy + pseudo, no adversary": {**AMAZON_FIRST, "lam": 0.0, "conditional": False},
+        "conditional + entropy + pseudo": AMAZON_FIRST,
+        "whole recipe": AMAZON_RECIPE,
+        "whole recipe, no adversary": {**AMAZON_RECIPE, "divergence": None, "conditional": False},
+        "train on target": {"lam": None},
     }
-    methods = {
-        ("DANN", name): dann({**AMAZON, **settings}, device) for name, settings in variants.items()
-    }
-    methods["DANN", "train on target"] = methods["DANN", "source only"]
-    methods["LogisticRegression", "source only"] = logistic(1e-3)
-    for name, train in peers.available().items():
-        methods[name, "DANN, same network and steps"] = peer(train, AMAZON, device)
-    return [
-        Case(
-            TASK,
-            system,
-            variant,
-            over_pairs(
-                AMAZON_DOMAINS,
-                load_on_target if variant == "train on target" else load,
-                method,
-            ),
-            PUBLISHED.get((system, variant), {}),
-            seeds=1 if system == "LogisticRegression" else None,
-        )
-        for (system, variant), method in methods.items()
-    ]
+    return table(
+        TASK,
+        tuple(permutations(AMAZON_DOMAINS, 2)),
+        load,
+        device,
+        base=AMAZON,
+        variants=variants,
+        loads={"train on target": load_on_target},
+        C=1e-3,
+        # Roots of matrices of 5 000 columns, or of as many as there are rows.
+        without=("CORAL", "linear optimal transport", "transfer components"),
+        published=PUBLISHED,
+    )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
+from itertools import permutations
 
 import numpy as np
-from sklearn import config_context
-from sklearn.linear_model import LogisticRegression
 
-from benchmarks import peers
-from benchmarks.pairs import Method, Pair, dann, logistic, over_pairs, peer
-from benchmarks.recipes import OFFICE, OFFICE_RECIPE, OFFICE_SMOOTH
+from benchmarks.pairs import Pair, alone, on_target, table
+from benchmarks.recipes import (
+    OFFICE,
+    OFFICE_AUGMENT,
+    OFFICE_FIRST,
+    OFFICE_RADIUS,
+    OFFICE_RECIPE,
+    OFFICE_SMOOTH,
+)
 from benchmarks.runner import Case
 from repkit.datasets import OFFICE_DOMAINS, load_office_caltech
 
@@ -47,84 +51,37 @@ def load_unseen(source: str, target: str) -> Pair:
     return Pair(X_source, y_source, X_target, X_target, y_target)
 
 
-def shallow() -> dict[str, Method]:
-    """Skada's shallow methods, each before the same logistic regression.
-
-    Their settings are the best of a few tried on these very labels (sizes, regularization, the
-    classifier's C): the bar is set as high as it goes.
-    """
-    if not find_spec("skada"):
-        return {}
-    import skada
-
-    adapters = {
-        "CORAL": lambda: skada.CORALAdapter(),
-        "subspace alignment": lambda: skada.SubspaceAlignmentAdapter(n_components=80),
-        "transfer components": lambda: skada.TransferComponentAnalysisAdapter(
-            n_components=80, kernel="linear"
-        ),
-        "linear optimal transport": lambda: skada.LinearOTMappingAdapter(reg=0.1),
-        "optimal transport": lambda: skada.OTMappingAdapter(norm="max"),
-        "entropic optimal transport": lambda: skada.EntropicOTMappingAdapter(
-            reg_e=0.02, norm="max", max_iter=300
-        ),
-    }
-
-    def method(make) -> Method:
-        @config_context(enable_metadata_routing=True)
-        def run(pair: Pair, seed: int) -> dict[str, float]:
-            base = LogisticRegression(C=0.01, max_iter=2000).set_fit_request(sample_weight=True)
-            model = skada.make_da_pipeline(make(), base)
-            X = np.concatenate([pair.X_source, pair.X_target]).astype(np.float64)
-            y = np.concatenate([pair.y_source, np.full(len(pair.X_target), -1)])
-            domain = np.repeat([1, -2], [len(pair.X_source), len(pair.X_target)])
-            model.fit(X, y, sample_domain=domain)
-            target = np.full(len(pair.X_test), -2)
-            found = model.predict(pair.X_test.astype(np.float64), sample_domain=target)
-            return {"accuracy_last": float(np.mean(found == pair.y_test))}
-
-        return run
-
-    return {name: method(make) for name, make in adapters.items()}
+def load_on_target(source: str, target: str) -> Pair:
+    return on_target(load(source, target))
 
 
 def cases(preset: str, device: str) -> list[Case]:
-    """Variants, from the source alone to the recipe; a baseline; the peers, deep and shallow."""
+    """Each method alone, the recipe, a baseline, and peers.
+
+    The settings of skada's shallow methods are the best of a few tried on these very labels (sizes,
+    regularization, the classifier's C): the bar is set as high as it goes.
+    """
+    unseen = "source only, target standardized by the source"
     variants = {
-        "source only": {"lam": None},
-        "joint": {},
-        "alternating": {"updates": "alternating"},
-        "conditional": {"conditional": True},
+        **alone(OFFICE_AUGMENT, OFFICE_RADIUS),
+        unseen: {"lam": None},
         "entropy, no adversary": {"lam": 0.0, "entropy": 1.0},
         "conditional + entropy": {"conditional": True, "entropy": 1.0},
-        "conditional + entropy + pseudo": OFFICE_RECIPE,
+        "conditional + entropy + pseudo": OFFICE_FIRST,
         "conditional + entropy + pseudo + smoothness": OFFICE_SMOOTH,
         "source only, three times the steps": {"lam": None, "max_epochs": 30, "ema": 0.995},
+        "whole recipe": OFFICE_RECIPE,
+        "whole recipe, no adversary": {**OFFICE_RECIPE, "divergence": None, "conditional": False},
+        "train on target": {"lam": None},
     }
-    methods = {
-        ("DANN", name): dann({**OFFICE, **settings}, device) for name, settings in variants.items()
-    }
-    unseen = "source only, target standardized by the source"
-    methods["DANN", unseen] = methods["DANN", "source only"]
-    methods["LogisticRegression", "source only"] = logistic(0.01)
-    once = {"source only"}
-    for name, method in shallow().items():
-        methods["skada", name] = method
-        once.add(name)
-    for name, train in peers.available().items():
-        methods[name, "DANN, same network and steps"] = peer(train, OFFICE, device)
-    return [
-        Case(
-            TASK,
-            system,
-            variant,
-            over_pairs(
-                OFFICE_DOMAINS,
-                load_unseen if variant == unseen else load,
-                method,
-                left_out=TOUCHED,
-            ),
-            seeds=1 if variant in once and system != "DANN" else None,
-        )
-        for (system, variant), method in methods.items()
-    ]
+    return table(
+        TASK,
+        tuple(permutations(OFFICE_DOMAINS, 2)),
+        load,
+        device,
+        base=OFFICE,
+        variants=variants,
+        loads={unseen: load_unseen, "train on target": load_on_target},
+        C=0.01,
+        left_out=TOUCHED,
+    )

@@ -1,17 +1,20 @@
-"""All ordered pairs of a set of domains: what the tabular benchmarks share."""
+"""Pairs of domains: what the benchmarks on tables of features share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import permutations
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
 from torch import nn
 
+from benchmarks import peers
 from benchmarks.peers import Trainer
+from benchmarks.runner import Case
 from repkit import DANN
+from repkit.dann import Entropy, Updates
 
 
 class Pair(NamedTuple):
@@ -22,25 +25,27 @@ class Pair(NamedTuple):
     X_target: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
+    source_domain: np.ndarray | None = None  # ids from 1 up, where there are several sources
 
 
 Method = Callable[[Pair, int], Mapping[str, float]]
+Load = Callable[[Any, Any], Pair]
 
 
 def over_pairs(
-    domains: tuple[str, ...],
-    load: Callable[[str, str], Pair],
+    pairs: Sequence[tuple[Any, Any]],
+    load: Load,
     method: Method,
-    left_out: tuple[str, ...] = (),
+    left_out: Sequence[str] = (),
 ) -> Callable[[int], dict[str | tuple[str, str], float]]:
     """``seed -> {metric: mean over the pairs, (pair, metric): value}``.
 
-    ``left_out``: pairs without which a second mean, ``metric (untouched pairs)``, is given.
+    ``left_out``: pairs without which a second mean, ``metric, untouched pairs``, is given.
     """
 
     def run(seed: int) -> dict[str | tuple[str, str], float]:
         found: dict[str, dict[str, float]] = {}
-        for source, target in permutations(domains, 2):
+        for source, target in pairs:
             pair = f"{source}->{target}"
             for metric, value in method(load(source, target), seed).items():
                 found.setdefault(metric, {})[pair] = value
@@ -57,25 +62,48 @@ def over_pairs(
     return run
 
 
+def on_target(pair: Pair) -> Pair:
+    """The target's labels in the source's place: half of its rows to train on, half to test."""
+    halves = train_test_split(pair.X_test, pair.y_test, test_size=0.5, random_state=0)
+    X_train, X_test, y_train, y_test = halves
+    return Pair(X_train, y_train, X_train, X_test, y_test)
+
+
+# -------------------------------------------------------------------- methods
+
+
 def dann(settings: Mapping[str, Any], device: str) -> Method:
-    """Our DANN; ``lam=None`` in the settings trains on the source only."""
+    """Our DANN.
+
+    Of the settings, two are none of DANN's: with ``lam=None`` it is trained on the source only,
+    and ``refine`` holds the arguments of `DANN.adapt`, which then follows.
+    """
 
     def method(pair: Pair, seed: int) -> dict[str, float]:
         options = dict(settings)
-        X, y, domain = pair.X_source, pair.y_source, None
+        refine = options.pop("refine", None)
+        X, y = pair.X_source, pair.y_source
+        domain = pair.source_domain
         if options.get("lam", 0) is None:
             del options["lam"]
         else:
-            options["select"] = "infomax"
+            if refine is None and "select" not in options:
+                options["select"] = "infomax"
+            source = np.ones(len(X), int) if domain is None else domain
             X = np.concatenate([X, pair.X_target])
             y = np.concatenate([y, np.full(len(pair.X_target), -1)])
-            domain = np.repeat([1, -2], [len(pair.X_source), len(pair.X_target)])
+            domain = np.concatenate([source, np.full(len(pair.X_target), -9)])
         model = DANN(**options, device=device, random_state=seed).fit(X, y, sample_domain=domain)
-        found = {}
+        if refine is not None:
+            model.adapt(pair.X_target, **refine)
+            found = model.predict(pair.X_test) == pair.y_test
+            return {"accuracy_last": float(np.mean(found))}
+        accuracies = {}
         for which in model.weights_:
             model.use(which)
-            found[f"accuracy_{which}"] = float(np.mean(model.predict(pair.X_test) == pair.y_test))
-        return found
+            found = model.predict(pair.X_test) == pair.y_test
+            accuracies[f"accuracy_{which}"] = float(np.mean(found))
+        return accuracies
 
     return method
 
@@ -85,13 +113,13 @@ def logistic(C: float) -> Method:
 
     def method(pair: Pair, seed: int) -> dict[str, float]:
         model = LogisticRegression(C=C, max_iter=2000).fit(pair.X_source, pair.y_source)
-        return {"accuracy_last": model.score(pair.X_test, pair.y_test)}
+        return {"accuracy_last": float(model.score(pair.X_test, pair.y_test))}
 
     return method
 
 
 def peer(train: Trainer, base: Mapping[str, Any], device: str) -> Method:
-    """A peer's DANN with the same network, steps and learning rate."""
+    """A peer's method with the same network, steps and learning rate."""
     outputs = base["width"]
 
     def method(pair: Pair, seed: int) -> dict[str, float]:
@@ -111,3 +139,108 @@ def peer(train: Trainer, base: Mapping[str, Any], device: str) -> Method:
         return {"accuracy_last": float(np.mean(predict(pair.X_test) == pair.y_test))}
 
     return method
+
+
+def shallow(make: Callable[..., Any], components: int, C: float) -> Method:
+    """A shallow method of skada before a logistic regression."""
+
+    def method(pair: Pair, seed: int) -> dict[str, float]:
+        rows = (pair.X_source, pair.y_source, pair.X_target, pair.X_test)
+        found = peers.shallow_predict(make(components), *rows, C)
+        return {"accuracy_last": float(np.mean(found == pair.y_test))}
+
+    return method
+
+
+# -------------------------------------------------------------------- rows
+
+
+def alone(augment: Mapping[str, Any], radius: float) -> dict[str, dict[str, Any]]:
+    """Each method by itself, with one weight for all tables.
+
+    The weights are those of the papers or 1. ``radius`` is that of VADA's smoothness.
+    """
+    vada = {"entropy": Entropy(0.1, smoothness=radius)}
+    five = Updates("alternating", d_steps=5)
+    return {
+        "source only": {"lam": None},
+        "source only + augment": {"lam": None, **augment},
+        "source only + augment + SHOT": {"lam": None, **augment, "refine": {"method": "shot"}},
+        "joint": {},
+        "alternating": {"updates": "alternating"},
+        "conditional": {"conditional": True},
+        "CORAL": {"divergence": "coral", "lam": 10.0},
+        "MMD": {"divergence": "mmd", "lam": 1.0},
+        "joint MMD": {"divergence": "joint_mmd", "lam": 1.0},
+        "Wasserstein": {"divergence": "wasserstein", "updates": five},
+        "MCD": {"divergence": "discrepancy"},
+        "MCC": {"divergence": None, "entropy": Entropy(confusion=1.0)},
+        "VADA": vada,
+        "VADA + DIRT-T": {**vada, "refine": {"method": "dirt_t"}},
+    }
+
+
+def table(
+    task: str,
+    pairs: Sequence[tuple[Any, Any]],
+    load: Load,
+    device: str,
+    *,
+    base: Mapping[str, Any],
+    variants: Mapping[str, Mapping[str, Any]],
+    loads: Mapping[str, Load] | None = None,
+    C: float,
+    components: int = 80,
+    without: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+    published: Mapping[tuple[str, str], Mapping[str, tuple[float, str]]] | None = None,
+) -> list[Case]:
+    """The cases of a table over pairs: ours, the class's default, the baseline, the peers.
+
+    Parameters
+    ----------
+    task : str
+    pairs : sequence of (source, target)
+    load : callable
+        ``(source, target) -> Pair``.
+    device : str
+    base : mapping
+        DANN's settings that all variants share; ``backbone`` must be a callable, for the peers.
+    variants : mapping of str to mapping
+        What each variant adds to the base.
+    loads : mapping of str to callable, optional
+        Other rows for some of the variants.
+    C : float
+        Regularization of the logistic regressions.
+    components : int
+        Of skada's subspaces.
+    without : sequence of str
+        Shallow methods that take too long on rows of this number.
+    left_out : sequence of str
+        Pairs that have chosen something.
+    published : mapping, optional
+        Figures of the same method on the same task, by system and variant.
+    """
+    methods = {
+        ("DANN", name): dann({**base, **settings}, device) for name, settings in variants.items()
+    }
+    methods["DANN", "the class's default"] = dann({"select": None}, device)
+    methods["LogisticRegression", "source only"] = logistic(C)
+    once = [("LogisticRegression", "source only")]
+    for name, make in peers.shallow().items():
+        if name not in without:
+            methods["skada", name] = shallow(make, components, C)
+            once.append(("skada", name))
+    for (system, name), train in peers.methods().items():
+        methods[system, f"{name}, same network and steps"] = peer(train, base, device)
+    return [
+        Case(
+            task,
+            system,
+            variant,
+            over_pairs(pairs, (loads or {}).get(variant, load), method, left_out),
+            (published or {}).get((system, variant), {}),
+            seeds=1 if (system, variant) in once else None,
+        )
+        for (system, variant), method in methods.items()
+    ]

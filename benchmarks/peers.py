@@ -1,14 +1,17 @@
-"""What a user would pick instead: DANN of skada and of pytorch-adapt, where they are installed."""
+"""What a user would pick instead: skada and pytorch-adapt, where they are installed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from sklearn import config_context
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -44,40 +47,87 @@ def available() -> dict[str, Trainer]:
     return found
 
 
+def methods() -> dict[tuple[str, str], Trainer]:
+    """All deep methods of the installed peers, by system and method."""
+    found = {(name, "DANN"): train for name, train in available().items()}
+    if find_spec("skada") and find_spec("skorch"):
+        for name, make in SKADA.items():
+            if name != "DANN":
+                found["skada", name] = partial(_skada, make)
+        found["skada, working adversary", "CDAN"] = skada_repaired_conditional
+    return found
+
+
 def resolve(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
 
 
+def _adversarial(method: str, net: nn.Module, sizes: Mapping[str, int], **options: Any) -> Any:
+    from skada import deep
+
+    if method == "CDAN":
+        options["n_classes"] = sizes["n_classes"]
+    return getattr(deep, method)(net, num_features=sizes["num_features"], **options)
+
+
+def _plain(method: str, net: nn.Module, sizes: Mapping[str, int], **options: Any) -> Any:
+    from skada import deep
+
+    return getattr(deep, method)(net, **options)
+
+
+# ``(net, sizes, **options) -> estimator``, each with skada's own weights.
+SKADA: dict[str, Callable[..., Any]] = {
+    "DANN": partial(_adversarial, "DANN"),
+    "CDAN": partial(_adversarial, "CDAN"),
+    "DeepCORAL": partial(_plain, "DeepCoral"),
+    "MCC": partial(_plain, "MCC"),
+    "DeepJDOT": partial(_plain, "DeepJDOT"),
+}
+
+
 def skada_default(X_source, y_source, X_target, **options) -> Predict:
     """Skada's DANN as it comes; its domain classifier is a softmax over one unit."""
-    return _skada(X_source, y_source, X_target, None, **options)
+    return _skada(SKADA["DANN"], X_source, y_source, X_target, **options)
 
 
 def skada_repaired(X_source, y_source, X_target, *, n_features, **options) -> Predict:
     """Skada's DANN with a domain classifier of the caller's, reversal included."""
+    torch.manual_seed(options["seed"])
+    make = partial(SKADA["DANN"], domain_classifier=_working(n_features))
+    return _skada(make, X_source, y_source, X_target, n_features=n_features, **options)
+
+
+def skada_repaired_conditional(X_source, y_source, X_target, *, n_features, **options) -> Predict:
+    """Skada's CDAN with the same domain classifier, on the products that it reads."""
+    torch.manual_seed(options["seed"])
+    inputs = min(n_features * (int(y_source.max()) + 1), 4096)
+    make = partial(SKADA["CDAN"], domain_classifier=_working(inputs))
+    return _skada(make, X_source, y_source, X_target, n_features=n_features, **options)
+
+
+def _working(inputs: int) -> nn.Module:
+    """A domain classifier that learns, for skada, which takes the reversal from it, too."""
     from skada.deep.modules import GradientReversalLayer
 
     class DomainClassifier(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.net = nn.Sequential(nn.Linear(n_features, 128), nn.ReLU(), nn.Linear(128, 1))
+            self.net = nn.Sequential(nn.Linear(inputs, 128), nn.ReLU(), nn.Linear(128, 1))
 
         def forward(self, x, sample_weight=None):
             return torch.sigmoid(self.net(GradientReversalLayer.apply(x, 1.0))).squeeze(1)
 
-    torch.manual_seed(options["seed"])
-    return _skada(
-        X_source, y_source, X_target, DomainClassifier(), n_features=n_features, **options
-    )
+    return DomainClassifier()
 
 
 def _skada(
+    make,
     X_source,
     y_source,
     X_target,
-    domain_classifier,
     *,
     features,
     n_features,
@@ -87,26 +137,25 @@ def _skada(
     seed,
     device,
 ) -> Predict:
-    from skada.deep import DANN
-
     torch.manual_seed(seed)
     np.random.seed(seed)
+    n_classes = int(y_source.max()) + 1
 
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.features = features()
-            self.head = nn.Linear(n_features, int(y_source.max()) + 1)
+            self.head = nn.Linear(n_features, n_classes)
 
         def forward(self, x, sample_weight=None):
             return self.head(self.features(x))
 
+    batch_size = min(batch_size, len(X_source), len(X_target))
     per_epoch = max(len(X_source), len(X_target)) // batch_size
-    net = DANN(
+    net = make(
         Net(),
+        {"num_features": n_features, "n_classes": n_classes},
         layer_name="features",
-        domain_classifier=domain_classifier,
-        num_features=n_features,
         optimizer=torch.optim.Adam,
         lr=learning_rate,
         max_epochs=max(1, round(steps / per_epoch)),
@@ -120,6 +169,41 @@ def _skada(
     domain = np.repeat([1, -2], [len(X_source), len(X_target)])
     net.fit(X, y, sample_domain=domain)
     return lambda rows: np.asarray(net.predict(rows, sample_domain=np.full(len(rows), -2)))
+
+
+def shallow() -> dict[str, Callable[..., Any]]:
+    """Skada's shallow methods by name, each ``(components) -> adapter``; none without skada."""
+    if not find_spec("skada"):
+        return {}
+    import skada
+
+    return {
+        "CORAL": lambda n: skada.CORALAdapter(),
+        "subspace alignment": lambda n: skada.SubspaceAlignmentAdapter(n_components=n),
+        "transfer components": lambda n: skada.TransferComponentAnalysisAdapter(
+            n_components=n, kernel="linear"
+        ),
+        "linear optimal transport": lambda n: skada.LinearOTMappingAdapter(reg=0.1),
+        "optimal transport": lambda n: skada.OTMappingAdapter(norm="max"),
+        "entropic optimal transport": lambda n: skada.EntropicOTMappingAdapter(
+            reg_e=0.02, norm="max", max_iter=300
+        ),
+    }
+
+
+def shallow_predict(adapter, X_source, y_source, X_target, X_test, C: float) -> np.ndarray:
+    """What a logistic regression after the adapter predicts for the test rows."""
+    import skada
+
+    with config_context(enable_metadata_routing=True):
+        base = LogisticRegression(C=C, max_iter=2000).set_fit_request(sample_weight=True)
+        model = skada.make_da_pipeline(adapter, base)
+        X = np.concatenate([X_source, X_target]).astype(np.float64)
+        y = np.concatenate([y_source, np.full(len(X_target), -1)])
+        domain = np.repeat([1, -2], [len(X_source), len(X_target)])
+        model.fit(X, y, sample_domain=domain)
+        target = np.full(len(X_test), -2)
+        return np.asarray(model.predict(X_test.astype(np.float64), sample_domain=target))
 
 
 def pytorch_adapt(
