@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from benchmarks.pairs import Pair, alone, table
+from benchmarks.pairs import Pair, alone, table, whole
 from benchmarks.recipes import (
     AMAZON,
     AMAZON_AUGMENT,
@@ -56,8 +56,7 @@ def cases(preset: str, device: str) -> list[Case]:
         "conditional + entropy": {"conditional": True, "entropy": 0.2},
         "entropy + pseudo, no adversary": {**AMAZON_FIRST, "lam": 0.0, "conditional": False},
         "conditional + entropy + pseudo": AMAZON_FIRST,
-        "whole recipe": AMAZON_RECIPE,
-        "whole recipe, no adversary": {**AMAZON_RECIPE, "divergence": None, "conditional": False},
+        **whole(AMAZON_RECIPE),
         "train on target": {"lam": None},
     }
     return table(

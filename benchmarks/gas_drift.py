@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.pairs import Pair, alone, on_target, table
+from benchmarks.pairs import Pair, alone, on_target, table, whole
 from benchmarks.recipes import GAS, GAS_AUGMENT, GAS_RADIUS, GAS_RECIPE
 from benchmarks.runner import Case
 from repkit.datasets import GAS_BATCHES, load_gas_drift
@@ -54,8 +54,7 @@ def cases(preset: str, device: str) -> list[Case]:
     variants = {
         **alone(GAS_AUGMENT, GAS_RADIUS),
         unseen: {"lam": None},
-        "whole recipe": GAS_RECIPE,
-        "whole recipe, no adversary": {**GAS_RECIPE, "divergence": None},
+        **whole(GAS_RECIPE),
         "train on target": {"lam": None},
     }
     return table(

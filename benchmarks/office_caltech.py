@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-from benchmarks.pairs import Pair, alone, on_target, table
+from benchmarks.pairs import Pair, alone, on_target, table, whole
 from benchmarks.recipes import (
     OFFICE,
     OFFICE_AUGMENT,
@@ -70,8 +70,7 @@ def cases(preset: str, device: str) -> list[Case]:
         "conditional + entropy + pseudo": OFFICE_FIRST,
         "conditional + entropy + pseudo + smoothness": OFFICE_SMOOTH,
         "source only, three times the steps": {"lam": None, "max_epochs": 30, "ema": 0.995},
-        "whole recipe": OFFICE_RECIPE,
-        "whole recipe, no adversary": {**OFFICE_RECIPE, "divergence": None, "conditional": False},
+        **whole(OFFICE_RECIPE),
         "train on target": {"lam": None},
     }
     return table(

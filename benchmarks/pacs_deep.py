@@ -7,15 +7,15 @@ from itertools import permutations
 
 import numpy as np
 
-from benchmarks.pairs import Pair, alone, on_target, table
+from benchmarks.pairs import MCC, Pair, alone, on_target, table, whole
 from benchmarks.recipes import PACS, PACS_AUGMENT, PACS_RADIUS, PACS_RECIPE
 from benchmarks.runner import Case
 from repkit.datasets import PACS_DOMAINS, load_pacs_deep
 
 PAIRS_TASK = "PACS features, 12 pairs"
 THREE_TASK = "PACS features, three to one"
-TOUCHED = ("photo->art_painting",)  # whose labels the recipe's choice has seen
 OTHERS = "others"
+TOUCHED = ("photo->art_painting", "others->art_painting")  # whose labels chose the recipe
 
 
 @cache
@@ -54,8 +54,9 @@ def cases(preset: str, device: str) -> list[Case]:
     """For both tasks: each method alone, the recipe, baselines, and peers."""
     variants = {
         **alone(PACS_AUGMENT, PACS_RADIUS),
-        "whole recipe": PACS_RECIPE,
-        "whole recipe, no adversary": {**PACS_RECIPE, "divergence": None},
+        **whole(PACS_RECIPE),
+        "source only, linear classifier": {"lam": None, "heads": None},
+        "MCC, linear classifier": {**MCC, "heads": None},
         "train on target": {"lam": None},
     }
     pairs = {
@@ -76,6 +77,6 @@ def cases(preset: str, device: str) -> list[Case]:
             C=0.003,
             # An eigenvalue problem of as many columns as there are rows, 3 700 to 9 991.
             without=("transfer components",),
-            left_out=TOUCHED if task == PAIRS_TASK else (),
+            left_out=TOUCHED,
         )
     ]

@@ -30,6 +30,7 @@ class Pair(NamedTuple):
 
 Method = Callable[[Pair, int], Mapping[str, float]]
 Load = Callable[[Any, Any], Pair]
+MCC: dict[str, Any] = {"divergence": None, "entropy": Entropy(confusion=1.0)}
 
 
 def over_pairs(
@@ -135,6 +136,7 @@ def peer(train: Trainer, base: Mapping[str, Any], device: str) -> Method:
             learning_rate=base["learning_rate"],
             seed=seed,
             device=device,
+            head=base.get("heads", nn.Linear),
         )
         return {"accuracy_last": float(np.mean(predict(pair.X_test) == pair.y_test))}
 
@@ -174,10 +176,21 @@ def alone(augment: Mapping[str, Any], radius: float) -> dict[str, dict[str, Any]
         "joint MMD": {"divergence": "joint_mmd", "lam": 1.0},
         "Wasserstein": {"divergence": "wasserstein", "updates": five},
         "MCD": {"divergence": "discrepancy"},
-        "MCC": {"divergence": None, "entropy": Entropy(confusion=1.0)},
+        "MCC": MCC,
         "VADA": vada,
         "VADA + DIRT-T": {**vada, "refine": {"method": "dirt_t"}},
     }
+
+
+def whole(recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The whole recipe, and the same with the adversary, or without it if it has one."""
+    rows = {"whole recipe": dict(recipe)}
+    if recipe.get("divergence", "adversarial") is None:
+        rows["whole recipe + adversary"] = {**recipe, "divergence": "adversarial"}
+    else:
+        none = {"divergence": None, "conditional": False}
+        rows["whole recipe, no adversary"] = {**recipe, **none}
+    return rows
 
 
 def table(

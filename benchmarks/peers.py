@@ -33,6 +33,7 @@ class Trainer(Protocol):
         learning_rate: float,
         seed: int,
         device: str,
+        head: Callable[[int, int], nn.Module] = nn.Linear,
     ) -> Predict: ...
 
 
@@ -136,6 +137,7 @@ def _skada(
     learning_rate,
     seed,
     device,
+    head=nn.Linear,
 ) -> Predict:
     torch.manual_seed(seed)
     np.random.seed(seed)
@@ -145,7 +147,7 @@ def _skada(
         def __init__(self) -> None:
             super().__init__()
             self.features = features()
-            self.head = nn.Linear(n_features, n_classes)
+            self.head = head(n_features, n_classes)
 
         def forward(self, x, sample_weight=None):
             return self.head(self.features(x))
@@ -218,6 +220,7 @@ def pytorch_adapt(
     learning_rate,
     seed,
     device,
+    head=nn.Linear,
 ) -> Predict:
     """pytorch-adapt's DANN adapter over its own data sets and a DataLoader."""
     logging.getLogger("pytorch-adapt").setLevel(logging.ERROR)
@@ -234,7 +237,7 @@ def pytorch_adapt(
     device = resolve(device)
     models = {
         "G": features(),
-        "C": nn.Linear(n_features, int(y_source.max()) + 1),
+        "C": head(n_features, int(y_source.max()) + 1),
         "D": nn.Sequential(nn.Linear(n_features, 128), nn.ReLU(), nn.Linear(128, 1), nn.Flatten(0)),
     }
     for model in models.values():

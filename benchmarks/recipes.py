@@ -12,7 +12,7 @@ from torch import nn
 from repkit import Consistency, Optimizer
 from repkit.augment import RandomAffine, RandomInvert, RandomTexture, RandomThickness
 from repkit.dann import Entropy
-from repkit.nets import Standardize, mlp
+from repkit.nets import Cosine, Standardize, mlp
 
 
 def digit_net(shape_in: tuple[int, ...], dim_out: int, width: int = 16) -> nn.Module:
@@ -178,9 +178,12 @@ GAS_RECIPE: dict[str, Any] = {
     "consistency": Consistency(1.0, threshold=0.9),
 }
 
-# PACS.
+# PACS. Chosen on photo to art painting, one seed. A classifier of cosines makes the confusion of
+# classes worth 14 points there (.73 to .87), where it is worth 8 with a linear one (.71 to .80).
+# Square roots and rows of one length, without a label, are worth 3 points to a linear model.
 PACS: dict[str, Any] = {
     "backbone": dropout_mlp,
+    "heads": Cosine,
     "width": 128,
     "learning_rate": 1e-3,
     "batch_size": 64,
@@ -189,12 +192,9 @@ PACS: dict[str, Any] = {
     "precision": "fp32",
 }
 PACS_RADIUS = 6.0  # a row's length is about 36
-PACS_AUGMENT: dict[str, Any] = {"augment": nn.Dropout(0.2)}
+PACS_AUGMENT: dict[str, Any] = {"augment": nn.Dropout(0.3)}
 PACS_RECIPE: dict[str, Any] = {
-    "conditional": True,
-    "augment": nn.Dropout(0.2),
-    "strong_augment": nn.Dropout(0.5),
-    "ema": 0.99,
-    "entropy": 1.0,
-    "consistency": Consistency(1.0, threshold=0.9),
+    "divergence": None,
+    "entropy": Entropy(confusion=1.0),
+    **PACS_AUGMENT,
 }

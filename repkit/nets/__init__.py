@@ -11,9 +11,10 @@ from repkit.nets.build import (
 )
 from repkit.nets.domain_norm import DomainNorm, separate_domains, set_rows
 from repkit.nets.generators import Generator, UnitInterval
-from repkit.nets.trunks import Standardize, conv, dcgan, mlp
+from repkit.nets.trunks import Cosine, Standardize, conv, dcgan, mlp
 
 __all__ = [
+    "Cosine",
     "DomainNorm",
     "Generator",
     "Spec",

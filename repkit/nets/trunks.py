@@ -139,6 +139,50 @@ class Standardize(nn.Module):
         return F.layer_norm(x, x.shape[1:])
 
 
+class Cosine(nn.Module):
+    """Layer of cosines: how near the direction of a row is to that of each class.
+
+    As a label predictor, ``heads=Cosine``, it reads nothing of the length of the features, which
+    differs between domains, and gives no class more room than another. On frozen features it can be
+    worth more than a method of adaptation, above all with ``entropy``'s confusion of classes.
+
+    Parameters
+    ----------
+    shape_in : int or tuple of int
+        Number of features; a tuple is multiplied out.
+    dim_out : int
+        Number of classes.
+    scale : float, default=16.0
+        Factor of the cosines, which lie between -1 and 1, so that they can be logits.
+
+    References
+    ----------
+    Gidaris and Komodakis, "Dynamic few-shot visual learning without forgetting", CVPR 2018; Saito
+    et al., "Semi-supervised domain adaptation via minimax entropy", ICCV 2019.
+    """
+
+    def __init__(self, shape_in: int | Shape, dim_out: int, scale: float = 16.0) -> None:
+        super().__init__()
+        width = shape_in if isinstance(shape_in, int) else math.prod(shape_in)
+        self.scale = scale
+        self.weight = nn.Parameter(torch.randn(dim_out, width) / math.sqrt(width))
+
+    def forward(self, f: Tensor) -> Tensor:
+        """Compare rows with the classes.
+
+        Parameters
+        ----------
+        f : Tensor of shape (n, features)
+            Feature rows.
+
+        Returns
+        -------
+        Tensor of shape (n, classes)
+            Cosines, times the scale.
+        """
+        return self.scale * F.linear(F.normalize(f, dim=1), F.normalize(self.weight, dim=1))
+
+
 class Reshape(nn.Module):
     """Each row to the given shape."""
 

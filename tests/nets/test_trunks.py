@@ -1,10 +1,14 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from repkit import DANN
+from repkit.datasets import make_domains
 from repkit.nets.trunks import (
+    Cosine,
     Encoder,
     Reshape,
     Standardize,
@@ -186,3 +190,25 @@ def test_spectral_norms_bound_the_singular_values():
         assert largest == pytest.approx(1, abs=0.02)
     out = network(torch.rand(2, 1, 12, 12))
     assert reached(out, network)
+
+
+def test_cosines_are_of_directions_alone():
+    torch.manual_seed(0)
+    layer, f = Cosine((3, 4), 5, scale=8.0), torch.randn(6, 12)
+    out = layer(f)
+    a, b = f.numpy(), layer.weight.detach().numpy()
+    lengths = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
+    np.testing.assert_allclose(out.detach(), 8 * a @ b.T / lengths, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(layer(7 * f), out)
+    assert torch.isfinite(layer(torch.zeros(2, 12))).all()
+    assert reached(out, layer)
+    assert Cosine(12, 5).weight.shape == (5, 12)
+
+
+def test_cosines_as_a_label_predictor():
+    data = make_domains(n_samples=60, random_state=0)
+    model = DANN(heads=Cosine, max_epochs=15, width=16, random_state=0)
+    model.fit(data.X, data.y, sample_domain=data.sample_domain)
+    assert isinstance(model.networks_["C"], Cosine)
+    source = data.sample_domain > 0
+    assert model.score(data.X[source], data.y[source]) > 0.8
