@@ -115,7 +115,7 @@ def speaks_for(x: np.ndarray, adapted: np.ndarray, source: np.ndarray, seed: int
     The adapted predictions must gain in both measures of `gains`, or differ in next to no row.
     """
     differing = float(np.mean(adapted != source))
-    return differing <= SAME or min(gains(x, adapted, source, seed)) > GAIN * differing
+    return differing <= SAME or bool(min(gains(x, adapted, source, seed)) > GAIN * differing)
 
 
 def gains(x: np.ndarray, adapted: np.ndarray, source: np.ndarray, seed: int) -> tuple[float, float]:
