@@ -15,7 +15,13 @@ LARGEST = 10**9  # of any count, and of any dimension of a sample
 COLUMNS = 1000  # of a history
 CELLS = 2_000_000  # of a history
 # Fitted attributes that not every fit sets.
-OPTIONAL = {"feature_names_in_", "selected_epoch_", "erasure_mean_", "erasure_matrix_"}
+OPTIONAL = {
+    "feature_names_in_",
+    "selected_epoch_",
+    "guarded_",
+    "erasure_mean_",
+    "erasure_matrix_",
+}
 
 
 def _count(low: int, high: int = LARGEST) -> Callable[[Any], bool]:
@@ -63,6 +69,7 @@ FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed_": ("an integer from 0 to 2**63 - 1", _count(0, 2**63 - 1)),
     "classes_": ("different labels", _labels),
     "domains_": ("different labels", _labels),
+    "guarded_": ("True or False", lambda v: isinstance(v, bool)),
     "speakers_": ("different labels", _labels),
     "n_source_domains_": ("an integer of at least 1", _count(1)),
     "y_mean_": ("finite numbers", _numbers),

@@ -70,12 +70,13 @@ class Kept(Base):
         self.n_iter_ = sum(bool(pd.isna(row.get("failed_step"))) for row in history)
 
     def use(self, which: str) -> Self:
-        """Predict with the ``"last"`` weights, the ``"selected"`` or the ``"adapted"`` ones.
+        """Choose the weights that predict.
 
         Parameters
         ----------
-        which : {"last", "selected", "adapted"}
-            Which of ``weights_``.
+        which : {"last", "selected", "source", "adapted"}
+            Which of ``weights_``: of the last epoch, of the one that ``select`` chose, of the twin
+            without adaptation, or those that `adapt` made.
 
         Returns
         -------
@@ -85,8 +86,9 @@ class Kept(Base):
         Raises
         ------
         ValueError
-            If there are no such weights: ``"selected"`` needs the parameter ``select``, and
-            ``"adapted"`` the method ``adapt``, of estimators that have them.
+            If there are no such weights: ``"selected"`` needs the parameter ``select``,
+            ``"source"`` needs ``select__guard``, and ``"adapted"`` the method ``adapt``, of
+            estimators that have them.
         """
         check_is_fitted(self, "weights_")
         which = choice(which, "which", list(self.weights_))
@@ -170,6 +172,8 @@ class Kept(Base):
             raise ValueError("it must have a selected epoch and its weights, or neither of them")
         if "adapted" in self.weights_ and not hasattr(self, "adapt"):
             raise ValueError("it has adapted weights, but its class has no adapt")
+        if ("source" in self.weights_) != hasattr(self, "guarded_"):
+            raise ValueError("it must have guarded_ and the weights of a twin, or neither of them")
         if fitted.get("selected_epoch_", 0) > self.n_iter_:
             raise ValueError(
                 f"its selected_epoch_ is {fitted['selected_epoch_']}, of {self.n_iter_} epochs"
@@ -177,10 +181,17 @@ class Kept(Base):
         self.device_ = torch.device("cpu")
         for which in self.weights_:
             self._rebuild(which)
-        self._rebuild(next(which for which in saving.WHICH[::-1] if which in self.weights_))
+        self._rebuild(self._preferred())
         # A first prediction: what is wrong with the classes or the shape shows here.
         check_is_fitted(self)
         self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))
+
+    def _preferred(self) -> str:
+        """The weights that a model from a file uses: those that came last."""
+        there = [which for which in saving.WHICH if which in self.weights_]
+        if not getattr(self, "guarded_", False) and "source" in there:
+            there.remove("source")
+        return there[-1]
 
     def _move(self, device: torch.device) -> None:
         """Have networks and weights on a device."""

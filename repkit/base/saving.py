@@ -15,7 +15,7 @@ from repkit._version import __version__
 from repkit.base import model_file
 from repkit.base.parameters import Part
 
-WHICH = ("last", "selected", "adapted")  # weights; of a file, the last of them are used
+WHICH = ("last", "selected", "source", "adapted")  # weights; see `Kept._preferred`
 Weights = dict[str, dict[str, dict[str, Tensor]]]  # by epoch ("last"), network and name
 
 

@@ -170,6 +170,8 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
     batch_size: int = integer(1, MOST_ROWS, default=64)
 
     _fitted: ClassVar = (*Estimator._fitted, "domains_", "n_source_domains_")
+    # Of a copy that learns from the source alone, whatever targets there are.
+    _source_only: ClassVar[bool] = False
 
     domains_: np.ndarray = fitted()
     n_source_domains_: int = fitted()
@@ -301,12 +303,19 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         return Rows(X, domains=domains, **read)
 
     def _is_adapting(self) -> bool:
-        return len(self.domains_) > self.n_source_domains_
+        return len(self.domains_) > self.n_source_domains_ and not self._source_only
 
     def _kind(self) -> str | None:
         """Of the divergence of the fit, if it had a target."""
         divergence = Divergence.of(self._built.divergence)
         return divergence.kind if self._is_adapting() else None
+
+    def _rates_without_d(self) -> Any:
+        """What ``learning_rate`` says of F and C."""
+        if not isinstance(self.learning_rate, Mapping):
+            return self.learning_rate
+        kept = {k: v for k, v in self.learning_rate.items() if k.partition(".")[0] in "FC"}
+        return kept or None
 
     def _networks(self) -> dict[str, nn.Module]:
         outputs, what = self._head()
@@ -335,6 +344,10 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         train_codes = codes.copy()
         train_codes[held_back] = -1
         streams, layout, labeled = batch_parts(train_codes, domains, self.batch_size)
+        starts = accumulate((count for count, _ in layout), initial=0)
+        sides = [s for s, start in zip(streams, starts, strict=False) if start < labeled]
+        if not adapting:
+            streams, layout = sides, layout[: len(sides)]
         self._check_counts(layout, domains)
         y = train_codes if data.y is None else data.y
         stores = {"x": self._stored(X, device), "y": to_device(y, device)}
@@ -348,8 +361,6 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
             steps_per_epoch=self.steps_per_epoch,
             constants={"domain": torch.tensor([k for n, k in layout for _ in range(n)])},
         )
-        starts = accumulate((count for count, _ in layout), initial=0)
-        sides = [s for s, start in zip(streams, starts, strict=False) if start < labeled]
         shares = self._shares(train_codes, data.weights, sides)
 
         def take(rows: np.ndarray) -> Tensor:

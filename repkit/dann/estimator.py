@@ -17,6 +17,7 @@ from repkit.base.parameters import anything, fitted, parameters
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective
 from repkit.dann.base import PRIOR_ROWS, DomainAdaptation, Rows
+from repkit.dann.guard import Guarded
 from repkit.dann.rows import Domains, check_labels
 from repkit.dann.source_free import SourceFree
 from repkit.engine.rng import Kind, generator_of
@@ -30,7 +31,7 @@ LEAST_SHARE = 1e-4  # of a class in a prior, for its logarithm
 
 
 @parameters
-class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
+class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
     r"""Domain-adversarial neural network.
 
     Learns a classifier from labeled source rows so that it works on unlabeled target rows: the
@@ -143,8 +144,9 @@ class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
     networks_ : dict of str to nn.Module
         The trained networks, in evaluation mode: ``F``, ``C`` and, if there was a target, ``D``.
     weights_ : dict
-        The weights of the "last" epoch, with ``select`` of the "selected" one, and after `adapt`
-        the "adapted" ones; see `use`.
+        The weights of the "last" epoch, with ``select`` of the "selected" one, with
+        ``select__guard`` those of the twin without adaptation, "source", and after `adapt` the
+        "adapted" ones; see `use`.
     history_ : DataFrame
         One row an epoch: label_loss, domain_loss, domain_accuracy and domain_chance (or divergence,
         where it is another one), lam, the scores entropy, infomax, snd, bnm and mano on target rows
@@ -154,6 +156,8 @@ class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
         One row an epoch of `adapt`. Model files do not hold it.
     selected_epoch_ : int
         The epoch that ``select`` chose.
+    guarded_ : bool
+        With ``select__guard``: whether the twin without adaptation is in use.
     n_iter_ : int
         Epochs trained.
     input_shape_ : tuple of int
@@ -194,7 +198,7 @@ class DANN(ClassifierMixin, SourceFree, Objective, DomainAdaptation):
 
     class_weight: str | Mapping[Any, float] | None = anything(class_weight_rule, default=None)
 
-    _fitted: ClassVar = (*DomainAdaptation._fitted, "classes_")
+    _fitted: ClassVar = (*DomainAdaptation._fitted, "classes_", "guarded_")
 
     classes_: np.ndarray = fitted()
     adaptation_: pd.DataFrame = fitted()

@@ -15,6 +15,7 @@ from repkit.base.parameters import (
     Part,
     anything,
     choice,
+    flag,
     integer,
     network,
     number,
@@ -173,7 +174,9 @@ def _score(name: str, value: Any) -> Any:
 
 @parameters
 class Selection(Part):
-    """Which epoch is kept, by a score that needs no target labels.
+    """Which weights are used in the end: of which epoch, and whether those that were adapted.
+
+    None of it needs target labels.
 
     Parameters
     ----------
@@ -185,7 +188,14 @@ class Selection(Part):
         that stand for them, which the methods take, too. Without target rows it does nothing.
     validation_fraction : float, default=0.1
         Share of the source rows that is held back from training when ``score`` is a callable.
+    guard : bool, default=False
+        Whether `fit` also trains a twin without adaptation, on the source rows alone, with the
+        same networks, augmentation and number of steps, which takes up to as long again. Where the
+        target rows do not speak for the adapted weights, those of the twin are used: ``guarded_``
+        is then True, and a `GuardWarning` says so. Both stay in ``weights_``; see `use`. For
+        classes only.
     """
 
     score: str | Callable[..., float] | None = anything(_score, default=None, kw_only=False)
     validation_fraction: float = number(0.0, 0.9, default=0.1)
+    guard: bool = flag(default=False)

@@ -154,6 +154,10 @@ class DANNRegressor(RegressorMixin, DomainAdaptation):
 
     def _check_together(self) -> None:
         super()._check_together()
+        if self.select.guard:
+            raise ValueError(
+                "select__guard=True compares classes, which a regression lacks; give False"
+            )
         if isinstance(self.select.score, str):
             raise ValueError(
                 f"select={self.select.score!r} is a score of classes; give a callable, or None"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -125,9 +124,8 @@ class SourceFree(Base):
         own.max_epochs, own.compile = given["max_epochs"], False
         if given["learning_rate"] is not None:
             own.learning_rate = given["learning_rate"]
-        elif isinstance(own.learning_rate, Mapping):  # without those of D
-            kept = {k: v for k, v in own.learning_rate.items() if k.partition(".")[0] in "FC"}
-            own.learning_rate = kept or None
+        else:
+            own.learning_rate = own._rates_without_d()
         device = self._where()
         with isolated_rng(device):
             failure, history, states = own._adapted(X, int(places[0]), given, device)

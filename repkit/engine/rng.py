@@ -31,6 +31,7 @@ class Kind(IntEnum):
     CLUSTERS = 10  # by head
     PRIOR = 11  # target rows from which shares are estimated
     ADAPTATION = 12  # of a model after its fit
+    GUARD = 13  # target rows by which an adapted model is judged
 
 
 def seed_of(seed: int, kind: Kind, *numbers: int) -> int:

@@ -24,6 +24,7 @@ from repkit import DANN, VAE, DANNRegressor, InfoGAN, SpeechAutoencoder, load
 from repkit.base import model_file
 from repkit.base.contents import FITTED, check_entries, check_fitted
 from repkit.base.model_file import ModelFileError, encode
+from repkit.dann import Selection
 from repkit.loading import HOMES
 
 from .small import DOMAIN, SPEECH, N, X, Y
@@ -35,7 +36,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (N, 1, 12, 12)).astype(np.uin
 COMMON = {"width": 12, "max_epochs": 2, "steps_per_epoch": 1, "random_state": 0, "device": "cpu"}
 MODELS = {
     "DANN": (
-        DANN("mlp", select="entropy", **COMMON),
+        DANN("mlp", select=Selection("entropy", guard=True), **COMMON),
         (X, Y, DOMAIN),
     ),
     "DANNRegressor": (
@@ -251,6 +252,7 @@ TENSORS = {
     "network extra": (lambda t: t.update({"last/Q0/w": torch.ones(2)}), "there are weights of"),
     "set extra": (lambda t: t.update({"best/F/w": torch.ones(2)}), "names of tensors are"),
     "adapted extra": (lambda t: t.update({"adapted/F/w": torch.ones(2)}), "adapt|weights of"),
+    "source extra": (lambda t: t.update({"source/Z/w": torch.ones(2)}), "twin|weights of"),
     "selected extra": (lambda t: t.update({"selected/Z/w": torch.ones(2)}), "selected|weights of"),
     "no path": (lambda t: t.update({"w": torch.ones(2)}), "names of tensors are"),
     "long path": (lambda t: t.update({"last/F/w/x": torch.ones(2)}), "names of tensors are"),
@@ -382,6 +384,7 @@ FITTED_OF = {
         "domains_": [None, array(1, 1), array(1)],
         "n_source_domains_": [0, -1, 1.5, "1"],
         "selected_epoch_": [0, 7, None],
+        "guarded_": [1, "True", None],
         "pixels_": ["grey", None],
     },
     "VAE": {

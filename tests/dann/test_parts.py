@@ -29,17 +29,22 @@ def test_where_the_share_of_held_back_rows_went():
     """It is a field of the part ``select``; its old name is still taken."""
     with pytest.warns(FutureWarning, match="validation_fraction of DANN is now called select__val"):
         model = DANN(validation_fraction=0.3)
-    assert model.select.get_params() == {"score": None, "validation_fraction": 0.3}
+    found = model.select.get_params()
+    assert found == {"score": None, "validation_fraction": 0.3, "guard": False}
     with pytest.warns(FutureWarning, match="select__validation_fraction"):
         model = DANN(select="snd", validation_fraction=0.2)
-    assert model.select.get_params() == {"score": "snd", "validation_fraction": 0.2}
+    assert model.select.get_params() == {"score": "snd", "validation_fraction": 0.2, "guard": False}
     given = Selection("entropy")
     with pytest.warns(FutureWarning):
         model = DANN(select=given, validation_fraction=0.2)
     assert (given.validation_fraction, model.select.validation_fraction) == (0.1, 0.2)
     with pytest.warns(FutureWarning, match="select__validation_fraction"):
         model = DANN(select="infomax").set_params(validation_fraction=0.4, lam=0.5)
-    assert model.select.get_params() == {"score": "infomax", "validation_fraction": 0.4}
+    assert model.select.get_params() == {
+        "score": "infomax",
+        "validation_fraction": 0.4,
+        "guard": False,
+    }
     assert (model.lam, DANN().select) == (0.5, None)
     assert clone(model).select.validation_fraction == 0.4
     for refused in ("select__validation_fraction", "heads__label"):  # nested: for set_params alone
