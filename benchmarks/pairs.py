@@ -14,7 +14,7 @@ from benchmarks import peers
 from benchmarks.peers import Trainer
 from benchmarks.runner import Case
 from repkit import DANN
-from repkit.dann import Entropy, Updates
+from repkit.dann import Entropy, Selection, Updates
 
 
 class Pair(NamedTuple):
@@ -30,6 +30,7 @@ class Pair(NamedTuple):
 
 Method = Callable[[Pair, int], Mapping[str, float]]
 Load = Callable[[Any, Any], Pair]
+GUARD = Selection(guard=True)
 MCC: dict[str, Any] = {"divergence": None, "entropy": Entropy(confusion=1.0)}
 
 
@@ -99,6 +100,9 @@ def dann(settings: Mapping[str, Any], device: str) -> Method:
             model.adapt(pair.X_target, **refine)
             found = model.predict(pair.X_test) == pair.y_test
             return {"accuracy_last": float(np.mean(found))}
+        if options.get("select") is GUARD:
+            found = model.predict(pair.X_test) == pair.y_test
+            return {"accuracy_last": float(np.mean(found)), "guarded": float(model.guarded_)}
         accuracies = {}
         for which in model.weights_:
             model.use(which)
@@ -183,8 +187,12 @@ def alone(augment: Mapping[str, Any], radius: float) -> dict[str, dict[str, Any]
 
 
 def whole(recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The whole recipe, and the same with the adversary, or without it if it has one."""
-    rows = {"whole recipe": dict(recipe)}
+    """The whole recipe, with and without guard, and with or without the adversary."""
+    rows = {
+        "whole recipe": dict(recipe),
+        "whole recipe, guarded": {**recipe, "select": GUARD},
+        "joint, guarded": {"select": GUARD},
+    }
     if recipe.get("divergence", "adversarial") is None:
         rows["whole recipe + adversary"] = {**recipe, "divergence": "adversarial"}
     else:

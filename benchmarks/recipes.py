@@ -159,7 +159,8 @@ def hidden_mlp(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
     return nn.Sequential(mlp(shape_in, dim_out, (dim_out,)), nn.ReLU())
 
 
-# Gas drift: a first guess, of which the pair 1->2 chose among ... (one seed).
+# Chosen on batch 1 to 2, two seeds, where little parts the candidates: .894 from the source alone
+# with dropped inputs, .898 with the averaged net's labels, .904 from its threshold of 0.7.
 GAS: dict[str, Any] = {
     "backbone": hidden_mlp,
     "width": 128,
@@ -170,12 +171,13 @@ GAS: dict[str, Any] = {
     "precision": "fp32",
 }
 GAS_RADIUS = 3.0  # a row's length is about 11
-GAS_AUGMENT: dict[str, Any] = {"augment": nn.Dropout(0.2)}
+GAS_AUGMENT: dict[str, Any] = {"augment": nn.Dropout(0.2), "strong_augment": nn.Dropout(0.5)}
+# Nothing here asks for even shares of the classes: those of the batches are anything but even.
 GAS_RECIPE: dict[str, Any] = {
-    "augment": nn.Dropout(0.2),
-    "strong_augment": nn.Dropout(0.5),
+    **GAS_AUGMENT,
+    "divergence": None,
     "ema": 0.99,
-    "consistency": Consistency(1.0, threshold=0.9),
+    "consistency": Consistency(1.0, threshold=0.7),
 }
 
 # PACS. Chosen on photo to art painting, one seed. A classifier of cosines makes the confusion of
