@@ -14,7 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.images import Data, cases as cases_of, variants
+from benchmarks.images import Data, variants
+from benchmarks.images import cases as cases_of
 from benchmarks.recipes import WORD_PAPER, WORD_PSEUDO, WORDS, spectral
 from benchmarks.runner import Case
 from repkit.audio import FrontEnd, as_utterances, extract

@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks import peers
 from benchmarks.runner import Case
 from repkit import DANN
-from repkit.dann import Divergence, Entropy, Updates
+from repkit.dann import Entropy, Updates
 
 
 class Data(NamedTuple):

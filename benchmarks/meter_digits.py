@@ -10,7 +10,8 @@ from functools import cache, partial
 
 import numpy as np
 
-from benchmarks.images import Data, cases as cases_of, variants
+from benchmarks.images import Data, variants
+from benchmarks.images import cases as cases_of
 from benchmarks.recipes import METER_PAPER, METER_PSEUDO, METERS, PRINT
 from benchmarks.runner import Case
 from repkit.datasets import load_meter_digits, load_mnist

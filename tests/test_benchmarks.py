@@ -177,7 +177,7 @@ def test_a_quick_case_runs(tmp_path, monkeypatch, capsys):
 def test_the_paper_preset_trains(data_home):
     """Not run whole without a GPU: a few steps show that it can be."""
     digits, images = (import_module(f"benchmarks.{name}") for name in ("digits_domains", "images"))
-    _, paper, rows = digits.settings_of("MNIST->USPS")
+    paper, rows = digits.settings_of("MNIST->USPS", "paper")
     few = {**paper, "max_epochs": 1, "steps_per_epoch": 2, "batch_size": 64}
     data = images.Data(*(v if v is None else v[:200] for v in digits.load("MNIST->USPS")))
     found = images.fit(lambda: data, rows["joint + augment + pseudo"], few, "cpu", 0)
