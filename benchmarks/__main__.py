@@ -14,6 +14,8 @@ from benchmarks.runner import OUT, NoMatch, device_label, run_cases
 ABOUT = {
     "quick": "all systems on embedded data, with figures, in about ten minutes",
     "digits_domains": "MNIST to MNIST-M, MNIST to USPS, USPS to MNIST",
+    "meter_digits": "photographed counters: from one kind of meter to another",
+    "arabic_commands": "words of speakers without labels; speakers are domains",
     "amazon": "Amazon reviews, twelve pairs of domains",
     "office_caltech": "Office-Caltech SURF, twelve pairs of domains",
     "gas_drift": "gas sensors of 36 months, batch 1 to each later one",

@@ -174,15 +174,13 @@ def test_a_quick_case_runs(tmp_path, monkeypatch, capsys):
     assert (rows["mean"] > 0.7).all()
 
 
-def test_the_paper_preset_trains(data_home, monkeypatch):
+def test_the_paper_preset_trains(data_home):
     """Not run whole without a GPU: a few steps show that it can be."""
-    digits = import_module("benchmarks.digits_domains")
-    recipes = import_module("benchmarks.recipes")
-    few = {**recipes.DIGITS, **recipes.PAPER, "max_epochs": 1, "steps_per_epoch": 2}
-    settings = digits.variants("MNIST->USPS")["joint + augment + pseudo"]
-    data = {name: rows[:200] for name, rows in digits.load("MNIST->USPS").items()}
-    monkeypatch.setattr(digits, "load", lambda task: data)
-    found = digits.fit("MNIST->USPS", settings, few, "cpu", 0)
+    digits, images = (import_module(f"benchmarks.{name}") for name in ("digits_domains", "images"))
+    paper, rows = digits.settings_of("MNIST->USPS", "paper")
+    few = {**paper, "max_epochs": 1, "steps_per_epoch": 2, "batch_size": 64}
+    data = images.Data(*(v if v is None else v[:200] for v in digits.load("MNIST->USPS")))
+    found = images.fit(lambda: data, rows["joint + augment + pseudo"], few, "cpu", 0)
     assert set(found) == {"accuracy_last", "accuracy_selected"}
 
 
