@@ -1,6 +1,6 @@
 """Data sets: loaders of real ones and makers of small ones. They need neither torch nor a network.
 
-`load_table`, `load_image_folder` and `load_speech_folder` read files of your own; Parquet and images
+`load_table`, `load_image_folder` and `load_speech_folder` read your own files; Parquet and images
 take the extra `data`. The other loaders look below the folder named by the environment variable
 ``REPKIT_DATA``, then in the download cache, and then download, which takes the extra `data`, too.
 Every file, or its content, is checked against a known digest.
