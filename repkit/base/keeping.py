@@ -180,7 +180,15 @@ class Kept(Base):
         self._rebuild(next(which for which in saving.WHICH[::-1] if which in self.weights_))
         # A first prediction: what is wrong with the classes or the shape shows here.
         check_is_fitted(self)
-        self._probe(np.zeros((1, *self.input_shape_), dtype=np.float32))
+        self._probe(self._zeros())
+
+    def _zeros(self) -> Any:
+        """A row of zeros, in the form that ``fit`` saw: columns with names are not used without."""
+        import pandas as pd
+
+        zeros = np.zeros((1, *self.input_shape_), dtype=np.float32)
+        names = getattr(self, "feature_names_in_", None)
+        return zeros if names is None else pd.DataFrame(zeros, columns=names)
 
     def _move(self, device: torch.device) -> None:
         """Have networks and weights on a device."""

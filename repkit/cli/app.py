@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from repkit._version import __version__
-from repkit.cli.commands import Application
+from repkit.cli.commands import Application, command
 from repkit.cli.describing import data, info
+from repkit.cli.evaluating import evaluate
 from repkit.cli.extracting import extract
 from repkit.cli.fitting import fit
+from repkit.cli.making import convert, plot, sample
 
 __all__: list[str] = []
 
@@ -29,5 +31,23 @@ def app() -> None:
     """Representation learning and domain adaptation: from your files to features."""
 
 
-for one in (fit, extract, info, data):
+@command(
+    "completion",
+    short_help="Print the completion script of a shell.",
+    example="""\
+eval "$(repkit completion bash)"                             (in ~/.bashrc)
+eval "$(repkit completion zsh)"                              (in ~/.zshrc)
+repkit completion fish > ~/.config/fish/completions/repkit.fish""",
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete commands, systems, data sets, options and parameters."""
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(app, {}, "repkit", "_REPKIT_COMPLETE").source())
+
+
+for one in (fit, extract, evaluate, plot, sample, convert, info, data, completion):
     app.add_command(one)

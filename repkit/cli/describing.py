@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 import re
@@ -95,29 +94,14 @@ def _networks(header: Header) -> dict[str, dict[str, int]]:
 
 def _changed(content: dict[str, Any]) -> list[tuple[str, Any]]:
     """Parameters that are not as by default, those of parts by their own names."""
-    known = systems.parameters(systems.SYSTEMS[systems.name_of(content["class"])])
+    defaults = systems.defaults(systems.SYSTEMS[systems.name_of(content["class"])])
     flat: dict[str, Any] = {}
     for name, value in content["params"].items():
         if isinstance(value, dict) and set(value) == {"part", "params"}:
             flat |= {f"{name}__{k}": v for k, v in value["params"].items()}
         else:
             flat[name] = value
-    return [
-        (name, value)
-        for name, value in flat.items()
-        if name in known and not _is_default(known[name].kind, value)
-    ]
-
-
-def _is_default(kind: str, value: Any) -> bool:
-    text = kind.partition("default=")[2]
-    if not text:
-        return value is None
-    try:
-        default = ast.literal_eval(text)
-    except (ValueError, SyntaxError):  # a part
-        return False
-    return bool(value == (list(default) if isinstance(default, tuple) else default))
+    return [(k, v) for k, v in flat.items() if k in defaults and defaults[k] != v]
 
 
 # ---------------------------------------------------------------- data sets
@@ -157,6 +141,7 @@ def get(name: str, out: Path | None) -> None:
         raise click.UsageError(f"there is no data set {name!r}{sets.near(name)}; repkit data list")
     if out is not None and out.exists():
         raise click.UsageError(f"--out {out} is there already")
+    say(f"loading {name}")
     found = sets.load(name)
     shape = "x".join(map(str, getattr(found.X, "shape", (len(found.X),))))
     say(f"{name}: {shape}; labels: {', '.join(found.labels)}")

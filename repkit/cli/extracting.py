@@ -130,7 +130,8 @@ def _finished(out: Path, stamp: dict[str, Any]) -> bool:
     if found == stamp:
         return True
     raise click.UsageError(
-        f"--out {out} is there already, of another model, output or DATA; give --force to replace it"
+        f"--out {out} is there already, of another model, output or DATA; give --force to replace "
+        "it"
     )
 
 

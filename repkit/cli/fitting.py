@@ -140,8 +140,8 @@ def fit(
     folder = out.with_name(f"{out.name}.checkpoints")
     _look_for_runs(folder, resume, force)
     wanted = Wanted(label, drop, size, skip=on_error == "skip")
-    sources = _opened(kind, data, target, wanted)
     say(f"reading {', '.join([data, *target])}")
+    sources = _opened(kind, data, target, wanted)
     X, y, domain = read_all(sources, system)
     _tell_skipped(sources)
     say("loading torch")
@@ -310,5 +310,6 @@ def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) 
         if isinstance(error, ValueError) and sources[0].given not in str(error):
             raise ValueError(f"{sources[0].given}: {error}") from error
         raise
-    finally:
-        model.set_params(checkpoint=None, callbacks=None)
+    # What the command line has put in is no part of the model.
+    own = {"checkpoint": None, "callbacks": None}
+    model.set_params(**own).fitted_params_.update(own)

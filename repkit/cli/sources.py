@@ -136,10 +136,15 @@ class Table(Source):
         names = [name for name in self.columns if name not in out]
         if not names:
             raise click.UsageError(f"{self.given} has no column of data beside {', '.join(out)}")
+        if model is not None and len(model.input_shape_) > 1:
+            shape = "x".join(map(str, model.input_shape_))
+            raise click.UsageError(
+                f"{self.given} is a table, but the model was fitted on images of {shape}"
+            )
         if model is not None and model.input_shape_ != (len(names),):
             raise click.UsageError(
-                f"{self.given} has {len(names)} columns, but the model was fitted on samples of "
-                f"shape {model.input_shape_}; --drop the others"
+                f"{self.given} has {len(names)} columns, but the model was fitted on "
+                f"{model.input_shape_[0]}; --drop the others"
             )
         return names
 

@@ -111,6 +111,31 @@ def parameters(system: System) -> dict[str, Parameter]:
     return {name: p for name, p in found.items() if name not in KEPT}
 
 
+def defaults(system: System) -> dict[str, Any]:
+    """Documented defaults, as JSON has them; of a part also those of its parameters."""
+    known = parameters(system)
+    found: dict[str, Any] = {}
+    for name, p in known.items():
+        value, more = _default(p.kind)
+        found.setdefault(name, value)
+        if p.part is not None:
+            inner = [key for key in known if key.startswith(f"{name}__")]
+            found |= {inner[0]: value} | {f"{name}__{k}": v for k, v in more.items()}
+    return found
+
+
+def _default(kind: str) -> tuple[Any, dict[str, Any]]:
+    """The default in a documented type: a value, or the first field of a part and the others."""
+    text = kind.partition("default=")[2]
+    tree = ast.parse(text or "None", mode="eval").body
+    more: dict[str, Any] = {}
+    if isinstance(tree, ast.Call):
+        more = {str(k.arg): ast.literal_eval(k.value) for k in tree.keywords}
+        tree = tree.args[0]
+    value = ast.literal_eval(tree)
+    return list(value) if isinstance(value, tuple) else value, more
+
+
 def help_of(name: str, width: int) -> str:
     """The parameters of a system with their docs, for a terminal."""
     system = SYSTEMS[name]
