@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,18 @@ QUIET = "repkit.quiet"
 class Application(click.Group):
     """The command line: whatever goes wrong is told on one line."""
 
-    def main(
-        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
-    ) -> Any:  # type: ignore[override]
-        given = list(sys.argv[1:] if args is None else args)
+    def main(self, *args: Any, **extra: Any) -> Any:
+        found = args[0] if args else extra.pop("args", None)
+        given = list(sys.argv[1:] if found is None else found)
+        extra = {"prog_name": "repkit", **extra, "standalone_mode": False, "obj": given}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("default", UserWarning)
                 warnings.showwarning = _tell_warning
-                super().main(
-                    given, prog_name or "repkit", standalone_mode=False, obj=given, **extra
-                )
-        except click.exceptions.Exit as stop:
-            code = stop.exit_code
+                # An Exit inside becomes what it gives back.
+                found = super().main(given, **extra)
+            code = found if isinstance(found, int) else 0
         except BrokenPipeError:  # `repkit ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             code = FAILED
@@ -40,8 +38,6 @@ class Application(click.Group):
             if "--debug" in given and not isinstance(error, click.UsageError):
                 raise
             code = tell(error)
-        else:
-            code = 0
         sys.exit(code)
 
 
@@ -197,9 +193,7 @@ def check_out(path: Path, *suffixes: str, force: bool = True, whole: str = "--ou
 
 def open_model(path: Path, device: str = "auto") -> Any:
     """The model of a file, on a device."""
-    from repkit import load
-    from repkit.cli.header import read_header
-
-    read_header(path)  # says what is no model file, before torch is loaded
     say(f"loading {path}")
+    from repkit import load  # takes seconds: it loads torch
+
     return load(path, device=device)

@@ -143,10 +143,11 @@ def get(name: str, out: Path | None) -> None:
         raise click.UsageError(f"--out {out} is there already")
     say(f"loading {name}")
     found = sets.load(name)
-    shape = "x".join(map(str, getattr(found.X, "shape", (len(found.X),))))
-    say(f"{name}: {shape}; labels: {', '.join(found.labels)}")
     if out is not None:
         write_set(found, out)
+    shape = "x".join(map(str, getattr(found.X, "shape", (len(found.X),))))
+    where = "" if out is None else f"; in {out}"
+    say(f"{name}: {shape}; labels: {', '.join(found.labels)}{where}")
 
 
 def write_set(found: sets.Data, out: Path) -> None:
@@ -157,8 +158,8 @@ def write_set(found: sets.Data, out: Path) -> None:
             raise click.UsageError(f"--out {out}: sound goes into a folder, of WAV files")
         _write_sound(found, out)
     elif suffix == ".npz":
-        labels = {k: np.asarray(v) for k, v in found.labels.items()}
-        np.savez(out, X=_dense(found.X), **labels)
+        arrays: dict[str, Any] = {"X": _dense(found.X), **found.labels}
+        np.savez(out, **arrays)
     elif suffix in (".csv", ".parquet") and found.X.ndim == 2:
         import pandas as pd
 

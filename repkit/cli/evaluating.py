@@ -19,7 +19,7 @@ from repkit.cli.commands import (
     open_model,
 )
 from repkit.cli.header import read_header
-from repkit.cli.sources import Wanted, open_source
+from repkit.cli.sources import Named, Wanted, open_source
 
 MOST = 10_000  # rows of probes and of pairs, chosen at random
 
@@ -79,9 +79,9 @@ def evaluate(
     wanted.model = open_model(model, device)
     source = open_source(data, wanted, speech=speech)
     X, y = source.load()
-    words = source.labels(word) if word is not None else None
-    if words is None and speech and source.id_name == "index":
-        words = source.labels("word") if hasattr(source, "data") else None
+    if word is None and isinstance(source, Named) and "word" in source.data.labels:
+        word = "word"
+    words = None if word is None else source.labels(word, "--word")
     figures = FIGURES[cls](wanted.model, X, y, words)
     if as_json:
         click.echo(json.dumps({f.name: f.value for f in figures}, indent=2))
@@ -192,7 +192,7 @@ def _autoencoder(model: Any, X: Any, y: Any, words: Any) -> list[Figure]:
 def _clusters(model: Any, X: Any, y: Any, words: Any) -> list[Figure]:
     figures = []
     n = X.shape[0]
-    if len(model.categorical if isinstance(model.categorical, tuple) else (1,)):
+    if model._codes().sizes:
         found = model.predict(X)
         shares = np.unique(found, return_counts=True)[1] / n
         used = float(np.exp(-(shares * np.log(shares)).sum()))

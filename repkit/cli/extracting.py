@@ -189,7 +189,7 @@ def _features(
     block: Block, source: Source, function: Output
 ) -> tuple[np.ndarray | None, list[str]]:
     """Features of a block; of sound, what cannot be used is put with the skipped ones."""
-    model = source.wanted.model
+    model, order = source.wanted.model, {name: k for k, name in enumerate(block.ids)}
     while len(block.ids):
         try:
             return function(model, block.X)
@@ -201,6 +201,7 @@ def _features(
                 reason = getattr(error, "reason", error)
                 raise ValueError(f"{block.ids[place]} of {source.given}: {reason}") from error
             block.skipped.append((block.ids.pop(place), error.reason))  # type: ignore[attr-defined]
+            block.skipped.sort(key=lambda one: order[one[0]])
             block.X = [x for k, x in enumerate(block.X) if k != place]
     return None, []
 

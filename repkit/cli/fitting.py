@@ -58,8 +58,8 @@ class _SettingType(click.ParamType):
     ) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        system = ctx.params.get("system")
-        known = systems.parameters(SYSTEMS[system]) if system in SYSTEMS else {}
+        system = ctx.meta.get(_NAMED)
+        known = systems.parameters(SYSTEMS[system]) if system is not None else {}
         return [
             CompletionItem(f"{name}=", help=p.kind)
             for name, p in known.items()
@@ -189,6 +189,8 @@ def read_all(sources: Sequence[Source], system: str) -> tuple[Any, Any, Any]:
         color = any(source.colored() for source in pictures)
         for source in pictures:
             source.color = color
+    if kind.labels and isinstance(first, Table) and first.wanted.label is None:
+        _check_labels(first, None, system)  # before cells are looked at
     X, y = first.load()
     if kind.labels and not kind.speech:
         _check_labels(first, y, system)
@@ -257,7 +259,7 @@ def _tell_skipped(sources: Sequence[Source]) -> None:
 
 def _look_for_runs(folder: Path, resume: bool, force: bool) -> None:
     """Neither lose an unfinished run nor go on from it unasked."""
-    there = any(folder.glob("*/epoch-*.ckpt"))
+    there = _newest(folder) > 0
     if there and not resume and not force:
         raise click.UsageError(
             f"{folder} holds a run that was broken off; give --resume to go on from it, or --force "
@@ -269,10 +271,15 @@ def _look_for_runs(folder: Path, resume: bool, force: bool) -> None:
         say(f"there is nothing to go on from in {folder}; starting anew")
 
 
+def _newest(folder: Path) -> int:
+    """The epoch of the newest checkpoint; 0 if there is none."""
+    return max((int(p.stem.rpartition("-")[2]) for p in folder.glob("*/epoch-*.ckpt")), default=0)
+
+
 def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) -> None:
     from repkit.cli.progress import Epochs
 
-    there = any(folder.glob("*/epoch-*.ckpt"))
+    there = _newest(folder) > 0
     more = {} if domain is None else {"sample_domain": domain}
     epochs = Epochs(model.max_epochs, getattr(model, "n_init", 1))
 
@@ -292,19 +299,18 @@ def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) 
         with epochs:
             model.fit(X, **({} if y is None else {"y": y}), **more)
     except BaseException as error:
-        if not any(folder.glob("*/epoch-*.ckpt")):
+        given = list(click.get_current_context().find_root().obj)
+        if (kept := _newest(folder)) == 0:
             shutil.rmtree(folder, ignore_errors=True)
             how = "no epoch was finished"
         else:
-            given = [a for a in click.get_current_context().find_root().obj if a != "--force"]
-            again = given if "--resume" in given else [*given, "--resume"]
-            how = f"epoch {epochs.last} is kept; go on with: {shlex.join(['repkit', *again])}"
+            again = [a for a in given if a not in ("--force", "--resume")] + ["--resume"]
+            how = f"{kept} of {model.max_epochs} epochs are kept; go on with: "
+            how += shlex.join(["repkit", *again])
         if isinstance(error, KeyboardInterrupt):
-            click.echo(
-                f"interrupted after {epochs.last} of {model.max_epochs} epochs; {how}", err=True
-            )
+            click.echo(f"interrupted; {how}", err=True)
             raise click.exceptions.Exit(BROKEN_OFF) from error
-        if epochs.last:
+        if kept and "--debug" not in given:
             click.echo(f"error: {one_line(str(error))}; {how}", err=True)
             raise click.exceptions.Exit(FAILED) from error
         if isinstance(error, ValueError) and sources[0].given not in str(error):

@@ -151,7 +151,7 @@ def plot(
     if data is not None:
         source = open_source(data, wanted, speech=speech)
         X, y = source.load()
-        words = None if word is None else source.labels(word)
+        words = None if word is None else source.labels(word, "--word")
     display = draw(fitted, X, y, words=words, seed=seed, voice=voice, shape=shape)
     display.figure_.savefig(out, dpi=150, bbox_inches="tight")
     say(f"{out}: {kind}")

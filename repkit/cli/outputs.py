@@ -45,7 +45,8 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "VAEGAN": {"latent": _transformed()},
     "TripleGAN": {"features": _transformed(), **_LABELS},
     "SpeechAutoencoder": {
-        name: _transformed(output=name) for name in ("both", "phonetic", "speaker")
+        name: _transformed(output=name, on_error="raise")
+        for name in ("both", "phonetic", "speaker")
     },
 }
 ALL = sorted({name for outputs in OUTPUTS.values() for name in outputs})

@@ -39,17 +39,14 @@ class Bar:
                 Progress,
                 TextColumn,
                 TimeElapsedColumn,
-                TimeRemainingColumn,
             )
 
             self._progress = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[said]}"),
                 TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[said]}"),
                 console=Console(stderr=True),
             )
             self._progress.start()
@@ -99,12 +96,12 @@ class Epochs(Bar):
         rate = steps / seconds if seconds > 0 else float("nan")
         done = self.number * self.max_epochs + epoch
         losses = "  ".join(f"{k} {v:.4g}" for k, v in row.items() if k.startswith("loss"))
-        said = f"{losses}  {rate:.3g} steps/s"
+        left = row["seconds"] / epoch * (self.max_epochs * self.trainings - done)
+        said = f"{losses}  {rate:.3g} steps/s  {duration(left)} left"
         self.set(done, said)
         if not self.is_shown:
-            left = row["seconds"] / epoch * (float(self.total or 0) - done)
             which = f"training {self.number + 1}/{self.trainings} " if self.trainings > 1 else ""
-            say(f"{which}epoch {epoch}/{self.max_epochs}  {said}  {duration(left)} left")
+            say(f"{which}epoch {epoch}/{self.max_epochs}  {said}")
 
 
 class Samples(Bar):
@@ -115,9 +112,12 @@ class Samples(Bar):
         self._started = self._told = time.monotonic()
 
     def set(self, done: float, said: str = "") -> None:
-        super().set(done, said)
         now = time.monotonic()
+        rate = done / max(now - self._started, 1e-9)
+        said = f"{rate:.3g} a second"
+        if self.total:
+            said += f"  {duration((self.total - done) / max(rate, 1e-9))} left"
+        super().set(done, said)
         if not self.is_shown and now - self._told > EVERY:
             self._told = now
-            of = f" of {self.total}" if self.total else ""
-            say(f"{self.what}: {done:.0f}{of}, {done / (now - self._started):.3g} a second")
+            say(f"{self.what}: {done:.0f}{f' of {self.total}' if self.total else ''}, {said}")

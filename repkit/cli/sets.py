@@ -80,9 +80,9 @@ def _shifted(part: str) -> Data:
 
     found = load_digits_domains(random_state=0)
     if part == "test":
-        return Data(found.X_test, {"y": found.y_test})
+        return Data(found.X_test[:, 0], {"y": found.y_test})
     rows = (found.sample_domain < 0) == (part == "target")
-    return Data(found.X[rows], {"y": found.y[rows]})
+    return Data(found.X[rows, 0], {"y": found.y[rows]})
 
 
 def _moons(part: str) -> Data:

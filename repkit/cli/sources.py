@@ -7,6 +7,7 @@ A source gives everything at once, for `fit` and `evaluate`, or blocks in bounde
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from repkit.cli import sets
 
 BYTES = 2**26  # of samples in a block, about
-FILES = 64  # of sound in a block
+PICTURES, FILES = 512, 64  # files of images and of sound in a block
 IMAGES, LABELS = ("X", "x", "data", "x_train"), ("y", "target", "labels", "y_train")
 
 
@@ -59,8 +60,8 @@ class Source:
         """All samples, and their labels or None."""
         raise NotImplementedError
 
-    def labels(self, label: str | None) -> np.ndarray | None:
-        """The label of each sample; by default, of the usual kind."""
+    def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
+        """The label of each sample; by default, of the usual kind. Errors name the option."""
         raise NotImplementedError
 
     def count(self) -> int:
@@ -80,8 +81,6 @@ class Source:
 
 def open_source(given: str, wanted: Wanted, *, speech: bool) -> Source:
     """The source of what was given; a UsageError says why there is none."""
-    from repkit.datasets._tables import kind_of
-
     path = Path(given)
     if not path.exists():
         if sets.is_name(given):
@@ -96,6 +95,8 @@ def open_source(given: str, wanted: Wanted, *, speech: bool) -> Source:
         return Arrays(given, wanted)
     if speech:
         return Sound(given, wanted)
+    from repkit.datasets._tables import kind_of
+
     if kind_of(path) is not None:
         return Table(given, wanted)
     raise click.UsageError(
@@ -168,7 +169,7 @@ class Table(Source):
         named = model is None or getattr(model, "feature_names_in_", None) is not None
         return X if named else X.to_numpy()
 
-    def labels(self, label: str | None) -> np.ndarray | None:
+    def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
         if label is None:
             return None
         from repkit.datasets._tables import ColumnError
@@ -206,7 +207,9 @@ class Arrays(Source):
     def __init__(self, given: str, wanted: Wanted) -> None:
         super().__init__(given, wanted)
         try:
-            found = np.load(given, mmap_mode="r" if given.endswith(".npy") else None)
+            if given.lower().endswith(".npz") and not zipfile.is_zipfile(given):
+                raise ValueError("it is torn, or no .npz file")
+            found = np.load(given, mmap_mode="r")
         except Exception as error:  # torn, pickled, or no array at all
             raise ValueError(f"{given} cannot be read as arrays: {error}") from error
         self.archive = None if isinstance(found, np.ndarray) else found
@@ -237,14 +240,14 @@ class Arrays(Source):
     def load(self) -> tuple[Any, Any]:
         return self.X, None if self.wanted.lenient else self.labels(self.wanted.label)
 
-    def labels(self, label: str | None) -> np.ndarray | None:
+    def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
         if label is not None and label.endswith(".npy"):
             if not Path(label).is_file():
-                raise click.UsageError(f"--label: there is no file {label!r}")
+                raise click.UsageError(f"{option}: there is no file {label!r}")
             y = np.load(label)
         elif self.archive is None:
             if label is not None:
-                raise click.UsageError(f"--label {label}: beside a .npy file, give another one")
+                raise click.UsageError(f"{option} {label}: beside a .npy file, give another one")
             return None
         elif label is not None:
             y = self._entry(self._key([label]))
@@ -263,11 +266,14 @@ class Arrays(Source):
         row = max(1, self.X.nbytes // max(1, len(self.X)))
         size = int(np.clip(BYTES // row, 1, 8192))
         for first in range(start, stop, size):
-            X, ids = self.X[first : min(first + size, stop)], np.arange(first, first + size)
-            good = np.ones(len(X), dtype=bool)
+            rows = slice(first, min(first + size, stop))
+            if self.archive is None:  # mapped anew: pages that were read go, too
+                X = np.array(np.load(self.given, mmap_mode="r")[rows])
+            else:
+                X = self.X[rows]
+            good, ids = np.ones(len(X), dtype=bool), np.arange(rows.start, rows.stop)
             if self.wanted.skip and X.dtype.kind == "f":
                 good = np.isfinite(X.reshape(len(X), -1)).all(1)
-            ids = ids[: len(X)]
             skipped = [(k, "it has NaN or infinite numbers") for k in ids[~good].tolist()]
             yield Block(ids[good].tolist(), X[good] if skipped else X, skipped)
 
@@ -284,7 +290,7 @@ class Named(Source):
     def load(self) -> tuple[Any, Any]:
         return self.X, None if self.wanted.lenient else self.labels(self.wanted.label)
 
-    def labels(self, label: str | None) -> np.ndarray | None:
+    def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
         known = self.data.labels
         if label is not None and label not in known:
             raise click.UsageError(
@@ -370,11 +376,11 @@ class Pictures(Source):
     def _id(self, path: Path) -> str:
         return path.relative_to(self.given).as_posix()
 
-    def labels(self, label: str | None) -> np.ndarray | None:
+    def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
         from repkit.audio.reading import folder_speakers
 
         if label is not None:
-            return _matched(label, [self._id(path) for path in self.files])
+            return _matched(label, [self._id(path) for path in self.files], option)
         return folder_speakers(self.files)  # the same rule as of speech
 
     def count(self) -> int:
@@ -382,8 +388,8 @@ class Pictures(Source):
 
     def blocks(self, start: int, stop: int | None) -> Iterator[Block]:
         stop = len(self.files) if stop is None else stop
-        for first in range(start, stop, 512):
-            X, kept, skipped = self._read(range(first, min(first + 512, stop)))
+        for first in range(start, stop, PICTURES):
+            X, kept, skipped = self._read(range(first, min(first + PICTURES, stop)))
             yield Block([self._id(self.files[k]) for k in kept], X, skipped)
 
     def stamp(self) -> dict[str, Any]:
@@ -428,7 +434,7 @@ class Sound(Source):
     def load(self) -> tuple[Any, Any]:
         return [str(path) for path in self.files], self.labels(self.wanted.label)
 
-    def labels(self, label: str | None) -> np.ndarray | None:
+    def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
         from repkit.audio.reading import folder_speakers
         from repkit.datasets._tables import ColumnError
 
@@ -438,7 +444,7 @@ class Sound(Source):
             except ColumnError as error:
                 raise click.UsageError(str(error)) from error
         if label is not None:
-            return _matched(label, [self._id(path) for path in self.files])
+            return _matched(label, [self._id(path) for path in self.files], option)
         return folder_speakers(self.files)
 
     def _id(self, path: Path) -> str:
@@ -457,16 +463,16 @@ class Sound(Source):
         return {"data": str(Path(self.given).resolve()), "files": len(self.files)}
 
 
-def _matched(pattern: str, ids: Sequence[str]) -> np.ndarray:
+def _matched(pattern: str, ids: Sequence[str], option: str) -> np.ndarray:
     """What a regular expression finds in each path: its first group, or the whole match."""
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise click.UsageError(f"--label {pattern!r} is no regular expression: {error}") from error
+        raise click.UsageError(f"{option} {pattern!r} is no regular expression: {error}") from error
     found = []
     for name in ids:
         match = expression.search(name)
         if match is None:
-            raise click.UsageError(f"--label {pattern!r} does not match {name}")
+            raise click.UsageError(f"{option} {pattern!r} does not match {name}")
         found.append(match[1] if expression.groups else match[0])
     return np.array(found)

@@ -177,11 +177,12 @@ def _change(tree: ast.Call, text: str) -> Any:
     from repkit import augment
 
     assert isinstance(tree.func, ast.Name)
-    if tree.func.id not in augment.__all__:
+    known = tree.func.id in augment.__all__ and all(k.arg for k in tree.keywords)
+    if not known:
         raise ValueError(f"{text!r} is none of {', '.join(augment.__all__)}, with numbers")
     try:
         given = [ast.literal_eval(value) for value in tree.args]
-        named = {str(k.arg): ast.literal_eval(k.value) for k in tree.keywords if k.arg}
+        named = {str(k.arg): ast.literal_eval(k.value) for k in tree.keywords}
         return getattr(augment, tree.func.id)(*given, **named)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{text!r}: {error}") from error

@@ -175,7 +175,7 @@ def usable_rows(frame: pd.DataFrame) -> tuple[np.ndarray, list[tuple[int, str]]]
         (int(k), f"column {frame.columns[int(good[k].argmin())]!r} holds no number")
         for k in np.flatnonzero(~good.all(1))
     ]
-    return good.all(1), reasons
+    return np.asarray(good.all(1)), reasons
 
 
 def _columns_of(frame: pd.DataFrame) -> Iterator[np.ndarray]:
