@@ -88,8 +88,8 @@ def extract(
     out and listed in FILE with the ending .skipped.csv.
     """
     check_out(out, ".parquet")
-    need("pyarrow.parquet", "data")
     header = read_header(model)
+    need("pyarrow.parquet", "data")
     name, function = output_of(header.content["class"], output)
     if shard is not None:
         digits = len(str(shard[1]))
