@@ -4,10 +4,11 @@ from importlib import import_module
 from types import ModuleType
 
 # The name that pip knows, where it is not the name that is imported.
-_DISTRIBUTIONS = {"umap": "umap-learn"}
+_DISTRIBUTIONS = {"umap": "umap-learn", "PIL": "pillow"}
 # What needs the library, for each extra.
 _USES = {
-    "data": "downloads need",
+    "cli": "the command line needs",
+    "data": "downloads, images and Parquet need",
     "plots": "plots need",
     "speech": "speech needs",
 }

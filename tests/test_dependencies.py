@@ -15,8 +15,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = {
     "speech": ("torchaudio", "soundfile"),
     "plots": ("matplotlib", "umap"),
-    "data": ("pooch",),
+    "data": ("pooch", "PIL", "pyarrow"),
+    "cli": ("click", "rich"),
 }
+# The names that pip knows, where they are others.
+DISTRIBUTIONS = {"umap": "umap-learn", "PIL": "pillow"}
 OPTIONAL = [name for names in EXTRAS.values() for name in names]
 
 # Run before anything else: a finder ahead of all others that knows none of the given packages.
@@ -37,7 +40,8 @@ import numpy as np
 import repkit
 
 for module in pkgutil.walk_packages(repkit.__path__, "repkit."):
-    importlib.import_module(module.name)
+    if not module.name.startswith("repkit.cli."):  # which is made of click
+        importlib.import_module(module.name)
 for name in repkit.__all__:
     getattr(repkit, name)
 
@@ -71,6 +75,15 @@ from repkit import VAE, HistoryDisplay
 
 X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
 HistoryDisplay.from_estimator(VAE(max_epochs=2, random_state=0).fit(X))
+"""
+
+IMAGES = """
+import pathlib, tempfile
+from repkit.datasets import load_image_folder
+
+with tempfile.TemporaryDirectory() as folder:
+    pathlib.Path(folder, "a.png").write_bytes(b"")
+    load_image_folder(folder)
 """
 
 UMAP = """
@@ -108,6 +121,8 @@ def test_the_core_does_without_and_the_errors_name_the_extra():
         ("torchaudio", "speech"): SPEECH,
         ("matplotlib", "plots"): HISTORY,
         ("pooch", "data"): "from repkit.datasets import load_mnist; load_mnist()",
+        ("pyarrow", "data"): "from repkit.datasets import load_table; load_table('a.parquet')",
+        ("pillow", "data"): IMAGES,
     }
     done = run(CORE + "".join(map(refused, needs.values())), OPTIONAL)
     assert done.returncode == 0, done.stderr
@@ -139,7 +154,7 @@ def test_the_extras_are_those_of_the_project():
         for extra, lines in PROJECT["optional-dependencies"].items()
     }
     for extra, names in EXTRAS.items():
-        assert {{"umap": "umap-learn"}.get(name, name) for name in names} <= declared[extra]
+        assert {DISTRIBUTIONS.get(name, name) for name in names} <= declared[extra]
     (everything,) = PROJECT["optional-dependencies"]["all"]
     assert everything == f"repkit[{','.join(EXTRAS)}]"
     core = {re.split(r"[<>=]", line)[0] for line in PROJECT["dependencies"]}

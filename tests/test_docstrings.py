@@ -104,8 +104,10 @@ def test_errors_speak_one_dialect(name):
         for words in FOREIGN:
             text = text.replace(words, words.lower())
         assert not text.endswith("."), text
-        # a lower-case word, or the name of an argument, a class or an environment variable
-        assert re.match(r"[a-z{]|[A-Z]\w* (and|has|must)\b|[A-Z_]+ must\b|X_\w+", text), text
+        # a lower-case word, or the name of an argument, a class or an environment variable, or of
+        # an option or an argument of the command line
+        word = r"[a-z{]|[A-Z]\w* (and|has|must)\b|[A-Z_]+ must\b|X_\w+|--[a-z]|DATA:|MODEL is"
+        assert re.match(word, text), text
         assert not re.search(r"\. [A-Z]", text), text
 
 

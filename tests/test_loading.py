@@ -343,3 +343,18 @@ def test_what_no_file_holds_moves_too(problem, tmp_path):
     model._move(torch.device("meta"))
     for network in model.networks_.values():
         assert all(value.is_meta for value in [*network.buffers(), *network.parameters()])
+
+
+def test_a_model_of_named_columns_loads_without_a_warning(problem, tmp_path):
+    """Warnings are errors here; scikit-learn gives one for columns whose names are gone."""
+    import pandas as pd
+
+    X, y, sample_domain = problem
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    fitted = fit((frame, y, sample_domain), width=8)
+    fitted.save(tmp_path / "model")
+    again = repkit.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(frame), fitted.predict(frame))
+    change(tmp_path / "model", lambda h, _: h["fitted"].update(feature_names_in_=np.array(["a"])))
+    with pytest.raises(ModelFileError):
+        repkit.load(tmp_path / "model")

@@ -24,9 +24,13 @@ from torch import Tensor, nn
 from repkit.base.parameters import Part
 
 DEPTH = 50  # of objects in objects; what is deeper cannot be compared
+# Of this environment, and of those on the path that it builds on.
 LIBRARIES = tuple(
     os.path.realpath(path) + os.sep
-    for path in {sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")}
+    for path in {
+        *(sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")),
+        *(p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages")),
+    }
 )
 DESCRIPTORS = (
     types.MethodDescriptorType,

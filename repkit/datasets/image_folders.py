@@ -1,0 +1,93 @@
+"""Images of your own: a folder of files as one array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from repkit._arguments import choice, integer, shown
+from repkit._arguments import path as path_of
+from repkit.audio.reading import folder_speakers
+from repkit.datasets._images import find_images, read_images
+
+__all__ = ["load_image_folder"]
+
+MOST = 10**4  # pixels in a row or a column
+
+
+def load_image_folder(
+    path: str | Path,
+    size: int | tuple[int, int] | None = None,
+    *,
+    color: bool | None = None,
+    on_error: str = "raise",
+) -> Bunch:
+    """Load the images below a folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder of images, or of a sub-folder for each class. Hidden files and folders are left
+        out, links to folders are followed.
+    size : int or (int, int), optional
+        Height and width to which images are resized, bilinearly; an int is both. By default, all
+        images must be of one size.
+    color : bool, optional
+        Whether to read three channels. By default, where any image has colors.
+    on_error : {"raise", "skip"}, default="raise"
+        "skip" leaves out files that cannot be read, and lists them in ``skipped``.
+
+    Returns
+    -------
+    data : Bunch
+        ``data`` uint8 (n, height, width), or (n, 3, height, width) in color, in the order of the
+        paths; ``target``, the class of each image, str (n,): the name of the sub-folder in which
+        it lies, where the paths first part; "-1", no label, for an image beside the sub-folders.
+        ``target`` is None if there are no sub-folders. ``target_names``, a sorted tuple of the
+        classes; ``paths``, a list of str; ``skipped``, a list of (path, reason).
+
+    Raises
+    ------
+    NotADirectoryError
+        If `path` is not a folder.
+    ValueError
+        If the folder holds no image, an image cannot be read or has more than 8 bits a pixel, or
+        images differ in size and `size` is not given.
+    ImportError
+        If Pillow is missing: install the extra `data`.
+
+    Notes
+    -----
+    Transparency is dropped, and photographs are turned as the camera says.
+    """
+    folder = path_of(path, "path", "a folder")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"path must be a folder, not {str(path)!r}")
+    wanted = _height_and_width(size)
+    choice(color, "color", (None, False, True))
+    choice(on_error, "on_error", ("raise", "skip"))
+    files = find_images(folder)
+    read = read_images(files, wanted, color, skip=on_error == "skip")
+    if read.data is None:
+        first = read.skipped[0]
+        raise ValueError(f"none of {len(files)} images can be used; {first[0]}: {first[1]}")
+    target = folder_speakers(files)  # the same rule as of speech
+    target = None if target is None else target[read.kept]
+    return Bunch(
+        data=read.data,
+        target=target,
+        target_names=() if target is None else tuple(sorted(set(target.tolist()) - {"-1"})),
+        paths=[str(files[k]) for k in read.kept],
+        skipped=[(str(file), reason) for file, reason in read.skipped],
+    )
+
+
+def _height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if isinstance(size, tuple | list):
+        if len(size) != 2:
+            raise ValueError(f"size must be an integer, or height and width, not {shown(size)}")
+        return integer(size[0], "size[0]", 1, MOST), integer(size[1], "size[1]", 1, MOST)
+    return (integer(size, "size", 1, MOST, otherwise=", or height and width"),) * 2

@@ -1,0 +1,55 @@
+"""Tables of your own: a CSV or Parquet file as numbers and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from repkit._arguments import path as path_of
+from repkit.datasets._tables import TableFile, numbers_of
+
+__all__ = ["load_table"]
+
+
+def load_table(path: str | Path, label: str | None = None, *, drop: Sequence[str] = ()) -> Bunch:
+    """Load a table of numbers from a CSV or Parquet file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv``, ``.tsv`` or ``.parquet`` file; a packed ``.csv.gz`` will do. The first line of
+        a CSV file has the names of the columns.
+    label : str, optional
+        The column of labels.
+    drop : sequence of str, default=()
+        Columns to leave out, such as a row's name.
+
+    Returns
+    -------
+    data : Bunch
+        ``data``, a DataFrame of float64, all columns but the label and those left out; ``target``,
+        an array of the labels as they stand in the file, or None; ``feature_names``, a list.
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        If the file cannot be read, lacks a column, or a cell of ``data`` is empty, not a number or
+        infinite: the error names the column and the row.
+    ImportError
+        If pyarrow, for Parquet, is missing: install the extra `data`.
+    """
+    file = TableFile(path_of(path, "path"))
+    out = [*drop] + ([label] if label is not None else [])
+    file.check(out)
+    names = [name for name in file.columns if name not in out]
+    if not names:
+        raise ValueError(f"{path} has no column of data beside {', '.join(out)}")
+    frame = file.read([*names, label] if label is not None else names)
+    return Bunch(
+        data=numbers_of(frame[names], file.path),
+        target=None if label is None else frame[label].to_numpy(),
+        feature_names=names,
+    )

@@ -1,0 +1,132 @@
+"""`repkit extract`: order, ids, shards, files left out, and memory."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import repkit
+from repkit.cli import sources
+from repkit.cli.outputs import OUTPUTS
+
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def read(path):
+    return parquet.read_table(path).to_pandas()
+
+
+def test_a_table_row_by_row_whatever_the_blocks(run, files, models, monkeypatch):
+    import pandas as pd
+
+    frame = pd.read_csv("target.csv")
+    frame[["b", "kind", "a"]].to_parquet("target.parquet")  # another order, one column more
+    expected = repkit.load(models / "dann").transform(frame[["a", "b"]])
+    for k, data in enumerate(["target.csv", "target.parquet"]):
+        assert run("extract", models / "dann", data, "--out", f"{k}.parquet")[0] == 0
+        found = read(f"{k}.parquet")
+        assert found["index"].tolist() == list(range(40))
+        np.testing.assert_array_equal(found.iloc[:, 1:], expected)
+        assert list(found.columns[1:3]) == ["dann0", "dann1"]
+
+
+def test_shards_are_the_whole_in_order(run, files, models):
+    for data, model in (("target.csv", "dann"), ("images", "vae"), ("wavs", "speech")):
+        args = ["extract", models / model, data, "--out"]
+        assert run(*args, f"{model}.parquet")[0] == 0
+        for k in (1, 2, 3):
+            assert run(*args, f"{model}.parquet", "--shard", f"{k}/3")[0] == 0
+        import pandas as pd
+
+        parts = pd.concat([read(f"{model}-{k}-of-3.parquet") for k in (1, 2, 3)])
+        pd.testing.assert_frame_equal(
+            parts.reset_index(drop=True), read(f"{model}.parquet"), check_exact=True
+        )
+
+
+def test_what_is_finished_is_not_done_again(run, files, models):
+    args = ["extract", models / "vae", "images", "--out", "f.parquet"]
+    assert run(*args)[0] == 0
+    before = os.stat("f.parquet").st_mtime_ns
+    code, _, err = run(*args)
+    assert (code, err) == (0, "f.parquet is finished already\n")  # and torch was not needed
+    assert os.stat("f.parquet").st_mtime_ns == before
+    other = ["extract", models / "bigan", "images", "--out", "f.parquet"]
+    code, _, err = run(*other)
+    assert (code, "f.parquet is there already, of another model, output or DATA" in err) == (2, 1)
+    assert run(*other, "--force")[0] == 0
+    assert "bigan0" in read("f.parquet")
+    Path("f.parquet").write_bytes(b"torn")
+    assert run(*args)[0] == 2
+    assert not list(Path().glob("*.part"))
+
+
+def test_files_that_cannot_be_used(run, files, models):
+    (files / "images" / "thin" / "07.png").write_bytes(b"no image")
+    (files / "wavs" / "speaker1" / "01_torn.wav").write_bytes(b"no sound")
+    for name in ("00_empty.wav", "99_empty.wav"):
+        import soundfile
+
+        soundfile.write(files / "wavs" / "speaker1" / name, np.zeros(800), 8000)
+    text = (files / "target.csv").read_text().splitlines()
+    text[3], text[5] = "0.5,,up", "high,0.5,up"
+    (files / "target.csv").write_text("\n".join(text))
+    cases = {
+        ("images", "vae"): ["thin/07.png"],
+        ("wavs", "speech"): [f"speaker1/{n}.wav" for n in ("00_empty", "01_torn", "99_empty")],
+        ("target.csv", "dann"): ["2", "4"],
+    }
+    for (data, model), names in cases.items():
+        out = f"{model}.parquet"
+        code, _, err = run("extract", models / model, data, "--out", out)
+        assert (code, err.splitlines()[-1].startswith("error: ")) == (1, True)
+        assert any(name in err for name in names) or "column 'b' is empty in row 3" in err
+        assert not Path(out).exists()
+        args = ["extract", models / model, data, "--out", out, "--on-error", "skip"]
+        code, _, err = run(*args)
+        assert (code, f"skipped {len(names)} of " in err) == (0, True)
+        listed = Path(f"{model}.skipped.csv").read_text().splitlines()
+        assert [line.partition(",")[0] for line in listed[1:]] == names
+        found = read(out)
+        assert not set(map(str, found.iloc[:, 0])) & set(names)
+        assert np.isfinite(found.iloc[:, 1:].to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    "model", ["dann", "dann-regressor", "bigan", "infogan", "triplegan", "speech"]
+)
+def test_every_output(run, files, models, model):
+    data = {"infogan": "digits", "bigan": "images", "triplegan": "images", "speech": "wavs"}
+    data = data.get(model, "target.csv")
+    header = json.loads(run("info", models / model, "--json")[1])
+    for output in OUTPUTS[header["class"]]:
+        args = ["--out", f"{output}.parquet", "--output", output, "-q"]
+        assert run("extract", models / model, data, *args) == (0, "", "")
+        assert read(f"{output}.parquet").shape[1] > 1
+    if model == "dann":
+        proba = read("proba.parquet")
+        assert list(proba.columns) == ["index", "proba_down", "proba_up"]
+        labels = np.array(["down", "up"])[proba.iloc[:, 1:].to_numpy().argmax(1)]
+        assert read("label.parquet")["label"].tolist() == labels.tolist()
+
+
+def test_blocks_are_small_and_of_every_kind(files, models, monkeypatch):
+    """What is in memory at a time is a block, whatever the size of DATA."""
+    monkeypatch.setattr(sources, "BYTES", 64)
+    monkeypatch.setattr(sources, "PICTURES", 5)
+    monkeypatch.setattr(sources, "FILES", 5)
+    for data, model, n, most in (
+        ("table.npy", "dann-regressor", 80, 4),
+        ("table.npz", "dann-regressor", 80, 4),
+        ("target.csv", "dann", 40, 64),
+        ("images", "vae", 24, 5),
+        ("wavs", "speech", 12, 5),
+    ):
+        wanted = sources.Wanted(model=repkit.load(models / model))
+        source = sources.open_source(data, wanted, speech=model == "speech")
+        assert source.count() == n
+        blocks = list(source.blocks(1, n - 1))
+        assert sum(len(block.ids) for block in blocks) == n - 2
+        assert max(len(block.X) for block in blocks) <= most
