@@ -9,10 +9,12 @@ from repkit.speech.parts import (
     SpeechFrames,
     Swap,
 )
+from repkit.speech.speaker_erasure import SpeakerErasure
 
 __all__ = [
     "Adversary",
     "Prototypes",
+    "SpeakerErasure",
     "SpeakerLoss",
     "SpeechAutoencoder",
     "SpeechEncoder",

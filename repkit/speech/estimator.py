@@ -34,7 +34,7 @@ from repkit.base.parts import Optimizer
 from repkit.schedules import RATES
 from repkit.speech.algorithm import Objective, Perturb, speech
 from repkit.speech.batches import FrameStore, SpeechBatches
-from repkit.speech.erasure import leace
+from repkit.speech.erasure import erasure
 from repkit.speech.networks import Codebook, speech_networks
 from repkit.speech.parts import Prototypes, SpeechEncoder
 from repkit.speech.perturb import probe_perturb, voices_and_speeds
@@ -92,10 +92,11 @@ class SpeechAutoencoder(Objective, TwoVectors):
         speeds), from 0, not at all, to 3. Stronger ones serve speakers that were never seen. A
         callable maps ``(x, length, y)``, frames ``(n, T, D)`` before standardization, lengths and
         speakers, to ``(x, length)`` of the same shapes.
-    erase : {None, "leace"}, default=None
-        "leace" removes from the phonetic vectors, after training and by a linear map, what a linear
-        probe can tell of the training speakers, and as little else as possible (Belrose et al.
-        2023).
+    erase : {None, "leace", "subspace", "regression"}, default=None
+        What takes the speaker out of the phonetic vectors after training, by a linear map. "leace"
+        removes what a linear probe can tell of the training speakers, and as little else as
+        possible; "subspace" the principal directions of their means; "regression" what the speaker
+        vector explains. See `SpeakerErasure`.
     swap : bool or Swap, default=True
         Whether an utterance is rebuilt with the speaker vector of another utterance of its speaker,
         and what the decoder learns from conversions; see `Swap`.
@@ -200,7 +201,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
     encoder: Any = part(SpeechEncoder, default="conv")
     width: int = anything(_width, default=96)
     perturb: float | Perturb = anything(_perturb, default=1.0)
-    erase: str | None = choice(None, "leace", default=None)
+    erase: str | None = choice(None, "leace", "subspace", "regression", default=None)
     max_epochs: int = integer(1, MOST_EPOCHS, default=32)
     batch_size: tuple[int, int] = sizes(2, MOST_ROWS, length=2, default=(6, 12))
     learning_rate: float | Mapping[str, float] = per_group(default=2e-3)
@@ -394,9 +395,8 @@ class SpeechAutoencoder(Objective, TwoVectors):
         if self.erase is None or len(self.speakers_) < 2:
             return
         frames, speaker = data
-        p = self._vectors_of(FrameStore(frames, self.device_))[0]
-        known = speaker >= 0
-        self.erasure_mean_, self.erasure_matrix_ = leace(p[known], speaker[known])
+        p, s = self._vectors_of(FrameStore(frames, self.device_))
+        self.erasure_mean_, self.erasure_matrix_ = erasure(self.erase, p, s, speaker)
 
     # ---------------------------------------------------------------- use
 

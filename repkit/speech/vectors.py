@@ -20,7 +20,7 @@ from repkit.base.parameters import MOST_UNITS, choice, fitted, integer, paramete
 from repkit.base.samples import refuse_dataset
 from repkit.base.surroundings import in_settled, settled
 from repkit.speech.batches import FrameStore
-from repkit.speech.erasure import erased
+from repkit.speech.erasure import erased_by
 from repkit.speech.inference import decoded_frames, utterance_vectors
 from repkit.speech.parts import SpeechFrames
 from repkit.speech.utterance_input import (
@@ -45,7 +45,8 @@ class TwoVectors(TransformerMixin, Estimator):
     skipped_ : list of Skipped
         Utterances that ``fit`` left out: index, name and reason.
     erasure_mean_, erasure_matrix_ : ndarray of shape (p,) and (p, p), p being ``phonetic_dim``
-        What erases phonetic vectors, if something does.
+        What erases phonetic vectors, if something does. With ``erase="regression"`` the map is of
+        both vectors, and the shapes are (p + s,) and (p, p + s).
     """
 
     phonetic_dim: int = integer(1, MOST_UNITS, default=32, kw_only=False)
@@ -140,7 +141,7 @@ class TwoVectors(TransformerMixin, Estimator):
         Es = self.networks_["Es"]
         p, s = utterance_vectors(self._phonetic, Es, store, prepare, self.max_frames)
         if erase and hasattr(self, "erasure_matrix_"):
-            p = erased(p, self.erasure_mean_, self.erasure_matrix_)
+            p = erased_by(p, s, self.erasure_mean_, self.erasure_matrix_)
         return p, s
 
     def _vectors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
