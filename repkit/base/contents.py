@@ -15,7 +15,14 @@ LARGEST = 10**9  # of any count, and of any dimension of a sample
 COLUMNS = 1000  # of a history
 CELLS = 2_000_000  # of a history
 # Fitted attributes that not every fit sets.
-OPTIONAL = {"feature_names_in_", "selected_epoch_", "erasure_mean_", "erasure_matrix_"}
+OPTIONAL = {
+    "feature_names_in_",
+    "selected_epoch_",
+    "erasure_mean_",
+    "erasure_matrix_",
+    "frame_erasure_mean_",
+    "frame_erasure_matrix_",
+}
 
 
 def _count(low: int, high: int = LARGEST) -> Callable[[Any], bool]:
@@ -79,6 +86,8 @@ FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "std_": ("a vector of finite numbers above 0", lambda v: _numbers(v, 1) and _spread(v)),
     "erasure_mean_": ("a vector of finite numbers", lambda v: _numbers(v, 1)),
     "erasure_matrix_": ("a matrix of finite numbers", lambda v: _numbers(v, 2)),
+    "frame_erasure_mean_": ("a vector of finite numbers", lambda v: _numbers(v, 1)),
+    "frame_erasure_matrix_": ("a matrix of finite numbers", lambda v: _numbers(v, 2)),
 }
 
 

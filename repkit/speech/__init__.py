@@ -10,6 +10,7 @@ from repkit.speech.parts import (
     Swap,
 )
 from repkit.speech.speaker_erasure import SpeakerErasure
+from repkit.speech.units import merge_repeats, unit_counts
 
 __all__ = [
     "Adversary",
@@ -20,4 +21,6 @@ __all__ = [
     "SpeechEncoder",
     "SpeechFrames",
     "Swap",
+    "merge_repeats",
+    "unit_counts",
 ]
