@@ -189,6 +189,20 @@ def test_gradients_are_those_of_the_losses(pooling, perturb):
     assert max(g.abs().max() for g in grads(d, [n.Ep])) > 1e-5
 
 
+def test_the_unperturbed_view_leaves_no_statistics():
+    """Running means are those of what trains, one step of them; assignments look on."""
+    engine, system = make("both", slower)
+    n = SimpleNamespace(**copy.deepcopy(dict(system.networks)))
+    b = engine.batches.at(0)
+    x, length = slower(b.x.repeat(2, 1, 1), b.length.repeat(2), None)
+    n.Ep.both(x, length)
+    engine.step()
+    now = system.networks["Ep"].frame_last
+    torch.testing.assert_close(now.running_mean, n.Ep.frame_last.running_mean)
+    torch.testing.assert_close(now.running_var, n.Ep.frame_last.running_var)
+    assert now.running_mean.abs().max() > 1e-4
+
+
 def engine_shares(system, n):
     """What the assignments of utterances are, made anew from the same rows and seed."""
     rows = torch.randn(len(Y), P, generator=torch.Generator().manual_seed(1))
