@@ -27,6 +27,8 @@ ABOUT = {
     "vaegan_mnist": "samples and reconstructions of VAE-GAN beside those of a VAE",
     "triplegan_mnist": "digits from 20 to 200 labels",
     "speech_fsdd": "spoken digits: what was said, and who said it",
+    "speech_arabic": "forty words of speakers who were never heard",
+    "speech_frames": "phones of speakers who were never heard, from vectors of frames",
     "speech_synthetic": "the same of made words",
     "speed": "paired step and fit times; import time",
 }

@@ -27,7 +27,7 @@ from repkit import (
 from repkit.dann import Entropy, Updates
 from repkit.datasets import make_speech
 from repkit.infogan import Categorical, Continuous
-from repkit.speech import Adversary, Prototypes, Swap
+from repkit.speech import Adversary, Prototypes, SpeechEncoder, Swap
 
 from .updates import assert_modes, assert_resumes, assert_same, weights
 
@@ -140,12 +140,22 @@ CASES = {
                 swap=Swap(cycle=0.5),
                 adversary=Adversary(kind, warmup=0.0),
                 prototypes=Prototypes(
-                    (4,), segment_size=3, start=0.0, quantize=0.1, quantize_start=0.0
+                    (4,),
+                    segment_size=3,
+                    frame_size=5,
+                    start=0.0,
+                    quantize=0.1,
+                    quantize_start=0.0,
                 ),
+                encoder=SpeechEncoder(pooling=pooling),
             ),
             (SPEECH.data, SPEECH.speaker),
         )
-        for kind in ("classifier", "pair", "wasserstein")
+        for kind, pooling in (
+            ("classifier", "both"),
+            ("pair", "utterance"),
+            ("wasserstein", "both"),
+        )
     },
 }
 WITH_PENALTY = ["VAEGAN, two way", "BiGAN", "InfoGAN, alternating"]

@@ -93,6 +93,8 @@ ELSEWHERE = {
     "metrics/speaker/_abx": "metrics/test_speaker_abx",
     "metrics/speaker/_dtw": "metrics/test_speaker_abx",
     "metrics/speaker/_pairs": "metrics/test_speaker_pairs",
+    "metrics/speaker/_segments": "metrics/test_speaker_segments",
+    "metrics/speaker/_verification": "speech/test_verification",
     "metrics/speaker/*": "metrics/test_speaker_report",
 }
 

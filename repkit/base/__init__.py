@@ -161,8 +161,8 @@ In SpeechAutoencoder alone
 adversary : 'classifier'
     What looks for the speaker in p, how much it weighs, and when.
 erase : None
-    "leace" removes from the phonetic vectors what a linear probe can tell of the training
-    speakers, and as little else as possible (Belrose et al. 2023).
+    What takes the speaker out of the phonetic vectors after training: "leace", "subspace" or
+    "regression".
 front_end : 'logmel'
     What frames of sound hold.
 max_frames : 400

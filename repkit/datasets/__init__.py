@@ -16,6 +16,7 @@ from repkit.datasets.image_folders import load_image_folder
 from repkit.datasets.meters import METER_KINDS, load_meter_digits
 from repkit.datasets.office import OFFICE_DOMAINS, load_office_caltech
 from repkit.datasets.pacs import PACS_DOMAINS, load_pacs_deep
+from repkit.datasets.sentences import make_sentences
 from repkit.datasets.speech import load_fsdd, load_speech_folder
 from repkit.datasets.sprites import Sprites, make_sprites
 from repkit.datasets.synthetic_speech import make_speech
@@ -46,6 +47,7 @@ __all__ = [
     "load_usps",
     "make_domains",
     "make_mnist_m",
+    "make_sentences",
     "make_speech",
     "make_sprites",
 ]

@@ -9,13 +9,20 @@ from repkit.speech.parts import (
     SpeechFrames,
     Swap,
 )
+from repkit.speech.speaker_erasure import SpeakerErasure
+from repkit.speech.units import merge_repeats, unit_counts
+from repkit.speech.verification import SpeakerVerifier
 
 __all__ = [
     "Adversary",
     "Prototypes",
+    "SpeakerErasure",
     "SpeakerLoss",
+    "SpeakerVerifier",
     "SpeechAutoencoder",
     "SpeechEncoder",
     "SpeechFrames",
     "Swap",
+    "merge_repeats",
+    "unit_counts",
 ]

@@ -11,15 +11,17 @@ utterance j(i) of the same speaker, and an adversary D looks for the speaker in 
     L_D = CE(D(p_i), y_i), or [E_same sp(-l_ij) + E_different sp(l_ij)] / 2     sp = softplus
 
 each descended by its own parameters only; l_ij is D's logit of "same speaker", symmetric in i and
-j. The paper's own form of L_D is -E_i (D(p_i, p_j(i)) - D(p_i, p_k(i)))^2, with k(i) of another
-speaker and a gradient penalty in D. p leaves E_p through batch norm: an encoder can otherwise win
-by making p small. What E_p reads may be a perturbed view; what R rebuilds is not. Utterances of
-unknown speaker, y = -1, only count in rec.
+j. With vectors of frames, f, all but spk is there a second time: F rebuilds frames from f_i and
+s_j(i), Df judges one frame of each utterance, drawn at random, and K becomes Kf. The paper's own
+form of L_D is -E_i (D(p_i, p_j(i)) - D(p_i, p_k(i)))^2, with k(i) of another speaker and a gradient
+penalty in D. p leaves E_p through batch norm: an encoder can otherwise win by making p small. What
+E_p reads may be a perturbed view; what R rebuilds is not. Utterances of unknown speaker, y = -1,
+only count in rec.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +36,7 @@ from repkit.engine.modes import norms, still
 from repkit.engine.system import Phase, System
 from repkit.schedules import dann_ramp
 from repkit.speech.bodies import inside
+from repkit.speech.frames import aligned, assignment_loss, drawn, frame_shares
 from repkit.speech.parts import Adversary, Prototypes, SpeakerLoss, Swap
 from repkit.speech.prototypes import Assignments
 
@@ -82,7 +85,9 @@ def speech(
     networks : mapping of str to nn.Module
         Ep, Es: ``(x, length) -> (n, d)``; R: ``(p, s, length, T) -> (n, T, D)``; D, with an
         adversary: ``(n, d) ->`` logits of speakers, or, of the features of pairs (`pair_features`),
-        ``(pairs, 1)``; K, with assignments: ``(n, d) ->`` cosines with prototypes.
+        ``(pairs, 1)``; K, with assignments: ``(n, d) ->`` cosines with prototypes. For vectors of
+        frames Ep has ``both(x, length) -> (n, d), (n, steps, d)``, and there are F in the place of
+        R or beside it, Df and, with prototypes, Kf. A perturbation must then keep the speed even.
     objective : Objective, optional
         Its defaults, if there is none.
     prepare : callable
@@ -95,13 +100,13 @@ def speech(
     Returns
     -------
     System
-        With the groups A, D with an adversary, and R with ``cycle``.
+        With the groups A, D with an adversary (of D and Df), and R with ``cycle``.
     """
     o = check_parameters(objective or Objective())
-    swap, adversary = o.swap, o.adversary
-    prototypes: Any = None if assignments is None else o.prototypes
+    swap, adversary, prototypes = o.swap, o.adversary, o.prototypes
+    whole, of_frames = "R" in networks, "F" in networks
     assignments = None if prototypes is None else assignments
-    temperature = None if prototypes is None else prototypes.quantize
+    temperature = None if assignments is None else prototypes.quantize
 
     def encode(n: SimpleNamespace, b: Batch) -> None:
         b.frames = prepare(b.x, b.length)
@@ -111,30 +116,49 @@ def speech(
         x, length, y = b.x, b.length, b.y
         if b.views == 2:
             x, length, y = x.repeat(2, 1, 1), length.repeat(2), y.repeat(2)
+        wanted = length
         if perturb is not None:
             x, length = perturb(x, length, y)
-        b.p = n.Ep(prepare(x, length), length).float()
+        if of_frames:
+            b.p, f = (v.float() for v in n.Ep.both(prepare(x, length), length))
+            b.f = aligned(f, length, wanted, b.x.shape[1], n.Ep.stack)
+        else:
+            b.p = n.Ep(prepare(x, length), length).float()
         b.given = b.p  # to R and D
         if temperature is not None:
             b.given = torch.lerp(b.p, n.K.quantized(b.p, temperature), b.quantized)
 
-    def judge(n: SimpleNamespace, b: Batch, p: Tensor) -> Verdict:
-        if adversary.kind == "classifier":
-            return classifier(n.D, p, b.y.repeat(b.views))
-        judged = pair if adversary.kind == "pair" else wasserstein
-        return judged(n.D, p[: len(b.y)], b.y)
+    def judge(n: SimpleNamespace, b: Batch, detached: bool) -> dict[str, Verdict]:
+        """What D and Df find, by the prefix of their terms."""
+        seen = {"": (n.D, b.given)} if whole else {}
+        if of_frames:
+            seen["frame_"] = (n.Df, drawn(b.f, b.length.repeat(b.views), n.Ep.stack))
+        found = {}
+        for name, (D, p) in seen.items():
+            p = p.detach() if detached else p
+            if adversary.kind == "classifier":
+                found[name] = classifier(D, p, b.y.repeat(b.views))
+            else:
+                judged = pair if adversary.kind == "pair" else wasserstein
+                found[name] = judged(D, p[: len(b.y)], b.y)
+        return found
 
     def discriminate(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        verdict = judge(n, b, b.given.detach())
-        return {"D": verdict.loss + verdict.penalty}
+        return {"D": total([v.loss + v.penalty for v in judge(n, b, True).values()])}
+
+    def rebuild(p: Tensor, b: Batch, decode: Callable[..., Tensor]) -> Tensor:
+        """``rec`` of vectors of the first view, with voices of other utterances."""
+        voices, p = b.s[b.partner] if swap.on else b.s, p[: len(b.y)]
+        p = torch.lerp(p.detach(), p, swap.reconstruction_share)
+        return frame_error(decode(p, voices, b.length, b.x.shape[1]), b.frames, b.length)
 
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        voices = b.s[b.partner] if swap.on else b.s
-        p = b.given[: len(b.y)]
-        p = torch.lerp(p.detach(), p, swap.reconstruction_share)
-        rebuilt = n.R(p, voices, b.length, b.x.shape[1])
-        terms = {"reconstruction_loss": frame_error(rebuilt, b.frames, b.length)}
-        loss = terms["reconstruction_loss"]
+        terms = {}
+        if whole:
+            terms["reconstruction_loss"] = rebuild(b.given, b, n.R)
+        if of_frames:
+            terms["frame_reconstruction_loss"] = rebuild(b.f, b, n.F)
+        loss = total(list(terms.values()))
         if o.speaker_loss.weight:
             terms["speaker_loss"] = contrastive_loss(b.s, b.y, o.speaker_loss.margin)
             loss = loss + o.speaker_loss.weight * terms["speaker_loss"]
@@ -144,18 +168,22 @@ def speech(
                 cosines = n.K(b.p)
                 terms["prototype_loss"] = assignments.loss(cosines, b.row.repeat(b.views))
             loss = loss + prototypes.weight * terms["prototype_loss"]
+        if "Kf" in networks:
+            terms["frame_prototype_loss"] = frame_prototype_loss(n, b, perturb is not None)
+            loss = loss + prototypes.weight * terms["frame_prototype_loss"]
         losses = {"A": loss}
         if swap.cycle:
             terms["cycle_loss"] = cycle_loss(n, b, assignments)
             losses["R"] = terms["reconstruction_loss"] + swap.cycle * terms["cycle_loss"]
         if adversary is not None:
-            verdict = judge(n, b, b.given)
-            losses["A"] = loss - b.lam * verdict.loss
-            losses["D"] = verdict.loss + verdict.penalty
-            terms["d_accuracy"] = verdict.accuracy
+            verdicts = judge(n, b, False)
+            losses["A"] = loss - b.lam * total([v.loss for v in verdicts.values()])
+            losses["D"] = total([v.loss + v.penalty for v in verdicts.values()])
+            terms.update({f"{name}d_accuracy": v.accuracy for name, v in verdicts.items()})
         return {**losses, **terms}
 
-    groups = {"A": tuple(name for name in ("Ep", "Es", "R", "K") if name in networks)}
+    members = ("Ep", "Es", "R", "K", "F", "Kf")
+    groups = {"A": tuple(name for name in members if name in networks)}
     if swap.cycle:
         groups = {"A": tuple(name for name in groups["A"] if name != "R"), "R": ("R",)}
     phases: tuple[Phase, ...] = (Phase(step),)
@@ -163,7 +191,7 @@ def speech(
     if temperature is not None:
         schedules["quantized"] = lambda progress: float(progress >= prototypes.quantize_start)
     if adversary is not None:
-        groups["D"] = ("D",)
+        groups["D"] = tuple(name for name in ("D", "Df") if name in networks)
         if adversary.d_steps > 1:
             phases = (Phase(discriminate, ("D",), times=adversary.d_steps - 1), *phases)
         schedules["lam"] = lambda progress: (
@@ -184,6 +212,29 @@ def rising(progress: float, start: float, warmup: float) -> float:
     if progress < start:
         return 0.0
     return dann_ramp(0.5 * min((progress - start) / warmup, 1.0)) if warmup else 1.0
+
+
+def total(values: Sequence[Tensor]) -> Tensor:
+    """Sum of at least one."""
+    found = values[0]
+    for value in values[1:]:
+        found = found + value
+    return found
+
+
+def frame_prototype_loss(n: SimpleNamespace, b: Batch, perturbed: bool) -> Tensor:
+    """A frame is to be told as the prototype of the unperturbed one; see `frame_shares`."""
+    clean, directions = b.f[: len(b.y)], n.Kf.directions[0]
+    if perturbed:
+        # The running statistics are of what trains.
+        with torch.no_grad(), still(norms(n.Ep)):
+            clean = n.Ep.both(b.frames, b.length)[1].float()
+    mask = inside((b.length + n.Ep.stack - 1) // n.Ep.stack, clean.shape[1])
+    shares = frame_shares(clean, mask, b.y, directions)
+    known = (mask * (b.y >= 0)[:, None, None]).repeat(b.views, 1, 1)
+    (cosines,) = n.Kf(b.f.flatten(0, 1))
+    cosines = cosines.view(*b.f.shape[:2], -1)
+    return assignment_loss(cosines, shares.repeat(b.views, 1, 1), known)
 
 
 def cycle_loss(n: SimpleNamespace, b: Batch, assignments: Assignments | None) -> Tensor:

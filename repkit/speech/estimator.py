@@ -34,7 +34,8 @@ from repkit.base.parts import Optimizer
 from repkit.schedules import RATES
 from repkit.speech.algorithm import Objective, Perturb, speech
 from repkit.speech.batches import FrameStore, SpeechBatches
-from repkit.speech.erasure import leace
+from repkit.speech.erasure import erasure
+from repkit.speech.frame_vectors import FrameVectors
 from repkit.speech.networks import Codebook, speech_networks
 from repkit.speech.parts import Prototypes, SpeechEncoder
 from repkit.speech.perturb import probe_perturb, voices_and_speeds
@@ -60,7 +61,7 @@ def _perturb(name: str, value: Any) -> Any:
 
 
 @parameters
-class SpeechAutoencoder(Objective, TwoVectors):
+class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
     r"""Two vectors of an utterance: what is said, p, and who says it, s.
 
     A phonetic and a speaker encoder read the frames, and one decoder rebuilds them from both, with
@@ -91,11 +92,13 @@ class SpeechAutoencoder(Objective, TwoVectors):
         How much the phonetic encoder reads other voices and speeds (of MFCC and of ready frames:
         speeds), from 0, not at all, to 3. Stronger ones serve speakers that were never seen. A
         callable maps ``(x, length, y)``, frames ``(n, T, D)`` before standardization, lengths and
-        speakers, to ``(x, length)`` of the same shapes.
-    erase : {None, "leace"}, default=None
-        "leace" removes from the phonetic vectors, after training and by a linear map, what a linear
-        probe can tell of the training speakers, and as little else as possible (Belrose et al.
-        2023).
+        speakers, to ``(x, length)`` of the same shapes; for vectors of frames it must keep the
+        speed even within an utterance.
+    erase : {None, "leace", "subspace", "regression"}, default=None
+        What takes the speaker out of the phonetic vectors after training, by a linear map. "leace"
+        removes what a linear probe can tell of the training speakers, and as little else as
+        possible; "subspace" the principal directions of their means; "regression" what the speaker
+        vector explains. See `SpeakerErasure`.
     swap : bool or Swap, default=True
         Whether an utterance is rebuilt with the speaker vector of another utterance of its speaker,
         and what the decoder learns from conversions; see `Swap`.
@@ -164,16 +167,16 @@ class SpeechAutoencoder(Objective, TwoVectors):
     ----------
     networks_ : dict of str to nn.Module
         The trained networks, in evaluation mode: ``Ep``, ``Es`` and ``R``, and ``D`` (adversary)
-        and ``K`` (prototypes) where they were used.
+        and ``K`` (prototypes) where they were used; of vectors of frames ``F``, ``Df`` and ``Kf``.
     weights_ : dict
         The weights of the "last" epoch, by network.
     history_ : DataFrame
         One row an epoch: loss_A, reconstruction_loss (per frame and column, of standardized frames)
-        and seconds. From two known speakers on, speaker_loss, prototype_loss, and of the adversary
-        loss_D, lam (its weight) and d_accuracy; the last is the share of its judgments that are
-        right, of "wasserstein", which may order pairs either way, the share of the more frequent
-        order. With ``cycle``, loss_R and cycle_loss; with ``quantize``, quantized, 1 once it has
-        begun.
+        and seconds. The same of vectors of frames begin with ``frame_``. From two known speakers
+        on, speaker_loss, prototype_loss, and of the adversary loss_D, lam (its weight) and
+        d_accuracy; the last is the share of its judgments that are right, of "wasserstein", which
+        may order pairs either way, the share of the more frequent order. With ``cycle``, loss_R and
+        cycle_loss; with ``quantize``, quantized, 1 once it has begun.
     speakers_ : ndarray
         The speakers of the training.
     skipped_ : list of Skipped
@@ -200,17 +203,24 @@ class SpeechAutoencoder(Objective, TwoVectors):
     encoder: Any = part(SpeechEncoder, default="conv")
     width: int = anything(_width, default=96)
     perturb: float | Perturb = anything(_perturb, default=1.0)
-    erase: str | None = choice(None, "leace", default=None)
+    erase: str | None = choice(None, "leace", "subspace", "regression", default=None)
     max_epochs: int = integer(1, MOST_EPOCHS, default=32)
     batch_size: tuple[int, int] = sizes(2, MOST_ROWS, length=2, default=(6, 12))
     learning_rate: float | Mapping[str, float] = per_group(default=2e-3)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="cosine")
     optimizer: Any = part(Optimizer, default=Optimizer("adam", weight_decay=1e-4))
 
-    _fitted: ClassVar = (*TwoVectors._fitted, "speakers_")
+    _fitted: ClassVar = (
+        *TwoVectors._fitted,
+        "speakers_",
+        "frame_erasure_mean_",
+        "frame_erasure_matrix_",
+    )
     _live: ClassVar = ("output", "on_error", "max_frames")
 
     speakers_: np.ndarray = fitted()
+    frame_erasure_mean_: np.ndarray = fitted()
+    frame_erasure_matrix_: np.ndarray = fitted()
 
     # ---------------------------------------------------------------- fit
 
@@ -260,6 +270,12 @@ class SpeechAutoencoder(Objective, TwoVectors):
 
     def _check_together(self) -> None:
         p = self.prototypes
+        if self.encoder.pooling == "frames" and (self.swap.cycle or (p and p.quantize)):
+            name = "swap__cycle" if self.swap.cycle else "prototypes__quantize"
+            raise ValueError(
+                f"{name} is about the vectors of utterances, which encoder__pooling='frames' does "
+                "not train; give encoder__pooling='both', or leave it out"
+            )
         if p is not None and p.quantize is not None and not p.sizes:
             raise ValueError(
                 f"prototypes__quantize={p.quantize!r} needs clusters of whole vectors; give "
@@ -308,7 +324,8 @@ class SpeechAutoencoder(Objective, TwoVectors):
         return clustered_slices(self.phonetic_dim, segments, p.sizes, p.segment_size)
 
     def _networks(self) -> dict[str, nn.Module]:
-        adversary = self._objective().adversary
+        objective = self._objective()
+        adversary, prototypes = objective.adversary, objective.prototypes
         return speech_networks(
             self.input_shape_[0],
             encoder=self.encoder,
@@ -318,6 +335,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
             n_speakers=len(self.speakers_),
             adversary=None if adversary is None else adversary.kind,
             heads=self._heads(),
+            frame_clusters=0 if prototypes is None else prototypes.frame_size,
         )
 
     def _problem(
@@ -383,6 +401,7 @@ class SpeechAutoencoder(Objective, TwoVectors):
             voices=self.kind_ == "audio"
             and self.front_end.kind == "logmel"
             and not self.front_end.deltas,
+            even=self.encoder.pooling != "utterance",
         )
 
     def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
@@ -394,9 +413,11 @@ class SpeechAutoencoder(Objective, TwoVectors):
         if self.erase is None or len(self.speakers_) < 2:
             return
         frames, speaker = data
-        p = self._vectors_of(FrameStore(frames, self.device_))[0]
-        known = speaker >= 0
-        self.erasure_mean_, self.erasure_matrix_ = leace(p[known], speaker[known])
+        store = FrameStore(frames, self.device_)
+        p, s = self._vectors_of(store)
+        self.erasure_mean_, self.erasure_matrix_ = erasure(self.erase, p, s, speaker)
+        if "F" in self.networks_:
+            self._learn_frame_erasure(store, s, speaker)
 
     # ---------------------------------------------------------------- use
 

@@ -12,6 +12,7 @@ from repkit.speech.batches import FrameStore
 from repkit.speech.utterance_input import Pieces, padded_batches, pieces_of
 
 Encode = Callable[[Tensor, Tensor], Tensor]  # (x, length) -> rows
+MARGIN = 16  # steps that a piece is read beyond its ends, where something is given along the time
 Prepare = Callable[[Tensor, Tensor], Tensor]  # (x, length) -> x as the networks see it
 
 
@@ -93,6 +94,58 @@ def decoded_frames(
     for piece, row in enumerate(pieces.rows):
         whole[row].append(decoded[piece])
     return [np.concatenate(own) for own in whole]
+
+
+@torch.no_grad()
+def along_time(
+    run: Callable[[Tensor, Tensor, Tensor], Tensor],
+    store: FrameStore,
+    prepare: Prepare,
+    max_frames: int,
+    stack: int,
+    per_frame: int,
+) -> list[np.ndarray]:
+    """What networks give along the time of each utterance, long ones read piece by piece.
+
+    A piece is read with `MARGIN` steps of its neighbors on either side, so that networks which see
+    no farther give the same however utterances are cut.
+
+    Parameters
+    ----------
+    run : callable
+        ``(x, length, rows) -> (n, K, d)``: of what the networks see, and the utterances.
+    store : FrameStore
+        Utterances.
+    prepare : callable
+        Stored frames and lengths to what the networks see.
+    max_frames : int
+        Longer utterances are read in pieces of at most this length, the margins not counted.
+    stack : int
+        Frames of a step.
+    per_frame : int
+        Frames for each of what comes out: ``stack``, or 1.
+
+    Returns
+    -------
+    list of ndarray of shape (ceil(T / per_frame), d)
+    """
+    margin, longest = MARGIN * stack, max(max_frames // stack, 1) * stack
+    counts = -(-store.lengths // longest)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    first = (np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)) * longest
+    last = np.minimum(first + longest, store.lengths[rows])
+    starts = np.maximum(first - margin, 0)
+    ends = np.minimum(last + margin, store.lengths[rows])
+    found: list[np.ndarray] = [np.empty(0)] * len(rows)
+    for wanted, index, x, length in padded_batches(store, Pieces(rows, starts, ends - starts)):
+        where = torch.from_numpy(rows[index]).to(store.device)
+        out = run(prepare(x, length), length, where).float().cpu().numpy()
+        for k, piece in enumerate(wanted):
+            low = (first[piece] - starts[piece]) // per_frame
+            high = low - (first[piece] - last[piece]) // per_frame  # rounded up
+            found[piece] = out[k, low:high].copy()
+    ends_of = np.cumsum(counts)
+    return [np.concatenate(found[end - n : end]) for end, n in zip(ends_of, counts, strict=True)]
 
 
 def mean_of_pieces(values: np.ndarray, pieces: Pieces) -> np.ndarray:

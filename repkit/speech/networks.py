@@ -81,8 +81,11 @@ def speech_networks(
     n_speakers: int,
     adversary: str | None,
     heads: Sequence[tuple[slice, int]],
+    frame_clusters: int = 0,
 ) -> dict[str, nn.Module]:
-    """New networks Ep, Es and R; D with an adversary, and K with clustered slices.
+    """New networks Ep and Es, and, as the encoder's ``pooling`` says, of utterances and of frames.
+
+    Of utterances: R, D with an adversary, and K with clustered slices; of frames: F, Df and Kf.
 
     Parameters
     ----------
@@ -100,6 +103,8 @@ def speech_networks(
         Its kind.
     heads : sequence of (slice, int)
         Slices of the phonetic vector and the prototypes of each.
+    frame_clusters : int, default=0
+        Prototypes of the vectors of frames.
 
     Returns
     -------
@@ -108,26 +113,58 @@ def speech_networks(
     stack, n_in = encoder.stack, encoder.stack * columns
     body, wide = build_body(encoder.network, n_in, width)
     other, narrow = build_body(encoder.network, n_in, round(SPEAKER_SHARE * width))
+    of_frames, whole = encoder.pooling != "utterance", encoder.pooling != "frames"
     networks: dict[str, nn.Module] = {
         "Ep": UtteranceEncoder(
             body,
             wide,
             phonetic_dim,
             stack,
-            min(encoder.n_segments, phonetic_dim),
-            nn.BatchNorm1d(phonetic_dim, affine=False),
+            min(encoder.n_segments, phonetic_dim) if whole else None,
+            nn.BatchNorm1d(phonetic_dim, affine=False) if whole else nn.Identity(),
             encoder.content_norm == "instance",
+            FrameNorm(phonetic_dim, affine=False) if of_frames else None,
         ),
         "Es": UtteranceEncoder(other, narrow, speaker_dim, stack, 0, UnitLength()),
-        "R": FrameDecoder(phonetic_dim, speaker_dim, columns, width, stack),
     }
-    if adversary == "classifier":
-        networks["D"] = critic(phonetic_dim, n_speakers)
-    elif adversary is not None:
-        networks["D"] = critic(3 * phonetic_dim, 1)
-    if heads:
-        networks["K"] = Codebook(heads)
+    judged = {"classifier": (phonetic_dim, n_speakers)}.get(adversary or "", (3 * phonetic_dim, 1))
+    if whole:
+        networks["R"] = FrameDecoder(phonetic_dim, speaker_dim, columns, width, stack)
+        if adversary is not None:
+            networks["D"] = critic(*judged)
+        if heads:
+            networks["K"] = Codebook(heads)
+    if of_frames:
+        networks["F"] = FrameRebuilder(phonetic_dim, speaker_dim, columns, width, stack)
+        if adversary is not None:
+            networks["Df"] = critic(*judged)
+        if frame_clusters:
+            networks["Kf"] = Codebook([(slice(0, phonetic_dim), frame_clusters)])
     return networks
+
+
+class FrameNorm(nn.BatchNorm1d):
+    """Batch norm over all frames within the lengths; zero beyond: ``(n, T, C) -> (n, T, C)``."""
+
+    def forward(self, h: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        mean, variance = self.running_mean, self.running_var
+        if self.training:
+            count = mask.sum()
+            mean = (h * mask).sum((0, 1)) / count
+            variance = ((h - mean).square() * mask).sum((0, 1)) / count
+            if self.track_running_stats:
+                self._follow(mean.detach(), variance.detach(), count)
+        assert mean is not None
+        assert variance is not None
+        return (h - mean) * (variance + self.eps).rsqrt() * mask
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        momentum = 0.1 if self.momentum is None else self.momentum
+        unbiased = variance * count / (count - 1.0).clamp_min(1.0)
+        for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
+            assert running is not None
+            running.lerp_(now.to(running.dtype), momentum)
 
 
 class UtteranceEncoder(nn.Module):
@@ -141,13 +178,15 @@ class UtteranceEncoder(nn.Module):
     dim_out : int
     stack : int
         Frames joined to one.
-    segments : int
+    segments : int or None
         Pooling over so many parts (`segment_means`), each of which has its own slice of the row
-        (`slices`); 0: `mean_deviation` of the whole.
+        (`slices`); 0: `mean_deviation` of the whole; None: the mean of the vectors of frames.
     last : nn.Module
         What the rows go through at the end.
     instance_norm : bool
         Give each column mean 0 and deviation 1 within the utterance first (Chou et al. 2019).
+    frame_last : nn.Module, optional
+        ``(h, mask) -> h``, what vectors of frames go through; there are none without it.
     """
 
     def __init__(
@@ -156,25 +195,49 @@ class UtteranceEncoder(nn.Module):
         width: int,
         dim_out: int,
         stack: int,
-        segments: int,
+        segments: int | None,
         last: nn.Module,
         instance_norm: bool = False,
+        frame_last: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.body, self.stack, self.segments = body, stack, segments
         self.instance_norm = instance_norm
-        sizes = [(width, part.stop - part.start) for part in slices(dim_out, segments)]
-        self.linear = nn.ModuleList(nn.Linear(*s) for s in sizes or [(2 * width, dim_out)])
-        self.last = last
+        sizes = [(width, part.stop - part.start) for part in slices(dim_out, segments or 0)]
+        if segments is not None:
+            sizes = sizes or [(2 * width, dim_out)]
+        self.linear = nn.ModuleList(nn.Linear(*s) for s in sizes)
+        self.last, self.frame_last = last, frame_last
+        if frame_last is not None:
+            self.frame_linear = nn.Linear(width, dim_out)
 
     def forward(self, x: Tensor, length: Tensor) -> Tensor:
+        if not self.linear:
+            return self.both(x, length)[0]
+        return self._pooled(*self._features(x, length))
+
+    def both(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """The vector of the utterance and, zero beyond its end, those of its joined frames.
+
+        ``(n, T, D) -> (n, dim_out), (n, ceil(T / stack), dim_out)``
+        """
+        assert self.frame_last is not None
+        h, mask = self._features(x, length)
+        frames = self.frame_last(self.frame_linear(h).float(), mask)
+        if not self.linear:
+            return frames.sum(1) / mask.sum(1), frames
+        return self._pooled(h, mask), frames
+
+    def _features(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         if self.instance_norm:
             x = centered(x, inside(length, x.shape[1]))
         x, length = joined(x, length, self.stack)
         mask = inside(length, x.shape[1])
         h = self.body(x, mask)
         # Beyond an end there may be anything: zero, lest a NaN of a body outlive its weight of 0.
-        h = torch.where(mask > 0, h, 0.0)
+        return torch.where(mask > 0, h, 0.0), mask
+
+    def _pooled(self, h: Tensor, mask: Tensor) -> Tensor:
         pooled = (
             segment_means(h, mask, self.segments)
             if self.segments
@@ -233,6 +296,26 @@ class FrameDecoder(nn.Module):
         h = torch.einsum("btn,bnc->btc", weight, course) + self.voice(s)[:, None]
         h = self.blocks(F.gelu(h + self.place(place)), inside(ends, steps))
         return self.out(h).reshape(len(p), -1, self.n_features)[:, :time]
+
+
+class FrameRebuilder(nn.Module):
+    """``(f, s, length, T) -> (n, T, D)``: frames from vectors of joined frames and a voice."""
+
+    def __init__(
+        self, phonetic_dim: int, speaker_dim: int, n_features: int, width: int, stack: int
+    ) -> None:
+        super().__init__()
+        self.n_features, self.stack = n_features, stack
+        self.said = nn.Linear(phonetic_dim, width)
+        self.voice = nn.Linear(speaker_dim, width)
+        self.blocks = Convolutions(width, width, 2, kernel=5)
+        self.out = nn.Linear(width, stack * n_features)
+
+    def forward(self, f: Tensor, s: Tensor, length: Tensor, time: int) -> Tensor:
+        ends = (length + self.stack - 1) // self.stack
+        h = F.gelu(self.said(f) + self.voice(s)[:, None])
+        h = self.blocks(h, inside(ends, f.shape[1]))
+        return self.out(h).reshape(len(f), -1, self.n_features)[:, :time]
 
 
 class Codebook(nn.Module):

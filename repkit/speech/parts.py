@@ -74,6 +74,10 @@ class SpeechEncoder(Part):
     content_norm : {None, "instance"}, default=None
         "instance" shows the phonetic encoder frames that are normalized within the utterance (Chou
         et al. 2019).
+    pooling : {"utterance", "frames", "both"}, default="utterance"
+        What the phonetic encoder learns to give: a vector of the utterance, a vector of every
+        ``stack`` frames (20 ms by default; see `SpeechAutoencoder.transform_frames`), or both, with
+        the same body. With "frames", the vector of an utterance is the mean of those of its frames.
 
     Examples
     --------
@@ -86,6 +90,7 @@ class SpeechEncoder(Part):
     stack: int = integer(1, 1000, default=2)
     n_segments: int = integer(1, 1000, default=3)
     content_norm: str | None = choice(None, "instance", default=None)
+    pooling: str = choice("utterance", "frames", "both", default="utterance")
 
 
 @parameters
@@ -181,6 +186,8 @@ class Prototypes(Part):
         Numbers of clusters of whole vectors, one for each clustering. () makes none.
     segment_size : int, default=16
         Number of clusters of each segment's slice of the vector. 0 makes none.
+    frame_size : int, default=64
+        Number of clusters of the vectors of frames, where the encoder gives such. 0 makes none.
     weight : float, default=1.0
         Weight of the loss by which the phonetic encoder learns to tell the clusters.
     start : float, default=0.15
@@ -204,6 +211,7 @@ class Prototypes(Part):
 
     sizes: tuple[int, ...] = sizes(2, MOST_UNITS, default=(20, 40), kw_only=False)
     segment_size: int = anything(_none_or_several, default=16)
+    frame_size: int = anything(_none_or_several, default=64)
     weight: float = number(default=1.0)
     start: float = number(0.0, 1.0, default=0.15)
     quantize: float | None = number(1e-3, default=None, optional=True)

@@ -35,11 +35,13 @@ class RandomSpeed(nn.Module):
     ----------
     amount : float
         Greatest natural logarithm of the factor. No utterance outgrows the batch's longest.
+    even : bool, default=False
+        The same factor from end to end: what lies where can then be told from the lengths.
     """
 
-    def __init__(self, amount: float = SPEED) -> None:
+    def __init__(self, amount: float = SPEED, *, even: bool = False) -> None:
         super().__init__()
-        self.amount = amount
+        self.amount, self.even = amount, even
 
     def forward(self, x: Tensor, length: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         time, ends = x.shape[1], (length - 1).float()[:, None]
@@ -49,6 +51,7 @@ class RandomSpeed(nn.Module):
         share = steps / (changed - 1).clamp_min(1)[:, None]
         # Its derivative is between 1 - amount / 2 and 1 + amount / 2: time does not run backwards.
         bend = 0.5 * self.amount / math.pi * uniform(x, 1) * torch.sin(math.pi * share)
+        bend = 0.0 * bend if self.even else bend
         place = torch.minimum(((share + bend) * ends).clamp_min(0.0), ends)
         before = place.floor().long()
         after = torch.minimum(before + 1, (length - 1)[:, None])
@@ -160,6 +163,7 @@ def voices_and_speeds(
     sample_rate: int,
     mean: np.ndarray,
     voices: bool,
+    even: bool = False,
 ) -> nn.Module:
     """The perturbation of a strength.
 
@@ -177,13 +181,15 @@ def voices_and_speeds(
         Mean of all frames.
     voices : bool
         Whether voices are changed too, which needs log-mel frames.
+    even : bool, default=False
+        Whether the speed stays the same within an utterance.
 
     Returns
     -------
     nn.Module
         On the device of the frames.
     """
-    speed = RandomSpeed(SPEED * strength)
+    speed = RandomSpeed(SPEED * strength, even=even)
     if not voices:
         return speed
     owner = torch.from_numpy(np.repeat(speaker, frames.lengths)).to(frames.device)

@@ -85,15 +85,22 @@ def utterance_frames(
 ) -> UtteranceFrames:
     """Read utterances and make frames, those of log-mel energies without the utterance's level."""
     found = extract(utterances, front_end, device)
-    frames, levels = found.frames, np.zeros(len(found.frames), dtype=np.float32)
-    if utterances.kind == "audio" and front_end.kind == "logmel":
-        n_mels = front_end.n_mels
-        levels = np.array([level(x[:, :n_mels]) for x in frames], dtype=np.float32)
-        for whole, own in zip(frames, levels, strict=True):
-            for x in in_pieces(whole):
-                x[:, :n_mels] -= own
-                np.logaddexp(x[:, :n_mels], np.float32(QUIET), out=x[:, :n_mels])
+    frames, levels = [], np.zeros(len(found.frames), dtype=np.float32)
+    for k, whole in enumerate(found.frames):
+        x, levels[k] = framed(whole, utterances.kind, front_end)
+        frames.append(x)
     return UtteranceFrames(frames, levels, found.kept, len(utterances), found.skipped)
+
+
+def framed(whole: np.ndarray, kind: str, front_end: FrontEnd) -> tuple[np.ndarray, float]:
+    """Frames as the networks' statistics take them, changed in place, and their level."""
+    if kind != "audio" or front_end.kind != "logmel":
+        return whole, 0.0
+    n_mels, own = front_end.n_mels, np.float32(level(whole[:, : front_end.n_mels]))
+    for x in in_pieces(whole):
+        x[:, :n_mels] -= own
+        np.logaddexp(x[:, :n_mels], np.float32(QUIET), out=x[:, :n_mels])
+    return whole, float(own)
 
 
 def level(x: np.ndarray) -> float:

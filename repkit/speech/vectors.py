@@ -20,7 +20,7 @@ from repkit.base.parameters import MOST_UNITS, choice, fitted, integer, paramete
 from repkit.base.samples import refuse_dataset
 from repkit.base.surroundings import in_settled, settled
 from repkit.speech.batches import FrameStore
-from repkit.speech.erasure import erased
+from repkit.speech.erasure import erased_by
 from repkit.speech.inference import decoded_frames, utterance_vectors
 from repkit.speech.parts import SpeechFrames
 from repkit.speech.utterance_input import (
@@ -45,7 +45,8 @@ class TwoVectors(TransformerMixin, Estimator):
     skipped_ : list of Skipped
         Utterances that ``fit`` left out: index, name and reason.
     erasure_mean_, erasure_matrix_ : ndarray of shape (p,) and (p, p), p being ``phonetic_dim``
-        What erases phonetic vectors, if something does.
+        What erases phonetic vectors, if something does. With ``erase="regression"`` the map is of
+        both vectors, and the shapes are (p + s,) and (p, p + s).
     """
 
     phonetic_dim: int = integer(1, MOST_UNITS, default=32, kw_only=False)
@@ -107,8 +108,8 @@ class TwoVectors(TransformerMixin, Estimator):
             utterances = TableRows(utterances.items, "audio", utterances.sample_rate, self.on_error)
         return utterances, dtype
 
-    def _heard(self, X: Any) -> tuple[UtteranceFrames, type]:
-        """Frames of what a fitted model is given; tells of skipped utterances."""
+    def _like_those_of_fit(self, X: Any) -> tuple[Utterances, type]:
+        """What holds speech of the kind and width that the fitted model knows."""
         check_is_fitted(self)
         utterances, dtype = self._utterances(X, reset=False)
         columns = self.input_shape_[0]
@@ -119,6 +120,11 @@ class TwoVectors(TransformerMixin, Estimator):
                 f"{f' of {columns} columns' if self.kind_ == 'frames' else ''}, as in fit, not "
                 f"{utterances.kind}{f' of {width} columns' if width else ''}"
             )
+        return utterances, dtype
+
+    def _heard(self, X: Any) -> tuple[UtteranceFrames, type]:
+        """Frames of what a fitted model is given; tells of skipped utterances."""
+        utterances, dtype = self._like_those_of_fit(X)
         with settled():
             found = utterance_frames(utterances, self._front_end(), self._where())
         found.warn("{} of {} utterances were skipped, and have NaN rows or no frames", stacklevel=5)
@@ -140,7 +146,7 @@ class TwoVectors(TransformerMixin, Estimator):
         Es = self.networks_["Es"]
         p, s = utterance_vectors(self._phonetic, Es, store, prepare, self.max_frames)
         if erase and hasattr(self, "erasure_matrix_"):
-            p = erased(p, self.erasure_mean_, self.erasure_matrix_)
+            p = erased_by(p, s, self.erasure_mean_, self.erasure_matrix_)
         return p, s
 
     def _vectors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -273,13 +279,17 @@ class TwoVectors(TransformerMixin, Estimator):
         self, found: UtteranceFrames, store: FrameStore, s: np.ndarray
     ) -> list[np.ndarray]:
         """Frames of every utterance of the input, in the voice given for each that was kept."""
-        prepare = standardization(self.mean_, self.std_, store.device)
-        R, none = self.networks_["R"], np.empty((0, self.input_shape_[0]), dtype=np.float32)
-        decoded = decoded_frames(self._phonetic, R, s, store, prepare, self.max_frames)
-        frames = [none] * found.n
+        decoded = self._decode(store, s)
+        frames = [np.empty((0, self.input_shape_[0]), dtype=np.float32)] * found.n
         for place, x, own in zip(found.kept, decoded, found.levels, strict=True):
             frames[place] = self._as_frames(x, own)
         return frames
+
+    def _decode(self, store: FrameStore, s: np.ndarray) -> list[np.ndarray]:
+        """Standardized frames of each utterance in the voice given for it."""
+        prepare = standardization(self.mean_, self.std_, store.device)
+        R = self.networks_["R"]
+        return decoded_frames(self._phonetic, R, s, store, prepare, self.max_frames)
 
     def _as_frames(self, x: np.ndarray, own: float) -> np.ndarray:
         """What a decoder gives, as the front end makes frames, at this level."""

@@ -123,6 +123,8 @@ def case(request):
 # Of images, of columns with names, of erased speakers.
 NOT_ALWAYS = {
     "erasure_mean_",
+    "frame_erasure_mean_",
+    "frame_erasure_matrix_",
     "erasure_matrix_",
     "feature_names_in_",
     "n_features_in_",

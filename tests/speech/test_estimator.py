@@ -40,8 +40,8 @@ OPTIONS = {
         "swap": Swap(cycle=0.3, reconstruction_share=0.3),
         "erase": "leace",
     },
-    "short": {"max_frames": 7, "encoder": SpeechEncoder(n_segments=1)},
-    "no speaker loss": {"speaker_loss": 0.0, "optimizer": "sgd"},
+    "short": {"max_frames": 7, "encoder": SpeechEncoder(n_segments=1), "erase": "subspace"},
+    "no speaker loss": {"speaker_loss": 0.0, "optimizer": "sgd", "erase": "regression"},
 }
 
 
@@ -88,11 +88,18 @@ def test_history(fitted):
     assert fitted.input_shape_ == (20,)
 
 
-def test_erasure(fitted, data):
+def test_erasure(small, fitted, data):
     """The means of the training speakers are one; without it they are not."""
     p = fitted.transform_phonetic(data.data)
     means = np.stack([p[data.speaker == k].mean(0) for k in range(3)])
     np.testing.assert_allclose(means, means[:1].repeat(3, 0), atol=1e-4)
+    for erase in ("subspace", "regression"):
+        p, s = np.split(small(erase=erase).fit_transform(data.data, data.speaker), [8], axis=1)
+        if erase == "subspace":  # of three means, two directions hold all, and one 95 % or not
+            means = np.stack([p[data.speaker == k].mean(0) for k in range(3)])
+            assert np.linalg.svd(means - means.mean(0))[1].max() < 0.5
+        else:
+            assert np.abs((p - p.mean(0)).T @ (s - s.mean(0))).max() < 1e-3
     model = pickle.loads(pickle.dumps(fitted)).set_params(erase=None).fit(data.data, data.speaker)
     plain = model.transform_phonetic(data.data)
     means = np.stack([plain[data.speaker == k].mean(0) for k in range(3)])

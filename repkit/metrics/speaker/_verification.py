@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from repkit import _arguments
+from repkit._random import generator
 from repkit.metrics._arrays import label_vector
 from repkit.metrics.speaker._pairs import rank_pairs, unit_rows
 
@@ -62,6 +63,93 @@ def speaker_eer(
         )
     different, same = rank_pairs(unit, [y], batch_bytes)
     return equal_error_rate(same, different)
+
+
+def enrolled_eer(
+    vectors: Any,
+    speakers: Any,
+    *,
+    n_enrolled: int = 5,
+    n_draws: int = 10,
+    random_state: Any = 0,
+) -> dict[str, float]:
+    """Compute the equal error rate of verification by the mean of several utterances.
+
+    Each speaker is enrolled by the mean of the vectors, brought to length 1, of `n_enrolled`
+    utterances drawn at random. Every other utterance is then compared with every speaker.
+
+    Parameters
+    ----------
+    vectors : array of shape (n, d)
+        One vector for each utterance.
+    speakers : array of shape (n,)
+        Speaker of each utterance: at least two speakers with more than `n_enrolled` utterances.
+        Others are left out.
+    n_enrolled : int, default=5
+        Utterances by which a speaker is enrolled.
+    n_draws : int, default=10
+        How often they are drawn.
+    random_state : int, RandomState, Generator or None, default=0
+        Draws them.
+
+    Returns
+    -------
+    dict of str to float
+        ``eer``, a fraction in [0, 1], the mean over the draws; ``threshold``, the cosine at which
+        both errors are equal, likewise; ``n_trials`` of a draw.
+
+    Raises
+    ------
+    ValueError
+        If input is not finite, shapes do not match, or there are too few speakers with more than
+        `n_enrolled` utterances.
+
+    Examples
+    --------
+    >>> vectors = [[1.0, 0.0], [1.0, 0.1], [0.9, 0.1], [0.0, 1.0], [0.1, 1.0], [0.1, 0.9]]
+    >>> found = enrolled_eer(vectors, ["a", "a", "a", "b", "b", "b"], n_enrolled=2)
+    >>> found["eer"], found["n_trials"]
+    (0.0, 4)
+    """
+    n_enrolled = _arguments.integer(n_enrolled, "n_enrolled")
+    n_draws = _arguments.integer(n_draws, "n_draws", 1, 10**5)
+    rng = generator(random_state)
+    unit = unit_rows(vectors, "vectors", _arguments.device("cpu")).double().numpy()
+    y = label_vector(speakers, "speakers", len(unit), "vectors")
+    names, sizes = np.unique(y, return_counts=True)
+    names = names[sizes > n_enrolled]
+    if len(names) < 2:
+        raise ValueError(
+            f"speakers must hold at least 2 speakers of more than n_enrolled={n_enrolled} "
+            f"utterances, not {len(names)}"
+        )
+    places = [np.flatnonzero(y == name) for name in names]
+    found = []
+    for _ in range(n_draws):
+        drawn = [rng.permutation(own) for own in places]
+        voices = enrolled_voices([unit[own[:n_enrolled]] for own in drawn])
+        scores = np.concatenate([unit[own[n_enrolled:]] for own in drawn]) @ voices.T
+        owner = np.repeat(np.arange(len(names)), [len(own) - n_enrolled for own in drawn])
+        found.append(equal_error(scores.ravel(), (owner[:, None] == np.arange(len(names))).ravel()))
+    eer, threshold = np.mean(found, axis=0)
+    return {"eer": float(eer), "threshold": float(threshold), "n_trials": scores.size}
+
+
+def enrolled_voices(unit: list[np.ndarray]) -> np.ndarray:
+    """Mean of rows of length 1, brought to length 1 again, for each speaker: ``(k, d)``."""
+    means = np.stack([rows.mean(0) for rows in unit])
+    voices: np.ndarray = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return voices
+
+
+def equal_error(scores: np.ndarray, same: np.ndarray) -> tuple[float, float]:
+    """Equal error rate of trials (m,), and the score at which both errors are nearest."""
+    values, place = np.unique(-scores.round(12), return_inverse=True)
+    counts = [np.bincount(place[kind], minlength=len(values)) for kind in (same, ~same)]
+    accepted = np.cumsum(counts[1]) / counts[1].sum()
+    missed = 1 - np.cumsum(counts[0]) / counts[0].sum()
+    nearest = int(np.abs(accepted - missed).argmin())
+    return equal_error_rate(*counts), float(-values[nearest])
 
 
 def equal_error_rate(same: np.ndarray, different: np.ndarray) -> float:

@@ -1,0 +1,107 @@
+"""Internal. Vectors of frames in training: two views of the same time, and balanced clusters.
+
+As in Spin (Chang, Glass and Liu 2023), the frames of an utterance are assigned to prototypes, and
+the network learns to tell the assignment from another voice's view of the same frame. The shares of
+the prototypes are balanced within each speaker of the batch, so that the speaker is of no help.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from repkit.speech.bodies import inside
+from repkit.speech.prototypes import DAMPING, SHARPNESS, TEMPERATURE
+
+
+def aligned(f: Tensor, length: Tensor, wanted: Tensor, time: int, stack: int) -> Tensor:
+    """Vectors of frames at the times of another view, that has the same course at another speed.
+
+    Parameters
+    ----------
+    f : Tensor of shape (n, steps, d)
+        Of a view of ``length`` frames, each of ``stack`` joined frames.
+    length, wanted : Tensor of shape (n,)
+        Frames of that view and of the other; the first and the last of both are the same.
+    time : int
+        Frames that the other view is padded to.
+    stack : int
+
+    Returns
+    -------
+    Tensor of shape (n, ceil(time / stack), d)
+        Linear between the two vectors that are next in time; zero beyond the end.
+    """
+    steps = -(-time // stack)
+    middle = torch.arange(steps, device=f.device) * stack + 0.5 * (stack - 1)
+    factor = (length - 1.0) / (wanted - 1.0).clamp_min(1.0)
+    place = (middle * factor[:, None] - 0.5 * (stack - 1)) / stack
+    last = ((length + stack - 1) // stack - 1)[:, None]
+    place = torch.minimum(place.clamp_min(0.0), last.to(place.dtype))
+    before = place.floor().long()
+    after = torch.minimum(before + 1, last)
+
+    def at(index: Tensor) -> Tensor:
+        return f.gather(1, index[..., None].expand(-1, -1, f.shape[2]))
+
+    found = torch.lerp(at(before), at(after), (place - before)[..., None])
+    return found * inside((wanted + stack - 1) // stack, steps)
+
+
+def drawn(f: Tensor, length: Tensor, stack: int) -> Tensor:
+    """One frame's vector of each utterance, at random: ``(n, steps, d) -> (n, d)``."""
+    steps = (length + stack - 1) // stack
+    place = (torch.rand(len(f), device=f.device) * steps).long().clamp_max(f.shape[1] - 1)
+    return f.gather(1, place[:, None, None].expand(-1, 1, f.shape[2]))[:, 0]
+
+
+@torch.no_grad()
+def frame_shares(f: Tensor, mask: Tensor, y: Tensor, directions: Tensor) -> Tensor:
+    """Soft assignments of vectors of frames, of balanced shares within each speaker.
+
+    Parameters
+    ----------
+    f : Tensor of shape (n, steps, d)
+        Vectors of frames.
+    mask : Tensor of shape (n, steps, 1)
+        1 within the utterances; frames of unknown speakers count for nothing.
+    y : Tensor of shape (n,)
+        Speakers, or -1.
+    directions : Tensor of shape (k, d)
+        Prototypes.
+
+    Returns
+    -------
+    Tensor of shape (n, steps, k)
+        Rows that sum to 1. Speakers of fewer frames than prototypes are balanced together.
+    """
+    n, k = len(y), len(directions)
+    owner = (y[:, None] == y[None]).float().argmax(1)  # the first utterance of the same speaker
+    mask = mask * (y >= 0)[:, None, None]
+    count = torch.zeros(n, device=f.device).index_add_(0, owner, mask.sum((1, 2)))
+    owner = torch.where(count[owner] < k, n, owner)
+
+    def total(values: Tensor) -> Tensor:
+        """Sums over the frames of each group, ``(n, steps, c) -> (n + 1, c)``."""
+        return values.new_zeros(n + 1, values.shape[2]).index_add_(0, owner, values.sum(1))
+
+    count = total(mask).clamp_min(1.0)
+    x = (f - (total(f * mask) / count)[owner][:, None]) * mask
+    x = x / ((total(x.square()) / count).sqrt()[owner][:, None] + 0.05)
+    scores = F.normalize(x, dim=2) @ F.normalize(directions, dim=1).T / SHARPNESS
+    wanted = (count / k).log()
+    for _ in range(20):
+        columns = total(scores.exp() * mask).clamp_min(1e-30).log()
+        scores = scores - DAMPING * (columns - wanted)[owner][:, None]
+        scores = scores - scores.logsumexp(2, keepdim=True)
+    return scores.exp()
+
+
+def assignment_loss(cosines: Tensor, shares: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy of the softmax over cosines against shares, a mean over frames that count.
+
+    ``(n, steps, k)`` twice and ``(n, steps, 1)``; of several views, one after the other.
+    """
+    costs = -(shares * F.log_softmax(cosines / TEMPERATURE, 2)).sum(2, keepdim=True)
+    return (costs * mask).sum() / mask.sum().clamp_min(1.0)
