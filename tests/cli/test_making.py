@@ -18,7 +18,6 @@ def test_figures(run, files, models):
         ("vae", "reconstruction", ["images"]),
         ("vae", "samples", []),
         ("bigan", "traversal", []),
-        ("infogan", "traversal", []),
         ("speech", "conversion", [wave, "--voice", voice]),
     ):
         out = f"{model}-{kind}.png"
