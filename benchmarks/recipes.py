@@ -163,8 +163,8 @@ def hidden_mlp(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
 # rows of all batches, one seed, among seven: rows of one length or not; the source alone, the
 # averaged net's labels with a threshold of 0.7 or 0.9, minimum class confusion. What stood among
 # the candidates was tried on the labels of batch 2, which part little of it (.894 from the source
-# alone with dropped inputs, .898 to .904 with the averaged net's labels). A first round of variants,
-# this one among them, was run on all batches and its accuracies were seen.
+# alone with dropped inputs, .898 to .904 with the averaged net's labels). A first round of
+# variants, this one among them, was run on all batches and its accuracies were seen.
 GAS: dict[str, Any] = {
     "backbone": hidden_mlp,
     "width": 128,
