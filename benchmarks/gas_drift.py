@@ -24,7 +24,10 @@ def logs(batch: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def standardized(X: np.ndarray, by: np.ndarray) -> np.ndarray:
-    return ((X - by.mean(0)) / (by.std(0) + 1e-6)).astype(np.float32)
+    """Standardized columns, then rows of one length: the concentration stretches a whole row."""
+    X = (X - by.mean(0)) / (by.std(0) + 1e-6)
+    X *= np.sqrt(X.shape[1]) / np.linalg.norm(X, axis=1, keepdims=True)
+    return X.astype(np.float32)
 
 
 def load(source: int, target: int) -> Pair:

@@ -1,0 +1,77 @@
+"""What the benchmarks on tables of features share: pairs of domains, and methods on them."""
+
+import numpy as np
+import pytest
+
+from benchmarks import pairs
+from benchmarks.pairs import Pair, alone, dann, on_target, over_pairs, table, whole
+from repkit import DANN
+from repkit.dann import Entropy
+
+
+def blobs(source=None, target=None):
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 2
+    X = (y[:, None] * 4.0 + rng.standard_normal((80, 3))).astype(np.float32)
+    return Pair(X[:40], y[:40], X[40:], X[40:], y[40:])
+
+
+SHORT = {"width": 8, "max_epochs": 2, "steps_per_epoch": 5, "batch_size": 16}
+EVERY = {**alone({}, 1.0), **whole({"entropy": 1.0})}
+
+
+def test_means_over_pairs_with_and_without_those_that_chose():
+    values = {"a": 0.2, "b": 0.6}
+    run = over_pairs(
+        [("s", "a"), ("s", "b")],
+        lambda source, target: target,
+        lambda pair, seed: {"accuracy": values[pair]},
+        left_out=("s->a",),
+    )
+    found = run(0)
+    assert found["accuracy"] == pytest.approx(0.4)
+    assert found["accuracy, untouched pairs"] == 0.6
+    assert found["s->a", "accuracy"] == 0.2
+
+
+def test_train_on_target_is_tested_on_other_rows():
+    pair = blobs()
+    half = on_target(pair)
+    assert len(half.X_test) == len(half.X_source) == 20
+    both = np.concatenate([half.X_source, half.X_test])
+    assert len(np.unique(both, axis=0)) == len(np.unique(pair.X_test, axis=0))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", EVERY)
+def test_every_variant_trains(name):
+    found = dann({**SHORT, **EVERY[name]}, "cpu")(blobs(), 0)
+    assert all(0 <= value <= 1 for value in found.values())
+    assert ("guarded" in found) == name.endswith("guarded")
+    assert ("accuracy_selected" in found) == (
+        not any(word in name for word in ("source", "guarded", "DIRT-T"))
+    )
+
+
+def test_no_label_of_the_target_is_given(monkeypatch):
+    seen = {}
+
+    def fit(self, X, y, sample_domain=None):
+        seen.update(y=y, domain=sample_domain)
+        raise StopIteration
+
+    monkeypatch.setattr(DANN, "fit", fit)
+    several = blobs()._replace(source_domain=np.repeat([1, 2], 20))
+    with pytest.raises(StopIteration):
+        dann(SHORT, "cpu")(several, 0)
+    assert (seen["y"][40:] == -1).all()
+    assert seen["domain"].tolist() == [1] * 20 + [2] * 20 + [-9] * 40
+
+
+def test_the_recipe_has_its_fair_opponents():
+    assert "whole recipe, no adversary" in whole({"conditional": True})
+    rows = whole({"divergence": None, "entropy": Entropy(confusion=1.0)})
+    assert rows["whole recipe + adversary"]["divergence"] == "adversarial"
+    assert rows["whole recipe, guarded"]["select"] is pairs.GUARD
+    cases = table("t", [(1, 2)], blobs, "cpu", base=SHORT, variants=EVERY, C=1.0)
+    assert {case.variant for case in cases} >= {*EVERY, "the class's default"}
