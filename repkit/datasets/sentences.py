@@ -77,12 +77,16 @@ def make_sentences(
         _labels(v, name, len(given)) for v, name in ((word, "word"), (speaker, "speaker"))
     )
     silence = np.zeros(round(gap * sample_rate), dtype=np.float32)
-    data, rows, speakers, edges = [], [], [], []
+    data: list[np.ndarray] = []
+    rows: list[int] = []
+    speakers: list[Any] = []
+    edges: list[tuple[int, int]] = []
     for name in np.unique(people):
         order = rng.permutation(np.flatnonzero(people == name))
         for k in range(len(order) // n_words):
             chosen = order[k * n_words : (k + 1) * n_words]
-            pieces, place = [], 0
+            pieces: list[np.ndarray] = []
+            place = 0
             for row in chosen:
                 if pieces:
                     pieces.append(silence)
