@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks import peers
 from benchmarks.runner import Case
 from repkit import DANN
-from repkit.dann import Entropy, Updates
+from repkit.dann import Entropy, Selection, Updates
 
 
 class Data(NamedTuple):
@@ -81,6 +81,7 @@ def variants(strong: nn.Module, recipe: Mapping[str, Any]) -> dict[str, dict[str
         "joint + augment": augment,
         "augment + pseudo, no adversary": {"divergence": None, **whole},
         "joint + augment + pseudo": whole,
+        "joint + augment + pseudo, guarded": {**whole, "select": Selection("infomax", guard=True)},
         "alternating + augment + pseudo": {"updates": "alternating", **whole},
         "conditional + augment + pseudo": {"conditional": True, **whole},
         "discrepancy + augment + pseudo": {**METHODS["discrepancy"], **whole},
@@ -127,6 +128,9 @@ def fit(
         model.use("last").adapt(data.X_target, method=then)
     names = {"last": "before", "adapted": "last"} if then else {}
     found = {}
+    if hasattr(model, "guarded_"):
+        found["guarded"] = float(model.guarded_)
+        found["accuracy"] = float(np.mean(model.predict(data.X_test) == data.y_test))
     for which in model.weights_:
         model.use(which)
         correct = float(np.mean(model.predict(data.X_test) == data.y_test))
