@@ -132,9 +132,14 @@ TASKS: dict[str, Callable[[], list[tuple[np.ndarray, np.ndarray]]]] = {
 
 
 def load(name: str, seed: int) -> Task:
-    """Draw the rows; a fifth of the source is held back."""
+    """A task by name."""
+    return drawn(TASKS[name](), seed)
+
+
+def drawn(domains: list[tuple[np.ndarray, np.ndarray]], seed: int) -> Task:
+    """Draw the rows of source and target; a fifth of the source is held back."""
     rng = np.random.default_rng(seed)
-    (X_source, y_source), (X_target, y_target) = TASKS[name]()
+    (X_source, y_source), (X_target, y_target) = domains
     source, target = (rng.permutation(len(y))[:ROWS] for y in (y_source, y_target))
     X = np.concatenate([X_source[source], X_target[target]])
     if X.shape[1] > COLUMNS:

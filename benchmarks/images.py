@@ -129,8 +129,8 @@ def fit(
     names = {"last": "before", "adapted": "last"} if then else {}
     found = {}
     if hasattr(model, "guarded_"):
-        found["guarded"] = float(model.guarded_)
-        found["accuracy"] = float(np.mean(model.predict(data.X_test) == data.y_test))
+        correct = float(np.mean(model.predict(data.X_test) == data.y_test))
+        return {"accuracy_last": correct, "guarded": float(model.guarded_)}
     for which in model.weights_:
         model.use(which)
         correct = float(np.mean(model.predict(data.X_test) == data.y_test))

@@ -1,0 +1,59 @@
+"""The benchmark of the guard: its figures, and that no target label trains."""
+
+import numpy as np
+import pytest
+
+from benchmarks import guarding
+from benchmarks.guarding import BASE, GROUPS, cases, gains
+from repkit import DANN
+
+
+def two_domains():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 120)
+    X = rng.normal(size=(120, 4)).astype(np.float32) + 3 * np.eye(4, dtype=np.float32)[y]
+    return [(X[:60], y[:60]), (X[60:] + 1, y[60:])]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(guarding, "BASE", {**BASE, "steps_per_epoch": 2, "max_epochs": 2})
+    monkeypatch.setitem(GROUPS, "other pairs", {"toy": two_domains})
+    yield
+    guarding.both.cache_clear()
+
+
+def test_target_labels_do_not_train(small, monkeypatch):
+    seen = []
+    fit = DANN.fit
+    monkeypatch.setattr(
+        DANN, "fit", lambda model, X, y, **k: seen.append((y, k)) or fit(model, X, y, **k)
+    )
+    for method in guarding.METHODS:
+        guarding.both("other pairs", method, "toy", 0)
+    for y, given in seen:
+        assert ((given["sample_domain"] < 0) == (y == -1)).all()
+        assert (y == -1).sum() == 60
+
+
+def test_figures(monkeypatch):
+    fits = {"one": (0.9, 0.5, False), "two": (0.3, 0.6, True), "three": (0.5, 0.6, False)}
+    monkeypatch.setitem(GROUPS, "other pairs", dict.fromkeys(fits))
+    monkeypatch.setattr(guarding, "both", lambda group, method, name, seed: fits[name])
+    found = gains("other pairs", "joint", 0)
+    wanted = {
+        "adapted gain": 0.0,
+        "used gain": 0.1,
+        "adapted worst": -0.3,
+        "used worst": -0.1,
+        "adapted bad": 2 / 3,
+        "used bad": 1 / 3,
+        "guarded": 1 / 3,
+    }
+    assert found == pytest.approx(wanted)
+
+
+def test_no_pair_is_in_both_groups():
+    one, other = (set(pairs) for pairs in GROUPS.values())
+    assert (len(one), len(other), one & other) == (23, 26, set())
+    assert len(cases("cpu", "cpu")) == 10
