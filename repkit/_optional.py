@@ -5,10 +5,11 @@ from types import ModuleType
 
 # The name that pip knows, where it is not the name that is imported.
 _DISTRIBUTIONS = {"umap": "umap-learn", "PIL": "pillow"}
-# What needs the library, for each extra.
+# What needs the library, and for each extra what does.
+_LIBRARY_USES = {"PIL": "images need", "pyarrow": "Parquet needs"}
 _USES = {
     "cli": "the command line needs",
-    "data": "downloads, images and Parquet need",
+    "data": "downloads need",
     "plots": "plots need",
     "speech": "speech needs",
 }
@@ -47,7 +48,7 @@ def need(name: str, extra: str) -> ModuleType:
     except (ImportError, OSError, RuntimeError) as error:
         root = name.partition(".")[0]
         library = _DISTRIBUTIONS.get(root, root)
-        use = _USES.get(extra, f"the extra {extra!r} needs")
+        use = _LIBRARY_USES.get(root) or _USES.get(extra, f"the extra {extra!r} needs")
         cure = f"python -m pip install 'repkit[{extra}]'"
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == root:
             message = f"{use} {library}: {cure}"

@@ -181,6 +181,8 @@ OTHERS = [
     (datasets.load_amazon_reviews, {}, {"domain": [None, *CHOICE]}),
     (datasets.load_office_caltech, {}, {"domain": [None, *CHOICE]}),
     (datasets.load_speech_folder, {"path": "."}, {"path": [None, 3, "nowhere", ["a"], Anything(), "", "a\0b"], "speaker": [None, 3, Anything(), "(", []]}),
+    (datasets.load_image_folder, {"path": "pictures"}, {"path": [None, 3, "nowhere", ["a"], Anything(), "", "a\0b"], "size": [0, -1, 2.5, "junk", (1,), (0, 3), [3, None], Anything(), 10**9], "color": [3, "junk", Anything()], "on_error": CHOICE}),
+    (datasets.load_table, {"path": "table.csv"}, {"path": [None, 3, "nowhere.csv", ["a"], Anything(), "", "a\0b"], "label": [3, "nothing", Anything(), ["a"]], "drop": [3, ["nothing"], Anything(), [3]]}),
     (datasets.make_mnist_m, {"images": GRAY, "photographs": PHOTOS}, {"images": [None, GRAY[0], np.full((2, 4, 4), "a"), np.full((2, 4, 4), 1e9), np.full((2, 4, 4), -1), [[[1]], [[1, 2]]], Anything(), []], "photographs": [None, 3, [], [np.zeros((9, 9), np.uint8)], [np.zeros((9, 9, 3))], ["a"], Anything()], "random_state": SEED}),
     (augment.RandomAffine, {}, {k: [-1.0, *FLOAT] for k in ("degrees", "zoom", "stretch", "shear", "shift")}),
     (augment.RandomThickness, {}, {"p": [-0.1, 1.1, *FLOAT]}),
@@ -306,6 +308,10 @@ def of_scorers():
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n3,4\n")
+    (tmp_path / "pictures").mkdir()
+    picture = b"P5 2 2 255 " + bytes(range(4))  # a gray bitmap, as Pillow reads it
+    (tmp_path / "pictures" / "one.pgm").write_bytes(picture)
     metrics.linear_probe(F, Y, G, Y)  # what is imported late is imported now
     metrics.domain_accuracy(F, G)
     metrics.abx_error(F, Y)

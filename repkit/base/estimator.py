@@ -385,7 +385,7 @@ class Estimator(Kept, BaseEstimator):
                 best, failure = fitted_attributes(self), failed
         self.__dict__.update(best)
         self._conclude(data, np.array(scores))
-        return failure
+        return self._afterwards(data, start, failure, shown_on=shown_on)
 
     def _score(self) -> float:
         """By which the best of several trainings is kept."""
@@ -393,6 +393,12 @@ class Estimator(Kept, BaseEstimator):
 
     def _conclude(self, data: Any, scores: np.ndarray) -> None:
         """Fitted attributes that need the trained networks."""
+
+    def _afterwards(
+        self, data: Any, start: Mapping[str, nn.Module], failure: str | None, *, shown_on: Self
+    ) -> str | None:
+        """Another training beside the one of the parameters. Returns what went wrong by then."""
+        return failure
 
     def _train(
         self, data: Any, number: int, start: Mapping[str, nn.Module], *, shown_on: Self

@@ -3,8 +3,7 @@
 from repkit.dann.algorithm import Alignment, Objective, dann
 from repkit.dann.base import NoTargetWarning
 from repkit.dann.estimator import DANN
-from repkit.dann.guard import GuardWarning
-from repkit.dann.monitor import ShareWarning
+from repkit.dann.monitor import GuardWarning, ShareWarning
 from repkit.dann.parts import Divergence, Entropy, Heads, Selection, Updates
 from repkit.dann.regressor import DANNRegressor
 

@@ -31,7 +31,13 @@ from repkit.base.parameters import (
     part,
 )
 from repkit.dann.algorithm import Alignment, Objective, dann
-from repkit.dann.monitor import Monitor, judge_adversary, judge_shares, scored
+from repkit.dann.monitor import (
+    Monitor,
+    judge_adversary,
+    judge_shares,
+    scored,
+    tell_of_guard,
+)
 from repkit.dann.networks import build_networks
 from repkit.dann.parts import WITH_D, Divergence, Heads, Selection
 from repkit.dann.rows import (
@@ -426,6 +432,9 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         return partial(scored, select, self, X, labels, sample_domain)
 
     def _judge(self) -> None:
+        if getattr(self, "guarded_", False):
+            tell_of_guard("selected" if "selected" in self.weights_ else "last")
+            return
         if self._kind() is not None:
             judge_adversary(self.history_)
         if "share_distance" in self.history_:

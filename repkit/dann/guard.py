@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,17 +35,14 @@ GAIN = 0.3
 CPU = torch.device("cpu")
 
 
-class GuardWarning(UserWarning):
-    """The weights in use after a fit are those of the twin without adaptation."""
-
-
 class Guarded(Base):
     """The part of an estimator of classes that keeps an adaptation that hurts out of use."""
 
     guarded_: bool
 
-    def _train_all(self, data: Rows, start: Mapping[str, nn.Module], *, shown_on: Any) -> Any:
-        failure = super()._train_all(data, start, shown_on=shown_on)
+    def _afterwards(
+        self, data: Rows, start: Mapping[str, nn.Module], failure: str | None, *, shown_on: Any
+    ) -> str | None:
         if not (self.select.guard and self._is_adapting()):
             return failure
         twin = self._twin()
@@ -92,18 +88,6 @@ class Guarded(Base):
                 value[n:] = value[:n].mean(0)
             found[name] = value
         return found
-
-    def _judge(self) -> None:
-        if not getattr(self, "guarded_", False):
-            super()._judge()
-            return
-        adapted = "selected" if "selected" in self.weights_ else "last"
-        warnings.warn(
-            "the target rows do not speak for the adapted weights, so those of the twin without "
-            f"adaptation are in use (select__guard=True); use({adapted!r}) gives the adapted ones",
-            GuardWarning,
-            stacklevel=5,
-        )
 
 
 # -------------------------------------------------------------------- evidence

@@ -36,6 +36,10 @@ class ShareWarning(UserWarning):
     """Predicted shares of the classes on target rows are far from the shares among source rows."""
 
 
+class GuardWarning(UserWarning):
+    """The weights in use after a fit are those of the twin without adaptation."""
+
+
 class Monitor:
     """The label-free columns of an epoch's row.
 
@@ -141,6 +145,16 @@ def judge_shares(history: pd.DataFrame, epoch: int) -> None:
         "the target has other shares, or lacks classes, and entropy__prior='estimate' may help, "
         "or the features are not adapted; look at the predictions",
         ShareWarning,
+        stacklevel=6,
+    )
+
+
+def tell_of_guard(adapted: str) -> None:
+    """Warn that a fit gives the twin without adaptation, and not the weights of this name."""
+    warnings.warn(
+        "the target rows do not speak for the adapted weights, so those of the twin without "
+        f"adaptation are in use (select__guard=True); use({adapted!r}) gives the adapted ones",
+        GuardWarning,
         stacklevel=6,
     )
 

@@ -8,7 +8,6 @@ from sklearn.utils import Bunch
 
 from repkit._arguments import choice, integer, shown
 from repkit._arguments import path as path_of
-from repkit.audio.reading import folder_speakers
 from repkit.datasets._images import find_images, read_images
 
 __all__ = ["load_image_folder"]
@@ -61,6 +60,8 @@ def load_image_folder(
     -----
     Transparency is dropped, and photographs are turned as the camera says.
     """
+    from repkit.audio.reading import folder_speakers  # loads torch
+
     folder = path_of(path, "path", "a folder")
     if not folder.is_dir():
         raise NotADirectoryError(f"path must be a folder, not {str(path)!r}")

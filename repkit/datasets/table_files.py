@@ -8,7 +8,8 @@ from pathlib import Path
 from sklearn.utils import Bunch
 
 from repkit._arguments import path as path_of
-from repkit.datasets._tables import TableFile, numbers_of
+from repkit._arguments import shown
+from repkit.datasets._tables import ColumnError, TableFile, kind_of, numbers_of
 
 __all__ = ["load_table"]
 
@@ -35,15 +36,31 @@ def load_table(path: str | Path, label: str | None = None, *, drop: Sequence[str
     Raises
     ------
     FileNotFoundError
+        If there is no such file.
+    TypeError
+        If an argument is of another type.
     ValueError
         If the file cannot be read, lacks a column, or a cell of ``data`` is empty, not a number or
         infinite: the error names the column and the row.
     ImportError
         If pyarrow, for Parquet, is missing: install the extra `data`.
     """
-    file = TableFile(path_of(path, "path"))
-    out = [*drop] + ([label] if label is not None else [])
-    file.check(out)
+    if label is not None and not isinstance(label, str):
+        raise TypeError(f"label must be the name of a column, or None, not {shown(label)}")
+    several = isinstance(drop, list | tuple) and all(isinstance(name, str) for name in drop)
+    if not several:
+        raise TypeError(f"drop must be a list of names of columns, not {shown(drop)}")
+    where = path_of(path, "path")
+    if kind_of(where) is not None and not where.is_file():
+        raise FileNotFoundError(f"path must be that of a file; there is no table at {str(path)!r}")
+    file = TableFile(where)
+    labels = [] if label is None else [label]
+    for argument, names in (("label", labels), ("drop", drop)):
+        try:
+            file.check(names)
+        except ColumnError as error:
+            raise ValueError(f"{argument} must be of columns that there are: {error}") from error
+    out = [*drop, *labels]
     names = [name for name in file.columns if name not in out]
     if not names:
         raise ValueError(f"{path} has no column of data beside {', '.join(out)}")

@@ -105,6 +105,9 @@ class FrameVectors(Base):
         """
         self._check_frames()
         utterances, _ = self._like_those_of_fit(X)
+        return self._streamed(utterances)
+
+    def _streamed(self, utterances: Any) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         front_end, device = self._front_end(), self._where()
         for index, x in stream(utterances, front_end, device):
             x, _ = framed(x, utterances.kind, front_end)

@@ -122,6 +122,7 @@ def case(request):
 
 # Of images, of columns with names, of erased speakers.
 NOT_ALWAYS = {
+    "guarded_",
     "erasure_mean_",
     "frame_erasure_mean_",
     "frame_erasure_matrix_",

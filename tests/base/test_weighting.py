@@ -209,6 +209,7 @@ def test_target_rows_with_a_label_count():
     assert abs(a - b).max() > 1e-3
 
 
+@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")  # no step, no shares
 def test_the_domain_loss_is_not_weighted():
     """The first step's losses: networks are as the seed makes them."""
     one = {"max_epochs": 1, "steps_per_epoch": 1, "learning_rate": 0.0}
