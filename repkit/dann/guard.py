@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from repkit._random import SEEDS
 from repkit.base import saving
-from repkit.base.parts import Consistency
-from repkit.dann.parts import Divergence, Entropy, Selection
 from repkit.engine.rng import Kind, generator_of, seed_of
 
 if TYPE_CHECKING:
@@ -69,8 +67,6 @@ class Guarded(Base):
         """A copy that learns from the labeled rows alone, in as many steps."""
         twin: Any = copy.copy(self)
         twin._source_only = True
-        twin.divergence, twin.conditional = Divergence(None), False
-        twin.entropy, twin.consistency, twin.select = Entropy(), Consistency(), Selection()
         twin.steps_per_epoch = int(self.history_["step"].iloc[0])
         twin.callbacks, twin.random_state = (), self.seed_
         twin.learning_rate = self._rates_without_d()
