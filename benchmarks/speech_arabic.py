@@ -39,7 +39,7 @@ RATE = 16000
 TASK, ABLATION = "arabic, unseen speakers", "arabic, unseen speakers, short"
 PARTS = ("train", "validation", "test")
 
-# Sizes were chosen on the validation speakers, one seed of three settings; the cycle and the strength
+# Sizes were chosen on the validation speakers, one seed of three settings; cycle and strength
 # of perturbation are those of FSDD.
 RECIPE: dict[str, Any] = {
     "phonetic_dim": 64,
