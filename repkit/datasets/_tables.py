@@ -45,7 +45,9 @@ class TableFile:
         if kind == ".parquet":
             need("pyarrow.parquet", "data")
         if not path.is_file():
-            raise FileNotFoundError(f"no table at {str(path)!r}")
+            raise FileNotFoundError(
+                f"path must be that of a file; there is no table at {str(path)!r}"
+            )
         with self._named():
             self.columns: list[str] = self._columns()
         if len(set(self.columns)) < len(self.columns):

