@@ -21,6 +21,7 @@ ABOUT = {
     "gas_drift": "gas sensors of 36 months, batch 1 to each later one",
     "pacs_deep": "PACS as deep features, twelve pairs of styles, and three to one",
     "choosing": "label-free scorers: how good the candidate is that each picks",
+    "unknown_class": "rows of a class that no source row has",
     "guarding": "a twin without adaptation: what the guard gives and takes",
     "bigan_mnist": "features and reconstructions of MNIST and of small digits",
     "infogan_mnist": "categories and continuous codes of the same",

@@ -57,7 +57,7 @@ def cases(preset: str, device: str) -> list[Case]:
         "entropy + pseudo, no adversary": {**AMAZON_FIRST, "lam": 0.0, "conditional": False},
         "conditional + entropy + pseudo": AMAZON_FIRST,
         **whole(AMAZON_RECIPE),
-        "train on target": {"lam": None},
+        "train on target": {"on": "source"},
     }
     return table(
         TASK,

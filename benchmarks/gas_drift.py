@@ -56,9 +56,9 @@ def cases(preset: str, device: str) -> list[Case]:
     unseen = "source only, target standardized by the source"
     variants = {
         **alone(GAS_AUGMENT, GAS_RADIUS),
-        unseen: {"lam": None},
+        unseen: {"on": "source"},
         **whole(GAS_RECIPE),
-        "train on target": {"lam": None},
+        "train on target": {"on": "source"},
     }
     return table(
         TASK,

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.choosing import amazon, digits, drawn, gas, office, pacs, standardized
+from benchmarks.methods import methods
 from benchmarks.runner import Case
 from repkit import DANN
-from repkit.dann import Entropy, Selection
+from repkit.dann import Selection
 from repkit.datasets import load_gas_drift
 
 Domains = list[tuple[np.ndarray, np.ndarray]]
@@ -34,12 +35,10 @@ BASE: dict[str, Any] = {
     "precision": "fp32",
 }
 METHODS: dict[str, dict[str, Any]] = {
-    "joint": {},
-    "conditional": {"conditional": True},
-    "CORAL": {"divergence": "coral", "lam": 100.0},
-    "confusion": {"divergence": None, "entropy": Entropy(confusion=1.0)},
+    **{name: methods(0.0)[name] for name in ("joint", "conditional", "CORAL", "confusion")},
     "information": {"divergence": None, "entropy": 1.0},
 }
+METHODS["CORAL"]["lam"] = 100.0  # as in the choosing of the threshold
 
 
 def gas_alone(source: int, target: int) -> Domains:

@@ -9,9 +9,9 @@ import numpy as np
 from torch import nn
 
 from benchmarks import peers
+from benchmarks.methods import accuracies, methods
 from benchmarks.runner import Case
-from repkit import DANN
-from repkit.dann import Entropy, Selection, Updates
+from repkit.dann import Selection
 
 
 class Data(NamedTuple):
@@ -29,29 +29,6 @@ class Data(NamedTuple):
 
 Load = Callable[[], Data]
 
-# Each method of the literature alone: no augmentation, no pseudo-labels. Weights and radii are
-# those of their papers, or the first that was tried; no label chose them.
-METHODS: dict[str, dict[str, Any]] = {
-    "joint": {},
-    "alternating": {"updates": "alternating"},
-    "conditional": {"conditional": True},
-    "CORAL": {"divergence": "coral", "lam": 10.0},
-    "MMD": {"divergence": "mmd", "lam": 1.0},
-    "joint MMD": {"divergence": "joint_mmd", "lam": 1.0},
-    "Wasserstein": {
-        "divergence": "wasserstein",
-        "updates": Updates("alternating", d_steps=5),
-        "lam": 0.1,
-    },
-    "discrepancy": {"divergence": "discrepancy", "updates": "alternating", "lam": 1.0},
-    "confusion": {"divergence": None, "entropy": Entropy(confusion=1.0)},
-    "joint + entropy + smoothness": {"entropy": Entropy(0.1, smoothness=3.0)},
-    "joint + entropy + smoothness, DIRT-T": {
-        "entropy": Entropy(0.1, smoothness=3.0),
-        "then": "dirt_t",
-    },
-}
-
 
 def variants(strong: nn.Module, recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Settings by name, from the source alone to the whole recipe.
@@ -66,8 +43,7 @@ def variants(strong: nn.Module, recipe: Mapping[str, Any]) -> dict[str, dict[str
     Returns
     -------
     dict of str to dict
-        Parameters of `DANN`, and three keys that are none: "on", the only rows that are trained on;
-        "then", the method of `DANN.adapt` after the fit; "plain", nothing but ``random_state``.
+        Settings of `accuracies`; with "plain" nothing but ``random_state``.
     """
     augment = {"strong_augment": strong}
     whole = {**augment, **recipe}
@@ -76,7 +52,7 @@ def variants(strong: nn.Module, recipe: Mapping[str, Any]) -> dict[str, dict[str
         "source only + augment": {"on": "source", **augment},
         # One network for both, with batch norm statistics of the target's own.
         "augment, no adversary": {"divergence": None, **augment},
-        **METHODS,
+        **methods(radius=3.0),
         "source only + augment, SHOT": {"on": "source", **augment, "then": "shot"},
         "joint + augment": augment,
         "augment + pseudo, no adversary": {"divergence": None, **whole},
@@ -84,7 +60,7 @@ def variants(strong: nn.Module, recipe: Mapping[str, Any]) -> dict[str, dict[str
         "joint + augment + pseudo, guarded": {**whole, "select": Selection("infomax", guard=True)},
         "alternating + augment + pseudo": {"updates": "alternating", **whole},
         "conditional + augment + pseudo": {"conditional": True, **whole},
-        "discrepancy + augment + pseudo": {**METHODS["discrepancy"], **whole},
+        "discrepancy + augment + pseudo": {**methods(3.0)["discrepancy"], **whole},
         "the class's defaults": {"plain": True},
         "train on target": {"on": "target"},
         "train on target + augment": {"on": "target", **augment},
@@ -94,48 +70,27 @@ def variants(strong: nn.Module, recipe: Mapping[str, Any]) -> dict[str, dict[str
 def fit(
     load: Load, settings: Mapping[str, Any], base: Mapping[str, Any], device: str, seed: int
 ) -> dict[str, float]:
-    """Accuracy on the test rows, of the last epoch and of the one that is selected.
-
-    Where the fitted model is then adapted, the last epoch is that of the adaptation, and "before"
-    the last of the fit.
-    """
+    """Accuracy on the test rows; see `accuracies`."""
     data, settings = load(), dict(settings)
-    only, then = settings.pop("on", None), settings.pop("then", None)
-    if settings.pop("plain", False):
-        base = {}
-    else:
+    plain = settings.pop("plain", False)
+    if not plain:
         settings = {**base, **settings}
-    if only is not None:
-        X, y = (data.X_target, data.y_target) if only == "target" else (data[0], data[1])
+    if "on" in settings:
         # One domain: its statistics are all there are.
         settings |= {"domain_norm": "shared"}
-        domain = None
-    else:
-        if base:
-            settings.setdefault("select", "infomax")
-        X = np.concatenate([data.X_source, data.X_target])
-        # Not the target's labels: there is nothing to leak.
-        y = np.concatenate([data.y_source, np.full(len(data.X_target), -1)])
-        domain = np.concatenate(
-            [
-                np.full(len(data.X_source), 1) if data.domain_source is None else data[6],
-                np.full(len(data.X_target), -2) if data.domain_target is None else data[7],
-            ]
-        )
-    model = DANN(**settings, device=device, random_state=seed)
-    model.fit(X, y, sample_domain=domain)
-    if then:
-        model.use("last").adapt(data.X_target, method=then)
-    names = {"last": "before", "adapted": "last"} if then else {}
-    found = {}
-    if hasattr(model, "guarded_"):
-        correct = float(np.mean(model.predict(data.X_test) == data.y_test))
-        return {"accuracy_last": correct, "guarded": float(model.guarded_)}
-    for which in model.weights_:
-        model.use(which)
-        correct = float(np.mean(model.predict(data.X_test) == data.y_test))
-        found[f"accuracy_{names.get(which, which)}"] = correct
-    return found
+    elif not plain:
+        settings.setdefault("select", "infomax")
+    labeled = data[2:4] if settings.get("on") == "target" else data[:2]
+    return accuracies(
+        settings,
+        labeled,
+        data.X_target,
+        (data.X_test, data.y_test),
+        device=device,
+        seed=seed,
+        domain_source=None if "on" in settings else data.domain_source,
+        domain_target=data.domain_target,
+    )
 
 
 def peer(

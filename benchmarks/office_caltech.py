@@ -64,14 +64,14 @@ def cases(preset: str, device: str) -> list[Case]:
     unseen = "source only, target standardized by the source"
     variants = {
         **alone(OFFICE_AUGMENT, OFFICE_RADIUS),
-        unseen: {"lam": None},
+        unseen: {"on": "source"},
         "entropy, no adversary": {"lam": 0.0, "entropy": 1.0},
         "conditional + entropy": {"conditional": True, "entropy": 1.0},
         "conditional + entropy + pseudo": OFFICE_FIRST,
         "conditional + entropy + pseudo + smoothness": OFFICE_SMOOTH,
-        "source only, three times the steps": {"lam": None, "max_epochs": 30, "ema": 0.995},
+        "source only, three times the steps": {"on": "source", "max_epochs": 30, "ema": 0.995},
         **whole(OFFICE_RECIPE),
-        "train on target": {"lam": None},
+        "train on target": {"on": "source"},
     }
     return table(
         TASK,

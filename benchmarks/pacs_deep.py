@@ -7,7 +7,8 @@ from itertools import permutations
 
 import numpy as np
 
-from benchmarks.pairs import MCC, Pair, alone, on_target, table, whole
+from benchmarks.methods import methods
+from benchmarks.pairs import Pair, alone, on_target, table, whole
 from benchmarks.recipes import PACS, PACS_AUGMENT, PACS_RADIUS, PACS_RECIPE
 from benchmarks.runner import Case
 from repkit.datasets import PACS_DOMAINS, load_pacs_deep
@@ -55,9 +56,9 @@ def cases(preset: str, device: str) -> list[Case]:
     variants = {
         **alone(PACS_AUGMENT, PACS_RADIUS),
         **whole(PACS_RECIPE),
-        "source only, linear classifier": {"lam": None, "heads": None},
-        "MCC, linear classifier": {**MCC, "heads": None},
-        "train on target": {"lam": None},
+        "source only, linear classifier": {"on": "source", "heads": None},
+        "confusion, linear classifier": {**methods(PACS_RADIUS)["confusion"], "heads": None},
+        "train on target": {"on": "source"},
     }
     pairs = {
         PAIRS_TASK: tuple(permutations(PACS_DOMAINS, 2)),

@@ -11,10 +11,10 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from benchmarks import peers
+from benchmarks.methods import accuracies, methods
 from benchmarks.peers import Trainer
 from benchmarks.runner import Case
-from repkit import DANN
-from repkit.dann import Entropy, Selection, Updates
+from repkit.dann import Selection
 
 
 class Pair(NamedTuple):
@@ -31,7 +31,6 @@ class Pair(NamedTuple):
 Method = Callable[[Pair, int], Mapping[str, float]]
 Load = Callable[[Any, Any], Pair]
 GUARD = Selection(guard=True)
-MCC: dict[str, Any] = {"divergence": None, "entropy": Entropy(confusion=1.0)}
 
 
 def over_pairs(
@@ -75,40 +74,21 @@ def on_target(pair: Pair) -> Pair:
 
 
 def dann(settings: Mapping[str, Any], device: str) -> Method:
-    """Our DANN.
-
-    Of the settings, two are none of DANN's: with ``lam=None`` it is trained on the source only,
-    and ``refine`` holds the arguments of `DANN.adapt`, which then follows.
-    """
+    """Our DANN, of whose settings `accuracies` tells."""
 
     def method(pair: Pair, seed: int) -> dict[str, float]:
         options = dict(settings)
-        refine = options.pop("refine", None)
-        X, y = pair.X_source, pair.y_source
-        domain = pair.source_domain
-        if options.get("lam", 0) is None:
-            del options["lam"]
-        else:
-            if refine is None and "select" not in options:
-                options["select"] = "infomax"
-            source = np.ones(len(X), int) if domain is None else domain
-            X = np.concatenate([X, pair.X_target])
-            y = np.concatenate([y, np.full(len(pair.X_target), -1)])
-            domain = np.concatenate([source, np.full(len(pair.X_target), -9)])
-        model = DANN(**options, device=device, random_state=seed).fit(X, y, sample_domain=domain)
-        if refine is not None:
-            model.adapt(pair.X_target, **refine)
-            found = model.predict(pair.X_test) == pair.y_test
-            return {"accuracy_last": float(np.mean(found))}
-        if options.get("select") is GUARD:
-            found = model.predict(pair.X_test) == pair.y_test
-            return {"accuracy_last": float(np.mean(found)), "guarded": float(model.guarded_)}
-        accuracies = {}
-        for which in model.weights_:
-            model.use(which)
-            found = model.predict(pair.X_test) == pair.y_test
-            accuracies[f"accuracy_{which}"] = float(np.mean(found))
-        return accuracies
+        if "on" not in options and "then" not in options:
+            options.setdefault("select", "infomax")
+        return accuracies(
+            options,
+            (pair.X_source, pair.y_source),
+            pair.X_target,
+            (pair.X_test, pair.y_test),
+            device=device,
+            seed=seed,
+            domain_source=pair.source_domain,
+        )
 
     return method
 
@@ -162,27 +142,12 @@ def shallow(make: Callable[..., Any], components: int, C: float) -> Method:
 
 
 def alone(augment: Mapping[str, Any], radius: float) -> dict[str, dict[str, Any]]:
-    """Each method by itself, with one weight for all tables.
-
-    The weights are those of the papers or 1. ``radius`` is that of VADA's smoothness.
-    """
-    vada = {"entropy": Entropy(0.1, smoothness=radius)}
-    five = Updates("alternating", d_steps=5)
+    """The source by itself, and each method by itself; ``radius`` is that of smoothness."""
     return {
-        "source only": {"lam": None},
-        "source only + augment": {"lam": None, **augment},
-        "source only + augment + SHOT": {"lam": None, **augment, "refine": {"method": "shot"}},
-        "joint": {},
-        "alternating": {"updates": "alternating"},
-        "conditional": {"conditional": True},
-        "CORAL": {"divergence": "coral", "lam": 10.0},
-        "MMD": {"divergence": "mmd", "lam": 1.0},
-        "joint MMD": {"divergence": "joint_mmd", "lam": 1.0},
-        "Wasserstein": {"divergence": "wasserstein", "updates": five},
-        "MCD": {"divergence": "discrepancy"},
-        "MCC": MCC,
-        "VADA": vada,
-        "VADA + DIRT-T": {**vada, "refine": {"method": "dirt_t"}},
+        "source only": {"on": "source"},
+        "source only + augment": {"on": "source", **augment},
+        "source only + augment + SHOT": {"on": "source", **augment, "then": "shot"},
+        **methods(radius),
     }
 
 

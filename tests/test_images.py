@@ -37,7 +37,7 @@ def test_a_row_runs_and_reads_no_label_of_the_target(name):
 def test_speakers_are_domains(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "benchmarks.images.DANN.fit",
+        "repkit.DANN.fit",
         lambda self, X, y, sample_domain: seen.append((y, sample_domain)) or 1 / 0,
     )
     ids = np.arange(16) % 3

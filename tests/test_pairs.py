@@ -46,6 +46,7 @@ def test_train_on_target_is_tested_on_other_rows():
 @pytest.mark.parametrize("name", EVERY)
 def test_every_variant_trains(name):
     found = dann({**SHORT, **EVERY[name]}, "cpu")(blobs(), 0)
+    assert ("accuracy_before" in found) == ("then" in EVERY[name])
     assert all(0 <= value <= 1 for value in found.values())
     assert ("guarded" in found) == name.endswith("guarded")
     assert ("accuracy_selected" in found) == (

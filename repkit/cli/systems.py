@@ -229,12 +229,10 @@ def _from_toml(system_name: str, path: Path) -> dict[str, Any]:
         raise click.UsageError(f"--config {path}: {error}") from error
     known, found = parameters(SYSTEMS[system_name]), {}
     for name, value in table.items():
-        part = name in known and known[name].part is not None
-        inner = value if part and isinstance(value, Mapping) else None
-        for key, one in ({name: value} if inner is None else {}).items():
-            found[key] = one
-        for key, one in (inner or {}).items():
-            found[f"{name}__{key}"] = one
+        if isinstance(value, Mapping) and name in known and known[name].part is not None:
+            found |= {f"{name}__{key}": one for key, one in value.items()}
+        else:
+            found[name] = value
     for name, value in found.items():
         try:
             check_name(name, system_name)

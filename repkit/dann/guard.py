@@ -26,10 +26,7 @@ NEIGHBORS = 5
 COLUMNS = 128  # of the rows that are compared
 SIDE = 16  # pixels of an image that is compared
 SAME = 0.02  # differing in no more rows than that, adapted weights can do little harm
-# Chosen on 23 pairs of domains with seven methods each: see benchmarks/README.md.
-GAIN = 0.3
-
-
+GAIN = 0.3  # chosen on 23 pairs of domains: see benchmarks/guarding.py
 CPU = torch.device("cpu")
 
 
@@ -138,15 +135,14 @@ def as_seen(x: Tensor, seed: int) -> np.ndarray:
     Columns of a table get one scale, images are averaged down; the main components are kept.
     """
     from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
 
     if x.ndim > 2:
         x = x.reshape(len(x), -1, *x.shape[-2:])
         x = F.adaptive_avg_pool2d(x, (min(x.shape[-2], SIDE), min(x.shape[-1], SIDE)))
         rows = x.flatten(1).numpy()
     else:
-        rows = x.numpy().astype(np.float64)
-        spread = rows.std(0)
-        rows = (rows - rows.mean(0)) / np.where(spread > 0.0, spread, 1.0)
+        rows = StandardScaler().fit_transform(x.numpy().astype(np.float64))
     if rows.shape[1] <= COLUMNS:
         return rows
     return PCA(min(COLUMNS, len(rows)), random_state=seed).fit_transform(rows)

@@ -103,7 +103,7 @@ def nearest_centroids(f: Tensor, p: Tensor) -> Tensor:
     # As in the authors' code, a column of ones: rows of small features have a direction, too.
     f = F.normalize(torch.cat([f.float(), f.new_ones(len(f), 1).float()], 1), dim=1)
     absent = torch.bincount(p.argmax(1), minlength=p.shape[1]) == 0
-    found, weight = p.argmax(1), p.float()
+    weight = p.float()
     for _ in range(2):
         centroids = weight.T @ f / weight.sum(0).clamp_min(1e-8)[:, None]
         similar = f @ F.normalize(centroids, dim=1).T

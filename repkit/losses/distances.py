@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from repkit._arguments import number, shown
@@ -236,7 +237,7 @@ def discrepancy(p: Tensor, q: Tensor) -> Tensor:
     """
     check_tensor(p, "p", 2)
     check_tensor(q, "q", like=p)
-    return (p.float() - q.float()).abs().mean()
+    return F.l1_loss(p.float(), q.float())
 
 
 def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
