@@ -51,7 +51,7 @@ from repkit.dann.rows import (
 from repkit.engine.batches import Batches, to_device
 from repkit.losses import multilinear
 
-__all__ = ["DomainAdaptation", "NoTargetWarning"]
+__all__ = ["NoTargetWarning"]
 
 PRIOR_ROWS = 2048  # target rows from which a prior is estimated, at most
 
@@ -73,92 +73,7 @@ class Rows:
 
 @parameters
 class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignment, Estimator):
-    r"""Base of the estimators.
-
-    Parameters
-    ----------
-    backbone : {"auto", "mlp", "conv", "dcgan"}, nn.Module or callable, default="auto"
-        F. "auto" is "conv" for images of at least 12x12, else "mlp". A callable gets
-        ``(shape_in, width)``. A module is copied in `fit` and may have any number of outputs, which
-        are flattened to a row each. Networks given by name end in a ReLU.
-    heads : Heads, nn.Module or callable, optional
-        C and D, from feature rows to logits; a module or a callable alone is C. See
-        `repkit.dann.Heads`.
-    domain_norm : {"shared", "separate"}, default="shared"
-        Whether batch norm in the backbone has one set of statistics, or one for each domain.
-    target_labels : bool, default=False
-        Whether to use the labels of target rows that have one. By default no target label is ever
-        read.
-    select : {None, "entropy", "infomax", "snd", "bnm", "mano"}, callable or Selection, default=None
-        Keep the epoch with the greatest label-free score; see `repkit.dann.Selection`.
-    width : int, default=128
-        Outputs of a backbone that is given by name or made by a callable: the number of features.
-    ema : float, default=0.0
-        Decay of the averaged weights, from 0 to below 1. Above 0, the averaged weights are the
-        ones that are used.
-    updates : {"joint", "alternating"} or Updates, default="joint"
-        One step of all networks through the gradient reversal; or in every step D, then C, then F.
-        See `repkit.dann.Updates`.
-    divergence : str, Divergence or None, default="adversarial"
-        What pulls the features of the domains together: the domain classifier of the paper
-        ("adversarial"); in its place a distance ("coral", "mmd", "joint_mmd"), a critic
-        ("wasserstein") or a second label predictor ("discrepancy"); or nothing (None). See
-        `repkit.dann.Divergence`.
-    lam : "ramp", float or callable, default="ramp"
-        :math:`\lambda`, the weight of the divergence in F: ``2 / (1 + exp(-10 p)) - 1`` of the
-        progress p from 0 to 1, or a constant, or a function of p. The distances "coral" and "mmd"
-        are small numbers, and constants from 1 to 100 are usual.
-    augment : callable, optional
-        Maps a float batch to one of the same shape, labels kept. Source and target rows go through
-        it while training, and the target rows of which pseudo-labels are made. See
-        `repkit.augment`.
-    strong_augment : callable, optional
-        Takes the place of ``augment`` for all rows but those of which pseudo-labels are made.
-    max_epochs : int, default=50
-        Length of the training.
-    steps_per_epoch : int, optional
-        Steps in an epoch. By default, as many as show every row once.
-    batch_size : int, default=64
-        Rows in a step.
-    learning_rate : float or dict, default=1e-3
-        Learning rate. A dict gives rates by the name of a network, or of a module inside one:
-        ``{"F": 1e-4, "F.0": 1e-5}``. The longest name that fits counts, and what has none
-        keeps the default.
-    learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="constant"
-        Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
-        from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
-        a rise over the first twentieth, then a half cosine down to 0.
-    optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
-        How gradients become steps; see `repkit.Optimizer`.
-    device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
-    precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
-        it.
-    compile : bool, default=False
-        Whether to compile the networks with ``torch.compile``.
-    checkpoint : path, optional
-        A folder. A checkpoint is written there after every epoch, and a later fit of the same data
-        and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest
-        that was shorter, and warns if something depends on the progress of training: such a
-        schedule continues at the progress of the new length.
-    warm_start : bool, default=False
-        Whether to start from the networks of the fit before.
-    callbacks : callable or iterable of callable, optional
-        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
-    verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
-    random_state : int, RandomState, Generator or None, default=None
-        Seed of everything random. With an int, every fit gives the same model.
-
-    Attributes
-    ----------
-    domains_ : ndarray of shape (domains,)
-        The domains, sources first.
-    n_source_domains_ : int
-        How many of them are sources.
-    """
+    """Base of the estimators; `DANN` and `DANNRegressor` say what the parameters are."""
 
     # Metadata routing, as skada does: the domain travels to each method that can use it.
     __metadata_request__fit: ClassVar = {"sample_domain": True, "source": True}

@@ -6,7 +6,7 @@ import pytest
 
 import repkit
 from repkit.base import model_file
-from repkit.cli.header import read_header
+from repkit.cli.header import LONGEST, read_header
 
 
 def test_it_is_what_the_model_file_holds(models):
@@ -49,3 +49,7 @@ def test_another_programs_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is no model file"):
         read_header(tmp_path / "other")
     assert repkit.__version__
+
+
+def test_it_reads_headers_as_long_as_load_does():
+    assert LONGEST == model_file.LONGEST
