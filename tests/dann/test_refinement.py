@@ -122,3 +122,20 @@ def test_dirt_t(smoothness):
         assert_close(found[name], list(expected))
     assert max(g.abs().max() for g in found["C"]) > 1e-3
     assert F.kl_div(log_p, q, reduction="batchmean").item() > 0  # the networks have moved
+
+
+def test_dirt_t_stays_near_the_networks_of_the_epoch_before():
+    """At the start of every epoch the networks are where they are to stay: no gradient of that."""
+    nets, (_, _, batches) = networks(), rows()
+    engine = engine_of(dirt_t(nets, smoothness=0.0, layout=LAYOUT), batches)
+    for _ in range(batches.steps_per_epoch):
+        engine.step()
+    engine.begin_epoch()
+    n, b = twins(engine), batches.at(engine.position)
+    log_p = n.C(n.F(b.x)).log_softmax(1)
+    loss = -(log_p.exp() * log_p).sum(1).mean()
+    engine.step()
+    found = gradients(engine)
+    for name in "FC":
+        expected = torch.autograd.grad(loss, list(getattr(n, name).parameters()), retain_graph=True)
+        assert_close(found[name], list(expected))

@@ -63,6 +63,15 @@ def test_the_probe_is_scikit_learns_on_the_middle():
     assert phone_probe(segments, scrambled, test)["accuracy"] < 0.6
 
 
+def test_the_edges_of_a_segment_do_not_count():
+    frames, times, recording, start, end, phone = recordings()
+    segments, test = cut_segments(frames, times, recording, start, end), recording % 2 == 1
+    noise = 20 * np.random.default_rng(2).normal(size=(len(segments), 2, 6))
+    spoiled = [np.concatenate([a[:1], x, a[1:]]) for a, x in zip(noise, segments, strict=True)]
+    scores = {part: phone_probe(spoiled, phone, test, part=part)["accuracy"] for part in (0.5, 1.0)}
+    assert scores[0.5] > 0.9 > scores[1.0] + 0.2
+
+
 def test_segments_go_into_abx():
     frames, times, recording, start, end, phone = recordings()
     segments = cut_segments(frames, times, recording, start, end)

@@ -74,6 +74,17 @@ def test_the_threshold_holds_for_others():
     )
 
 
+def test_the_length_of_a_vector_says_nothing():
+    X, speaker = voices(k=4, n=8)
+    long = X * np.random.default_rng(1).uniform(0.1, 10.0, (len(X), 1))
+    found = [SpeakerVerifier(3).fit(rows, speaker) for rows in (X, long)]
+    np.testing.assert_allclose(found[0].voices_, found[1].voices_, atol=1e-12)
+    np.testing.assert_allclose(
+        found[0].decision_function(X), found[1].decision_function(long), atol=1e-12
+    )
+    assert found[0].threshold_ == pytest.approx(found[1].threshold_)
+
+
 def test_errors():
     X, speaker = voices(k=3, n=4)
     with pytest.raises(ValueError, match="at least 2 speakers of more than n_enrolled=5"):
