@@ -227,7 +227,8 @@ def _from_toml(system_name: str, path: Path) -> dict[str, Any]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise click.UsageError(f"--config {path}: {error}") from error
-    known, found = parameters(SYSTEMS[system_name]), {}
+    known = parameters(SYSTEMS[system_name])
+    found: dict[str, Any] = {}
     for name, value in table.items():
         if isinstance(value, Mapping) and name in known and known[name].part is not None:
             found |= {f"{name}__{key}": one for key, one in value.items()}
