@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +28,6 @@ if TYPE_CHECKING:
     from repkit.triplegan import TripleGAN
     from repkit.vae import VAE
     from repkit.vaegan import VAEGAN
-
-# Threads that wait for each other in a spin starve on a busy machine: a step that takes 20 ms alone
-# took a second beside two busy processes. OpenMP reads this once, when torch is loaded.
-if "torch" not in sys.modules:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Where each public name lives; it is imported on first use.
 _HOMES = {

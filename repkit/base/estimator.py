@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,7 +63,7 @@ from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
 from repkit.engine.system import System
-from repkit.engine.threads import multiplications, suited_threads
+from repkit.engine.threads import giving_way
 from repkit.engine.training import Callback, train
 from repkit.schedules import RATES
 
@@ -436,9 +435,7 @@ class Estimator(Kept, BaseEstimator):
                 finally:
                     shown_on._wear(before)
 
-            pixels = math.prod(self.input_shape_[-2:]) if len(self.input_shape_) > 1 else 1
-            work = multiplications(problem.system.networks, problem.batches.size, pixels)
-            with suited_threads(work), self._telling(engine, checkpoints):
+            with giving_way(), self._telling(engine, checkpoints):
                 result = train(
                     engine,
                     max_epochs=self.max_epochs,
