@@ -1,40 +1,41 @@
 """What a fit costs beside busy processes: processor time and wall time, in fresh processes.
 
-Threads that wait for each other in a spin, as OpenMP's do unless told otherwise, burn time as soon
-as something else runs on their cores. The cases compare three starts of the same fit:
-
-- "as torch has it": every step in torch's number of threads, which spin;
-- "torch first": `import torch` before `import repkit`, so that the wait policy is set already;
-- "repkit first": nothing of torch's was loaded before.
+Two processes go on with the same fit a block of steps at a time, in turn: as torch has it, with
+threads that wait for each other in a spin, and as repkit does it (see `repkit.engine.threads`). A
+block counts as idle if nothing else ran meanwhile; disturbed ones are repeated.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks.runner import Case
 
+BLOCKS = 3  # of which the medians are taken
 NEIGHBORS = (0, 1, 2)
-STARTS = ("as torch has it", "torch first", "repkit first")
-SYSTEMS = ("BiGAN", "DANN", "InfoGAN", "SpeechAutoencoder", "TripleGAN", "VAE", "VAEGAN")
+PATIENCE = 1800  # seconds to wait for an idle machine
+# Steps of a block, of about a second on two idle cores.
+STEPS = {
+    "BiGAN": 20, "DANN": 90, "InfoGAN": 30, "SpeechAutoencoder": 15, "TripleGAN": 45, "VAE": 8,
+    "VAEGAN": 4,
+}  # fmt: skip
 
-# What the fresh process runs: a fit to warm up, then one whose times it prints.
 CHILD = """
-import json, sys, time, warnings
-system, start = sys.argv[1:]
-if start != "repkit first":
-    import torch
+import contextlib, json, sys, time, warnings
 import numpy as np
-import repkit
+import repkit, repkit.base.estimator
 from repkit.datasets import make_speech
-if start == "as torch has it":
-    import repkit.engine.threads as threads
-    threads.SMALL = 0.0
+system, start, steps = sys.argv[1:]
+if start == "torch":
+    repkit.base.estimator.giving_way = contextlib.nullcontext
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(0)
 pixels = 28 if system in ("VAE", "VAEGAN") else 8  # convolutions, or the MLPs of small digits
@@ -49,14 +50,70 @@ elif system == "TripleGAN":
     given, options = (X, np.where(np.arange(512) < 100, y, -1)), {}
 else:
     given, options = (X,), {}
-model = getattr(repkit, system)(max_epochs=1, random_state=0, device="cpu", **options)
-model.set_params(steps_per_epoch=2).fit(*given)
-model.set_params(steps_per_epoch=int(sys.stdin.readline()))
-wall, processor = time.perf_counter(), time.process_time()
-model.fit(*given)
-print(json.dumps([time.process_time() - processor, time.perf_counter() - wall]))
+begun = 0.0, 0.0
+
+def block(*_):
+    global begun
+    print(json.dumps([time.process_time() - begun[0], time.perf_counter() - begun[1]]), flush=True)
+    sys.stdin.readline()
+    begun = time.process_time(), time.perf_counter()
+
+options |= {"max_epochs": 10**6, "steps_per_epoch": int(steps), "callbacks": [block]}
+getattr(repkit, system)(random_state=0, device="cpu", **options).fit(*given)
 """
-STEPS = {"SpeechAutoencoder": 40, "VAE": 40, "VAEGAN": 15}
+
+
+class Fit:
+    """One that goes on for a block when it is told so."""
+
+    def __init__(self, system: str, start: str) -> None:
+        taken = ("OMP_", "GOMP_", "MKL_")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, system, start, str(STEPS[system])],
+            env={k: v for k, v in os.environ.items() if not k.startswith(taken)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._seconds()  # the first block is not counted
+
+    def __enter__(self) -> Fit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def _seconds(self) -> tuple[float, float]:
+        assert self.process.stdout is not None
+        processor, wall = json.loads(self.process.stdout.readline())
+        return processor, wall
+
+    def block(self) -> tuple[float, float]:
+        """Seconds of processor and of wall time."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self._seconds()
+
+    def idle_block(self) -> tuple[float, float]:
+        """The same of a block beside which nothing else ran."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            before = used()
+            time.sleep(0.1)
+            if used() - before < 0.03:
+                before = used()
+                processor, wall = self.block()
+                if used() - before - processor < 0.08 * wall:
+                    return processor, wall
+        raise TimeoutError(f"the machine was not idle for a second within {PATIENCE} s")
+
+
+def used() -> float:
+    """Seconds of processor time that all processes of the machine have taken."""
+    user, nice, system, _, _, *other = Path("/proc/stat").read_text().splitlines()[0].split()[1:8]
+    return sum(map(int, (user, nice, system, *other))) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -71,40 +128,27 @@ def neighbors(count: int) -> Iterator[None]:
             process.wait()
 
 
-def times(system: str, start: str, count: int) -> tuple[float, float]:
-    """Seconds of processor and of wall time of a fit beside as many busy processes."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "MKL_"))}
-    with neighbors(count):
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD, system, start],
-            input=f"{STEPS.get(system, 150)}\n",
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    processor, wall = json.loads(done.stdout.splitlines()[-1])
-    return processor, wall
-
-
-def costs(system: str) -> dict[tuple[str, str], float]:
-    """All starts beside all numbers of neighbors, in turn.
-
-    Processor time in units of the same start's idle one; wall time in units of the idle one as
-    torch has it.
-    """
-    seconds = {(s, n): times(system, s, n) for n in NEIGHBORS for s in STARTS}
-    wall = seconds[STARTS[0], 0][1]
-    figures = {}
-    for start in STARTS:
+def costs(system: str) -> dict[str, float]:
+    """Medians of processor and of wall time, in units of the idle ones as torch has it."""
+    seconds: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    with Fit(system, "repkit") as ours, Fit(system, "torch") as theirs:
+        fits = {"": ours, "torch, ": theirs}
         for count in NEIGHBORS:
-            processor, own_wall = seconds[start, count]
-            beside = f"beside {count}" if count else "idle"
-            figures[f"fit, {start}", f"wall time {beside}"] = own_wall / wall
-            if count:
-                ratio = processor / seconds[start, 0][0]
-                figures[f"fit, {start}", f"processor time {beside}"] = ratio
-    return figures
+            with neighbors(count):
+                for _ in range(BLOCKS):
+                    for whose, fit in fits.items():
+                        block = fit.block() if count else fit.idle_block()
+                        seconds.setdefault((whose, count), []).append(block)
+    middle = {
+        key: [statistics.median(each) for each in zip(*blocks, strict=True)]
+        for key, blocks in seconds.items()
+    }
+    unit = middle.pop(("torch, ", 0))
+    return {
+        f"{whose}{count} busy: {kind}": value / one
+        for (whose, count), values in sorted(middle.items())
+        for kind, value, one in zip(("processor", "wall"), values, unit, strict=True)
+    }
 
 
 def cases() -> list[Case]:
@@ -113,8 +157,8 @@ def cases() -> list[Case]:
         Case(
             "fit beside busy processes",
             system,
-            "beside busy processes, in units of the idle fit",
+            "in units of torch's idle time",
             lambda seed, s=system: costs(s),
         )
-        for system in SYSTEMS
+        for system in STEPS
     ]

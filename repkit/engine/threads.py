@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 INTERVAL = 0.05  # seconds between two looks, or as much more as keeps looking at 2 % of the time
-CROWDED = 0.1  # of the time, summed over the threads: they wait for a processor
+CROWDED = 0.2  # seconds a second that threads wait for a processor: others take as much of a core
 CALM = 20  # looks without that, until the threads may spin again
 TASKS = "/proc/self/task"
 
@@ -33,9 +33,9 @@ def giving_way() -> Iterator[None]:
     threads rounds differently. How threads wait changes no result.
 
     So another thread looks, twenty times a second, how long the threads of this process have waited
-    for a processor. If that is more than a tenth of the time, it makes libgomp cut the spin to next
-    to nothing, as it does by itself where it has more threads than there are processors: it gets as
-    many more, which sleep. They go after a second without such waiting.
+    for a processor. If others take more than a fifth of a core, it makes libgomp cut the spin to
+    next to nothing, as it does by itself where it has more threads than there are processors: it
+    gets as many more, which sleep. They go after a second without such waiting.
 
     Nothing is done with one thread, where the environment says how OpenMP's threads wait
     (``OMP_WAIT_POLICY``, ``GOMP_SPINCOUNT``), with another OpenMP than libgomp, or on systems
@@ -58,11 +58,12 @@ def giving_way() -> Iterator[None]:
 def _watch(over: threading.Event) -> None:
     """Hold a surplus of threads whenever this process waits for processors, until it is over."""
     surplus: Surplus | None = None
+    own = str(threading.get_native_id())
     calm, before, looked, pause = 0, waits(), time.monotonic_ns(), INTERVAL
     while not over.wait(pause):
         spent = time.thread_time()
         now, looks = waits(), time.monotonic_ns()
-        waited = sum(ns - before.get(task, 0) for task, ns in now.items())
+        waited = sum(ns - before.get(task, 0) for task, ns in now.items() if task != own)
         calm = 0 if waited > CROWDED * (looks - looked) else calm + 1
         before, looked = now, looks
         if calm == 0 and surplus is None:

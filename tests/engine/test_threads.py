@@ -98,9 +98,14 @@ def test_a_short_pause_of_the_neighbors_is_no_calm(held, waiting, monkeypatch):
 @pytest.mark.usefixtures("two_threads")
 def test_the_surplus_goes_after_an_error_too(held, waiting):
     waiting.append("a neighbor")
-    with pytest.raises(KeyError), giving_way():
-        until(lambda: held == [1])
-        raise KeyError
+
+    def failing():
+        with giving_way():
+            until(lambda: held == [1])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
     assert held == [1, -1]
 
 
