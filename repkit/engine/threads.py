@@ -16,7 +16,10 @@ import torch
 INTERVAL = 0.05  # seconds between two looks, or as much more as keeps looking at 2 % of the time
 CROWDED = 0.2  # seconds a second that threads wait for a processor: others take as much of a core
 CALM = 20  # looks without that, until the threads may spin again
+REMEMBERED = 10.0  # seconds for which the next call begins as crowded as the last one ended
 TASKS = "/proc/self/task"
+
+_crowded_until = 0.0
 
 
 @contextmanager
@@ -35,7 +38,8 @@ def giving_way() -> Iterator[None]:
     So another thread looks, twenty times a second, how long the threads of this process have waited
     for a processor. If others take more than a fifth of a core, it makes libgomp cut the spin to
     next to nothing, as it does by itself where it has more threads than there are processors: it
-    gets as many more, which sleep. They go after a second without such waiting.
+    gets as many more, which sleep. They go after a second without such waiting. Of many short fits
+    each begins as the last one ended, so that not each has to find out again.
 
     Nothing is done with one thread, where the environment says how OpenMP's threads wait
     (``OMP_WAIT_POLICY``, ``GOMP_SPINCOUNT``), with another OpenMP than libgomp, or on systems
@@ -57,7 +61,8 @@ def giving_way() -> Iterator[None]:
 
 def _watch(over: threading.Event) -> None:
     """Hold a surplus of threads whenever this process waits for processors, until it is over."""
-    surplus: Surplus | None = None
+    global _crowded_until
+    surplus = Surplus() if time.monotonic() < _crowded_until else None
     own = str(threading.get_native_id())
     calm, before, looked, pause = 0, waits(), time.monotonic_ns(), INTERVAL
     while not over.wait(pause):
@@ -72,6 +77,7 @@ def _watch(over: threading.Event) -> None:
             surplus.end()
             surplus = None
         pause = max(INTERVAL, 50 * (time.thread_time() - spent))
+    _crowded_until = 0.0 if surplus is None else time.monotonic() + REMEMBERED
     if surplus is not None:
         surplus.end()
 

@@ -41,6 +41,7 @@ def held(monkeypatch):
 
     monkeypatch.setattr(threads, "Surplus", Recorded)
     monkeypatch.setattr(threads, "INTERVAL", 0.001)
+    monkeypatch.setattr(threads, "_crowded_until", 0.0)
     return changes
 
 
@@ -92,6 +93,25 @@ def test_a_short_pause_of_the_neighbors_is_no_calm(held, waiting, monkeypatch):
         waiting.clear()
         time.sleep(0.05)
         assert held == [1]
+
+
+@linux
+@pytest.mark.usefixtures("two_threads")
+def test_a_call_begins_as_the_last_one_ended(held, waiting, monkeypatch):
+    waiting.append("a neighbor")
+    with giving_way():
+        until(lambda: held == [1])
+    assert held == [1, -1]
+    waiting.clear()
+    monkeypatch.setattr(threads, "CALM", 10**9)
+    monkeypatch.setattr(threads, "INTERVAL", 10.0)  # no look comes
+    with giving_way():
+        until(lambda: held == [1, -1, 1])
+    assert held == [1, -1, 1, -1]
+    monkeypatch.setattr(threads, "_crowded_until", time.monotonic() - 1)  # long ago
+    with giving_way():
+        time.sleep(0.05)
+    assert held == [1, -1, 1, -1]
 
 
 @linux
