@@ -40,6 +40,14 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.reporting import (
+    CallbackSupportMixin,
+    Told,
+    bound,
+    is_asked_for,
+    selection,
+    tear_down,
+)
 from repkit.base.rules import (
     callbacks_rule,
     device_rule,
@@ -107,7 +115,7 @@ class Problem:
 
 
 @parameters
-class Estimator(Kept, BaseEstimator):
+class Estimator(Kept, CallbackSupportMixin, BaseEstimator):
     """Base of the estimators.
 
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
@@ -148,9 +156,10 @@ class Estimator(Kept, BaseEstimator):
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
         Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
+        training. Ready ones are in `repkit.callbacks`.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
+        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+        goes to the logger "repkit" if somebody listens to it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 
@@ -357,12 +366,21 @@ class Estimator(Kept, BaseEstimator):
         start = getattr(self, "networks_", {}) if self.warm_start else {}
         data = fresh._read(*given, **named)
         before = fitted_attributes(self)
+        told = None
         try:
+            if is_asked_for(self):
+                epochs = self._trainings() * int(self.max_epochs)
+                told = Told(self, given, epochs, lambda: fitted_attributes(self))
+                fresh.callbacks = (*fresh.callbacks, told)  # type: ignore[misc]
             failure = fresh._train_all(data, start, shown_on=self)
+            self._wear(fitted_attributes(fresh))
+            if told is not None:
+                told.end()
         except BaseException:
             self._wear(before)  # wherever Ctrl-C has come: inside a callback, say
             raise
-        self._wear(fitted_attributes(fresh))
+        finally:
+            tear_down(self)
         if failure:
             warnings.warn(failure, ConvergenceWarning, stacklevel=4)
         else:
@@ -435,15 +453,16 @@ class Estimator(Kept, BaseEstimator):
                 finally:
                     shown_on._wear(before)
 
+            callbacks = bound(self.callbacks, shown_on)  # type: ignore[arg-type]
             with giving_way(), self._telling(engine, checkpoints):
                 result = train(
                     engine,
                     max_epochs=self.max_epochs,
                     checkpoints=checkpoints,
-                    callbacks=self.callbacks,  # type: ignore[arg-type]
+                    callbacks=callbacks,
                     evaluate=problem.evaluate,
                     show=show,
-                    select=problem.select,
+                    select=problem.select or selection(callbacks),
                     verbose=self.verbose,
                 )
             engine.release()

@@ -277,11 +277,11 @@ def _newest(folder: Path) -> int:
 
 
 def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) -> None:
-    from repkit.cli.progress import Epochs
+    from repkit.cli.progress import epochs as shown_epochs
 
     there = _newest(folder) > 0
     more = {} if domain is None else {"sample_domain": domain}
-    epochs = Epochs(model.max_epochs, getattr(model, "n_init", 1))
+    epochs = shown_epochs(model.max_epochs, getattr(model, "n_init", 1))
 
     def began(row: dict[str, Any]) -> None:
         if epochs.first is None and there:
@@ -292,9 +292,8 @@ def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) 
                 )
             else:
                 say(f"going on from epoch {row['epoch'] - 1}")
-        epochs(row)
 
-    model.set_params(checkpoint=folder, callbacks=began)
+    model.set_params(checkpoint=folder, callbacks=[began, epochs])
     try:
         with epochs:
             model.fit(X, **({} if y is None else {"y": y}), **more)
