@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from repkit._arguments import named
 from repkit.base import saving
 from repkit.base.fingerprint import fingerprint
+from repkit.base.html import learned
 from repkit.base.keeping import Kept
 from repkit.base.parameters import (
     MOST_EPOCHS,
@@ -581,6 +582,10 @@ class Estimator(Kept, CallbackSupportMixin, BaseEstimator):
         """The output in the input's precision: float64 for float64 and long integers."""
         double = worked_type(X) == np.float64
         return out.astype(np.float64 if double else np.float32, copy=False)
+
+    def _html_repr(self) -> str:
+        """Parameters as scikit-learn shows them in a notebook, and below them what was learned."""
+        return f"{super()._html_repr()}{learned(self)}"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
