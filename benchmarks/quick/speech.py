@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quick.table import Figures, Part, Picture, against, seconds_of
+from benchmarks.quick.table import Figures, Part, Picture, against, seconds_of, to_plane
 from benchmarks.runner import Case
 from benchmarks.spoken import Corpus, fit, fixed_vectors, framed
 from repkit import SpectrogramDisplay, SpeechAutoencoder, SpeechVectorsDisplay
@@ -89,9 +89,15 @@ def pictures(out: Path, device: str) -> list[Picture]:
     rows = np.flatnonzero(c.test)
     word, voice = rows[0], rows[-1]
     waves = [c.waves[word]]
-    vectors = SpeechVectorsDisplay.from_estimator(
-        model, [c.waves[k] for k in rows], c.word[rows], c.speaker[rows], random_state=0
-    )
+    heard = [c.waves[k] for k in rows]
+    both = {
+        WORDS: model.transform_phonetic(heard),
+        VOICES: model.transform_speaker(heard),
+    }
+    vectors = SpeechVectorsDisplay(
+        {name: to_plane(value, "cosine") for name, value in both.items()},
+        {"word": c.word[rows], "speaker": c.speaker[rows]},
+    ).plot()
     spectrograms = SpectrogramDisplay(
         {
             "input": c.frames[word],

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from sklearn.manifold import TSNE
 
 from benchmarks.runner import Case
 
@@ -69,6 +71,13 @@ class Figures:
 def seconds_of(model: Any) -> dict[str, float]:
     """How long the fit of a model took, which several rows may share."""
     return {FIT: float(model.history_["seconds"].iloc[-1])}
+
+
+def to_plane(features: np.ndarray, metric: str = "euclidean") -> np.ndarray:
+    """Points in the plane by t-SNE: UMAP, which displays take by themselves, compiles for longer
+    than the rest of a picture takes.
+    """
+    return TSNE(metric=metric, init="random", random_state=0).fit_transform(features)
 
 
 def against(ours: float, theirs: float, tie: float) -> str:

@@ -26,9 +26,7 @@ def learned(estimator: Any) -> str:
     """
     if not hasattr(estimator, "networks_") or not hasattr(estimator, "history_"):
         return ""
-    rows = [
-        (escape(name), escape(text)) for name, text in described(estimator) if text is not None
-    ]
+    rows = [(escape(name), escape(text)) for name, text in described(estimator) if text is not None]
     last = {k: v for k, v in estimator.history_.iloc[-1].items() if v == v and v is not None}
     body = "".join(
         f'<tr><th scope="row" style="{CELL}">{name}</th><td style="{CELL}">{text}</td></tr>'

@@ -34,6 +34,7 @@ class Wanted:
     model: Any = None
     like: Any = None  # a table whose columns are to be had
     lenient: bool = False  # a label need not be there: nobody reads it
+    id: str | None = None  # a column of a table that names its rows
 
 
 @dataclass
@@ -55,6 +56,12 @@ class Source:
     def __init__(self, given: str, wanted: Wanted) -> None:
         self.given, self.wanted = given, wanted
         self.skipped: list[tuple[Any, str]] = []  # what `load` left out
+
+    def id_type(self) -> Any:
+        """The type of the ids in a Parquet file."""
+        import pyarrow
+
+        return pyarrow.string() if self.id_name == "path" else pyarrow.int64()
 
     def load(self) -> tuple[Any, Any]:
         """All samples, and their labels or None."""
@@ -81,6 +88,13 @@ class Source:
 
 def open_source(given: str, wanted: Wanted, *, speech: bool) -> Source:
     """The source of what was given; a UsageError says why there is none."""
+    source = _source(given, wanted, speech)
+    if wanted.id is not None and not isinstance(source, Table):
+        raise click.UsageError(f"--id {wanted.id}: {given} is no table with columns")
+    return source
+
+
+def _source(given: str, wanted: Wanted, speech: bool) -> Source:
     path = Path(given)
     if not path.exists():
         if sets.is_name(given):
@@ -116,9 +130,10 @@ class Table(Source):
         super().__init__(given, wanted)
         self.file = TableFile(Path(given))
         self.columns = self.file.columns
-        out = [*wanted.drop, *([wanted.label] if wanted.label else [])]
+        out = [*wanted.drop, *(name for name in (wanted.label, wanted.id) if name)]
+        self.id_name = wanted.id or "index"
         try:
-            self.file.check(wanted.drop)
+            self.file.check([*wanted.drop, *([wanted.id] if wanted.id else [])])
             if wanted.label and not wanted.lenient:
                 self.file.check([wanted.label])
             self.names = self._features(out)
@@ -186,16 +201,25 @@ class Table(Source):
         from repkit.datasets._tables import numbers_of, usable_rows
 
         size = max(64, BYTES // (8 * len(self.names)))
+        named = [self.wanted.id] if self.wanted.id else []
         position = start
-        for frame in self.file.blocks(self.names, start, stop, min(size, 8192)):
-            ids, skipped = np.arange(position, position + len(frame)), []
+        for whole in self.file.blocks(
+            list(dict.fromkeys([*self.names, *named])), start, stop, min(size, 8192), texts=named
+        ):
+            frame, skipped = whole[self.names], []
+            ids = (
+                whole[named[0]].to_numpy() if named else np.arange(position, position + len(frame))
+            )
             if self.wanted.skip:
                 good, bad = usable_rows(frame)
-                skipped = [(position + row, reason) for row, reason in bad]
+                skipped = [(ids[row], reason) for row, reason in bad]
                 frame, ids = frame[good], ids[good]
             X = numbers_of(frame, self.file.path, position)
             position += len(ids) + len(skipped)
             yield Block(ids.tolist(), self._as_fitted(X), skipped)
+
+    def id_type(self) -> Any:
+        return self.file.type_of(self.wanted.id) if self.wanted.id else super().id_type()
 
 
 # ---------------------------------------------------------------- arrays
