@@ -59,6 +59,7 @@ from repkit.base.rules import (
 )
 from repkit.base.samples import (
     as_samples,
+    check_finite,
     check_layout,
     check_range,
     dense,
@@ -67,7 +68,7 @@ from repkit.base.samples import (
     worked_type,
 )
 from repkit.base.surroundings import in_settled
-from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
+from repkit.engine.batches import BatchSource, HostRows, Store, let_go, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
@@ -85,6 +86,7 @@ __all__ = ["Estimator", "Problem", "as_shares", "fitted_attributes"]
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state", "max_epochs"}
 ROWS = 1024  # of one forward pass outside training, at most
 BLOCK = 64
+LOOK = 16 * ROWS  # rows after which those of a memory map may go
 
 
 @dataclass
@@ -302,6 +304,7 @@ class Estimator(Kept, CallbackSupportMixin, BaseEstimator):
         if images:
             self._check_images(X, reset)
         numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiu"
+        mapped = isinstance(given, np.memmap) and numbers
         kinds = worked_type(X) if hasattr(X, "dtype") else [np.float64, np.float32]
         X = validate_data(
             self,
@@ -311,9 +314,12 @@ class Estimator(Kept, CallbackSupportMixin, BaseEstimator):
             allow_nd=True,
             reset=reset,
             ensure_min_samples=2 if reset else 1,
+            # A memory map is looked through in blocks, of which one is in memory at a time.
+            ensure_all_finite=not mapped,
         )
-        if isinstance(given, np.memmap):
+        if mapped:
             X = given
+            check_finite(X)
         if sparse.issparse(X):
             X = sparse.csr_array(X)
         if reset:
@@ -574,6 +580,8 @@ class Estimator(Kept, CallbackSupportMixin, BaseEstimator):
             if result is None:
                 result = np.empty((n, *out.shape[1:]), dtype=np.float32)
             result[start:stop] = out
+            if stop % LOOK == 0:
+                let_go(X)
         assert result is not None
         return result
 

@@ -116,6 +116,18 @@ class TableFile:
         with self._named(), self._parquet() as file:
             return file.schema_arrow.field(name).type
 
+    def float_type(self, names: Sequence[str]) -> np.dtype:
+        """float32 if a Parquet file holds all of these columns as such, or as bytes; else float64.
+
+        So the numbers are those of the file, in as little room.
+        """
+        small = {"float", "halffloat", "uint8", "int8", "bool"}
+        if self.kind != ".parquet":
+            return np.dtype(np.float64)
+        with self._named(), self._parquet() as file:
+            kinds = {str(file.schema_arrow.field(name).type) for name in names}
+        return np.dtype(np.float32 if kinds <= small else np.float64)
+
     def blocks(
         self,
         names: Sequence[str],
