@@ -74,6 +74,10 @@ class Source:
     def count(self) -> int:
         raise NotImplementedError
 
+    def n_bytes(self) -> int:
+        """How many bytes all samples take in memory, about."""
+        return 0
+
     def blocks(self, start: int, stop: int | None) -> Iterator[Block]:
         """The samples from ``start`` to ``stop``, in order."""
         raise NotImplementedError
@@ -218,6 +222,11 @@ class Table(Source):
             position += len(ids) + len(skipped)
             yield Block(ids.tolist(), self._as_fitted(X), skipped)
 
+    def n_bytes(self) -> int:
+        if self.file.kind == ".parquet":
+            return 8 * len(self.names) * self.count()
+        return self.file.path.stat().st_size
+
     def id_type(self) -> Any:
         return self.file.type_of(self.wanted.id) if self.wanted.id else super().id_type()
 
@@ -284,6 +293,9 @@ class Arrays(Source):
 
     def count(self) -> int:
         return len(self.X)
+
+    def n_bytes(self) -> int:
+        return int(self.X.nbytes)
 
     def blocks(self, start: int, stop: int | None) -> Iterator[Block]:
         stop = self.count() if stop is None else stop
@@ -378,9 +390,17 @@ class Pictures(Source):
 
     def colored(self) -> bool:
         """Whether any image has colors."""
-        from repkit.datasets._images import has_color
+        from repkit.datasets._images import ImageError, has_color
 
-        return any(has_color(path) for path in self.files)
+        def asked(path: Path) -> bool:
+            try:
+                return has_color(path)
+            except ImageError:
+                if self.wanted.skip:
+                    return False
+                raise
+
+        return any(map(asked, self.files))
 
     def _read(self, places: Sequence[int]) -> tuple[Any, list[int], list[tuple[Any, str]]]:
         from repkit.datasets._images import read_images
@@ -399,6 +419,19 @@ class Pictures(Source):
 
     def _id(self, path: Path) -> str:
         return path.relative_to(self.given).as_posix()
+
+    def name_of(self, k: int) -> str:
+        """The path of an image below the folder."""
+        return self._id(self.files[k])
+
+    def n_bytes(self) -> int:
+        from repkit.datasets._images import size_of
+
+        height, width = self.size or size_of(self.files[0])
+        return len(self.files) * height * width * (1 if self.color is False else 3)
+
+        pixels = self.size_wanted or size_of(self.files[0]) or (1, 1)
+        return len(self.files) * pixels[0] * pixels[1] * (1 if self.color is False else 3)
 
     def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
         from repkit.audio.reading import folder_speakers

@@ -78,6 +78,15 @@ def has_color(path: Path) -> bool:
         return image.mode not in GRAY
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width of an image, by its header alone; those of a pixel if it has none."""
+    try:
+        with _opened(path) as image:
+            return image.height, image.width
+    except ImageError:
+        return 1, 1
+
+
 def read_image(path: Path, size: tuple[int, int] | None, color: bool) -> np.ndarray:
     """The bytes of an image file, see `bytes_of`. Raises an ImageError if it cannot be read."""
     with _opened(path) as image:
