@@ -12,7 +12,7 @@ from benchmarks import readme
 from benchmarks.runner import OUT, NoMatch, device_label, run_cases
 
 ABOUT = {
-    "quick": "all systems on embedded data, with figures, in about ten minutes",
+    "quick": "all systems on embedded data: small tables, sentences, pictures, a page",
     "digits_domains": "MNIST to MNIST-M, MNIST to USPS, USPS to MNIST",
     "meter_digits": "photographed counters: from one kind of meter to another",
     "arabic_commands": "words of speakers without labels; speakers are domains",
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--preset", choices=["quick", "cpu", "paper"], default="cpu", help="default: cpu"
     )
-    made.add_argument("--seeds", type=count, default=3, help="default: 3")
+    made.add_argument("--seeds", type=count, help="default: 3; of quick, 2 for most cases")
     made.add_argument("--device", default="auto", help="a torch device; default: auto")
     made.add_argument(
         "--out",
@@ -97,23 +97,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         started = time.perf_counter()
         module = import_module(f"benchmarks.{benchmark}")
-        preset = "quick" if benchmark == "quick" else options.preset
         try:
+            if benchmark == "quick":
+                module.run(
+                    seeds=options.seeds, device=options.device, out=options.out, only=options.only
+                )
+                continue
             run_cases(
                 benchmark,
-                module.cases(preset, options.device),
-                preset=preset,
-                seeds=options.seeds,
+                module.cases(options.preset, options.device),
+                preset=options.preset,
+                seeds=options.seeds or 3,
                 device=options.device,
                 out=options.out,
                 only=options.only,
-                redo=options.redo or benchmark == "quick",
+                redo=options.redo,
             )
         except NoMatch as error:
             parser().exit(2, f"{error}\n")
-        if hasattr(module, "figures"):
-            for path in module.figures(options.out, options.device):
-                print(f"figure: {path}")
         print(
             f"{benchmark}: {time.perf_counter() - started:.0f} s on {device_label(options.device)}"
         )

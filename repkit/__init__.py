@@ -10,6 +10,7 @@ from repkit._version import __version__ as __version__
 if TYPE_CHECKING:
     from repkit.base.parts import Consistency, Discriminator, Optimizer
     from repkit.bigan import BiGAN
+    from repkit.callbacks import EarlyStopping, Probe
     from repkit.dann import DANN, DANNRegressor, NoTargetWarning
     from repkit.infogan import InfoGAN
     from repkit.loading import load
@@ -41,8 +42,10 @@ _HOMES = {
     "DANN": "dann",
     "DANNRegressor": "dann",
     "Discriminator": "base.parts",
+    "EarlyStopping": "callbacks",
     "NoTargetWarning": "dann",
     "Optimizer": "base.parts",
+    "Probe": "callbacks",
     "load": "loading",
     "EmbeddingDisplay": "plots",
     "ErrorCurveDisplay": "plots",
@@ -62,6 +65,7 @@ __all__ = [
     "Consistency",
     "DANNRegressor",
     "Discriminator",
+    "EarlyStopping",
     "EmbeddingDisplay",
     "ErrorCurveDisplay",
     "HistoryDisplay",
@@ -69,6 +73,7 @@ __all__ = [
     "InterpolationDisplay",
     "NoTargetWarning",
     "Optimizer",
+    "Probe",
     "ReconstructionDisplay",
     "SampleGridDisplay",
     "SpectrogramDisplay",

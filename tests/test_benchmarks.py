@@ -332,7 +332,7 @@ def test_systems_that_share_metrics_share_a_table():
         ("t", "C", "", "speed", 0.4, "", ""),
     )
     tables = []
-    runner.show("toy", rows, set(), tables.append)
+    runner.print_tables("toy", rows, set(), tables.append)
     first, second = tables
     assert all(("0.2000" in first, "0.3000" in first, "0.4000" not in first))
     assert "0.4000" in second
