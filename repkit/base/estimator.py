@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from repkit._arguments import named
 from repkit.base import saving
+from repkit.base.exporting import Exporting
 from repkit.base.fingerprint import fingerprint
 from repkit.base.keeping import Kept
 from repkit.base.parameters import (
@@ -107,7 +108,7 @@ class Problem:
 
 
 @parameters
-class Estimator(Kept, BaseEstimator):
+class Estimator(Kept, Exporting, BaseEstimator):
     """Base of the estimators.
 
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
