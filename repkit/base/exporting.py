@@ -47,7 +47,8 @@ class Program:
     module : nn.Module
         From raw input to what the method gives.
     inputs : mapping of str to Tensor
-        Input by the name of the module's argument, to trace with; no two sizes that vary are alike.
+        Input by the name of the module's argument, in order, to trace with; no two sizes that vary
+        are alike.
     axes : mapping of str to mapping of int to str
         Sizes that vary, by input and axis, and their names.
     output : str
@@ -283,10 +284,10 @@ def write(path: Path, program: Program, kind: str) -> None:
     except Exception as error:  # whatever the exporters raise of a network
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"this {who} cannot be exported as {kind}: {reason}") from error
-    run = session(content, program) if kind == "onnx" else found
+    run = session(content) if kind == "onnx" else found
     with torch.no_grad():
         for inputs, wanted in program.tried:
-            given = np.asarray(run(**inputs))
+            given = np.asarray(run(*inputs.values()))
             far = np.abs(given - wanted).max(initial=0.0) / max(1.0, np.abs(wanted).max(initial=0))
             if given.shape != wanted.shape or not far <= CLOSE:
                 raise ValueError(
@@ -310,8 +311,7 @@ def trace(program: Program) -> torch.export.ExportedProgram:
     try:
         return torch.export.export(
             program.module,
-            (),
-            dict(program.inputs),
+            tuple(program.inputs.values()),
             dynamic_shapes=shapes,
             strict=False,
         )
@@ -331,7 +331,6 @@ def to_onnx(traced: torch.export.ExportedProgram, program: Program) -> bytes:
     made = torch.onnx.export(
         traced,
         (),
-        kwargs=dict(program.inputs),
         input_names=list(program.inputs),
         output_names=[program.output],
         dynamo=True,
@@ -350,17 +349,21 @@ def to_onnx(traced: torch.export.ExportedProgram, program: Program) -> bytes:
     return content
 
 
-def session(content: bytes, program: Program) -> Callable[..., np.ndarray]:
+def session(content: bytes) -> Callable[..., np.ndarray]:
     """An ONNX program as a function: run by onnxruntime where there is one, else by onnx itself."""
     try:
         import onnxruntime
 
         ready = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except ImportError:
-        ready = need("onnx.reference", "onnx").ReferenceEvaluator(need("onnx", "onnx").load_model_from_string(content))
+        onnx, reference = need("onnx", "onnx"), need("onnx.reference", "onnx")
+        ready = reference.ReferenceEvaluator(onnx.load_model_from_string(content))
+        names = ready.input_names
+    else:
+        names = [given.name for given in ready.get_inputs()]
 
-    def run(**inputs: Tensor) -> np.ndarray:
-        (out,) = ready.run(None, {name: x.numpy() for name, x in inputs.items()})
+    def run(*inputs: Tensor) -> np.ndarray:
+        (out,) = ready.run(None, {k: x.numpy() for k, x in zip(names, inputs, strict=True)})
         return np.asarray(out)
 
     return run

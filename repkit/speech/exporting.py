@@ -182,6 +182,17 @@ def speech_program(model: TwoVectors, method: str) -> Program:
         p, s = model._vectors_of(store, erase=True)
         return {"both": np.hstack([p, s]), "phonetic": p, "speaker": s}[model.output]
 
+    columns_out = model.get_feature_names_out().tolist()
+    if along:
+        columns_out = [f"phonetic{k}" for k in range(model._built.phonetic_dim)]
+    told: dict[str, object] = {"columns": columns_out}
+    if audio:
+        told |= {
+            "front_end": front_end.kind,
+            "sample_rate": front_end.sample_rate,
+            "n_mels": front_end.n_mels,
+            "deltas": front_end.deltas,
+        }
     # Those of `transform_frames` are read whole, where `transform` cuts.
     trials = [some(1), some(most, 7, most // 2 + 1)]
     if not along:
@@ -192,5 +203,5 @@ def speech_program(model: TwoVectors, method: str) -> Program:
         {"frames": {0: "batch", 1: "time"}, "length": {0: "batch"}},
         method,
         [(inputs, given(inputs)) for inputs in trials],
-        {"columns": model.get_feature_names_out().tolist()},
+        told,
     )
