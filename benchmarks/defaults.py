@@ -167,15 +167,10 @@ def cases(preset: str, device: str) -> list[Case]:
                     Case(task, system, name, lambda seed, r=run, t=task, s=settings: r(t, s, seed))
                 )
         listed.append(Case(task, "pixels", "", partial(pixels, task), seeds=1))
-        for name, settings in (
-            ("defaults", {}),
-            *([("recipe", ADAPTATION[task])] if task in ADAPTATION else []),
-        ):
-            listed.append(
-                Case(task, "DANN", name, partial(dann, task, {**settings, "device": device}))
-            )
-        listed.append(
-            Case(task, "DANN", "source only",
-                 lambda seed, t=task: dann(t, {"device": device}, seed, adapt=False))  # fmt: skip
-        )
+        variants = {"defaults": {}}
+        if task in ADAPTATION:
+            variants["recipe"] = ADAPTATION[task]
+        for name, settings in {**variants, "source only": {}}.items():
+            run = partial(dann, task, {**settings, "device": device}, adapt=name != "source only")
+            listed.append(Case(task, "DANN", name, run))
     return listed

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from repkit.base.parts import Consistency, Discriminator, Optimizer
     from repkit.bigan import BiGAN
     from repkit.dann import DANN, DANNRegressor, NoTargetWarning
+    from repkit.hub import from_pretrained, push_to_hub
     from repkit.infogan import InfoGAN
     from repkit.loading import load
     from repkit.plots import (
@@ -43,7 +44,9 @@ _HOMES = {
     "Discriminator": "base.parts",
     "NoTargetWarning": "dann",
     "Optimizer": "base.parts",
+    "from_pretrained": "hub",
     "load": "loading",
+    "push_to_hub": "hub",
     "EmbeddingDisplay": "plots",
     "ErrorCurveDisplay": "plots",
     "HistoryDisplay": "plots",
@@ -76,7 +79,9 @@ __all__ = [
     "SpeechVectorsDisplay",
     "TraversalDisplay",
     "TripleGAN",
+    "from_pretrained",
     "load",
+    "push_to_hub",
 ]
 
 

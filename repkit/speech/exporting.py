@@ -62,7 +62,7 @@ class Erasure(nn.Module):
 
 
 class SpeechProgram(nn.Module):
-    """``(frames, length) -> vectors``: what `transform` or `transform_frames` gives of frames.
+    """``(frames, length) -> vectors``: what `transform` gives of frames.
 
     Parameters
     ----------
@@ -75,8 +75,6 @@ class SpeechProgram(nn.Module):
     max_frames : int
         Longer utterances are cut into equal pieces of at most this length, as `transform` does.
     output : {"both", "phonetic", "speaker"}
-    along : callable, optional
-        ``(x, length) -> (n, steps, d)``: give vectors of frames instead, of whole utterances.
     """
 
     def __init__(
@@ -88,10 +86,9 @@ class SpeechProgram(nn.Module):
         erasure: Erasure | None,
         max_frames: int,
         output: str,
-        along: Encode | None = None,
     ) -> None:
         super().__init__()
-        self.phonetic, self.speaker, self.along = phonetic, speaker, along
+        self.phonetic, self.speaker = phonetic, speaker
         self.networks, self.front, self.erasure = nn.ModuleDict(networks), front, erasure
         self.max_frames, self.output = max_frames, output
 
@@ -100,22 +97,10 @@ class SpeechProgram(nn.Module):
         # Beyond the ends there may be anything.
         frames = torch.where(mask > 0, frames, 0.0)
         x = self.front(frames, mask) * mask
-        if self.along is not None:
-            return self._along(x, length)
         p, s = self._vectors(x, length)
         if self.erasure is not None:
             p = self.erasure(p, s)
         return {"both": torch.cat([p, s], 1), "phonetic": p, "speaker": s}[self.output]
-
-    def _along(self, x: Tensor, length: Tensor) -> Tensor:
-        assert self.along is not None
-        f = self.along(x, length)
-        if self.erasure is None:
-            return f
-        s = self._vectors(x, length)[1]
-        # Vectors beyond the end are zero, before an erasure and after it.
-        there = (f.abs().sum(2, keepdim=True) > 0).float()
-        return self.erasure(f, s[:, None].expand(-1, f.shape[1], -1)) * there
 
     def _vectors(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Means over the pieces of each utterance, by their lengths; s of length 1."""
@@ -138,25 +123,22 @@ class SpeechProgram(nn.Module):
         return p, F.normalize(s, dim=1)
 
 
-def speech_program(model: TwoVectors, method: str) -> Program:
+def speech_program(model: TwoVectors) -> Program:
     """What is exported of a model, a copy on the CPU, and tried with frames of a few lengths."""
-    along, most = method == "transform_frames", model.max_frames
-    which = "frame_erasure" if along else "erasure"
     erasure = None
-    if hasattr(model, f"{which}_matrix_"):
-        erasure = Erasure(getattr(model, f"{which}_mean_"), getattr(model, f"{which}_matrix_"))
-    front_end, audio = model._front_end(), model.kind_ == "audio"
-    logmel = audio and front_end.kind == "logmel"
-    networks = model.networks_
+    if hasattr(model, "erasure_matrix_"):
+        erasure = Erasure(model.erasure_mean_, model.erasure_matrix_)
+    front_end, audio, networks = model._front_end(), model.kind_ == "audio", model.networks_
     module = SpeechProgram(
         model._phonetic,
         networks["Es"],
         {k: networks[k] for k in ("Ep", "Es", "K") if k in networks},
-        Front(model.mean_, model.std_, front_end.n_mels if logmel else 0),
+        Front(model.mean_, model.std_, front_end.n_mels if front_end.kind == "logmel" else 0)
+        if audio
+        else Front(model.mean_, model.std_, 0),
         erasure,
-        most,
+        model.max_frames,
         model.output,
-        (lambda x, length: networks["Ep"].both(x, length)[1]) if along else None,  # type: ignore[operator]
     )
     rng, columns = np.random.default_rng(0), model.input_shape_[0]
 
@@ -172,36 +154,20 @@ def speech_program(model: TwoVectors, method: str) -> Program:
             framed(x[:length].numpy().copy(), model.kind_, front_end)[0]
             for x, length in zip(inputs["frames"], inputs["length"].tolist(), strict=True)
         ]
-        store = FrameStore(utterances, torch.device("cpu"))
-        if along:
-            found = model._frame_vectors(store)  # type: ignore[attr-defined]
-            out = np.zeros((len(found), max(map(len, found)), found[0].shape[1]), np.float32)
-            for row, v in zip(out, found, strict=True):
-                row[: len(v)] = v
-            return out
-        p, s = model._vectors_of(store, erase=True)
+        p, s = model._vectors_of(FrameStore(utterances, torch.device("cpu")), erase=True)
         return {"both": np.hstack([p, s]), "phonetic": p, "speaker": s}[model.output]
 
-    columns_out = model.get_feature_names_out().tolist()
-    if along:
-        columns_out = [f"phonetic{k}" for k in range(model._built.phonetic_dim)]
-    told: dict[str, object] = {"columns": columns_out}
-    if audio:
-        told |= {
-            "front_end": front_end.kind,
-            "sample_rate": front_end.sample_rate,
-            "n_mels": front_end.n_mels,
-            "deltas": front_end.deltas,
-        }
-    # Those of `transform_frames` are read whole, where `transform` cuts.
-    trials = [some(1), some(most, 7, most // 2 + 1)]
-    if not along:
-        trials.append(some(2 * most + 3, most + 1))
+    most = model.max_frames
+    told: dict[str, object] = {"columns": model.get_feature_names_out().tolist()}
+    if audio:  # how frames are made
+        names = ("kind", "sample_rate", "n_mels", "deltas")
+        told["front_end"] = {name: getattr(front_end, name) for name in names}
+    trials = [some(1), some(2 * most + 3, 7, most, most + 1)]
     return Program(
         module.eval(),
-        some(5, 2 * most + 5, 9),
+        some(5, most + 5, 9),
         {"frames": {0: "batch", 1: "time"}, "length": {0: "batch"}},
-        method,
+        "transform",
         [(inputs, given(inputs)) for inputs in trials],
         told,
     )

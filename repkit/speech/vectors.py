@@ -333,7 +333,7 @@ class TwoVectors(TransformerMixin, Estimator):
     # ---------------------------------------------------------------- a program of its own
 
     def _functions(self) -> dict[str, Any]:
-        return dict.fromkeys(["transform", *(["transform_frames"] if "F" in self.networks_ else [])])
+        return {"transform": None}
 
     def _input_type(self) -> str:
         return "float32"
@@ -341,7 +341,7 @@ class TwoVectors(TransformerMixin, Estimator):
     def _program(self, method: str, dtype: str, wanted: Any) -> Program:
         if dtype != "float32":
             raise ValueError(f"dtype must be 'float32', of frames of speech, not {dtype!r}")
-        return speech_program(self, method)
+        return speech_program(self)
 
     # ---------------------------------------------------------------- scikit-learn
 

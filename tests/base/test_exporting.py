@@ -107,7 +107,7 @@ def test_floats_of_images_and_their_bytes(tmp_path):
 
 
 def test_a_great_offset_is_taken_out_exactly(tmp_path):
-    X = RNG.random((24, 3)) + [1e6, -1e4, 0]
+    X = RNG.random((24, 3)) + np.array([1e6, -1e4, 0])
     model = VAE(2, **COMMON).fit(X)
     for dtype in ("float32", "float64"):
         model.export(tmp_path / "m.pt2", dtype=dtype)
