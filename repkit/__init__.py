@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from repkit.bigan import BiGAN
     from repkit.callbacks import EarlyStopping, Probe
     from repkit.dann import DANN, DANNRegressor, NoTargetWarning
+    from repkit.hub import from_pretrained, push_to_hub
     from repkit.infogan import InfoGAN
     from repkit.loading import load
     from repkit.plots import (
@@ -46,7 +47,9 @@ _HOMES = {
     "NoTargetWarning": "dann",
     "Optimizer": "base.parts",
     "Probe": "callbacks",
+    "from_pretrained": "hub",
     "load": "loading",
+    "push_to_hub": "hub",
     "EmbeddingDisplay": "plots",
     "ErrorCurveDisplay": "plots",
     "HistoryDisplay": "plots",
@@ -81,7 +84,9 @@ __all__ = [
     "SpeechVectorsDisplay",
     "TraversalDisplay",
     "TripleGAN",
+    "from_pretrained",
     "load",
+    "push_to_hub",
 ]
 
 

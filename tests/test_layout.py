@@ -36,6 +36,7 @@ ROOMS = {
     "base": LOW | CORE | {"metrics"},  # an auto-encoder's score: reconstruction_ratio
     **dict.fromkeys(PAPERS, TOOLS | CORE | {"base"}),
     "loading": LOW | CORE | {"base"} | PAPERS,
+    "hub": LOW | {"base", "loading"},
     "plots": TOOLS | CORE | {"base", "datasets", "loading"} | PAPERS,
     "cli": TOOLS | {"datasets", "loading", "plots"},
     "__main__": {"cli"},
@@ -57,7 +58,11 @@ WITHOUT = {
 # Slow to import, or of an extra: only inside functions.
 HEAVY = {
     "PIL",
+    "huggingface_hub",
     "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
     "pandas",
     "pooch",
     "pyarrow",

@@ -331,6 +331,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
     def _probe(self, X: np.ndarray) -> None:
         self.reconstruct(X)
 
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        return {"transform": ("E", self._codes)}
+
     def _latents(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return rng.normal(size=(n, self._built.latent_dim)).astype(np.float32)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from repkit._arguments import named
 from repkit.base import saving
+from repkit.base.exporting import Exporting
 from repkit.base.fingerprint import fingerprint
 from repkit.base.html import learned
 from repkit.base.keeping import Kept
@@ -118,7 +119,7 @@ class Problem:
 
 
 @parameters
-class Estimator(Kept, CallbackSupportMixin, BaseEstimator):
+class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
     """Base of the estimators.
 
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated

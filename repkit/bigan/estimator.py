@@ -302,8 +302,14 @@ class BiGAN(Objective, Autoencoder):
         if self.output == "latent":
             return super().transform(X)
         X = self._check_X(X, reset=False)
-        E = self.networks_["E"]
-        return self._like(self._map(X, E.hidden), X)  # type: ignore[arg-type]
+        return self._like(self._map(X, self._hidden), X)
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.networks_["E"].hidden(x)  # type: ignore[operator]
+        return hidden
+
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        return {"transform": ("E", self._codes if self.output == "latent" else self._hidden)}
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Decode codes.

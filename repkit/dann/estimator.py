@@ -299,8 +299,16 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
             If X is of another shape, or a domain is not one of ``domains_``.
         """
         check_is_fitted(self)
-        C = self.networks_["C"]
-        return as_shares(self._run(X, sample_domain, lambda f: torch.softmax(C(f).float(), 1)))
+        return as_shares(self._run(X, sample_domain, self._probabilities))
+
+    def _probabilities(self, f: Tensor) -> Tensor:
+        return torch.softmax(self.networks_["C"](f).float(), 1)
+
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        def proba(x: Tensor) -> Tensor:
+            return self._probabilities(self.networks_["F"](x))
+
+        return {"predict_proba": ("FC", proba), **super()._functions()}
 
     def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """The most probable label of each row.
