@@ -104,10 +104,16 @@ class Transformer(nn.Module):
         return self.norm(h)
 
 
+def alone(n_in: int, width: int) -> nn.Module:
+    """Layers that read each of the joined frames by itself."""
+    return Convolutions(n_in, width, kernel=1)
+
+
 BODIES: dict[str, Callable[..., nn.Module]] = {
     "conv": Convolutions,
     "gru": Recurrence,
     "transformer": Transformer,
+    "mlp": alone,
 }
 
 

@@ -111,8 +111,11 @@ def speech_networks(
     dict of str to nn.Module
     """
     stack, n_in = encoder.stack, encoder.stack * columns
-    body, wide = build_body(encoder.network, n_in, width)
-    other, narrow = build_body(encoder.network, n_in, round(SPEAKER_SHARE * width))
+    spec = encoder.network
+    if isinstance(spec, str) and spec == "auto":
+        spec = "mlp" if encoder.pooling == "frames" else "conv"
+    body, wide = build_body(spec, n_in, width)
+    other, narrow = build_body(spec, n_in, round(SPEAKER_SHARE * width))
     of_frames, whole = encoder.pooling != "utterance", encoder.pooling != "frames"
     networks: dict[str, nn.Module] = {
         "Ep": UtteranceEncoder(
