@@ -113,9 +113,18 @@ def speech(
     assignments = None if prototypes is None else assignments
     temperature = None if assignments is None else prototypes.quantize
 
+    def speak(n: SimpleNamespace, b: Batch) -> None:
+        """Speaker vectors, and those in other voices, in one batch for the sake of its norms."""
+        x, length = b.frames, b.length
+        if voices is not None:
+            other, _ = voices(b.x, length, b.y)
+            x, length = torch.cat([x, prepare(other, length)]), length.repeat(2)
+        b.spoken = n.Es(x, length).float()
+        b.s = b.spoken[: len(b.y)]
+
     def encode(n: SimpleNamespace, b: Batch) -> None:
         b.frames = prepare(b.x, b.length)
-        b.s = n.Es(b.frames, b.length).float()
+        speak(n, b)
         # Two views for prototypes: each learns the assignment, which is of neither.
         b.views = 2 if perturb is not None and assignments is not None else 1
         x, length, y = b.x, b.length, b.y
@@ -157,16 +166,14 @@ def speech(
         p = torch.lerp(p.detach(), p, swap.reconstruction_share)
         return frame_error(decode(p, voices, b.length, b.x.shape[1]), b.frames, b.length)
 
-    def told_apart(n: SimpleNamespace, b: Batch) -> Tensor:
+    def told_apart(b: Batch) -> Tensor:
         """``spk`` of the batch, and of the same utterances in other voices."""
-        s, y = b.s, b.y
+        y = b.y
         if voices is not None:
-            other, _ = voices(b.x, b.length, y)
-            s = torch.cat([s, n.Es(prepare(other, b.length), b.length).float()])
             y = torch.cat([y, torch.where(y < 0, y, y + y.amax() + 1)])
         if o.speaker_loss.kind == "centroid":
-            return centroid_loss(s, y, o.speaker_loss.scale)
-        return contrastive_loss(s, y, o.speaker_loss.margin)
+            return centroid_loss(b.spoken, y, o.speaker_loss.scale)
+        return contrastive_loss(b.spoken, y, o.speaker_loss.margin)
 
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         terms = {}
@@ -176,7 +183,7 @@ def speech(
             terms["frame_reconstruction_loss"] = rebuild(b.f, b, n.F)
         loss = total(list(terms.values()))
         if o.speaker_loss.weight:
-            terms["speaker_loss"] = told_apart(n, b)
+            terms["speaker_loss"] = told_apart(b)
             loss = loss + o.speaker_loss.weight * terms["speaker_loss"]
         if assignments is not None:
             terms["prototype_loss"] = torch.zeros_like(loss)

@@ -80,6 +80,9 @@ class SpeechEncoder(Part):
         What the phonetic encoder learns to give: a vector of the utterance, a vector of every
         ``stack`` frames (20 ms by default; see `SpeechAutoencoder.transform_frames`), or both, with
         the same body. With "frames", the vector of an utterance is the mean of those of its frames.
+    statistics : bool, default=False
+        Whether the speaker encoder also reads mean and deviation of each column of the frames
+        themselves, where rooms and microphones show most plainly.
     whiten : bool, default=True
         Whether vectors of frames are given in a basis in which other voices move them equally far
         in all directions, found after training from the perturbation. Distances then tell phones
@@ -97,6 +100,7 @@ class SpeechEncoder(Part):
     n_segments: int = integer(1, 1000, default=3)
     content_norm: str | None = choice(None, "instance", default=None)
     pooling: str = choice("utterance", "frames", "both", default="utterance")
+    statistics: bool = flag(default=False)
     whiten: bool = flag(default=True)
 
 
