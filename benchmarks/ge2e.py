@@ -60,7 +60,9 @@ class GE2E(nn.Module):
                 piece = mels[start : start + PIECE]
                 pieces.append(nn.functional.pad(piece, (0, 0, 0, PIECE - len(piece))))
                 owner.append(k)
-        found = torch.cat([self(torch.stack(pieces[k : k + 64])) for k in range(0, len(pieces), 64)])
+        found = torch.cat(
+            [self(torch.stack(pieces[k : k + 64])) for k in range(0, len(pieces), 64)]
+        )
         total = np.zeros((len(waves), 256), dtype=np.float32)
         np.add.at(total, np.array(owner), found.numpy())
         unit: np.ndarray = total / np.linalg.norm(total, axis=1, keepdims=True)

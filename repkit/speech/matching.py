@@ -63,8 +63,7 @@ def match_frames(
             )
     if sequences[0].shape[1] != known[0].shape[1]:
         raise ValueError(
-            f"reference must have the {sequences[0].shape[1]} columns of X, not "
-            f"{known[0].shape[1]}"
+            f"reference must have the {sequences[0].shape[1]} columns of X, not {known[0].shape[1]}"
         )
     table, rows = _unit(np.concatenate(known)), np.concatenate(given)
     n_neighbors = _arguments.integer(n_neighbors, "n_neighbors", 1, len(table))

@@ -236,7 +236,9 @@ def voices_and_speeds(
 
 def smooth(n_mels: int) -> Tensor:
     """Slow cosines over the bands, of which a random filter is a sum: ``(6, M)``."""
-    cosines = torch.cos(math.pi * torch.arange(6.0)[:, None] * (torch.arange(n_mels) + 0.5) / n_mels)
+    cosines = torch.cos(
+        math.pi * torch.arange(6.0)[:, None] * (torch.arange(n_mels) + 0.5) / n_mels
+    )
     return cosines / torch.tensor([1, 0.7, 1, 1.25, 1.7, 2])[:, None]
 
 

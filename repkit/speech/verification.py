@@ -71,9 +71,7 @@ class SpeakerVerifier(BaseEstimator):
     [True, False, False]
     """
 
-    def __init__(
-        self, n_enrolled: int = 5, *, whiten: bool = False, random_state: Any = 0
-    ) -> None:
+    def __init__(self, n_enrolled: int = 5, *, whiten: bool = False, random_state: Any = 0) -> None:
         self.n_enrolled = n_enrolled
         self.whiten = whiten
         self.random_state = random_state

@@ -230,7 +230,9 @@ def test_the_loss_of_centroids_is_that_of_the_formula():
     s = torch.nn.functional.normalize(x, dim=1)
     found, wanted = centroid_loss(s, y, 7.0), by_centroids(s, y, 7.0)
     assert found.item() == pytest.approx(wanted.item(), rel=1e-5)
-    torch.testing.assert_close(*(torch.autograd.grad(v, x, retain_graph=True)[0] for v in (found, wanted)))
+    torch.testing.assert_close(
+        *(torch.autograd.grad(v, x, retain_graph=True)[0] for v in (found, wanted))
+    )
     assert centroid_loss(s, torch.full((len(Y),), -1), 7.0) == 0
     assert centroid_loss(s, torch.arange(len(Y)), 7.0) == 0
 
@@ -269,9 +271,7 @@ def test_other_voices_are_speakers_of_their_own(kind):
     rebuilt = n.R(n.Ep(b.x, b.length), s[b.partner], b.length, b.x.shape[1])
     error = ((rebuilt - b.x) * inside(b.length, b.x.shape[1])).square().sum()
     a = error / (b.length.sum() * D) + spk
-    torch.testing.assert_close(
-        found_grads(engine, ("Es",)), grads(a, [n.Es]), rtol=1e-3, atol=3e-6
-    )
+    torch.testing.assert_close(found_grads(engine, ("Es",)), grads(a, [n.Es]), rtol=1e-3, atol=3e-6)
 
 
 def apart(s, y, margin=1.0):

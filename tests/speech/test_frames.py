@@ -13,6 +13,7 @@ from repkit.engine.engine import Engine
 from repkit.engine.rng import isolated_rng
 from repkit.speech.algorithm import Objective, speech
 from repkit.speech.batches import FrameStore, SpeechBatches
+from repkit.speech.bodies import inside
 from repkit.speech.frames import (
     RIDGE,
     aligned,
@@ -21,7 +22,6 @@ from repkit.speech.frames import (
     frame_shares,
     perturbation_basis,
 )
-from repkit.speech.bodies import inside
 from repkit.speech.networks import FrameNorm, speech_networks
 from repkit.speech.parts import Adversary, Prototypes, SpeakerLoss, SpeechEncoder, Swap
 from repkit.speech.perturb import RandomSpeed

@@ -10,8 +10,8 @@ from repkit.speech.perturb import (
     SPEED,
     WARP,
     Chain,
-    RandomSpeed,
     OtherSpeakers,
+    RandomSpeed,
     RandomVoice,
     voices_and_speeds,
     warps,
@@ -144,7 +144,9 @@ def test_a_speaker_is_one_other_speaker():
     assert same is length
     filters = found - torch.bmm(x, change.bank[_chosen(change, x, found)])
     for rows in ([0, 2, 5], [1, 3], [4]):
-        torch.testing.assert_close(filters[rows].std(1).amax(), torch.tensor(0.0), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            filters[rows].std(1).amax(), torch.tensor(0.0), atol=1e-4, rtol=0
+        )
         torch.testing.assert_close(filters[rows[0]], filters[rows[-1]], atol=1e-4, rtol=0)
     assert (filters[0] - filters[1]).abs().max() > 0.01
 
