@@ -60,6 +60,7 @@ PARTS = ("train", "validation", "test")
 RECIPE: dict[str, Any] = {
     "phonetic_dim": 64,
     "speaker_dim": 32,
+    "batch_size": (9, 8),
     "encoder": SpeechEncoder(statistics=True),
     "speaker_loss": SpeakerLoss(kind="centroid", voices=1.5),
     "adversary": None,
