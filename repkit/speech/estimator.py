@@ -43,7 +43,7 @@ from repkit.speech.parts import Prototypes, SpeechEncoder
 from repkit.speech.perturb import OtherSpeakers, probe_perturb, voices_and_speeds
 from repkit.speech.prototypes import Assignments, clustered_slices, phonetic_vectors
 from repkit.speech.speakers import numbered, speaker_labels
-from repkit.speech.utterance_input import standardization, utterance_frames
+from repkit.speech.utterance_input import doubtful_rate, standardization, utterance_frames
 from repkit.speech.vectors import TwoVectors
 
 __all__ = ["SpeechAutoencoder"]
@@ -266,7 +266,9 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         Warns
         -----
         UserWarning
-            If utterances were left out (``on_error="skip"``); ``skipped_`` lists them. If all known
+            If utterances were left out (``on_error="skip"``); ``skipped_`` lists them. If arrays
+            have no energy in the upper two thirds of what ``sample_rate`` allows, as where it is
+            lower than theirs. If all known
             speakers are one: nothing can then be learned of speakers, and the model is an
             auto-encoder with two vectors.
         ConvergenceWarning
@@ -303,6 +305,11 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         if len(found.frames) < 2:
             raise ValueError(f"{len(found.frames)} utterance is left of {found.n}: 2 are required")
         found.warn("fit left out {} of {} utterances", stacklevel=6)
+        # Files say their rate themselves.
+        arrays = utterances.kind == "audio" and not isinstance(utterances.items[0], os.PathLike)
+        doubt = doubtful_rate(found.frames, self._front_end()) if arrays else None
+        if doubt:
+            warnings.warn(doubt, stacklevel=5)
         self.skipped_, self.kind_ = found.skipped, utterances.kind
         self.input_shape_ = found.frames[0].shape[1:]
         self.mean_, self.std_ = statistics(found.frames)
