@@ -21,6 +21,8 @@ OPTIONAL = {
     "guarded_",
     "erasure_mean_",
     "erasure_matrix_",
+    "frame_mean_",
+    "frame_basis_",
     "frame_erasure_mean_",
     "frame_erasure_matrix_",
 }
@@ -88,6 +90,8 @@ FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "std_": ("a vector of finite numbers above 0", lambda v: _numbers(v, 1) and _spread(v)),
     "erasure_mean_": ("a vector of finite numbers", lambda v: _numbers(v, 1)),
     "erasure_matrix_": ("a matrix of finite numbers", lambda v: _numbers(v, 2)),
+    "frame_mean_": ("a vector of finite numbers", lambda v: _numbers(v, 1)),
+    "frame_basis_": ("a matrix of finite numbers", lambda v: _numbers(v, 2)),
     "frame_erasure_mean_": ("a vector of finite numbers", lambda v: _numbers(v, 1)),
     "frame_erasure_matrix_": ("a matrix of finite numbers", lambda v: _numbers(v, 2)),
 }

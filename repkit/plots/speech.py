@@ -159,12 +159,16 @@ class SpeechVectorsDisplay:
 
 
 class SpectrogramDisplay:
-    """Frames over time, side by side in one scale of colors.
+    """Frames over time, side by side in one scale of colors, with units over them if there are any.
 
     Parameters
     ----------
     frames : mapping of str to array of shape (T, D)
         T log-mel frames of D bands under each title: an input, its reconstruction, a conversion.
+    units : mapping of str to array of int of shape (K,), optional
+        Units of the frames of some of the titles, spread evenly over the T frames, as
+        `SpeechAutoencoder.transform_units` gives them. A line stands where the unit changes, and
+        the number of the unit over each run.
 
     Attributes
     ----------
@@ -175,14 +179,15 @@ class SpectrogramDisplay:
 
     Raises
     ------
-    ValueError
-        If `frames` is empty, or an entry has another shape.
+    TypeError, ValueError
+        If `frames` is empty, an entry has another shape, or units are not whole numbers of a title
+        of `frames`.
     """
 
     ax_: list[Axes]
     figure_: Figure
 
-    def __init__(self, frames: Mapping[str, Any]) -> None:
+    def __init__(self, frames: Mapping[str, Any], units: Mapping[str, Any] | None = None) -> None:
         mapping(frames, "frames", "frames (T, D) by name")
         self.frames = {name: np.asarray(value) for name, value in frames.items()}
         if not self.frames:
@@ -190,6 +195,20 @@ class SpectrogramDisplay:
         for name, value in self.frames.items():
             if value.ndim != 2 or not value.size:
                 raise ValueError(f"frames[{name!r}] must have shape (T, D), not {value.shape}")
+        if units is not None:
+            mapping(units, "units", "units (K,) by name of frames")
+        self.units = {name: np.asarray(value) for name, value in (units or {}).items()}
+        for name, value in self.units.items():
+            if name not in self.frames:
+                raise ValueError(
+                    f"units must have names of frames, {', '.join(map(repr, self.frames))}, not "
+                    f"{name!r}"
+                )
+            if value.ndim != 1 or not value.size or value.dtype.kind not in "iu":
+                raise ValueError(
+                    f"units[{name!r}] must be whole numbers of shape (K,), not {value.dtype} of "
+                    f"shape {value.shape}"
+                )
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the spectrograms.
@@ -211,10 +230,27 @@ class SpectrogramDisplay:
         ValueError
             If `ax` does not hold one Axes for each entry of `frames`.
         """
-        self.ax_, self.figure_ = take_axes(ax, [(3.4, 2.6)] * len(self.frames), each="spectrogram")
+        # As wide as the numbers of units need, and the most that a page holds.
+        width = {k: min(max(3.4, 0.16 * len(self.units.get(k, ()))), 14.0) for k in self.frames}
+        sizes = [(width[name], 2.6) for name in self.frames]
+        self.ax_, self.figure_ = take_axes(ax, sizes, each="spectrogram")
         low = min(value.min() for value in self.frames.values())
         high = max(value.max() for value in self.frames.values())
         for axes, (name, value) in zip(self.ax_, self.frames.items(), strict=True):
             axes.imshow(value.T, origin="lower", aspect="auto", vmin=low, vmax=high)
             axes.set(title=name, xlabel="frame", ylabel="band")
+            if name in self.units:
+                self._write_units(axes, self.units[name], len(value))
         return self
+
+    def _write_units(self, axes: Axes, units: np.ndarray, n_frames: int) -> None:
+        """Lines between runs, and the number of each run above the frames."""
+        edges = np.concatenate([[0], np.flatnonzero(np.diff(units)) + 1, [len(units)]])
+        places = edges * (n_frames / len(units)) - 0.5
+        for place in places[1:-1]:
+            axes.axvline(place, color="white", linewidth=0.5)
+        for first, last, unit in zip(places[:-1], places[1:], units[edges[:-1]], strict=True):
+            middle = 0.5 * (first + last)
+            where = axes.get_xaxis_transform()
+            axes.text(middle, 1.0, str(unit), transform=where, fontsize=5, ha="center", va="bottom")
+        axes.set_title(axes.get_title(), pad=10)

@@ -1,6 +1,7 @@
 """Speech auto-encoder with a phonetic and a speaker vector (Chen et al. 2018, 2019)."""
 
 from repkit.speech.estimator import SpeechAutoencoder
+from repkit.speech.matching import match_frames
 from repkit.speech.parts import (
     Adversary,
     Prototypes,
@@ -23,6 +24,7 @@ __all__ = [
     "SpeechEncoder",
     "SpeechFrames",
     "Swap",
+    "match_frames",
     "merge_repeats",
     "unit_counts",
 ]

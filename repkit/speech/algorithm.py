@@ -8,6 +8,7 @@ utterance j(i) of the same speaker, and an adversary D looks for the speaker in 
     D:                  L_D                                 per frame and column
 
     spk = E_same |s_i - s_j|^2 + E_different max(0, margin - |s_i - s_j|)^2     over all pairs
+    or, by centroids, -E_i log softmax_k(w cos(s_i, c_k))_{y_i}                 c_k without s_i
     L_D = CE(D(p_i), y_i), or [E_same sp(-l_ij) + E_different sp(l_ij)] / 2     sp = softplus
 
 each descended by its own parameters only; l_ij is D's logit of "same speaker", symmetric in i and
@@ -76,6 +77,7 @@ def speech(
     objective: Objective | None = None,
     prepare: Callable[[Tensor, Tensor], Tensor] = lambda x, length: x * inside(length, x.shape[1]),
     perturb: Perturb | None = None,
+    voices: Perturb | None = None,
     assignments: Assignments | None = None,
 ) -> System:
     """Make the system of both encoders, decoder and adversary.
@@ -94,6 +96,9 @@ def speech(
         Stored frames and lengths to what the networks see, zero beyond the ends.
     perturb : callable, optional
         ``(x, length, y) -> (x, length)``, of stored frames.
+    voices : callable, optional
+        The same, with one change for all utterances of a speaker and the lengths as they are. What
+        it gives counts for spk as of speakers of their own.
     assignments : Assignments, optional
         Of the prototypes. Without, the objective's prototypes count for nothing.
 
@@ -108,9 +113,18 @@ def speech(
     assignments = None if prototypes is None else assignments
     temperature = None if assignments is None else prototypes.quantize
 
+    def speak(n: SimpleNamespace, b: Batch) -> None:
+        """Speaker vectors, and those in other voices, in one batch for the sake of its norms."""
+        x, length = b.frames, b.length
+        if voices is not None:
+            other, _ = voices(b.x, length, b.y)
+            x, length = torch.cat([x, prepare(other, length)]), length.repeat(2)
+        b.spoken = n.Es(x, length).float()
+        b.s = b.spoken[: len(b.y)]
+
     def encode(n: SimpleNamespace, b: Batch) -> None:
         b.frames = prepare(b.x, b.length)
-        b.s = n.Es(b.frames, b.length).float()
+        speak(n, b)
         # Two views for prototypes: each learns the assignment, which is of neither.
         b.views = 2 if perturb is not None and assignments is not None else 1
         x, length, y = b.x, b.length, b.y
@@ -152,6 +166,15 @@ def speech(
         p = torch.lerp(p.detach(), p, swap.reconstruction_share)
         return frame_error(decode(p, voices, b.length, b.x.shape[1]), b.frames, b.length)
 
+    def told_apart(b: Batch) -> Tensor:
+        """``spk`` of the batch, and of the same utterances in other voices."""
+        y = b.y
+        if voices is not None:
+            y = torch.cat([y, torch.where(y < 0, y, y + y.amax() + 1)])
+        if o.speaker_loss.kind == "centroid":
+            return centroid_loss(b.spoken, y, o.speaker_loss.scale)
+        return contrastive_loss(b.spoken, y, o.speaker_loss.margin)
+
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         terms = {}
         if whole:
@@ -160,7 +183,7 @@ def speech(
             terms["frame_reconstruction_loss"] = rebuild(b.f, b, n.F)
         loss = total(list(terms.values()))
         if o.speaker_loss.weight:
-            terms["speaker_loss"] = contrastive_loss(b.s, b.y, o.speaker_loss.margin)
+            terms["speaker_loss"] = told_apart(b)
             loss = loss + o.speaker_loss.weight * terms["speaker_loss"]
         if assignments is not None:
             terms["prototype_loss"] = torch.zeros_like(loss)
@@ -268,6 +291,25 @@ def contrastive_loss(s: Tensor, y: Tensor, margin: float) -> Tensor:
     # Away from 0, where the root has no gradient.
     short = F.relu(margin - (square + 1e-8).sqrt()).square()
     return mean_over(square, same) + mean_over(short, different)
+
+
+def centroid_loss(s: Tensor, y: Tensor, scale: float) -> Tensor:
+    """``spk`` by centroids (Wan et al. 2018, GE2E): which of the batch's speakers is it?
+
+    By the cosine with the mean of each; an utterance does not count for its own. Utterances without
+    another of their speaker are only among what is to be told apart from.
+    """
+    same, _ = kinds_of_pairs(y)
+    known = (y >= 0).float()
+    others = same.sum(1)
+    # A row for each utterance: the mean of its speaker. Weights count every speaker once.
+    own = F.normalize(same @ s, dim=1)
+    whole = F.normalize(same @ s + s, dim=1)
+    with_own = (own * s).sum(1)
+    cosines = torch.where(y[:, None] == y[None], with_own[:, None], s @ whole.T)
+    weights = torch.where(known > 0, -(others + 1.0).log(), -1e4)
+    costs = (scale * cosines + weights).logsumexp(1) - scale * with_own
+    return mean_over(costs, known * (others > 0).float())
 
 
 def kinds_of_pairs(y: Tensor) -> tuple[Tensor, Tensor]:

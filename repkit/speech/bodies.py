@@ -104,10 +104,24 @@ class Transformer(nn.Module):
         return self.norm(h)
 
 
+class Alone(nn.Module):
+    """Layers that read each of the joined frames by itself, and a linear one beside them."""
+
+    def __init__(self, n_in: int, width: int) -> None:
+        super().__init__()
+        self.blocks = Convolutions(n_in, width, 2, kernel=1)
+        self.linear = nn.Linear(n_in, width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        out: Tensor = self.blocks(x, mask) + self.linear(x)
+        return out
+
+
 BODIES: dict[str, Callable[..., nn.Module]] = {
     "conv": Convolutions,
     "gru": Recurrence,
     "transformer": Transformer,
+    "mlp": Alone,
 }
 
 

@@ -31,17 +31,19 @@ from repkit.base.parameters import (
     sizes,
 )
 from repkit.base.parts import Optimizer
+from repkit.engine.rng import isolated_rng
 from repkit.schedules import RATES
 from repkit.speech.algorithm import Objective, Perturb, speech
 from repkit.speech.batches import FrameStore, SpeechBatches
 from repkit.speech.erasure import erasure
 from repkit.speech.frame_vectors import FrameVectors
+from repkit.speech.frames import perturbation_basis
 from repkit.speech.networks import Codebook, speech_networks
 from repkit.speech.parts import Prototypes, SpeechEncoder
-from repkit.speech.perturb import probe_perturb, voices_and_speeds
+from repkit.speech.perturb import OtherSpeakers, probe_perturb, voices_and_speeds
 from repkit.speech.prototypes import Assignments, clustered_slices, phonetic_vectors
 from repkit.speech.speakers import numbered, speaker_labels
-from repkit.speech.utterance_input import standardization, utterance_frames
+from repkit.speech.utterance_input import doubtful_rate, standardization, utterance_frames
 from repkit.speech.vectors import TwoVectors
 
 __all__ = ["SpeechAutoencoder"]
@@ -82,7 +84,7 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         Length of the phonetic vector p.
     speaker_dim : int, default=16
         Components of the speaker vector s, whose length is 1.
-    encoder : {"conv", "gru", "transformer"}, nn.Module, callable or SpeechEncoder, default="conv"
+    encoder : str, nn.Module, callable or SpeechEncoder, default="auto"
         How both encoders read frames, and the layout of p; see `SpeechEncoder`.
     width : int, default=96
         Width of the fully connected layers of networks that are given by name. It is a multiple of
@@ -201,7 +203,7 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
     40
     """
 
-    encoder: Any = part(SpeechEncoder, default="conv")
+    encoder: Any = part(SpeechEncoder, default="auto")
     width: int = anything(_width, default=96)
     perturb: float | Perturb = anything(_perturb, default=1.0)
     erase: str | None = choice(None, "leace", "subspace", "regression", default=None)
@@ -214,12 +216,16 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
     _fitted: ClassVar = (
         *TwoVectors._fitted,
         "speakers_",
+        "frame_mean_",
+        "frame_basis_",
         "frame_erasure_mean_",
         "frame_erasure_matrix_",
     )
     _live: ClassVar = ("output", "on_error", "max_frames")
 
     speakers_: np.ndarray = fitted()
+    frame_mean_: np.ndarray = fitted()
+    frame_basis_: np.ndarray = fitted()
     frame_erasure_mean_: np.ndarray = fitted()
     frame_erasure_matrix_: np.ndarray = fitted()
 
@@ -261,7 +267,9 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         Warns
         -----
         UserWarning
-            If utterances were left out (``on_error="skip"``); ``skipped_`` lists them. If all known
+            If utterances were left out (``on_error="skip"``); ``skipped_`` lists them. If arrays
+            have no energy in the upper two thirds of what ``sample_rate`` allows, as where it is
+            lower than theirs. If all known
             speakers are one: nothing can then be learned of speakers, and the model is an
             auto-encoder with two vectors.
         ConvergenceWarning
@@ -298,6 +306,11 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         if len(found.frames) < 2:
             raise ValueError(f"{len(found.frames)} utterance is left of {found.n}: 2 are required")
         found.warn("fit left out {} of {} utterances", stacklevel=6)
+        # Files say their rate themselves.
+        arrays = utterances.kind == "audio" and not isinstance(utterances.items[0], os.PathLike)
+        doubt = doubtful_rate(found.frames, self._front_end()) if arrays else None
+        if doubt:
+            warnings.warn(doubt, stacklevel=5)
         self.skipped_, self.kind_ = found.skipped, utterances.kind
         self.input_shape_ = found.frames[0].shape[1:]
         self.mean_, self.std_ = statistics(found.frames)
@@ -383,6 +396,7 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
             objective=objective,
             prepare=prepare,
             perturb=self._perturbation(frames, speaker),
+            voices=self._other_speakers(device),
             assignments=assignments,
         )
         return Problem(system, batches, momentum={"D": 0.5})
@@ -399,11 +413,20 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
             speaker,
             sample_rate=self.sample_rate,
             mean=self.mean_,
-            voices=self.kind_ == "audio"
-            and self.front_end.kind == "logmel"
-            and not self.front_end.deltas,
+            voices=self._logmel(),
             even=self.encoder.pooling != "utterance",
         )
+
+    def _logmel(self) -> bool:
+        """Whether the frames are such that a voice can be changed in them."""
+        of = self.front_end
+        return bool(self.kind_ == "audio" and of.kind == "logmel" and not of.deltas)
+
+    def _other_speakers(self, device: torch.device) -> Perturb | None:
+        strength = self.speaker_loss.voices
+        if not strength or not self._logmel():
+            return None
+        return OtherSpeakers(self.sample_rate, self.n_mels, strength).to(device)
 
     def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
         if self.precision == "auto" and device.type == "cpu":
@@ -411,14 +434,28 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         return super()._resolve_precision(device, networks)
 
     def _conclude(self, data: tuple[list[np.ndarray], np.ndarray], scores: np.ndarray) -> None:
-        if self.erase is None or len(self.speakers_) < 2:
-            return
         frames, speaker = data
         store = FrameStore(frames, self.device_)
+        if "F" in self.networks_ and self.encoder.whiten:
+            self._learn_frame_basis(store, speaker)
+        if self.erase is None or len(self.speakers_) < 2:
+            return
         p, s = self._vectors_of(store)
         self.erasure_mean_, self.erasure_matrix_ = erasure(self.erase, p, s, speaker)
         if "F" in self.networks_:
             self._learn_frame_erasure(store, s, speaker)
+
+    def _learn_frame_basis(self, store: FrameStore, speaker: np.ndarray) -> None:
+        """Where there is a perturbation that changes more than the speed."""
+        perturb = self._perturbation(store, speaker)
+        if perturb is None or not (callable(self.perturb) or self._logmel()):
+            return
+        prepare = standardization(self.mean_, self.std_, store.device)
+        with isolated_rng(store.device):
+            torch.manual_seed(0)
+            self.frame_mean_, self.frame_basis_ = perturbation_basis(
+                self.networks_["Ep"], store, speaker, prepare, perturb, self.max_frames
+            )
 
     # ---------------------------------------------------------------- use
 

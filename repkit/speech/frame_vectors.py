@@ -31,6 +31,8 @@ MOST_FRAMES = 2**18  # that an erasure is found from
 class FrameVectors(Base):
     """Methods of an estimator whose encoder gives vectors of frames."""
 
+    frame_mean_: np.ndarray
+    frame_basis_: np.ndarray
     frame_erasure_mean_: np.ndarray
     frame_erasure_matrix_: np.ndarray
 
@@ -57,8 +59,9 @@ class FrameVectors(Base):
         Returns
         -------
         vectors : list of ndarray of shape (K, phonetic_dim)
-            K is a little above a ``stack``-th of the frames, without vectors if it was skipped.
-            Erased if ``erase`` was set in ``fit``.
+            K is a little above a ``stack``-th of the frames, without vectors if it was skipped. To
+            be compared by cosine as they are: see ``encoder__whiten``. Erased if ``erase`` was set
+            in ``fit``.
         times : list of ndarray of shape (K,), with ``return_times``
             The middle of what each vector stands for: seconds, or, of ready frames, their number.
 
@@ -149,7 +152,7 @@ class FrameVectors(Base):
         found, _ = self._heard(X)
         units = [np.empty(0, dtype=np.int64)] * found.n
         store = FrameStore(found.frames, self._where())
-        for place, f in zip(found.kept, self._frame_vectors(store, erase=False), strict=True):
+        for place, f in zip(found.kept, self._trained_vectors(store), strict=True):
             units[place] = self._units(f)
         return units
 
@@ -180,11 +183,11 @@ class FrameVectors(Base):
         return middles * (front_end.hop_length / front_end.sample_rate)
 
     @in_settled
-    def _frame_vectors(self, store: FrameStore, *, erase: bool = True) -> list[np.ndarray]:
-        """Vectors of the frames of each utterance."""
+    def _trained_vectors(self, store: FrameStore) -> list[np.ndarray]:
+        """Vectors of the frames of each utterance, as decoder and clusters know them."""
         prepare = standardization(self.mean_, self.std_, store.device)
         Ep, stack = self.networks_["Ep"], self._stack()
-        vectors = along_time(
+        return along_time(
             lambda x, length, rows: Ep.both(x, length)[1],  # type: ignore[operator]
             store,
             prepare,
@@ -192,6 +195,12 @@ class FrameVectors(Base):
             stack,
             stack,
         )
+
+    def _frame_vectors(self, store: FrameStore, *, erase: bool = True) -> list[np.ndarray]:
+        """Vectors of the frames of each utterance, as they are given."""
+        vectors = self._trained_vectors(store)
+        if hasattr(self, "frame_basis_"):
+            vectors = [(v - self.frame_mean_) @ self.frame_basis_ for v in vectors]
         if not erase or not hasattr(self, "frame_erasure_matrix_"):
             return vectors
         s = self._vectors_of(store)[1]

@@ -7,12 +7,20 @@ the prototypes are balanced within each speaker of the batch, so that the speake
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from repkit.engine.modes import evaluating
+from repkit.speech.batches import FrameStore
 from repkit.speech.bodies import inside
 from repkit.speech.prototypes import DAMPING, SHARPNESS, TEMPERATURE
+
+RIDGE = 0.1  # of the mean variance of the vectors, added to what the perturbation changes
+ROUNDS = 2  # perturbed views of every utterance from which that is found
 
 
 def aligned(f: Tensor, length: Tensor, wanted: Tensor, time: int, stack: int) -> Tensor:
@@ -105,3 +113,66 @@ def assignment_loss(cosines: Tensor, shares: Tensor, mask: Tensor) -> Tensor:
     """
     costs = -(shares * F.log_softmax(cosines / TEMPERATURE, 2)).sum(2, keepdim=True)
     return (costs * mask).sum() / mask.sum().clamp_min(1.0)
+
+
+@torch.no_grad()
+def perturbation_basis(
+    Ep: nn.Module,
+    store: FrameStore,
+    y: np.ndarray,
+    prepare: Callable[[Tensor, Tensor], Tensor],
+    perturb: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
+    max_frames: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A basis in which the perturbation moves vectors of frames equally far in all directions.
+
+    Batch norm gives every column the same deviation, whatever it tells; distances are then as much
+    of rooms and voices as of phones. With C the covariance of the vectors and N that of what the
+    perturbation changes in them, the columns are the generalized eigenvectors, C u = l (N + r) u,
+    the greatest l first, with u' (N + r) u = 1 and a small multiple r of the identity.
+
+    Parameters
+    ----------
+    Ep : nn.Module
+        With vectors of frames.
+    store : FrameStore
+        Utterances; of long ones the beginning is read.
+    y : int64 ndarray of shape (n,)
+        Speakers, or -1.
+    prepare, perturb : callable
+        As in training. Numbers are drawn from torch's global generator.
+    max_frames : int
+
+    Returns
+    -------
+    mean : ndarray of shape (d,)
+    basis : ndarray of shape (d, d)
+    """
+    from scipy.linalg import eigh
+
+    total: Tensor | float = 0.0
+    count, square, moved = 0.0, 0.0, 0.0
+    with evaluating(Ep):
+        for rows, x, length in store.in_order(max_frames):
+            clean = Ep.both(prepare(x, length), length)[1]  # type: ignore[operator]
+            mask = inside((length + Ep.stack - 1) // Ep.stack, clean.shape[1])  # type: ignore[operator]
+            count = count + mask.sum().double()
+            total = total + (clean * mask).sum((0, 1)).double()
+            square = square + _products(clean * mask)
+            speaker = torch.from_numpy(y[rows]).to(x.device)
+            for _ in range(ROUNDS):
+                other, changed = perturb(x, length, speaker)
+                f = Ep.both(prepare(other, changed), changed)[1]  # type: ignore[operator]
+                f = aligned(f, changed, length, x.shape[1], Ep.stack)  # type: ignore[arg-type]
+                moved = moved + _products((f - clean) * mask) / ROUNDS
+    mean = (total / count).cpu().numpy()
+    C = (square / count).cpu().numpy() - np.outer(mean, mean)
+    N = (moved / count).cpu().numpy() + RIDGE * np.trace(C) / len(C) * np.eye(len(C))
+    _, basis = eigh(C, N)
+    return mean.astype(np.float32), np.ascontiguousarray(basis[:, ::-1], dtype=np.float32)
+
+
+def _products(x: Tensor) -> Tensor:
+    """Sum over all frames of the products of columns: ``(n, steps, d) -> (d, d)``."""
+    x = x.flatten(0, 1).double()
+    return x.T @ x

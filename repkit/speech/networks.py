@@ -111,8 +111,11 @@ def speech_networks(
     dict of str to nn.Module
     """
     stack, n_in = encoder.stack, encoder.stack * columns
-    body, wide = build_body(encoder.network, n_in, width)
-    other, narrow = build_body(encoder.network, n_in, round(SPEAKER_SHARE * width))
+    spec = encoder.network
+    if isinstance(spec, str) and spec == "auto":
+        spec = "mlp" if encoder.pooling == "frames" else "conv"
+    body, wide = build_body(spec, n_in, width)
+    other, narrow = build_body(spec, n_in, round(SPEAKER_SHARE * width))
     of_frames, whole = encoder.pooling != "utterance", encoder.pooling != "frames"
     networks: dict[str, nn.Module] = {
         "Ep": UtteranceEncoder(
@@ -125,7 +128,15 @@ def speech_networks(
             encoder.content_norm == "instance",
             FrameNorm(phonetic_dim, affine=False) if of_frames else None,
         ),
-        "Es": UtteranceEncoder(other, narrow, speaker_dim, stack, 0, UnitLength()),
+        "Es": UtteranceEncoder(
+            other,
+            narrow,
+            speaker_dim,
+            stack,
+            0,
+            UnitLength(),
+            statistics=columns if encoder.statistics else 0,
+        ),
     }
     judged = {"classifier": (phonetic_dim, n_speakers)}.get(adversary or "", (3 * phonetic_dim, 1))
     if whole:
@@ -187,6 +198,9 @@ class UtteranceEncoder(nn.Module):
         Give each column mean 0 and deviation 1 within the utterance first (Chou et al. 2019).
     frame_last : nn.Module, optional
         ``(h, mask) -> h``, what vectors of frames go through; there are none without it.
+    statistics : int, default=0
+        Columns of frames whose mean and deviation are read beside those of what the body gives, all
+        through batch norm; 0: they are not. Only with 0 segments.
     """
 
     def __init__(
@@ -199,22 +213,29 @@ class UtteranceEncoder(nn.Module):
         last: nn.Module,
         instance_norm: bool = False,
         frame_last: nn.Module | None = None,
+        statistics: int = 0,
     ) -> None:
         super().__init__()
         self.body, self.stack, self.segments = body, stack, segments
         self.instance_norm = instance_norm
         sizes = [(width, part.stop - part.start) for part in slices(dim_out, segments or 0)]
         if segments is not None:
-            sizes = sizes or [(2 * width, dim_out)]
+            sizes = sizes or [(2 * (width + statistics), dim_out)]
         self.linear = nn.ModuleList(nn.Linear(*s) for s in sizes)
         self.last, self.frame_last = last, frame_last
+        if statistics:
+            self.scale = nn.BatchNorm1d(2 * (width + statistics))
         if frame_last is not None:
             self.frame_linear = nn.Linear(width, dim_out)
 
     def forward(self, x: Tensor, length: Tensor) -> Tensor:
         if not self.linear:
             return self.both(x, length)[0]
-        return self._pooled(*self._features(x, length))
+        h, mask = self._features(x, length)
+        if hasattr(self, "scale"):
+            frames = mean_deviation(x, inside(length, x.shape[1]))
+            return self._out([self.scale(torch.cat([mean_deviation(h, mask), frames], 1))])
+        return self._pooled(h, mask)
 
     def both(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """The vector of the utterance and, zero beyond its end, those of its joined frames.
@@ -243,7 +264,10 @@ class UtteranceEncoder(nn.Module):
             if self.segments
             else mean_deviation(h, mask)[:, None]
         )
-        rows = [linear(pooled[:, k]) for k, linear in enumerate(self.linear)]
+        return self._out(list(pooled.unbind(1)))
+
+    def _out(self, pooled: list[Tensor]) -> Tensor:
+        rows = [linear(x) for linear, x in zip(self.linear, pooled, strict=True)]
         out: Tensor = self.last(torch.cat(rows, 1))
         return out
 

@@ -62,10 +62,12 @@ class SpeechEncoder(Part):
 
     Parameters
     ----------
-    network : {"conv", "gru", "transformer"}, nn.Module or callable, default="conv"
+    network : {"auto", "conv", "gru", "transformer", "mlp"}, nn.Module or callable, default="auto"
         Maps frames ``(n, T, D)`` and a mask ``(n, T, 1)`` to ``(n, T, C)``; each encoder has one of
         its own. What it gives beyond the end of an utterance is not read. "gru" reads forwards and
-        backwards, as in Chen et al. 2018. A callable gets ``(D, width)``.
+        backwards, as in Chen et al. 2018; "mlp" reads each of the joined frames alone. "auto" is
+        "mlp" for ``pooling="frames"``, where what stands beside a phone would be taken for a part
+        of it, and "conv" else. A callable gets ``(D, width)``.
     stack : int, default=2
         Frames that are joined to one before the network.
     n_segments : int, default=3
@@ -78,6 +80,13 @@ class SpeechEncoder(Part):
         What the phonetic encoder learns to give: a vector of the utterance, a vector of every
         ``stack`` frames (20 ms by default; see `SpeechAutoencoder.transform_frames`), or both, with
         the same body. With "frames", the vector of an utterance is the mean of those of its frames.
+    statistics : bool, default=False
+        Whether the speaker encoder also reads mean and deviation of each column of the frames
+        themselves, where rooms and microphones show most plainly.
+    whiten : bool, default=True
+        Whether vectors of frames are given in a basis in which other voices move them equally far
+        in all directions, found after training from the perturbation. Distances then tell phones
+        rather than rooms and voices. Without a perturbation of voices it is left out.
 
     Examples
     --------
@@ -86,11 +95,13 @@ class SpeechEncoder(Part):
     SpeechEncoder('gru', stack=3)
     """
 
-    network: str | nn.Module | Callable[..., nn.Module] = network(default="conv", kw_only=False)
+    network: str | nn.Module | Callable[..., nn.Module] = network(default="auto", kw_only=False)
     stack: int = integer(1, 1000, default=2)
     n_segments: int = integer(1, 1000, default=3)
     content_norm: str | None = choice(None, "instance", default=None)
     pooling: str = choice("utterance", "frames", "both", default="utterance")
+    statistics: bool = flag(default=False)
+    whiten: bool = flag(default=True)
 
 
 @parameters
@@ -132,6 +143,16 @@ class SpeakerLoss(Part):
     margin : float, default=1.0
         Least distance wanted between vectors of two speakers, from 0 to 2: the vectors have
         length 1.
+    kind : {"margin", "centroid"}, default="margin"
+        "margin" compares all pairs of a step. "centroid" names the speaker by the cosine with the
+        mean vector of each speaker of the step (Wan et al. 2018, GE2E), and knows no margin.
+    scale : float, default=10.0
+        Factor of the cosines of "centroid".
+    voices : float, default=0.0
+        How much every speaker of a step is heard in another voice and room, too, one for all
+        utterances of that speaker, which counts as another speaker; from 0, not at all, to 3. Few
+        speakers then teach the differences between many, and speakers that were never seen are
+        told apart better. Of log-mel frames without differences only.
 
     Examples
     --------
@@ -142,6 +163,9 @@ class SpeakerLoss(Part):
 
     weight: float = number(default=1.0, kw_only=False)
     margin: float = number(0.0, 2.0, default=1.0)
+    kind: str = choice("margin", "centroid", default="margin")
+    scale: float = number(1e-3, default=10.0)
+    voices: float = number(0.0, 3.0, default=0.0)
 
 
 @parameters

@@ -111,12 +111,10 @@ class RandomVoice(nn.Module):
         n_mels = len(mean)
         self.filter, self.mix, self.floor = filter, mix, floor
         self.widest = int(mask * n_mels)
-        orders = torch.arange(6.0)[:, None]
-        cosines = torch.cos(math.pi * orders * (torch.arange(n_mels) + 0.5) / n_mels)
         factors = torch.linspace(-warp, warp, WARPS).exp()
         for name, value in (
             ("bank", warps(sample_rate, n_mels, factors)),
-            ("cosines", cosines / torch.tensor([1, 0.7, 1, 1.25, 1.7, 2])[:, None]),
+            ("cosines", smooth(n_mels)),
             ("mean", mean),
             ("speaker_means", speaker_means),
         ):
@@ -140,6 +138,37 @@ class RandomVoice(nn.Module):
         band = torch.arange(n_mels, device=x.device)
         hidden = (band >= start) & (band < start + width)
         return torch.where(hidden[:, None], self.mean, x), length
+
+
+class OtherSpeakers(nn.Module):
+    """Another vocal tract and another smooth filter for every speaker of the batch.
+
+    All utterances of a speaker are changed alike, so that what comes out is as of other speakers.
+    Those of unknown speaker are changed as one.
+
+    Parameters
+    ----------
+    sample_rate : int
+    n_mels : int
+    strength : float
+        Factor of the widths.
+    """
+
+    bank: Tensor
+    cosines: Tensor
+
+    def __init__(self, sample_rate: int, n_mels: int, strength: float) -> None:
+        super().__init__()
+        self.filter = FILTER * strength
+        factors = torch.linspace(-WARP * strength, WARP * strength, WARPS).exp()
+        self.register_buffer("bank", warps(sample_rate, n_mels, factors), persistent=False)
+        self.register_buffer("cosines", smooth(n_mels), persistent=False)
+
+    def forward(self, x: Tensor, length: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        first = (y[:, None] == y[None]).float().argmax(1)  # the speaker's first row draws for all
+        chosen = torch.randint(WARPS, (len(x),), device=x.device)[first]
+        change = self.filter * torch.randn(len(x), 6, device=x.device) @ self.cosines
+        return torch.bmm(x, self.bank[chosen]) + change[first][:, None], length
 
 
 class Chain(nn.Module):
@@ -203,6 +232,14 @@ def voices_and_speeds(
         filter=FILTER * strength,
     )
     return Chain(speed, voice.to(frames.device))
+
+
+def smooth(n_mels: int) -> Tensor:
+    """Slow cosines over the bands, of which a random filter is a sum: ``(6, M)``."""
+    cosines = torch.cos(
+        math.pi * torch.arange(6.0)[:, None] * (torch.arange(n_mels) + 0.5) / n_mels
+    )
+    return cosines / torch.tensor([1, 0.7, 1, 1.25, 1.7, 2])[:, None]
 
 
 def warps(sample_rate: int, n_mels: int, factors: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from repkit.audio import FrontEnd, Skipped, Utterances, extract
 from repkit.audio.frames import in_pieces
+from repkit.audio.front_end import LOWEST
 from repkit.base.estimator import BLOCK
 from repkit.speech.batches import FrameStore
 from repkit.speech.bodies import inside
@@ -21,6 +22,7 @@ from repkit.speech.bodies import inside
 ROUND = 16  # frames outside training are padded to multiples of this
 AREA = 4096  # rows times frames of the least batch, about
 QUIET = -12.0  # the lowest level kept, below an utterance's mean
+SILENT = -10.5  # the level of a band in which next to nothing is heard
 
 
 class TableRows(Utterances):
@@ -101,6 +103,32 @@ def framed(whole: np.ndarray, kind: str, front_end: FrontEnd) -> tuple[np.ndarra
         x[:, :n_mels] -= own
         np.logaddexp(x[:, :n_mels], np.float32(QUIET), out=x[:, :n_mels])
     return whole, float(own)
+
+
+def doubtful_rate(frames: list[np.ndarray], front_end: FrontEnd) -> str | None:
+    """Why the sample rate of arrays may be wrong, if the energy of their log-mel frames tells.
+
+    Speech reaches to 4 kHz and farther, so there is something above a third of the highest
+    frequency that a rate of up to 24 kHz allows. Where there is not, the samples are likely of a
+    greater rate than was said, and what is taken for one second is less.
+    """
+    rate, n_mels = front_end.sample_rate, front_end.n_mels
+    if front_end.kind != "logmel" or rate > 24000:
+        return None
+    total = sum(np.exp(x[:, :n_mels], dtype=np.float64).sum(0) for x in frames)
+    loud = np.flatnonzero(np.log(total / sum(map(len, frames))) > SILENT)
+    if not len(loud):
+        return None
+    # The upper edge of the highest band that is heard.
+    low, high = (2595.0 * np.log10(1.0 + f / 700.0) for f in (LOWEST, rate / 2.0))
+    edge = low + (high - low) * (loud[-1] + 2) / (n_mels + 1)
+    hertz = 700.0 * (10.0 ** (edge / 2595.0) - 1.0)
+    if hertz > rate / 6.0:
+        return None
+    return (
+        f"next to nothing is heard above {hertz:.0f} Hz: is sample_rate={rate} that of the arrays? "
+        "Samples of a greater rate would sound like this"
+    )
 
 
 def level(x: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from repkit._arguments import integer as integer_of
-from repkit._arguments import named
+from repkit._arguments import named, shown
 from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, to_waveform
 from repkit.audio.reading import RATES
 from repkit.base.estimator import Estimator
@@ -20,10 +21,12 @@ from repkit.base.exporting import Program
 from repkit.base.parameters import MOST_UNITS, choice, fitted, integer, parameters, part
 from repkit.base.samples import refuse_dataset
 from repkit.base.surroundings import in_settled, settled
+from repkit.metrics._arrays import feature_matrix
 from repkit.speech.batches import FrameStore
 from repkit.speech.erasure import erased_by
 from repkit.speech.exporting import speech_program
 from repkit.speech.inference import decoded_frames, utterance_vectors
+from repkit.speech.matching import by_vocoder
 from repkit.speech.parts import SpeechFrames
 from repkit.speech.utterance_input import (
     TableRows,
@@ -301,34 +304,56 @@ class TwoVectors(TransformerMixin, Estimator):
         return x.astype(np.float32, copy=False)
 
     @in_settled
-    def to_waveform(self, frames: Any, *, n_iter: int = 32) -> Any:
-        """Make sound of frames, by Griffin and Lim's algorithm.
+    def to_waveform(
+        self,
+        frames: Any,
+        *,
+        n_iter: int = 32,
+        vocoder: Callable[[np.ndarray], Any] | None = None,
+    ) -> Any:
+        """Make sound of frames, by Griffin and Lim's algorithm or by a vocoder of your own.
 
         Parameters
         ----------
         frames : array of shape (T, D), or list of them
             As `reconstruct` and `convert` give them.
         n_iter : int, default=32
-            Rounds of the algorithm.
+            Rounds of Griffin and Lim's algorithm.
+        vocoder : callable, optional
+            Maps frames (T, D) of one utterance, float32, to its waveform (samples,) in the place of
+            that algorithm: natural logarithms of mel energies, as `repkit.audio.FrontEnd` makes
+            them, or whatever frames the model was fitted on.
 
         Returns
         -------
         ndarray of shape (samples,), or list of them
-            At ``sample_rate``; see `repkit.audio.to_waveform`.
+            At ``sample_rate``; see `repkit.audio.to_waveform`. With a vocoder, what it gives, as
+            float32.
 
         Raises
         ------
+        TypeError
+            If the vocoder cannot be called.
         ValueError
-            If the model was fitted on ready frames: how they were made is not known.
+            If the model was fitted on ready frames and there is no vocoder: how they were made is
+            not known. If the vocoder does not give a waveform.
         """
         check_is_fitted(self)
         integer_of(n_iter, "n_iter", 1, 10**4)
-        if self.kind_ != "audio":
-            raise ValueError("the model was fitted on ready frames: how to undo them is not known")
+        if vocoder is not None and not callable(vocoder):
+            raise TypeError(f"vocoder must be callable, or None, not {shown(vocoder)}")
+        if self.kind_ != "audio" and vocoder is None:
+            raise ValueError(
+                "the model was fitted on ready frames: how to undo them is not known; give a "
+                "vocoder"
+            )
         if isinstance(frames, list | tuple):
-            return [self.to_waveform(x, n_iter=n_iter) for x in frames]
+            return [self.to_waveform(x, n_iter=n_iter, vocoder=vocoder) for x in frames]
         with named("frames", "an array of frames (T, D), or a list of them"):
-            return to_waveform(frames, self._front_end(), n_iter=n_iter, device=self._where())
+            if vocoder is None:
+                return to_waveform(frames, self._front_end(), n_iter=n_iter, device=self._where())
+            x = feature_matrix(np.asarray(frames, dtype=np.float32), "frames")
+        return by_vocoder(vocoder, x)
 
     # ---------------------------------------------------------------- a program of its own
 

@@ -16,6 +16,8 @@ from repkit.metrics.speaker._verification import enrolled_voices
 
 __all__ = ["SpeakerVerifier"]
 
+RIDGE = 0.02  # of the mean variance within speakers, of columns of one deviation
+
 
 class SpeakerVerifier(BaseEstimator):
     """Speakers enrolled by a few utterances, and the cosine from which on a claim is believed.
@@ -29,6 +31,12 @@ class SpeakerVerifier(BaseEstimator):
     n_enrolled : int, default=5
         Utterances by which speakers will be enrolled, about. The threshold is that of equal errors
         with so many, see `repkit.metrics.enrolled_eer`.
+    whiten : bool, default=False
+        Whether vectors are first brought to a basis in which those of one speaker vary equally in
+        all directions, as the speakers of ``fit`` do (Hatch et al. 2006, WCCN). It needs many
+        utterances, several for each number of a vector; mean and deviation of log-mel frames then
+        tell speakers as well as many a network. ``eer_`` is then of the speakers that it was
+        learned from.
     random_state : int, RandomState, Generator or None, default=0
         Draws the utterances from which the threshold is learned.
 
@@ -42,6 +50,8 @@ class SpeakerVerifier(BaseEstimator):
         Who is enrolled: the speakers of ``fit``, until `enroll` names others.
     voices_ : ndarray of shape (k, n_features)
         Their voices, of length 1.
+    mean_, matrix_ : ndarray of shape (n_features,) and (n_features, n_features)
+        What is taken off vectors, and what they are multiplied by; with ``whiten``.
     n_features_in_ : int
         Numbers of a vector.
 
@@ -61,8 +71,9 @@ class SpeakerVerifier(BaseEstimator):
     [True, False, False]
     """
 
-    def __init__(self, n_enrolled: int = 5, *, random_state: Any = 0) -> None:
+    def __init__(self, n_enrolled: int = 5, *, whiten: bool = False, random_state: Any = 0) -> None:
         self.n_enrolled = n_enrolled
+        self.whiten = whiten
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -86,12 +97,18 @@ class SpeakerVerifier(BaseEstimator):
             If X is not finite, or fewer than two speakers have more than ``n_enrolled`` vectors.
         """
         n_enrolled = _arguments.integer(self.n_enrolled, "n_enrolled")
+        whiten = _arguments.choice(self.whiten, "whiten", (False, True))
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         labels = read_labels(y, len(X))
+        for name in ("mean_", "matrix_"):  # of a fit before
+            self.__dict__.pop(name, None)
+        if whiten:
+            known = labels.known
+            self.mean_, self.matrix_ = within_whitening(X[known], labels.codes[known])
         found = enrolled_eer(
-            X[labels.known],
+            self._unit(X[labels.known]),
             labels.codes[labels.known],
             n_enrolled=n_enrolled,
             random_state=self.random_state,
@@ -122,7 +139,7 @@ class SpeakerVerifier(BaseEstimator):
         return self._enroll(X, labels.classes, labels.codes)
 
     def _enroll(self, X: np.ndarray, names: np.ndarray, codes: np.ndarray) -> Self:
-        unit = _unit(X)
+        unit = self._unit(X)
         self.voices_ = enrolled_voices([unit[codes == k] for k in range(len(names))])
         self.speakers_ = names
         return self
@@ -142,7 +159,7 @@ class SpeakerVerifier(BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        cosines: np.ndarray = _unit(X) @ self.voices_.T
+        cosines: np.ndarray = self._unit(X) @ self.voices_.T
         return cosines
 
     def predict(self, X: Any) -> np.ndarray:
@@ -197,14 +214,33 @@ class SpeakerVerifier(BaseEstimator):
         accepted: np.ndarray = scores[np.arange(len(scores)), chosen] >= self.threshold_
         return accepted
 
+    def _unit(self, X: np.ndarray) -> np.ndarray:
+        """Rows as they are compared, of length 1."""
+        X = np.asarray(X, dtype=np.float64)
+        if hasattr(self, "matrix_"):
+            X = (X - self.mean_) @ self.matrix_
+        length = np.linalg.norm(X, axis=1, keepdims=True)
+        unit: np.ndarray = X / np.maximum(length, 1e-12)
+        return unit
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
 
 
-def _unit(X: np.ndarray) -> np.ndarray:
-    X = np.asarray(X, dtype=np.float64)
-    length = np.linalg.norm(X, axis=1, keepdims=True)
-    unit: np.ndarray = X / np.maximum(length, 1e-12)
-    return unit
+def within_whitening(X: np.ndarray, speaker: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean, and the inverse root of the covariance within speakers with a small ridge.
+
+    ``(n, d)``, ``(n,) -> (d,)``, ``(d, d)``.
+    """
+    scale = 1.0 / np.maximum(np.std(X, axis=0, dtype=np.float64), 1e-12)
+    X, mean = np.asarray(X, dtype=np.float64) * scale, np.mean(X, axis=0, dtype=np.float64)
+    _, place = np.unique(speaker, return_inverse=True)
+    counts = np.bincount(place)
+    means = np.stack([np.bincount(place, column) for column in X.T], 1) / counts[:, None]
+    rest = X - means[place]
+    W = rest.T @ rest / max(len(X) - len(counts), 1)
+    values, vectors = np.linalg.eigh(W)
+    values = values + RIDGE * max(float(values.mean()), 1e-12)
+    return mean, scale[:, None] * vectors / np.sqrt(values)

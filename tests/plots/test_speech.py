@@ -69,3 +69,20 @@ def test_spectrograms_share_their_colors(plt):
 def test_no_frames(frames):
     with pytest.raises(ValueError, match="frames"):
         SpectrogramDisplay(frames)
+
+
+def test_units_stand_over_their_frames(plt):
+    frames = {"sentence": np.zeros((8, 3)), "other": np.ones((4, 3))}
+    display = SpectrogramDisplay(frames, {"sentence": [7, 7, 2, 7]}).plot()
+    axes = display.ax_[0]
+    assert [(t.get_text(), t.get_position()[0]) for t in axes.texts] == [
+        ("7", 1.5),
+        ("2", 4.5),
+        ("7", 6.5),
+    ]
+    assert [line.get_xdata()[0] for line in axes.lines] == [3.5, 5.5]
+    assert not display.ax_[1].texts
+    with pytest.raises(ValueError, match="units must have names of frames, 'sentence', 'other', n"):
+        SpectrogramDisplay(frames, {"word": [1]})
+    with pytest.raises(ValueError, match=r"units\['other'\] must be whole numbers of shape \(K,\)"):
+        SpectrogramDisplay(frames, {"other": [0.5]})

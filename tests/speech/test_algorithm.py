@@ -11,7 +11,7 @@ from torch import nn
 
 from repkit.engine.engine import Engine
 from repkit.engine.rng import isolated_rng
-from repkit.speech.algorithm import Objective, rising, speech, wasserstein
+from repkit.speech.algorithm import Objective, centroid_loss, rising, speech, wasserstein
 from repkit.speech.batches import FrameStore, SpeechBatches
 from repkit.speech.bodies import build_body, inside
 from repkit.speech.networks import Codebook, FrameDecoder, UnitLength, UtteranceEncoder, critic
@@ -207,6 +207,84 @@ def test_gradients_are_those_of_the_losses(options):
         assert max(g.abs().max() for g in grads(d, [n.Ep])) > 1e-4  # so that a sign shows
         assert means["loss_D"] == pytest.approx(d.item(), rel=1e-4)
         assert means["d_accuracy"] == pytest.approx(accuracy)
+
+
+def by_centroids(s, y, scale):
+    """-log softmax of the cosines with the centroids, one utterance after the other."""
+    costs = []
+    for i in range(len(y)):
+        if y[i] < 0 or (y == y[i]).sum() < 2:
+            continue
+        logits = {}
+        for k in sorted({int(k) for k in y if k >= 0}):
+            rows = [j for j in range(len(y)) if y[j] == k and j != i]
+            center = mean([s[j] for j in rows]) if rows else None
+            if center is not None:
+                logits[k] = scale * torch.cosine_similarity(s[i], center, dim=0)
+        costs.append(torch.stack(list(logits.values())).logsumexp(0) - logits[int(y[i])])
+    return mean(costs)
+
+
+def test_the_loss_of_centroids_is_that_of_the_formula():
+    x, y = torch.randn(len(Y), 3, requires_grad=True), torch.from_numpy(Y)
+    s = torch.nn.functional.normalize(x, dim=1)
+    found, wanted = centroid_loss(s, y, 7.0), by_centroids(s, y, 7.0)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-5)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(v, x, retain_graph=True)[0] for v in (found, wanted))
+    )
+    assert centroid_loss(s, torch.full((len(Y),), -1), 7.0) == 0
+    assert centroid_loss(s, torch.arange(len(Y)), 7.0) == 0
+
+
+@pytest.mark.parametrize("kind", ["margin", "centroid"])
+def test_other_voices_are_speakers_of_their_own(kind):
+    """And only the speaker encoder learns of them."""
+
+    def voices(x, length, y):
+        return 2.0 * x + torch.randn(()), length
+
+    loss = SpeakerLoss(kind=kind, scale=5.0, voices=1.0)
+    store, nets = frames(), networks(None)
+    batches = SpeechBatches(store, Y, speakers=4, utterances=5, max_frames=100, seed=0)
+    objective = Objective(adversary=None, prototypes=None, speaker_loss=loss)
+    engine = Engine(
+        speech(nets, objective=objective, voices=voices),
+        batches,
+        optimizer=lambda p: torch.optim.SGD(p, RATE),
+        total_steps=1,
+        seed=0,
+    )
+    engine.train_mode()
+    engine.begin_epoch()
+    n, b = twins(engine), batches.at(0)
+    torch.manual_seed(5)
+    engine.step()
+    torch.manual_seed(5)
+    s = n.Es(b.x, b.length)
+    x = (2.0 * b.x + torch.randn(())) * inside(b.length, b.x.shape[1])
+    both = torch.cat([s, n.Es(x, b.length)])
+    y = torch.cat([b.y, torch.where(b.y < 0, -1, b.y + 10)])
+    spk = by_centroids(both, y, 5.0) if kind == "centroid" else apart(both, y)
+    means, _ = engine.read()
+    assert means["speaker_loss"] == pytest.approx(spk.item(), rel=1e-4)
+    rebuilt = n.R(n.Ep(b.x, b.length), s[b.partner], b.length, b.x.shape[1])
+    error = ((rebuilt - b.x) * inside(b.length, b.x.shape[1])).square().sum()
+    a = error / (b.length.sum() * D) + spk
+    torch.testing.assert_close(found_grads(engine, ("Es",)), grads(a, [n.Es]), rtol=1e-3, atol=3e-6)
+
+
+def apart(s, y, margin=1.0):
+    """Squares of the distances within speakers, and what those between lack of the margin."""
+    near, far = [], []
+    for i in range(len(y)):
+        for j in range(len(y)):
+            if i != j and min(y[i], y[j]) >= 0:
+                d = ((s[i] - s[j]).square().sum() + 1e-8).sqrt()
+                (near if y[i] == y[j] else far).append(
+                    d.square() if y[i] == y[j] else (margin - d).clamp_min(0).square()
+                )
+    return mean(near) + mean(far)
 
 
 def test_the_adversary_is_fooled():

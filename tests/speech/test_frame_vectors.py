@@ -25,7 +25,9 @@ def test_one_vector_for_every_two_frames(model, data):
         np.testing.assert_allclose(t, 0.005 + 0.02 * np.arange(len(v)))
     assert model.transform(data.data[:3]).shape == (3, 12)
     spread = np.concatenate(vectors).std(0)
-    assert 0.2 < spread.min() < spread.max() < 5
+    assert (np.diff(spread) < 1e-5).all()  # what the perturbation leaves most alone comes first
+    trained = np.concatenate(vectors) @ np.linalg.inv(model.frame_basis_) + model.frame_mean_
+    assert 0.2 < trained.std(0).min() < trained.std(0).max() < 5
 
 
 def test_company_and_cuts_change_nothing(model, data, tmp_path):
@@ -57,7 +59,8 @@ def test_units(model, data):
     vectors = model.transform_frames(data.data)
     assert [len(u) for u in units] == [len(v) for v in vectors]
     directions = model.networks_["Kf"].directions[0].detach().numpy()
-    cosines = vectors[3] @ (directions / np.linalg.norm(directions, axis=1, keepdims=True)).T
+    trained = vectors[3] @ np.linalg.inv(model.frame_basis_) + model.frame_mean_
+    cosines = trained @ (directions / np.linalg.norm(directions, axis=1, keepdims=True)).T
     np.testing.assert_array_equal(units[3], cosines.argmax(1))
 
 
@@ -77,6 +80,18 @@ def test_erasure(small, data, method):
     units = model.transform_units(data.data)
     plain = small(**options).fit(data.data, data.speaker).transform_units(data.data)
     assert all((a == b).all() for a, b in zip(units, plain, strict=True))
+
+
+def test_whitening_can_be_left_out(small, data):
+    """And is, where no voices are perturbed."""
+    options = {"prototypes": CLUSTERS, "max_epochs": 1}
+    plain = SpeechEncoder(pooling="frames", whiten=False)
+    for change in ({"encoder": plain}, {"perturb": 0.0}, {"front_end": "mfcc"}):
+        given = {"encoder": SpeechEncoder(pooling="frames"), **change}
+        model = small(**options, **given).fit(data.data, data.speaker)
+        assert not hasattr(model, "frame_basis_")
+        spread = np.concatenate(model.transform_frames(data.data)).std(0)
+        assert 0.2 < spread.min() < spread.max() < 5
 
 
 def test_frames_of_somebody_else(small):

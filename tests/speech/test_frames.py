@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from torch import nn
 
@@ -12,7 +13,15 @@ from repkit.engine.engine import Engine
 from repkit.engine.rng import isolated_rng
 from repkit.speech.algorithm import Objective, speech
 from repkit.speech.batches import FrameStore, SpeechBatches
-from repkit.speech.frames import aligned, assignment_loss, drawn, frame_shares
+from repkit.speech.bodies import inside
+from repkit.speech.frames import (
+    RIDGE,
+    aligned,
+    assignment_loss,
+    drawn,
+    frame_shares,
+    perturbation_basis,
+)
 from repkit.speech.networks import FrameNorm, speech_networks
 from repkit.speech.parts import Adversary, Prototypes, SpeakerLoss, SpeechEncoder, Swap
 from repkit.speech.perturb import RandomSpeed
@@ -321,3 +330,29 @@ def test_frame_norm_is_batch_norm_over_what_is_there():
     torch.testing.assert_close(norm.running_mean, plain.running_mean)
     torch.testing.assert_close(norm.running_var, plain.running_var)
     torch.testing.assert_close(norm.eval()(h, mask)[mask[..., 0] > 0], plain.eval()(rows))
+
+
+def test_the_basis_makes_what_the_perturbation_changes_alike():
+    """On a network that passes frames on: one column is shaken, one is not."""
+
+    class Passing(torch.nn.Module):
+        stack = 1
+
+        def both(self, x, length):
+            return x[:, 0], x
+
+    def perturb(x, length, y):
+        return x + torch.tensor([2.0, 0.0, 0.1]) * torch.randn(len(x), 1, 3), length
+
+    torch.manual_seed(0)
+    x = torch.randn(400, 9, 3) @ torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 1.0]])
+    store = FrameStore([v.numpy() for v in x + 5.0], torch.device("cpu"))
+    prepare = lambda x, length: x * inside(length, x.shape[1])
+    mean, basis = perturbation_basis(Passing(), store, np.zeros(400, int), prepare, perturb, 100)
+    np.testing.assert_allclose(mean, x.mean((0, 1)) + 5.0, atol=1e-4)
+    C = np.cov(x.flatten(0, 1).T.numpy(), bias=True)
+    N = np.diag([4.0, 0.0, 0.01]) + RIDGE * np.trace(C) / 3 * np.eye(3)
+    np.testing.assert_allclose(basis.T @ N @ basis, np.eye(3), atol=0.2)
+    found = np.diag(basis.T @ C @ basis)
+    np.testing.assert_allclose(found, scipy.linalg.eigh(C, N)[0][::-1], rtol=0.1)
+    assert abs(basis[0, 0]) < 0.2 * np.abs(basis[:, 0]).max()  # the shaken column is of no weight

@@ -181,3 +181,22 @@ def test_only_whole_vectors_can_be_quantized():
     torch.testing.assert_close(sharp, 2.0 * nearest, rtol=1e-3, atol=1e-3)
     with pytest.raises(ValueError, match="the model was fitted without"):
         Codebook([(slice(1, 3), 5)]).quantized(x, 0.1)
+
+
+def test_statistics_of_the_frames_are_read_too():
+    """Whatever the padding; by hand from mean and deviation."""
+    torch.manual_seed(0)
+    body, width = build_body("conv", 6, 12)
+    Es = UtteranceEncoder(body, width, 4, 2, 0, UnitLength(), statistics=3).eval()
+    x, length = torch.randn(3, 8, 3), torch.tensor([8, 5, 2])
+    x = x * inside(length, 8)
+    found = Es(x, length)
+    for k, n in enumerate(length):
+        own = x[k : k + 1, :n]
+        torch.testing.assert_close(Es(own, length[k : k + 1])[0], found[k])
+        stacked, last = joined(own, length[k : k + 1], 2)
+        mask = inside(last, stacked.shape[1])
+        h = body(stacked, mask)[0]
+        rows = [torch.cat([v.mean(0), (v.var(0, correction=0) + 1e-5).sqrt()]) for v in (h, own[0])]
+        out = Es.linear[0](Es.scale(torch.cat(rows)[None]))
+        torch.testing.assert_close(torch.nn.functional.normalize(out)[0], found[k])

@@ -10,6 +10,7 @@ from repkit.speech.perturb import (
     SPEED,
     WARP,
     Chain,
+    OtherSpeakers,
     RandomSpeed,
     RandomVoice,
     voices_and_speeds,
@@ -131,3 +132,26 @@ def test_perturbations_are_as_strong_as_asked():
     assert unknown.speaker_means.shape == (0, 20)
     options["voices"] = False
     assert isinstance(voices_and_speeds(1.0, store, np.zeros(3, int), **options), RandomSpeed)
+
+
+def test_a_speaker_is_one_other_speaker():
+    """One matrix and one filter for all utterances of a speaker, others for the next."""
+    x = torch.randn(6, 5, 20)
+    length, y = torch.full((6,), 5), torch.tensor([3, 0, 3, 0, -1, 3])
+    change = OtherSpeakers(8000, 20, 1.0)
+    torch.manual_seed(0)
+    found, same = change(x, length, y)
+    assert same is length
+    filters = found - torch.bmm(x, change.bank[_chosen(change, x, found)])
+    for rows in ([0, 2, 5], [1, 3], [4]):
+        torch.testing.assert_close(
+            filters[rows].std(1).amax(), torch.tensor(0.0), atol=1e-4, rtol=0
+        )
+        torch.testing.assert_close(filters[rows[0]], filters[rows[-1]], atol=1e-4, rtol=0)
+    assert (filters[0] - filters[1]).abs().max() > 0.01
+
+
+def _chosen(change, x, found):
+    """The matrix of each row: that which leaves the same for every frame."""
+    rest = found[None] - torch.einsum("ntm,kmo->knto", x, change.bank)
+    return rest.std(2).sum(2).argmin(0)

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from scipy.signal import resample_poly
 
 from repkit.audio import FrontEnd, as_utterances
+from repkit.datasets import make_speech
 from repkit.speech.batches import FrameStore
 from repkit.speech.utterance_input import (
     QUIET,
     ROUND,
+    doubtful_rate,
     is_table,
     level,
     padded_batches,
@@ -81,3 +84,16 @@ def test_padded_batches_hold_every_piece_once():
         assert length.tolist() == pieces.lengths[index].tolist()
         seen += wanted.tolist()
     assert sorted(seen) == list(range(len(pieces.rows)))
+
+
+def test_a_wrong_rate_is_told_by_the_energy(small):
+    """Speech of 8 kHz in samples of 48 kHz, said to be of 16 kHz; as it is, nothing is told."""
+    data = make_speech(2, 2, 3, random_state=0)
+    dense = [resample_poly(x, 6, 1) for x in data.data]
+    model = small(sample_rate=16000, max_epochs=1, steps_per_epoch=1)
+    with pytest.warns(UserWarning, match="next to nothing is heard above .*is sample_rate=16000 "):
+        model.fit(dense, data.speaker)
+    model.fit([resample_poly(x, 2, 1) for x in data.data], data.speaker)
+    model.set_params(sample_rate=8000).fit(data.data, data.speaker)
+    assert doubtful_rate([np.zeros((4, 13))], FrontEnd("mfcc")) is None
+    assert doubtful_rate([np.full((4, 40), -12.0)], FrontEnd()) is None

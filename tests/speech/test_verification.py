@@ -98,3 +98,27 @@ def test_errors():
         verifier.verify(X[:2], [0])
     with pytest.raises(ValueError, match="y must name a speaker"):
         verifier.enroll(X[:2], [-1, -1])
+
+
+def test_whitening_takes_away_what_varies_within_speakers():
+    """Two columns are loud and tell nothing, two are quiet and name the speaker."""
+    rng = np.random.default_rng(0)
+    speaker = np.repeat(np.arange(12), 20)
+    names = rng.normal(size=(12, 2))[speaker] + 0.1 * rng.normal(size=(240, 2))
+    X = np.hstack([names, 10.0 * rng.normal(size=(240, 2)) + 3.0])
+    train, test = speaker < 8, speaker >= 8
+    plain = SpeakerVerifier().fit(X[train], speaker[train])
+    white = SpeakerVerifier(whiten=True).fit(X[train], speaker[train])
+    assert white.eer_ < 0.2 < 0.3 < plain.eer_
+    first = np.flatnonzero(test)[::20]
+    white.enroll(X[first], speaker[first])
+    assert (white.predict(X[test]) == speaker[test]).mean() > 0.8
+    rest = X[train] - np.stack([X[speaker == k].mean(0) for k in range(8)])[speaker[train]]
+    found = rest @ white.matrix_
+    # Columns that hardly vary are less than white: the ridge is of all.
+    within = np.diag(found.T @ found / 152)
+    assert within.max() == pytest.approx(1.0, abs=0.1)
+    assert within.min() > 0.3
+    with pytest.raises(ValueError, match="whiten must be"):
+        SpeakerVerifier(whiten="wccn").fit(X, speaker)
+    assert not hasattr(white.set_params(whiten=False).fit(X, speaker), "matrix_")
