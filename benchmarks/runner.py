@@ -71,6 +71,9 @@ def run_cases(
     only: str = "",
     redo: bool = False,
     echo: Callable[[str], None] = print,
+    began: Callable[[Case, int, int], None] | None = None,
+    called: str = "",
+    version: str = "",
 ) -> pd.DataFrame:
     """Run the cases whose rows do not stand yet, and print the rows of all of them.
 
@@ -91,6 +94,12 @@ def run_cases(
         Whether to run also the cases whose rows stand in the file already.
     echo : callable
         Prints a line.
+    began : callable, optional
+        ``began(case, seed, seeds)`` is called before each run. By default, a line for each case.
+    called : str, optional
+        What the command line calls the benchmark, if that is not its name.
+    version : str, optional
+        Stands behind the commit in each row: the version of a file that no commit has.
 
     Returns
     -------
@@ -110,10 +119,13 @@ def run_cases(
         n = case.seeds or seeds
         if not redo and stands(path, case, preset, n):
             continue
-        echo(f"{time.strftime('%H:%M:%S')} {case.name}")
+        if began is None:
+            echo(f"{time.strftime('%H:%M:%S')} {case.name}")
         values: dict[Key, list[float]] = {}
         started = time.perf_counter()
         for seed in range(n):
+            if began is not None:
+                began(case, seed, n)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 found = case.run(seed)
@@ -123,7 +135,8 @@ def run_cases(
                 )
         seconds = (time.perf_counter() - started) / n
         command = (
-            f"python -m benchmarks {benchmark} --preset {preset} --seeds {n} --device {device}"
+            f"python -m benchmarks {shlex.quote(called or benchmark)} --preset {preset} "
+            f"--seeds {n} --device {device}"
         )
         rows = [
             {
@@ -141,7 +154,7 @@ def run_cases(
                 "preset": preset,
                 "command": f"{command} --only {shlex.quote(case.name)}",
                 "values": " ".join(f"{x:.4f}" for x in v),
-                "commit": commit(),
+                "commit": f"{commit()} {version}".rstrip(),
             }
             for (task, metric), v in values.items()
         ]
