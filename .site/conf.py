@@ -69,6 +69,7 @@ def skip(app: Any, what: str, name: str, thing: Any, skipped: bool, options: Any
 # ---------------------------------------------------------------- examples
 
 
+PROCESSES = int(os.environ.get("SITE_PROCESSES", "2"))
 SECTIONS = ("adaptation", "images", "tables", "speech", "tools")
 sphinx_gallery_conf = {
     "examples_dirs": ["examples"],
@@ -78,7 +79,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "reset_modules": ("matplotlib", "making.prepare"),
-    "parallel": int(os.environ.get("SITE_PROCESSES", "2")),
+    "parallel": PROCESSES if PROCESSES > 1 else False,
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,

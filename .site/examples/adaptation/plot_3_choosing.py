@@ -1,7 +1,7 @@
 """Choosing among models without a label
 =====================================
 
-Twelve models were fitted, and no target row has a label. Which one to use? `EnsVScorer
+Seven models were fitted, and no target row has a label. Which one to use? `EnsVScorer
 <repkit.metrics.EnsVScorer>` asks which candidate agrees most with the mean of all predictions. It
 lost least in a benchmark of 42 candidates on seven tasks; see :doc:`/choosing`.
 """
@@ -13,22 +13,14 @@ from repkit import DANN
 from repkit.datasets import make_domains
 from repkit.metrics import EnsVScorer, EntropyScorer, InfoMaxScorer
 
-data = make_domains(rotation=45, random_state=1)
+data = make_domains(random_state=0)
 target = data.sample_domain < 0
 y = np.where(target, -1, data.y)
+common = {"max_epochs": 20, "steps_per_epoch": 20, "random_state": 0}
 candidates = [
-    DANN(
-        lam=lam,
-        learning_rate=rate,
-        entropy=entropy,
-        max_epochs=12,
-        steps_per_epoch=20,
-        random_state=0,
-    )
-    for lam in (0.0, 0.3, 1.0)
-    for rate in (1e-3, 1e-2)
-    for entropy in (0.0, 0.5)
+    DANN(lam=lam, learning_rate=rate, **common) for lam in (0.0, 1.0, 3.0) for rate in (3e-3, 1e-2)
 ]
+candidates.append(DANN(lam=0.0, entropy=3.0, learning_rate=1e-2, **common))
 for model in candidates:
     model.fit(data.X, y, sample_domain=data.sample_domain)
 
@@ -57,5 +49,7 @@ axes[0].set_ylabel("accuracy on the target")
 axes[0].legend()
 
 # %%
-# **What to take from it.** Always keep a candidate without adaptation among the others. Scores of
-# certainty, such as the entropy, like models that give every row to one class.
+# **What to take from it.** A pick is better than a guess, and none is sure. Two moons have two
+# classes of equal size, which is what infomax hopes for; where shares are uneven it gives up 25
+# points and more, and a candidate that gives every row to one class pleases the entropy. Over seven
+# tasks EnsV lost least. Always keep a candidate without adaptation among the others.

@@ -21,8 +21,8 @@ model = BiGAN(
     augment=RandomAffine(degrees=6, zoom=0.05, stretch=0.0, shear=0.0, shift=1 / 16),
     ema=0.99,
     learning_rate=5e-4,
-    steps_per_epoch=60,
-    max_epochs=12,
+    steps_per_epoch=50,
+    max_epochs=8,
     random_state=0,
 )
 model.fit(X_train)

@@ -27,7 +27,8 @@ for k, (image, name) in enumerate(zip(digits.images, digits.target, strict=True)
 # ``size`` brings all images to one size. The order is that of the sorted paths.
 
 images = load_image_folder(folder, size=16)
-print(images.data.shape, images.data.dtype, images.paths[0])
+paths = [Path(path).relative_to(folder).as_posix() for path in images.paths]
+print(images.data.shape, images.data.dtype, paths[0])
 
 # %%
 # Colors and sizes may differ from file to file; ``on_error="skip"`` leaves out what cannot be read.
@@ -35,7 +36,7 @@ print(images.data.shape, images.data.dtype, images.paths[0])
 
 model = VAE(latent_dim=16, width=128, max_epochs=8, random_state=0).fit(images.data)
 features = model.set_output(transform="pandas").transform(images.data)
-features.insert(0, "path", images.paths)
+features.insert(0, "path", paths)
 features.to_csv(folder.parent / "features.csv", index=False)
 print(features.iloc[:3, :5].round(2).to_string())
 
@@ -43,4 +44,4 @@ print(features.iloc[:3, :5].round(2).to_string())
 # The features in the plane, by sub-folder. No label was used.
 
 points = PCA(2, random_state=0).fit_transform(features.iloc[:, 1:])
-EmbeddingDisplay(points, np.asarray(images.target_names)[images.target]).plot()
+EmbeddingDisplay(points, images.target).plot()

@@ -13,10 +13,10 @@ from repkit import SpectrogramDisplay, SpeechAutoencoder, SpeechVectorsDisplay
 from repkit.datasets import make_speech
 from repkit.metrics import disentanglement_report
 
-speech = make_speech(n_speakers=6, n_words=8, n_takes=8, random_state=0)
+speech = make_speech(n_speakers=6, n_words=8, n_takes=6, random_state=0)
 test = speech.take == 0
 model = SpeechAutoencoder(
-    sample_rate=8000, adversary=None, max_epochs=10, steps_per_epoch=20, random_state=0
+    sample_rate=8000, adversary=None, max_epochs=7, steps_per_epoch=15, random_state=0
 )
 model.fit([speech.data[k] for k in np.flatnonzero(~test)], speech.speaker[~test])
 phonetic = model.transform_phonetic(speech.data)
