@@ -16,6 +16,7 @@ ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(HERE)]
 
 import making  # noqa: E402
+
 from repkit import __version__  # noqa: E402
 
 project = "repkit"

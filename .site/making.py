@@ -76,7 +76,7 @@ def section(path: Path, title: str) -> str:
 
 
 def table(text: str, columns: tuple[str, ...] | None = None) -> str:
-    """The first table of a Markdown text; of its columns those with these heads, "" is the first."""
+    """The first table of a Markdown text; of its columns those named, of which "" is the first."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     head, rows = rows[0], rows[2:]
@@ -151,7 +151,7 @@ def reference() -> None:
         for module in MODULES
     )
     text = (
-        "Reference\n=========\n\nAll public names. A name that several modules have stands with the "
+        "Reference\n=========\n\nAll public names. One that several modules have stands with the "
         "first.\n\n.. list-table::\n   :widths: 25 75\n\n"
         f"{rows}\n\n.. toctree::\n   :hidden:\n\n{listed}\n"
     )

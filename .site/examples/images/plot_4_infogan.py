@@ -24,8 +24,8 @@ model = InfoGAN(
     ema=0.99,
     learning_rate=1e-3,
     batch_size=64,
-    steps_per_epoch=60,
-    max_epochs=12,
+    steps_per_epoch=50,
+    max_epochs=10,
     random_state=0,
 )
 with warnings.catch_warnings():  # a factor that so short a training leaves unused is warned about

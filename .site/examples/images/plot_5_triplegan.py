@@ -21,7 +21,7 @@ common = {
     "augment": shake,
     "entropy": 0.0,
     "batch_size": (32, 64),
-    "max_epochs": 20,
+    "max_epochs": 12,
     "random_state": 0,
 }
 model = TripleGAN(generator="mlp", discriminator="mlp", **common)

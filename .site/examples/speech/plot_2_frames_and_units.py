@@ -20,8 +20,8 @@ model = SpeechAutoencoder(
     encoder=SpeechEncoder(pooling="frames", stack=4),
     prototypes=Prototypes((20,), frame_size=16),
     adversary=None,
-    max_epochs=6,
-    steps_per_epoch=20,
+    max_epochs=5,
+    steps_per_epoch=15,
     random_state=0,
 )
 model.fit(speech.data, speech.speaker)

@@ -19,8 +19,8 @@ model = SpeechAutoencoder(
     sample_rate=8000,
     adversary=None,
     prototypes=None,
-    max_epochs=8,
-    steps_per_epoch=20,
+    max_epochs=6,
+    steps_per_epoch=15,
     output="speaker",
     random_state=0,
 )
