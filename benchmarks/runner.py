@@ -73,6 +73,8 @@ def run_cases(
     echo: Callable[[str], None] = print,
     began: Callable[[Case, int, int], None] | None = None,
     show: Callable[..., None] | None = None,
+    called: str = "",
+    version: str = "",
 ) -> pd.DataFrame:
     """Run the cases whose rows do not stand yet, and print the rows of all of them.
 
@@ -97,6 +99,10 @@ def run_cases(
         ``began(case, seed, seeds)`` is called before each run. By default, a line for each case.
     show : callable, optional
         ``show(benchmark, rows, ran, echo)`` shows the rows. By default, tables are printed.
+    called : str, optional
+        What the command line calls the benchmark, if that is not its name.
+    version : str, optional
+        Stands behind the commit in each row: the version of a file that no commit has.
 
     Returns
     -------
@@ -132,7 +138,8 @@ def run_cases(
                 )
         seconds = (time.perf_counter() - started) / n
         command = (
-            f"python -m benchmarks {benchmark} --preset {preset} --seeds {n} --device {device}"
+            f"python -m benchmarks {shlex.quote(called or benchmark)} --preset {preset} "
+            f"--seeds {n} --device {device}"
         )
         rows = [
             {
@@ -150,7 +157,7 @@ def run_cases(
                 "preset": preset,
                 "command": f"{command} --only {shlex.quote(case.name)}",
                 "values": " ".join(f"{x:.4f}" for x in v),
-                "commit": commit(),
+                "commit": f"{commit()} {version}".rstrip(),
             }
             for (task, metric), v in values.items()
         ]
