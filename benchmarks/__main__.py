@@ -32,6 +32,7 @@ ABOUT = {
     "speech_arabic": "forty words of speakers who were never heard",
     "speech_frames": "phones of speakers who were never heard, from vectors of frames",
     "speech_synthetic": "the same of made words",
+    "memory": "a table and a folder of images that are larger than the memory taken for them",
     "speed": "paired step and fit times; import time",
 }
 NAMES = tuple(ABOUT)

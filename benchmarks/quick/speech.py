@@ -20,7 +20,7 @@ OURS: dict[str, Any] = {
     "adversary": None,
     "batch_size": (8, 9),
     "steps_per_epoch": 25,
-    "max_epochs": 8,
+    "max_epochs": 6,
 }
 WORDS, VOICES, FRAMES = "phonetic vectors", "speaker vectors", "sound itself, mean and deviation"
 
