@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from repkit._arguments import named
-from repkit.base import saving
+from repkit.base import reporting, saving
 from repkit.base.exporting import Exporting
 from repkit.base.fingerprint import fingerprint
 from repkit.base.html import learned
@@ -42,14 +42,6 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
-from repkit.base.reporting import (
-    CallbackSupportMixin,
-    Told,
-    bound,
-    is_asked_for,
-    selection,
-    tear_down,
-)
 from repkit.base.rules import (
     callbacks_rule,
     device_rule,
@@ -119,7 +111,7 @@ class Problem:
 
 
 @parameters
-class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
+class Estimator(Kept, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
     """Base of the estimators.
 
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
@@ -376,9 +368,9 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
         before = fitted_attributes(self)
         told = None
         try:
-            if is_asked_for(self):
+            if reporting.is_asked_for(self):
                 epochs = self._trainings() * int(self.max_epochs)
-                told = Told(self, given, epochs, lambda: fitted_attributes(self))
+                told = reporting.Told(self, given, epochs, lambda: fitted_attributes(self))
                 fresh.callbacks = (*fresh.callbacks, told)  # type: ignore[misc]
             failure = fresh._train_all(data, start, shown_on=self)
             self._wear(fitted_attributes(fresh))
@@ -388,7 +380,7 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
             self._wear(before)  # wherever Ctrl-C has come: inside a callback, say
             raise
         finally:
-            tear_down(self)
+            reporting.tear_down(self)
         if failure:
             warnings.warn(failure, ConvergenceWarning, stacklevel=4)
         else:
@@ -461,7 +453,7 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
                 finally:
                     shown_on._wear(before)
 
-            callbacks = bound(self.callbacks, shown_on)  # type: ignore[arg-type]
+            callbacks = reporting.bound(self.callbacks, shown_on)  # type: ignore[arg-type]
             with giving_way(), self._telling(engine, checkpoints):
                 result = train(
                     engine,
@@ -470,7 +462,7 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
                     callbacks=callbacks,
                     evaluate=problem.evaluate,
                     show=show,
-                    select=problem.select or selection(callbacks),
+                    select=problem.select or reporting.selection(callbacks),
                     verbose=self.verbose,
                 )
             engine.release()

@@ -39,8 +39,8 @@ def poured(
     pictures = [source for source in sources if isinstance(source, Pictures)]
     if any(source.color is None for source in pictures):
         colored = any(source.colored() for source in pictures)
-        for source in pictures:
-            source.color = colored
+        for folder in pictures:
+            folder.color = colored
     with RowWriter(path) as writer:
         for source in sources:
             kept: list[int] = []

@@ -245,7 +245,7 @@ def _advance(engine: Engine, to: int, callbacks: list[Callback] | None = None) -
         engine.step()
         for callback in [*watching]:
             try:
-                callback.on_step(engine.position - first, of)  # type: ignore[attr-defined]
+                callback.on_step(engine.position - first, of)
             except Exception as error:
                 watching.remove(callback)
                 _leave_out(callback, callbacks or [], error)
