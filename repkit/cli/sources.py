@@ -390,17 +390,9 @@ class Pictures(Source):
 
     def colored(self) -> bool:
         """Whether any image has colors."""
-        from repkit.datasets._images import ImageError, has_color
+        from repkit.datasets._images import any_color
 
-        def asked(path: Path) -> bool:
-            try:
-                return has_color(path)
-            except ImageError:
-                if self.wanted.skip:
-                    return False
-                raise
-
-        return any(map(asked, self.files))
+        return any_color(self.files, skip=self.wanted.skip)
 
     def _read(self, places: Sequence[int]) -> tuple[Any, list[int], list[tuple[Any, str]]]:
         from repkit.datasets._images import read_images

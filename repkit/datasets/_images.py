@@ -78,6 +78,18 @@ def has_color(path: Path) -> bool:
         return image.mode not in GRAY
 
 
+def any_color(files: Sequence[Path], *, skip: bool) -> bool:
+    """Whether any image has colors; one that cannot be read has none, if it may be skipped."""
+    found = False
+    for path in files:
+        try:
+            found = found or has_color(path)
+        except ImageError:
+            if not skip:
+                raise
+    return found
+
+
 def size_of(path: Path) -> tuple[int, int]:
     """Height and width of an image, by its header alone; those of a pixel if it has none."""
     try:
