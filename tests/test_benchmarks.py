@@ -163,15 +163,6 @@ def test_cases_are_distinct_and_need_no_data_to_be_listed(name, preset):
     assert len({case.name for case in cases}) == len(cases)
 
 
-def test_a_quick_case_runs(tmp_path, capsys):
-    case = "moons, turned/DANN/joint"
-    main(["quick", "--seeds", "1", "--only", case, "--out", str(tmp_path)])
-    assert "moons, turned" in capsys.readouterr().out
-    rows = read(next(tmp_path.glob("quick-*.csv")))
-    assert set(rows.metric) == {"accuracy_last", "accuracy_selected"}
-    assert (rows["mean"] > 0.7).all()
-
-
 def test_the_paper_preset_trains(data_home):
     """Not run whole without a GPU: a few steps show that it can be."""
     digits, images = (import_module(f"benchmarks.{name}") for name in ("digits_domains", "images"))

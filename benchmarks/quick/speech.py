@@ -22,7 +22,7 @@ OURS: dict[str, Any] = {
     "steps_per_epoch": 25,
     "max_epochs": 6,
 }
-WORDS, VOICES, FRAMES = "phonetic vectors", "speaker vectors", "sound itself, mean and deviation"
+WORDS, VOICES, FRAMES = "phonetic vectors", "speaker vectors", "the sound itself"
 
 
 @cache
