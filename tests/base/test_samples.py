@@ -450,3 +450,12 @@ def test_extremes_of_sparse_columns_count_their_zeros():
         low, high = extremes(given)
         np.testing.assert_array_equal(low, [1, -2, 0])
         np.testing.assert_array_equal(high, [3, 0, 0])
+
+
+def test_a_polars_frame_is_a_table():
+    polars = pytest.importorskip("polars")
+    model = VAE(latent_dim=2, width=8, max_epochs=1, random_state=0)
+    frame = polars.DataFrame(TABLE, schema=[f"c{k}" for k in range(TABLE.shape[1])])
+    found = clone(model).fit(frame)
+    assert found.feature_names_in_.tolist() == frame.columns
+    np.testing.assert_array_equal(found.transform(frame), clone(model).fit(TABLE).transform(TABLE))
