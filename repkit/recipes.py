@@ -72,7 +72,7 @@ _BIGAN: dict[str, Settings] = {
 
 
 def bigan(name: str) -> Settings:
-    """Settings of `repkit.BiGAN`.
+    """Give settings of `repkit.BiGAN`.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ _INFOGAN: dict[str, Settings] = {
 
 
 def infogan(name: str) -> Settings:
-    """Settings of `repkit.InfoGAN`.
+    """Give settings of `repkit.InfoGAN`.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ _VAEGAN: dict[str, Settings] = {
 
 
 def vae(name: str) -> Settings:
-    """Settings of `repkit.VAE`.
+    """Give settings of `repkit.VAE`.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def vae(name: str) -> Settings:
 
 
 def vaegan(name: str) -> Settings:
-    """Settings of `repkit.VAEGAN`.
+    """Give settings of `repkit.VAEGAN`.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ _TRIPLEGAN: dict[str, Settings] = {
 
 
 def triplegan(name: str) -> Settings:
-    """Settings of `repkit.TripleGAN`.
+    """Give settings of `repkit.TripleGAN`.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ _DANN: dict[str, Settings] = {
 
 
 def dann(name: str) -> Settings:
-    """Settings of `repkit.DANN`.
+    """Give settings of `repkit.DANN`.
 
     Parameters
     ----------

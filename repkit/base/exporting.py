@@ -201,6 +201,10 @@ class Exporting(Base):
         "repkit", the class, the method, and the names of what comes out. Before it is written, it
         is run on a few samples, and compared with the method itself.
 
+        Of speech it takes padded frames ``(n, T, D)``, as `repkit.audio.FrontEnd` makes them (how,
+        is told beside it) or as ``fit`` was given them, and lengths ``(n,)``; what stands beyond a
+        length is not read. Utterances longer than ``max_frames`` are cut as `transform` cuts them.
+
         Parameters
         ----------
         path : path
