@@ -23,6 +23,7 @@ ABOUT = {
     "choosing": "label-free scorers: how good the candidate is that each picks",
     "unknown_class": "rows of a class that no source row has",
     "guarding": "a twin without adaptation: what the guard gives and takes",
+    "defaults": "what each class gives without a setting, beside its recipe",
     "bigan_mnist": "features and reconstructions of MNIST and of small digits",
     "infogan_mnist": "categories and continuous codes of the same",
     "sprites": "disentanglement of shape, scale, orientation and position",

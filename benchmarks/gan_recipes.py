@@ -1,7 +1,6 @@
-"""The settings of the BiGAN and InfoGAN benchmarks, each ingredient with its reason.
+"""The settings of the BiGAN and InfoGAN benchmarks, those of digits from `repkit.recipes`.
 
-Those for MNIST were chosen on the labels of the last 10 000 training images, those for sprites on
-the factors of images outside the tables; no test image was looked at to choose them.
+Those for sprites were chosen on the factors of images outside the tables.
 """
 
 from __future__ import annotations
@@ -9,36 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.sprite_nets import PlacedFeatures, StampGenerator, hold_then_fall
-from repkit import Discriminator
-from repkit.augment import RandomAffine
-from repkit.infogan import Categorical, Continuous
+from repkit import Discriminator, recipes
+from repkit.infogan import Continuous
 
 # ---------------------------------------------------------------- BiGAN
 
-# The reconstruction term (ALICE) ties E to G within minutes instead of hours; augmentation keeps D
-# from learning the pairs by heart. Each ingredient has its row among the ablations.
-BIGAN_MNIST: dict[str, Any] = {
-    "encoder": "mlp",
-    "generator": "mlp",
-    "discriminator": "mlp",
-    "width": 512,
-    "data_cycle": 10.0,
-    "augment": RandomAffine(degrees=8.6, zoom=0.1, stretch=0.0, shear=0.0, shift=2 / 28),
-    "ema": 0.995,
-    "learning_rate": 5e-4,
-    "precision": "bf16",
-    "steps_per_epoch": 500,
-    "max_epochs": 16,
-}
-BIGAN_DIGITS: dict[str, Any] = {
-    "width": 256,
-    "data_cycle": 10.0,
-    "augment": RandomAffine(degrees=6, zoom=0.05, stretch=0.0, shear=0.0, shift=1 / 16),
-    "ema": 0.99,
-    "learning_rate": 5e-4,
-    "steps_per_epoch": 100,
-    "max_epochs": 12,
-}
+BIGAN_MNIST, BIGAN_DIGITS = (recipes.bigan(name) for name in ("mnist", "digits"))
 BIGAN_ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "MNIST": {
         "no reconstruction term": {"data_cycle": 0.0},
@@ -51,14 +26,7 @@ BIGAN_ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
         "statistics recalibrated": {"recalibrate": True},
     },
 }
-# The paper's permutation-invariant recipe: 400 epochs, no term but the paper's.
-BIGAN_PAPER: dict[str, Any] = {
-    "encoder": "mlp",
-    "generator": "mlp",
-    "discriminator": "mlp",
-    "width": 1024,
-    "max_epochs": 400,
-}
+BIGAN_PAPER = recipes.bigan("mnist-paper")
 # Auto-encoders of the same networks; more steps, since a step of theirs takes about half the time.
 BIGAN_TWIN: dict[str, dict[str, Any]] = {
     "MNIST": {"kind": "mlp", "latent_dim": 50, "n_features": 512, "steps": 16_000, "bf16": True},
@@ -67,38 +35,7 @@ BIGAN_TWIN: dict[str, dict[str, Any]] = {
 
 # ---------------------------------------------------------------- InfoGAN
 
-# Changes of a digit that keep it a digit. Real and generated images alike go through WEAK on their
-# way to the discriminator, so that no category is spent on them; it leaves slant alone, so that a
-# continuous code can be slant. A real image's category is also to survive STRONG (IIC). That saves
-# two thirds of the steps; without the generator it collapsed in the one trial we made.
-WEAK = RandomAffine(degrees=12, zoom=0.12, stretch=0.0, shear=0.05, shift=0.08)
-STRONG = RandomAffine(degrees=15, zoom=0.12, stretch=0.0, shear=0.25, shift=0.08)
-INFOGAN_MNIST: dict[str, Any] = {
-    "width": 512,
-    "augment": WEAK,
-    "strong_augment": STRONG,
-    "categorical": Categorical((10,), invariance=1.0),
-    "updates": "joint",
-    "ema": 0.99,
-    "learning_rate": dict.fromkeys("BDQ", 5e-4),
-    "batch_size": 64,
-    "steps_per_epoch": 300,
-    "max_epochs": 7,
-}
-INFOGAN_DIGITS: dict[str, Any] = {
-    "generator": "dcgan",
-    "discriminator": "dcgan",
-    "width": 256,
-    "latent_dim": 16,
-    "augment": RandomAffine(degrees=15, zoom=0.12, stretch=0.1, shear=0.2, shift=0.1),
-    "categorical": Categorical((10,), invariance=2.0),
-    "updates": "joint",
-    "ema": 0.99,
-    "learning_rate": 1e-3,
-    "batch_size": 128,
-    "steps_per_epoch": 100,
-    "max_epochs": 10,
-}
+INFOGAN_MNIST, INFOGAN_DIGITS = (recipes.infogan(name) for name in ("mnist", "digits"))
 INFOGAN_ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "MNIST": {
         "no invariance": {"categorical": (10,)},
@@ -114,14 +51,7 @@ INFOGAN_ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
         "statistics not recalibrated": {"recalibrate": False},
     },
 }
-# The paper's networks and number of steps, with the two ingredients above.
-INFOGAN_PAPER: dict[str, Any] = {
-    "augment": WEAK,
-    "strong_augment": STRONG,
-    "categorical": Categorical((10,), invariance=1.0),
-    "ema": 0.999,
-    "max_epochs": 50,
-}
+INFOGAN_PAPER = recipes.infogan("mnist-paper")
 
 # ---------------------------------------------------------------- sprites
 

@@ -1,4 +1,6 @@
-"""The settings that the benchmarks use, each ingredient with its reason.
+"""The settings of the benchmarks of adaptation, each ingredient with its reason.
+
+Those of images of digits are of `repkit.recipes`.
 
 None was chosen with a label of a test set; what was looked at to choose it is said beside it.
 """
@@ -10,41 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repkit import Consistency, Optimizer
-from repkit.augment import RandomAffine, RandomInvert, RandomTexture, RandomThickness
+from repkit import Consistency, recipes
+from repkit.augment import RandomAffine
 from repkit.dann import Entropy
-from repkit.nets import Cosine, Standardize, mlp
-
-
-def digit_net(shape_in: tuple[int, ...], dim_out: int, width: int = 16) -> nn.Module:
-    """Features of 28 px digits: five convolutions and a linear layer, all with batch norm.
-
-    Every image is first brought to mean 0 and deviation 1, so that brightness and contrast, which
-    differ between the domains, are gone before anything is learned.
-    """
-
-    def block(channels: int, size: int, kernel: int = 3) -> list[nn.Module]:
-        return [
-            nn.Conv2d(channels, size, kernel, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(size),
-            nn.ReLU(),
-        ]
-
-    return nn.Sequential(
-        Standardize(),
-        *block(shape_in[0], width, 5),
-        nn.MaxPool2d(2),
-        *block(width, 2 * width),
-        *block(2 * width, 2 * width),
-        nn.MaxPool2d(2),
-        *block(2 * width, 4 * width),
-        *block(4 * width, 4 * width),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(4 * width * (shape_in[1] // 8) * (shape_in[2] // 8), dim_out),
-        nn.BatchNorm1d(dim_out),
-        nn.ReLU(),
-    )
+from repkit.nets import Cosine, mlp
+from repkit.recipes import digit_net
 
 
 def wide_digit_net(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
@@ -52,20 +24,20 @@ def wide_digit_net(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
     return digit_net(shape_in, dim_out, width=32)
 
 
-# Training alike for every digit variant. Each domain has batch norm statistics of its own: shared
-# ones cost MNIST-M 20 points. `steps_per_epoch` only sets how often the scores are taken.
-DIGITS: dict[str, Any] = {
-    "backbone": digit_net,
-    "domain_norm": "separate",
-    "learning_rate": 2e-3,
-    "learning_rate_schedule": "cosine",
-    "optimizer": Optimizer(weight_decay=1e-4),
-    "batch_size": 64,
-    "ema": 0.998,
-    "max_epochs": 10,
-    "steps_per_epoch": 100,
-}
-COLOR: dict[str, Any] = {**DIGITS, "steps_per_epoch": 250}  # MNIST-M is learned more slowly
+def parts_of(name: str) -> tuple[dict[str, Any], nn.Module, dict[str, Any]]:
+    """A recipe's training, its strong augmentation, and what it adds to both: pseudo-labels."""
+    base = recipes.dann(name)
+    strong = base.pop("strong_augment")
+    added = ("consistency", "entropy", "augment")
+    return base, strong, {k: base.pop(k) for k in added if k in base}
+
+
+# Training alike for every digit variant. `steps_per_epoch` only sets how often the scores are
+# taken.
+DIGITS, STROKES, PSEUDO = parts_of("gray-digits")
+COLOR, TEXTURE, PSEUDO_COLOR = parts_of("color-digits")
+# Photographed digits.
+METERS, PRINT, METER_PSEUDO = parts_of("meters")
 # Twice the channels, and sixteen times the images: seen in a few minutes by a GPU alone.
 PAPER: dict[str, Any] = {
     "backbone": wide_digit_net,
@@ -76,47 +48,7 @@ PAPER: dict[str, Any] = {
 }
 COLOR_PAPER: dict[str, Any] = {**PAPER, "steps_per_epoch": 375}
 
-# Changes of a digit that keep it a digit. Strokes: shape only. Texture: also what lies behind it,
-# as |x - field| of random smooth fields. That is how MNIST-M itself is blended, with photographs in
-# the place of the fields: what is known of the target's making is built in.
-STROKES = nn.Sequential(RandomAffine(), RandomThickness())
-TEXTURE = nn.Sequential(
-    RandomAffine(degrees=10, zoom=0.1, stretch=0.05, shear=0.1, shift=0.04),
-    RandomTexture(grids=(2, 6, 14, 28)),
-    RandomInvert(),
-)
-WEAK = RandomAffine(degrees=5, zoom=0.05, stretch=0.02, shear=0.05, shift=0.03)
-
-# Pseudo-labels of the averaged net on weakly changed rows, for the net on strongly changed ones
-# (French et al. 2018). The settings for gray digits are a first guess, which no target label
-# changed; those for MNIST-M were chosen, like its network and number of steps, on the labels of
-# 2000 rows of its *training* part.
-PSEUDO: dict[str, Any] = {
-    "consistency": Consistency(1.0, threshold=0.9, start=0.2),
-    "augment": WEAK,
-}
-PSEUDO_COLOR: dict[str, Any] = {
-    "consistency": Consistency(2.0, threshold=0.8, start=0.1),
-    "entropy": 0.1,
-    "augment": WEAK,
-}
-
-# Photographed digits: print and light for shape and texture, and polarity, since some meters have
-# light digits on dark wheels. A first guess: one task, power meters to displays, was set aside to
-# choose by its labels, but they changed nothing.
-METERS: dict[str, Any] = {**DIGITS, "steps_per_epoch": 100, "max_epochs": 10}
 METER_PAPER: dict[str, Any] = {**PAPER, "batch_size": 128, "max_epochs": 8}
-PRINT = nn.Sequential(
-    RandomAffine(degrees=10, zoom=0.25, stretch=0.15, shear=0.15, shift=0.08),
-    RandomThickness(),
-    RandomTexture(p=0.5, grids=(2, 5)),
-    RandomInvert(),
-)
-METER_PSEUDO: dict[str, Any] = {
-    "consistency": Consistency(1.0, threshold=0.9, start=0.2),
-    "entropy": 0.1,
-    "augment": WEAK,
-}
 
 # Words as log-mel pictures. Speakers share the statistics of batch norm, as a step has few rows of
 # each. A first guess, which no label of another speaker than those of the training changed.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,48 +26,14 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from benchmarks.bigan_mnist import load
 from benchmarks.referee import referee
 from benchmarks.runner import Case
-from repkit import Consistency, Optimizer, TripleGAN
-from repkit.augment import RandomAffine
-from repkit.nets import conv
-from repkit.triplegan import AdversarialTerm, PseudoDiscriminative
+from repkit import TripleGAN, recipes
+from repkit.triplegan import AdversarialTerm
 
 LABELS = {"digits": (50,), "MNIST": (100, 20, 50, 200)}
 MAIN = {"digits": 50, "MNIST": 100}  # labels; five seeds, and the rows beyond the curve
 ABLATED = ("labels, entropy and balance",)
 
-# Chosen on training images without a label in the fit: the last 10 000 of MNIST, with one seed; a
-# quarter of those of digits.
-MNIST: dict[str, Any] = {
-    "classifier": partial(conv, width=16),
-    "generator": "mlp",
-    "discriminator": "mlp",
-    "width": 256,
-    "augment": RandomAffine(degrees=6, zoom=0.06, stretch=0.03, shear=0.1, shift=0.03),
-    "strong_augment": RandomAffine(degrees=15, zoom=0.12, stretch=0.06, shear=0.25, shift=0.08),
-    "consistency": Consistency(1.0, threshold=0.7),
-    "entropy": 0.0,
-    "balance": 0.0,
-    "pseudo_discriminative": PseudoDiscriminative(0.1, gate=0.8),
-    "optimizer": Optimizer("adam", momentum=0.5, weight_decay=5e-3),
-    "precision": "bf16",
-    "steps_per_epoch": 300,
-    "max_epochs": 5,
-}
-DIGITS: dict[str, Any] = {
-    "classifier": "conv",
-    "generator": "mlp",
-    "discriminator": "mlp",
-    "width": 128,
-    "augment": RandomAffine(degrees=6, zoom=0.06, stretch=0.03, shear=0.1, shift=0.04),
-    "strong_augment": RandomAffine(degrees=15, zoom=0.12, stretch=0.06, shear=0.25, shift=0.1),
-    "consistency": Consistency(1.0, threshold=0.8),
-    "entropy": 0.0,
-    "balance": 0.0,
-    "optimizer": Optimizer("adam", momentum=0.5, weight_decay=5e-3),
-    "batch_size": (32, 64),
-    "steps_per_epoch": 100,
-    "max_epochs": 8,
-}
+MNIST, DIGITS = (recipes.triplegan(name) for name in ("mnist", "digits"))
 SETTINGS = {"MNIST": MNIST, "digits": DIGITS}
 # A step without G and D takes about half the time: what is left out is given back as steps.
 ALONE: dict[str, dict[str, Any]] = {

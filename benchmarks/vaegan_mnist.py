@@ -18,37 +18,14 @@ from sklearn.decomposition import PCA
 from benchmarks.bigan_mnist import load
 from benchmarks.referee import accuracy, distance
 from benchmarks.runner import Case
-from repkit import VAE, VAEGAN, Discriminator
+from repkit import VAE, VAEGAN, Discriminator, recipes
 from repkit.metrics import linear_probe, reconstruction_ratio
 
 SYSTEMS = {"VAE": VAE, "VAEGAN": VAEGAN}
 
-# Chosen on the last 10 000 training images in the place of the test images, one run a setting; the
-# VAE's weight of the divergence, in a smaller network, for its own best samples. Those of digits
-# are a first guess.
-MNIST: dict[str, Any] = {
-    "latent_dim": 24,
-    "width": 512,
-    "batch_size": 64,
-    "learning_rate": 1e-3,
-    "ema": 0.998,
-    "precision": "bf16",
-    "max_epochs": 2,
-}
-DIGITS: dict[str, Any] = {
-    "latent_dim": 16,
-    "width": 256,
-    "batch_size": 64,
-    "learning_rate": 1e-3,
-    "ema": 0.99,
-    "max_epochs": 60,
-}
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
-    "MNIST": {
-        "VAE": {**MNIST, "beta": 1.0},
-        "VAEGAN": {**MNIST, "beta": 12.0, "pixel": 20.0},
-    },
-    "digits": {"VAE": {**DIGITS, "beta": 1.0}, "VAEGAN": {**DIGITS, "beta": 4.0, "gamma": 5.0}},
+    task: {"VAE": recipes.vae(task.lower()), "VAEGAN": recipes.vaegan(task.lower())}
+    for task in ("MNIST", "digits")
 }
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "VAE": {"Bernoulli": {}, "Gaussian": {"likelihood": "gaussian", "beta": 0.03}},

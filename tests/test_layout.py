@@ -37,6 +37,7 @@ ROOMS = {
     **dict.fromkeys(PAPERS, TOOLS | CORE | {"base"}),
     "loading": LOW | CORE | {"base"} | PAPERS,
     "hub": LOW | {"base", "loading"},
+    "recipes": TOOLS | CORE | {"base"} | PAPERS,
     "plots": TOOLS | CORE | {"base", "datasets", "loading"} | PAPERS,
     "cli": TOOLS | {"datasets", "loading", "plots"},
     "__main__": {"cli"},

@@ -34,6 +34,7 @@ else:
 
 FORMATS = {".pt2": "pt2", ".onnx": "onnx"}
 TYPES = {"uint8": torch.uint8, "float32": torch.float32, "float64": torch.float64}
+MOST = 2**31 - 1  # of any size that varies; torch 2.6 has no slice of sizes without a bound
 CLOSE = 1e-4  # of what a file gives, at values of about 1, to what the estimator gives
 KEY = "repkit"  # of what is told beside the program
 
@@ -73,6 +74,11 @@ class Scaling(nn.Module):
     The offset is taken out of float64 in float64. Of other types it is taken out in two float32
     parts, so that a great offset does not drown small differences.
     """
+
+    low: Tensor
+    high_part: Tensor
+    low_part: Tensor
+    factor: Tensor
 
     def __init__(self, low: Any = 0.0, factor: Any = 1.0) -> None:
         super().__init__()
@@ -173,9 +179,9 @@ class Exporting(Base):
     def _told(self, method: str) -> dict[str, Any]:
         """Names of the columns of what comes out."""
         if method == "predict_proba":
-            return {"classes": self.classes_.tolist()}  # type: ignore[attr-defined]
+            return {"classes": self.classes_.tolist()}
         if method == "transform":
-            return {"columns": self.get_feature_names_out().tolist()}  # type: ignore[attr-defined]
+            return {"columns": self.get_feature_names_out().tolist()}
         return {}
 
     # ---------------------------------------------------------------- for users
@@ -194,6 +200,10 @@ class Exporting(Base):
         number, and gives what the method gives, in float32. Beside it stand, as JSON under the name
         "repkit", the class, the method, and the names of what comes out. Before it is written, it
         is run on a few samples, and compared with the method itself.
+
+        Of speech it takes padded frames ``(n, T, D)``, as `repkit.audio.FrontEnd` makes them (how,
+        is told beside it) or as ``fit`` was given them, and lengths ``(n,)``; what stands beyond a
+        length is not read. Utterances longer than ``max_frames`` are cut as `transform` cuts them.
 
         Parameters
         ----------
@@ -246,7 +256,7 @@ class Exporting(Base):
         method = methods[0] if method is None else choice(method, "method", methods)
         dtype = own._input_type() if dtype is None else choice(dtype, "dtype", list(TYPES))
         told = {"class": type(self).__name__, "repkit": __version__, "method": method}
-        wanted = getattr(self._alone(), method, None)
+        wanted: Callable[[Any], Any] = getattr(self._alone(), method)
         program = own._program(method, dtype, wanted, **how)
         program.told = {**told, **program.told}
         write(target, program, kind)
@@ -283,6 +293,8 @@ def write(path: Path, program: Program, kind: str) -> None:
             content = to_pt2(traced, program) if kind == "pt2" else to_onnx(traced, program)
     except Exception as error:  # whatever the exporters raise of a network
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "time" in str(program.axes) and type(error).__name__ == "GuardOnDataDependentSymNode":
+            reason = f"it takes a newer torch than {torch.__version__}; 2.14 can"
         raise ValueError(f"this {who} cannot be exported as {kind}: {reason}") from error
     run = session(content) if kind == "onnx" else found
     with torch.no_grad():
@@ -303,7 +315,7 @@ def trace(program: Program) -> torch.export.ExportedProgram:
     shapes = {}
     for name, axes in program.axes.items():
         for axis in axes.values():
-            dims.setdefault(axis, torch.export.Dim(axis, min=1))
+            dims.setdefault(axis, torch.export.Dim(axis, min=1, max=MOST))
         shapes[name] = {place: dims[axis] for place, axis in axes.items()}
     # With the fast path, transformers branch on the size of the batch.
     fast = torch.backends.mha.get_fastpath_enabled()

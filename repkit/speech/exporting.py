@@ -31,6 +31,9 @@ class Front(nn.Module):
         Columns of log-mel energies, of which the level of the utterance is taken out; or 0.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, mean: np.ndarray, std: np.ndarray, n_level: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.from_numpy(mean).float())
@@ -50,6 +53,9 @@ class Front(nn.Module):
 
 class Erasure(nn.Module):
     """The map of ``erase``; see `erasure.erased_by`."""
+
+    mean: Tensor
+    matrix: Tensor
 
     def __init__(self, mean: np.ndarray, matrix: np.ndarray) -> None:
         super().__init__()

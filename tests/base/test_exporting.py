@@ -13,7 +13,10 @@ from repkit.base.exporting import Scaling
 
 from .small import models
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node"),  # torch 2.6, opening
+]
 
 COMMON = {"width": 12, "max_epochs": 1, "steps_per_epoch": 2, "random_state": 0, "device": "cpu"}
 RNG = np.random.default_rng(1)

@@ -1,6 +1,9 @@
 """BiGAN: what is its own beside codes and reconstructions."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -9,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from repkit import BiGAN, Discriminator
+from repkit.bigan.estimator import judge_link
 
 FAST = {
     "latent_dim": 6,
@@ -117,6 +121,18 @@ def test_an_encoder_linked_to_nothing_is_told(digits):
     with pytest.warns(ConvergenceWarning, match="the encoder is not linked to the generator"):
         model = BiGAN(**FAST, discriminator=Deaf()).fit(digits)
     assert model.reconstruction_ratio_ == pytest.approx(1, abs=0.1)
+
+
+def test_a_loose_link_is_told():
+    history = pd.DataFrame({"epoch": [1, 2]})
+    with pytest.warns(ConvergenceWarning, match=r"loosely linked .* 0\.80, .* add data_cycle=10, "):
+        judge_link(history, 0.8)
+    with pytest.warns(ConvergenceWarning, match="is not linked to the generator"):
+        judge_link(history, float("nan"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge_link(history, 0.69)
+        judge_link(history.assign(failed_step=3.0), 0.95)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Programs of speech: padded frames and their lengths in, what `transform` gives out."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -24,6 +25,16 @@ def padded(frames):
     return x, np.array([len(own) for own in frames])
 
 
+def export(model, path):
+    """Export, where this torch can: 2.6 cannot, and it is told in one sentence."""
+    try:
+        model.export(path)
+    except ValueError as error:
+        if not re.fullmatch(r"this Sp\w+ cannot be .*: it takes a newer torch than .*", str(error)):
+            raise
+        pytest.skip(str(error))
+
+
 def run(path, *arrays):
     """What a program gives, and what is told beside it."""
     told = {"repkit": ""}
@@ -39,9 +50,9 @@ def of_frames(**options):
 def test_sound_by_way_of_the_front_end(fitted, data, tmp_path):
     """With the level of each utterance taken out, and the speaker erased."""
     assert fitted.erasure_matrix_.shape == (8, 8)
-    fitted.export(tmp_path / "m.pt2")
+    export(fitted, tmp_path / "m.pt2")
     front_end = FrontEnd(sample_rate=8000, n_mels=20)
-    waves = [*data.data[:3], np.concatenate([*data.data[:12]])]  # the last is cut into pieces
+    waves = [*data.data[:3], np.concatenate([*data.data[:20]])]  # the last is cut into pieces
     frames = extract(as_utterances(waves, sample_rate=8000), front_end).frames
     assert len(frames[-1]) > fitted.max_frames
     found, told = run(tmp_path / "m.pt2", *padded(frames))
@@ -58,7 +69,7 @@ def test_frames_made_by_somebody_else(tmp_path):
         erase="regression",
         output="phonetic",
     )
-    model.export(tmp_path / "m.pt2")
+    export(model, tmp_path / "m.pt2")
     found, told = run(tmp_path / "m.pt2", *padded(FRAMES))
     np.testing.assert_allclose(found, model.transform(FRAMES), atol=1e-4)
     assert "front_end" not in told
@@ -76,7 +87,7 @@ def test_onnx(tmp_path):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     model = of_frames(erase="leace")
-    model.export(tmp_path / "m.onnx")
+    export(model, tmp_path / "m.onnx")
     session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     assert [x.shape for x in session.get_inputs()] == [["batch", "time", 6], ["batch"]]
     for chosen in (FRAMES, FRAMES[2:3]):
