@@ -77,7 +77,8 @@ class SpeechEncoder(Part):
     pooling : {"utterance", "frames", "both"}, default="utterance"
         What the phonetic encoder learns to give: a vector of the utterance, a vector of every
         ``stack`` frames (20 ms by default; see `repkit.SpeechAutoencoder.transform_frames`), or
-        both, with the same body. With "frames", the vector of an utterance is the mean of those of its frames.
+        both, with the same body. With "frames", the vector of an utterance is the mean of those of
+        its frames.
 
     Examples
     --------

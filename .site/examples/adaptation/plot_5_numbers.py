@@ -19,7 +19,7 @@ readings += rng.normal(size=readings.shape) * [0.02, 0.1, 0.1, 0.1]
 readings[domain < 0, 0] += 0.5
 y = np.where(domain > 0, level, np.nan)  # unknown for the new device
 
-settings = {"max_epochs": 30, "steps_per_epoch": 20, "learning_rate": 3e-3, "random_state": 0}
+settings = {"max_epochs": 20, "steps_per_epoch": 20, "learning_rate": 3e-3, "random_state": 0}
 models = {
     "source only": DANNRegressor(width=32, lam=0.0, **settings),
     "mean discrepancy": DANNRegressor(width=32, divergence="mmd", lam=10.0, **settings),

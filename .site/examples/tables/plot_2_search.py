@@ -20,7 +20,7 @@ X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 pipeline = Pipeline(
     [
         ("scale", StandardScaler()),
-        ("codes", VAE(width=64, likelihood="gaussian", max_epochs=20, random_state=0)),
+        ("codes", VAE(width=64, likelihood="gaussian", max_epochs=10, random_state=0)),
         ("classify", LogisticRegression(max_iter=1000)),
     ]
 )
