@@ -89,6 +89,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("repkit",),
     "inspect_global_variables": False,
+    "capture_repr": (),
 }
 
 # ---------------------------------------------------------------- looks
