@@ -28,7 +28,8 @@ ReconstructionDisplay.from_estimators(models, X_test, random_state=0)
 
 samples = np.stack([model.sample(24, random_state=0) for model in models.values()])
 rows = samples.reshape(4, 12, 8, 8)
-SampleGridDisplay(rows, ["VAE", "", "VAE-GAN", ""]).plot()
+display = SampleGridDisplay(rows, ["VAE", "", "VAE-GAN", ""]).plot()
+display.ax_[0].set_title("samples, two rows of each")
 
 # %%
 # From one digit to another along a straight line of codes.

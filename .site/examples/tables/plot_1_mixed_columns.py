@@ -49,9 +49,10 @@ def fit(lam):
     """A pipeline from the table to a label."""
     settings = {"max_epochs": 20, "steps_per_epoch": 20, "width": 32, "random_state": 0}
     network = DANN(lam=lam, learning_rate=3e-3, **settings)
-    network.set_fit_request(sample_domain=True, source=True)
     with sklearn.config_context(enable_metadata_routing=True):
-        return make_pipeline(columns, network).fit(table, y, sample_domain=region, source="north")
+        network.set_fit_request(sample_domain=True, source=True)
+        model = make_pipeline(columns, network)
+        return model.fit(table, y, sample_domain=region, source="north")
 
 
 found = {"source only": fit(0.0), "adapted": fit("ramp")}
