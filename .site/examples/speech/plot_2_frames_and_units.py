@@ -30,7 +30,7 @@ print(vectors.shape, f"one vector every {np.diff(times).mean() * 1000:.0f} ms")
 
 # %%
 # The units of one utterance of three words. Repeats are merged to runs, which is the form that a
-# language model of units takes.
+# language model of units takes. After so short a training next to no unit repeats.
 
 (units,) = model.transform_units(speech.data[:1])
 runs, steps = merge_repeats(units)
