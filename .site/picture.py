@@ -15,7 +15,7 @@ PARTS = (
     "images/images/sphx_glr_plot_5_triplegan_001.png",
     "speech/images/sphx_glr_plot_1_words_and_voices_001.png",
 )
-HEIGHT, GAP, COLORS = 300, 16, 64
+HEIGHT, GAP, COLORS = 300, 16, 128
 
 
 def picture() -> Image.Image:
