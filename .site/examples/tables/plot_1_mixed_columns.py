@@ -69,5 +69,8 @@ ax.set(ylabel="accuracy", ylim=(0.5, 1), title="The south was never labeled")
 plt.tight_layout()
 
 # %%
+# The fit without adaptation warns that it predicts other shares of the classes than it has seen. No
+# label of the south was needed to notice that.
+#
 # The same from files and without Python: ``repkit fit dann north.csv --target south.csv --label
 # y --out model.safetensors``, for tables of numbers.
