@@ -2,8 +2,8 @@
 ===============================
 
 A device has four sensors. The first one is the most precise, and in a second device it is off by a
-constant, where nobody measured the true values. `DANNRegressor` learns from the first device, and
-turns away from what tells the devices apart.
+constant, where nobody measured the true values. :class:`~repkit.DANNRegressor` learns from the
+first device, and turns away from what tells the devices apart.
 """
 
 import matplotlib.pyplot as plt

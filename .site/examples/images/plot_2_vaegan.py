@@ -1,8 +1,8 @@
 """Sharper samples: VAE-GAN beside a VAE
 =====================================
 
-A VAE compares pixels and blurs what it is unsure of. `VAEGAN` compares the hidden features of a
-discriminator instead. The price is a step that costs twice as much.
+A VAE compares pixels and blurs what it is unsure of. :class:`~repkit.VAEGAN` compares the hidden
+features of a discriminator instead. The price is a step that costs twice as much.
 """
 
 import numpy as np

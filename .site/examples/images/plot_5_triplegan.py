@@ -2,7 +2,7 @@
 =====================================
 
 Of 1797 digits fifty have a label, and the others -1, as in scikit-learn's semi-supervised methods.
-`TripleGAN` learns from both kinds and draws digits of a class that is asked for.
+:class:`~repkit.TripleGAN` learns from both kinds and draws digits of a class that is asked for.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 =======================================
 
 Customers of a shop in the north have a label: did they come back? The south has none, and other
-prices. Columns of words and missing numbers go through scikit-learn's own transformers, and `DANN`
-stands at the end of the pipeline.
+prices. Columns of words and missing numbers go through scikit-learn's own transformers, and
+:class:`~repkit.DANN` stands at the end of the pipeline.
 """
 
 import matplotlib.pyplot as plt
@@ -69,8 +69,8 @@ ax.set(ylabel="accuracy", ylim=(0.5, 1), title="The south was never labeled")
 plt.tight_layout()
 
 # %%
-# The fit without adaptation warns that it predicts other shares of the classes than it has seen. No
-# label of the south was needed to notice that.
+# A fit that predicts other shares of the classes than it has seen warns, as one did above. No label
+# of the south was needed to notice that.
 #
 # The same from files and without Python: ``repkit fit dann north.csv --target south.csv --label
 # y --out model.safetensors``, for tables of numbers.

@@ -1,8 +1,9 @@
 """Codes of a table in a pipeline, and a grid search
 =================================================
 
-Thirty measurements of 569 tumors. A `VAE` turns them into a few numbers. It is a transformer like
-any other, so that a grid search can choose how many, together with the classifier behind it.
+Thirty measurements of 569 tumors. A :class:`~repkit.VAE` turns them into a few numbers. It is a
+transformer like any other, so that a grid search can choose how many, together with the classifier
+behind it.
 """
 
 import matplotlib.pyplot as plt
