@@ -32,7 +32,11 @@ class Page(HTMLParser):
 
 def broken(folder: Path) -> list[str]:
     """The links that lead nowhere, with their pages."""
-    pages = {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html"))}
+    pages = {
+        path.resolve(): Page(path)
+        for path in sorted(folder.rglob("*.html"))
+        if "_static" not in path.relative_to(folder).parts  # templates of the theme
+    }
     found = []
     for path, page in pages.items():
         for link in sorted(page.links):

@@ -89,6 +89,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("repkit",),
     "inspect_global_variables": False,
+    "capture_repr": (),
 }
 
 # ---------------------------------------------------------------- looks
@@ -102,14 +103,15 @@ html_show_sphinx = False
 html_theme_options: dict[str, Any] = {
     "logo": {"text": "repkit"},
     "navbar_end": ["theme-switcher"],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 9,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "tango",
 }
-html_sidebars = {page: [] for page in ("index", "changes", "moving", "which", "curves", "choosing")}
+PAGES = [path.stem for path in HERE.glob("*.rst")]
+html_sidebars: dict[str, list[str]] = {page: [] for page in PAGES}
 
 
 def setup(app: Any) -> None:

@@ -142,7 +142,8 @@ def reference() -> None:
     for module, kinds in public().items():
         lines = [module, "=" * len(module), "", f".. automodule:: {module}", ""]
         for kind, names in kinds.items():
-            lines += [kind, "-" * len(kind), "", ".. autosummary::", "   :toctree: .", ""]
+            lines += [kind, "-" * len(kind), "", ".. autosummary::", "   :toctree: ."]
+            lines += ["   :nosignatures:", ""]
             lines += [f"   {name}" for name in names] + [""]
         write(f"api/{page_of(module)}.rst", "\n".join(lines))
     listed = "\n".join(f"   {page_of(module)}" for module in MODULES)

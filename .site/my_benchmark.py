@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.runner import Case
 from repkit import VAE
 
-SETTINGS = {"latent_dim": 5, "likelihood": "gaussian", "width": 64, "max_epochs": 10}
+SETTINGS = {"latent_dim": 5, "beta": 0.1, "likelihood": "gaussian", "width": 64, "max_epochs": 10}
 
 
 def run(codes, seed):

@@ -2,8 +2,8 @@
 ========================================
 
 Two moons have labels. Two more, turned by 35 degrees, have none. A network that learns from the
-first pair alone draws its boundary through the second one. `DANN` sees the turned points too, but
-not their labels, and learns features in which the two domains look alike.
+first pair alone draws its boundary through the second one. :class:`~repkit.DANN` sees the turned
+points too, but not their labels, and learns features in which the two domains look alike.
 """
 
 # %%

@@ -16,7 +16,7 @@ from repkit.metrics import EnsVScorer, EntropyScorer, InfoMaxScorer
 data = make_domains(random_state=0)
 target = data.sample_domain < 0
 y = np.where(target, -1, data.y)
-common = {"max_epochs": 20, "steps_per_epoch": 20, "random_state": 0}
+common = {"max_epochs": 15, "steps_per_epoch": 20, "random_state": 0}
 candidates = [
     DANN(lam=lam, learning_rate=rate, **common) for lam in (0.0, 1.0, 3.0) for rate in (3e-3, 1e-2)
 ]

@@ -2,8 +2,8 @@
 ===============================
 
 A device has four sensors. The first one is the most precise, and in a second device it is off by a
-constant, where nobody measured the true values. `DANNRegressor` learns from the first device, and
-turns away from what tells the devices apart.
+constant, where nobody measured the true values. :class:`~repkit.DANNRegressor` learns from the
+first device, and turns away from what tells the devices apart.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +19,7 @@ readings += rng.normal(size=readings.shape) * [0.02, 0.1, 0.1, 0.1]
 readings[domain < 0, 0] += 0.5
 y = np.where(domain > 0, level, np.nan)  # unknown for the new device
 
-settings = {"max_epochs": 30, "steps_per_epoch": 20, "learning_rate": 3e-3, "random_state": 0}
+settings = {"max_epochs": 20, "steps_per_epoch": 20, "learning_rate": 3e-3, "random_state": 0}
 models = {
     "source only": DANNRegressor(width=32, lam=0.0, **settings),
     "mean discrepancy": DANNRegressor(width=32, divergence="mmd", lam=10.0, **settings),

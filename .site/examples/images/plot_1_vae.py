@@ -27,7 +27,7 @@ ReconstructionDisplay.from_estimator(model, X_test, X_train, random_state=0)
 # %%
 # New digits from codes drawn at random.
 
-SampleGridDisplay(model.sample(40, random_state=0)).plot()
+SampleGridDisplay(model.sample(40, random_state=0).reshape(4, 10, 8, 8)).plot()
 
 # %%
 # The codes as features: a linear classifier on 16 numbers instead of 64 pixels. Whether this beats

@@ -1,9 +1,9 @@
 """An encoder that a generator inverts: BiGAN
 ==========================================
 
-`BiGAN` never compares pixels. Its discriminator sees pairs of an image and a code, from the encoder
-or from the generator, and both learn to be taken for the other. ``data_cycle`` ties the two within
-minutes instead of hours.
+:class:`~repkit.BiGAN` never compares pixels. Its discriminator sees pairs of an image and a code,
+from the encoder or from the generator, and both learn to be taken for the other. ``data_cycle``
+ties the two within minutes instead of hours.
 """
 
 from sklearn.datasets import load_digits

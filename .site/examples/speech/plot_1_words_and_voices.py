@@ -1,8 +1,9 @@
 """Words apart from voices
 =======================
 
-Six invented speakers say eight words. `SpeechAutoencoder` is told who speaks, and never what is
-said. It gives two vectors for each recording: one for what was said, and one for who said it.
+Six invented speakers say eight words. :class:`~repkit.SpeechAutoencoder` is told who speaks, and
+never what is said. It gives two vectors for each recording: one for what was said, and one for who
+said it.
 """
 
 import matplotlib.pyplot as plt

@@ -17,7 +17,7 @@ words = make_speech(n_speakers=4, n_words=6, n_takes=6, random_state=0)
 speech = make_sentences(words.data, words.word, words.speaker, n_words=3, sample_rate=8000)
 model = SpeechAutoencoder(
     sample_rate=8000,
-    encoder=SpeechEncoder(pooling="frames", stack=4),
+    encoder=SpeechEncoder(pooling="frames"),
     prototypes=Prototypes((20,), frame_size=16),
     adversary=None,
     max_epochs=5,
@@ -30,7 +30,7 @@ print(vectors.shape, f"one vector every {np.diff(times).mean() * 1000:.0f} ms")
 
 # %%
 # The units of one utterance of three words. Repeats are merged to runs, which is the form that a
-# language model of units takes.
+# language model of units takes. After so short a training next to no unit repeats.
 
 (units,) = model.transform_units(speech.data[:1])
 runs, steps = merge_repeats(units)

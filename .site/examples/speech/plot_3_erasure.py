@@ -59,6 +59,7 @@ print(table.round(3).to_string())
 ax = table.plot.bar(rot=0, figsize=(8, 3.8))
 ax.axhline(1 / 8, color="0.4", lw=1, ls=":")
 ax.set(ylabel="accuracy of a probe", ylim=(0, 1.05), title="dotted: chance")
+ax.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False)
 plt.tight_layout()
 
 # %%

@@ -2,8 +2,8 @@
 =======================================
 
 Customers of a shop in the north have a label: did they come back? The south has none, and other
-prices. Columns of words and missing numbers go through scikit-learn's own transformers, and `DANN`
-stands at the end of the pipeline.
+prices. Columns of words and missing numbers go through scikit-learn's own transformers, and
+:class:`~repkit.DANN` stands at the end of the pipeline.
 """
 
 import matplotlib.pyplot as plt
@@ -49,9 +49,10 @@ def fit(lam):
     """A pipeline from the table to a label."""
     settings = {"max_epochs": 20, "steps_per_epoch": 20, "width": 32, "random_state": 0}
     network = DANN(lam=lam, learning_rate=3e-3, **settings)
-    network.set_fit_request(sample_domain=True, source=True)
     with sklearn.config_context(enable_metadata_routing=True):
-        return make_pipeline(columns, network).fit(table, y, sample_domain=region, source="north")
+        network.set_fit_request(sample_domain=True, source=True)
+        model = make_pipeline(columns, network)
+        return model.fit(table, y, sample_domain=region, source="north")
 
 
 found = {"source only": fit(0.0), "adapted": fit("ramp")}
@@ -68,5 +69,8 @@ ax.set(ylabel="accuracy", ylim=(0.5, 1), title="The south was never labeled")
 plt.tight_layout()
 
 # %%
+# A fit that predicts other shares of the classes than it has seen warns, as one did above. No label
+# of the south was needed to notice that.
+#
 # The same from files and without Python: ``repkit fit dann north.csv --target south.csv --label
 # y --out model.safetensors``, for tables of numbers.

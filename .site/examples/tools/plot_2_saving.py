@@ -19,20 +19,16 @@ folder = Path(tempfile.mkdtemp())
 settings = {"latent_dim": 8, "width": 64, "random_state": 0, "max_epochs": 12}
 
 
-class Killed(Exception):
-    """Stands for a power cut."""
-
-
-def power_cut(row):
-    """End the training after five epochs."""
-    if row["epoch"] == 5:
-        raise Killed
+def ctrl_c(row):
+    """Break the training off after five epochs, as somebody at the keyboard would."""
+    if row["epoch"] == 6:
+        raise KeyboardInterrupt
 
 
 try:
-    VAE(checkpoint=folder / "run", callbacks=power_cut, **settings).fit(X)
-except Killed:
-    print("killed; there is", *sorted(p.name for p in (folder / "run").iterdir()))
+    VAE(checkpoint=folder / "run", callbacks=ctrl_c, **settings).fit(X)
+except KeyboardInterrupt:
+    print("broken off; there is", *sorted(p.name for p in (folder / "run").iterdir()))
 
 # %%
 # The same lines go on from the last finished epoch. The result is that of a training which nothing
@@ -46,7 +42,7 @@ fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 whole, parts = undisturbed.history_, resumed.history_
 column = next(name for name in whole if name.startswith("loss"))
 ax.plot(whole["epoch"], whole[column], lw=6, alpha=0.3, label="undisturbed")
-ax.plot(parts["epoch"], parts[column], marker="o", label="killed, then resumed")
+ax.plot(parts["epoch"], parts[column], marker="o", label="broken off, then resumed")
 ax.axvline(5, color="0.5", ls=":")
 ax.set(xlabel="epoch", ylabel=column)
 ax.legend()

@@ -50,4 +50,5 @@ ax.set_ylim(-0.6, len(rows) - 0.4)
 # %%
 # Each row also holds the command that makes it anew, the seconds, and the version of the file.
 
-print(rows.iloc[0][["command", "commit", "seconds"]].to_string().replace(f"{path.parent}/", ""))
+for name in ("command", "commit", "seconds"):
+    print(f"{name}: {rows[name][0]}".replace(f"{path.parent}/", ""))
