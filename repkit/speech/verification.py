@@ -235,7 +235,8 @@ def within_whitening(X: np.ndarray, speaker: np.ndarray) -> tuple[np.ndarray, np
     ``(n, d)``, ``(n,) -> (d,)``, ``(d, d)``.
     """
     scale = 1.0 / np.maximum(np.std(X, axis=0, dtype=np.float64), 1e-12)
-    X, mean = np.asarray(X, dtype=np.float64) * scale, np.mean(X, axis=0, dtype=np.float64)
+    mean: np.ndarray = np.asarray(X, dtype=np.float64).mean(0)
+    X = np.asarray(X, dtype=np.float64) * scale
     _, place = np.unique(speaker, return_inverse=True)
     counts = np.bincount(place)
     means = np.stack([np.bincount(place, column) for column in X.T], 1) / counts[:, None]
