@@ -106,7 +106,7 @@ class SpeakerVerifier(BaseEstimator):
             self.__dict__.pop(name, None)
         if whiten:
             known = labels.known
-            self.mean_, self.matrix_ = within_whitening(X[known], labels.codes[known])
+            self.mean_, self.matrix_ = _within_whitening(X[known], labels.codes[known])
         found = enrolled_eer(
             self._unit(X[labels.known]),
             labels.codes[labels.known],
@@ -229,7 +229,7 @@ class SpeakerVerifier(BaseEstimator):
         return tags
 
 
-def within_whitening(X: np.ndarray, speaker: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _within_whitening(X: np.ndarray, speaker: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean, and the inverse root of the covariance within speakers with a small ridge.
 
     ``(n, d)``, ``(n,) -> (d,)``, ``(d, d)``.
