@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks import readme
-from benchmarks.runner import OUT, NoMatch, device_label, run_cases
+from benchmarks import own, readme
+from benchmarks.runner import OUT, Case, NoMatch, chosen, device_label, run_cases, stands
 
 ABOUT = {
-    "quick": "all systems on embedded data, with figures, in about ten minutes",
+    "quick": "all systems on embedded data: small tables, sentences, pictures, a page",
     "digits_domains": "MNIST to MNIST-M, MNIST to USPS, USPS to MNIST",
     "meter_digits": "photographed counters: from one kind of meter to another",
     "arabic_commands": "words of speakers without labels; speakers are domains",
@@ -39,9 +39,18 @@ COMMANDS = {**ABOUT, "readme": "write the tables of benchmarks/README.md from be
 
 
 def name(text: str) -> str:
-    """One of the benchmarks."""
-    if text not in COMMANDS:
-        raise argparse.ArgumentTypeError(f"no benchmark {text!r}; there are {', '.join(COMMANDS)}")
+    """One of the benchmarks, or a file with a benchmark of your own."""
+    if text.endswith(".py"):
+        if not Path(text).is_file():
+            raise argparse.ArgumentTypeError(f"no file {text!r}")
+        if Path(text).stem in COMMANDS:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} has the name of a benchmark that is here already; rename the file"
+            )
+    elif text not in COMMANDS:
+        raise argparse.ArgumentTypeError(
+            f"no benchmark {text!r}; there are {', '.join(COMMANDS)}, or give a file my_file.py"
+        )
     return text
 
 
@@ -57,15 +66,25 @@ def parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {key:<18}{about}" for key, about in COMMANDS.items())
     made = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Run benchmarks by name. Each row is written as soon as it is finished.\n\n"
+        description="Run benchmarks by name, or a file of your own with a function cases (see "
+        "benchmarks/README.md).\nEach row is written as soon as it is finished.\n\n"
         f"benchmarks:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("names", nargs="*", type=name, help="default: quick", metavar="NAME")
+    made.add_argument(
+        "names",
+        nargs="*",
+        type=name,
+        help="a benchmark, or a file my_file.py; default: quick",
+        metavar="NAME",
+    )
+    made.add_argument(
+        "--list", action="store_true", help="list benchmarks, or the cases of NAME; run nothing"
+    )
     made.add_argument(
         "--preset", choices=["quick", "cpu", "paper"], default="cpu", help="default: cpu"
     )
-    made.add_argument("--seeds", type=count, default=3, help="default: 3")
+    made.add_argument("--seeds", type=count, help="default: 3; of quick, 2 for most cases")
     made.add_argument("--device", default="auto", help="a torch device; default: auto")
     made.add_argument(
         "--out",
@@ -84,6 +103,50 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def cases_of(benchmark: str, preset: str, device: str) -> list[Case]:
+    """The cases of a benchmark, or of a file."""
+    if benchmark.endswith(".py"):
+        return own.read_cases(Path(benchmark), preset, device)
+    return list(import_module(f"benchmarks.{benchmark}").cases(preset, device))
+
+
+def show_list(benchmark: str, options: argparse.Namespace) -> None:
+    """Print the names of the cases, and whether their rows stand."""
+    preset, seeds = (options.preset, 3)
+    if benchmark == "quick":
+        preset, seeds = "quick", import_module("benchmarks.quick").SEEDS
+    cases = chosen(benchmark, cases_of(benchmark, preset, options.device), options.only)
+    path = options.out / f"{Path(benchmark).stem}-{device_label(options.device)}.csv"
+    there = [stands(path, case, preset, case.seeds or options.seeds or seeds) for case in cases]
+    print(f"{benchmark}: {len(cases)} cases, {sum(there)} of them in {path}")
+    for case, stood in zip(cases, there, strict=True):
+        print(f"  {case.name}{'  (stands)' if stood else ''}")
+
+
+def run(benchmark: str, options: argparse.Namespace) -> None:
+    """Run the cases of a benchmark, or of a file, whose rows do not stand yet."""
+    from benchmarks.watching import Watch
+
+    name, path = Path(benchmark).stem, Path(benchmark)
+    cases = cases_of(benchmark, options.preset, options.device)
+    seeds = options.seeds or 3
+    runs = sum(case.seeds or seeds for case in chosen(name, cases, options.only))
+    with Watch(name, runs) as watch:
+        run_cases(
+            name,
+            cases,
+            preset=options.preset,
+            seeds=seeds,
+            device=options.device,
+            out=options.out,
+            only=options.only,
+            redo=options.redo,
+            began=watch.began,
+            called=benchmark,
+            version=own.version(path) if benchmark.endswith(".py") else "",
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line asks for."""
     options = parser().parse_args(arguments)
@@ -91,29 +154,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         import torch
 
         torch.set_num_threads(options.threads)
+    if options.list and not options.names:
+        print("\n".join(f"{key:<18}{about}" for key, about in ABOUT.items()))
+        return
     for benchmark in options.names or ("quick",):
         if benchmark == "readme":
             readme.update()
             continue
         started = time.perf_counter()
-        module = import_module(f"benchmarks.{benchmark}")
-        preset = "quick" if benchmark == "quick" else options.preset
         try:
-            run_cases(
-                benchmark,
-                module.cases(preset, options.device),
-                preset=preset,
-                seeds=options.seeds,
-                device=options.device,
-                out=options.out,
-                only=options.only,
-                redo=options.redo or benchmark == "quick",
-            )
-        except NoMatch as error:
+            if options.list:
+                show_list(benchmark, options)
+                continue
+            if benchmark == "quick":
+                import_module("benchmarks.quick").run(
+                    seeds=options.seeds, device=options.device, out=options.out, only=options.only
+                )
+                continue
+            run(benchmark, options)
+        except (NoMatch, own.NoBenchmark) as error:
             parser().exit(2, f"{error}\n")
-        if hasattr(module, "figures"):
-            for path in module.figures(options.out, options.device):
-                print(f"figure: {path}")
         print(
             f"{benchmark}: {time.perf_counter() - started:.0f} s on {device_label(options.device)}"
         )

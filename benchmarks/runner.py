@@ -71,6 +71,10 @@ def run_cases(
     only: str = "",
     redo: bool = False,
     echo: Callable[[str], None] = print,
+    began: Callable[[Case, int, int], None] | None = None,
+    show: Callable[..., None] | None = None,
+    called: str = "",
+    version: str = "",
 ) -> pd.DataFrame:
     """Run the cases whose rows do not stand yet, and print the rows of all of them.
 
@@ -91,6 +95,14 @@ def run_cases(
         Whether to run also the cases whose rows stand in the file already.
     echo : callable
         Prints a line.
+    began : callable, optional
+        ``began(case, seed, seeds)`` is called before each run. By default, a line for each case.
+    show : callable, optional
+        ``show(benchmark, rows, ran, echo)`` shows the rows. By default, tables are printed.
+    called : str, optional
+        What the command line calls the benchmark, if that is not its name.
+    version : str, optional
+        Stands behind the commit in each row: the version of a file that no commit has.
 
     Returns
     -------
@@ -110,10 +122,13 @@ def run_cases(
         n = case.seeds or seeds
         if not redo and stands(path, case, preset, n):
             continue
-        echo(f"{time.strftime('%H:%M:%S')} {case.name}")
+        if began is None:
+            echo(f"{time.strftime('%H:%M:%S')} {case.name}")
         values: dict[Key, list[float]] = {}
         started = time.perf_counter()
         for seed in range(n):
+            if began is not None:
+                began(case, seed, n)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 found = case.run(seed)
@@ -123,7 +138,8 @@ def run_cases(
                 )
         seconds = (time.perf_counter() - started) / n
         command = (
-            f"python -m benchmarks {benchmark} --preset {preset} --seeds {n} --device {device}"
+            f"python -m benchmarks {shlex.quote(called or benchmark)} --preset {preset} "
+            f"--seeds {n} --device {device}"
         )
         rows = [
             {
@@ -141,7 +157,7 @@ def run_cases(
                 "preset": preset,
                 "command": f"{command} --only {shlex.quote(case.name)}",
                 "values": " ".join(f"{x:.4f}" for x in v),
-                "commit": commit(),
+                "commit": f"{commit()} {version}".rstrip(),
             }
             for (task, metric), v in values.items()
         ]
@@ -152,7 +168,7 @@ def run_cases(
     if stood := len(names - ran):
         echo(f"{stood} of {len(names)} cases stood in {path} and were not run: 'earlier' (--redo)")
     rows = table[pd.Series(names_of(table), dtype=str).isin(names) & (table.preset == preset)]
-    show(benchmark, rows, ran, echo)
+    (show or print_tables)(benchmark, rows, ran, echo)
     return rows
 
 
@@ -254,7 +270,9 @@ def locked(path: Path) -> Iterable[None]:
         lock.unlink(missing_ok=True)
 
 
-def show(benchmark: str, rows: pd.DataFrame, ran: set[str], echo: Callable[[str], None]) -> None:
+def print_tables(
+    benchmark: str, rows: pd.DataFrame, ran: set[str], echo: Callable[[str], None]
+) -> None:
     """Print the rows: a table for each set of systems that share metrics."""
     groups: dict[str, set[str]] = {}
     for system, metrics in rows.groupby("system", sort=False).metric:

@@ -10,7 +10,9 @@ from repkit._version import __version__ as __version__
 if TYPE_CHECKING:
     from repkit.base.parts import Consistency, Discriminator, Optimizer
     from repkit.bigan import BiGAN
+    from repkit.callbacks import EarlyStopping, Probe
     from repkit.dann import DANN, DANNRegressor, NoTargetWarning
+    from repkit.hub import from_pretrained, push_to_hub
     from repkit.infogan import InfoGAN
     from repkit.loading import load
     from repkit.plots import (
@@ -41,9 +43,13 @@ _HOMES = {
     "DANN": "dann",
     "DANNRegressor": "dann",
     "Discriminator": "base.parts",
+    "EarlyStopping": "callbacks",
     "NoTargetWarning": "dann",
     "Optimizer": "base.parts",
+    "Probe": "callbacks",
+    "from_pretrained": "hub",
     "load": "loading",
+    "push_to_hub": "hub",
     "EmbeddingDisplay": "plots",
     "ErrorCurveDisplay": "plots",
     "HistoryDisplay": "plots",
@@ -62,6 +68,7 @@ __all__ = [
     "Consistency",
     "DANNRegressor",
     "Discriminator",
+    "EarlyStopping",
     "EmbeddingDisplay",
     "ErrorCurveDisplay",
     "HistoryDisplay",
@@ -69,6 +76,7 @@ __all__ = [
     "InterpolationDisplay",
     "NoTargetWarning",
     "Optimizer",
+    "Probe",
     "ReconstructionDisplay",
     "SampleGridDisplay",
     "SpectrogramDisplay",
@@ -76,7 +84,9 @@ __all__ = [
     "SpeechVectorsDisplay",
     "TraversalDisplay",
     "TripleGAN",
+    "from_pretrained",
     "load",
+    "push_to_hub",
 ]
 
 

@@ -4,12 +4,14 @@ from importlib import import_module
 from types import ModuleType
 
 # The name that pip knows, where it is not the name that is imported.
-_DISTRIBUTIONS = {"umap": "umap-learn", "PIL": "pillow"}
+_DISTRIBUTIONS = {"umap": "umap-learn", "PIL": "pillow", "huggingface_hub": "huggingface-hub"}
 # What needs the library, and for each extra what does.
 _LIBRARY_USES = {"PIL": "images need", "pyarrow": "Parquet needs"}
 _USES = {
     "cli": "the command line needs",
     "data": "downloads need",
+    "hub": "the Hugging Face hub needs",
+    "onnx": "ONNX needs",
     "plots": "plots need",
     "speech": "speech needs",
 }

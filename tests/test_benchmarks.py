@@ -13,7 +13,7 @@ from benchmarks import readme, runner, strokes
 from benchmarks.__main__ import COMMANDS, NAMES, main, parser
 from benchmarks.autoencoders import Autoencoder
 from benchmarks.runner import COLUMNS, OUT, RESULTS, Case, NoMatch, read, run_cases
-from repkit import BiGAN, InfoGAN, TripleGAN, __version__
+from repkit import VAE, BiGAN, InfoGAN, TripleGAN, __version__
 from repkit.datasets import make_sprites
 
 
@@ -163,9 +163,7 @@ def test_cases_are_distinct_and_need_no_data_to_be_listed(name, preset):
     assert len({case.name for case in cases}) == len(cases)
 
 
-def test_a_quick_case_runs(tmp_path, monkeypatch, capsys):
-    quick = import_module("benchmarks.quick")
-    monkeypatch.setattr(quick, "figures", lambda out, device: [])
+def test_a_quick_case_runs(tmp_path, capsys):
     case = "moons, turned/DANN/joint"
     main(["quick", "--seeds", "1", "--only", case, "--out", str(tmp_path)])
     assert "moons, turned" in capsys.readouterr().out
@@ -332,7 +330,98 @@ def test_systems_that_share_metrics_share_a_table():
         ("t", "C", "", "speed", 0.4, "", ""),
     )
     tables = []
-    runner.show("toy", rows, set(), tables.append)
+    runner.print_tables("toy", rows, set(), tables.append)
     first, second = tables
     assert all(("0.2000" in first, "0.3000" in first, "0.4000" not in first))
     assert "0.4000" in second
+
+
+# -------------------------------------------------------------------- of others
+
+EXAMPLE = readme.README.parent.parent / ".site" / "my_benchmark.py"
+
+
+def test_the_example_of_the_readme_is_the_file_and_runs(tmp_path, capsys):
+    """Through the command, as somebody would who has read the section."""
+    example = EXAMPLE.read_text(encoding="utf-8")
+    assert f"```python\n{example}```" in readme.README.read_text(encoding="utf-8")
+    own = tmp_path / "my_file.py"
+    own.write_text(example.replace('"max_epochs": 10', '"max_epochs": 2'), encoding="utf-8")
+    options = [str(own), "--seeds", "1", "--device", "cpu", "--out", str(tmp_path / "out")]
+    main(options)
+    assert "breast cancer  VAE     5 codes" in capsys.readouterr().out
+    rows = read(tmp_path / "out" / "my_file-cpu.csv")
+    assert list(rows.system) == ["VAE", "PCA"]
+    assert (rows["mean"] > 0.6).all()
+    assert rows.commit.str.contains(r" my_file\.py:[0-9a-f]{7}$").all()
+    again = shlex.split(rows.command[0])
+    assert again[:4] == ["python", "-m", "benchmarks", str(own)]
+    main([*again[3:], "--out", str(tmp_path / "out")])  # that of one row
+    said = capsys.readouterr().out
+    assert "1 of 1 cases stood in" in said
+    assert f"earlier ({rows.commit[0]})" in said
+    main([*options, "--list"])
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[0].endswith(f"2 cases, 2 of them in {tmp_path / 'out' / 'my_file-cpu.csv'}")
+    assert listed[1:] == [f"  breast cancer/{name}/5 codes  (stands)" for name in ("VAE", "PCA")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must have a function cases(preset, device), and has none"),
+        ("cases = lambda preset, device: []", "must give a list of benchmarks.runner.Case"),
+        ("cases = lambda preset, device: ['a']", "must give a list of benchmarks.runner.Case"),
+        (
+            "from benchmarks.runner import Case\n"
+            "cases = lambda preset, device: [Case('t', 's', 'v', print)] * 2",
+            "must have cases of different names; twice: t/s/v",
+        ),
+    ],
+)
+def test_a_file_that_is_no_benchmark_is_told(text, message, tmp_path, capsys):
+    path = tmp_path / "own_one.py"
+    path.write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        main([str(path), "--out", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert f"{path}" in (said := capsys.readouterr().err)
+    assert message in said
+
+
+def test_names_of_files_are_checked(tmp_path, capsys):
+    (tmp_path / "amazon.py").write_text("")
+    for name, message in (("none.py", "no file"), ("amazon.py", "that is here already; rename")):
+        with pytest.raises(SystemExit):
+            main([str(tmp_path / name)])
+        assert message in capsys.readouterr().err
+
+
+def test_the_list_of_all_benchmarks_runs_none(capsys):
+    main(["--list"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(NAMES)
+
+
+def test_the_bar_moves_within_a_case(tmp_path, monkeypatch):
+    """By the epochs of fits, which stay as they are; where there is no terminal, by lines."""
+    watching = import_module("benchmarks.watching")
+    X = np.random.default_rng(0).random((20, 4))
+
+    def run(seed):
+        model = VAE(latent_dim=2, width=4, max_epochs=3, device="cpu", random_state=seed).fit(X)
+        return {"sum": float(np.abs(model.transform(X)).sum())}
+
+    case, lines, seen = Case("task", "VAE", "", run), [], []
+    with watching.Watch("toy", 2, lines.append) as watch:
+        alone = go(tmp_path / "alone", [case], seeds=2, began=watch.began)
+    assert [line[9:] for line in lines] == ["task/VAE/"]
+
+    monkeypatch.setattr(watching.Bar, "is_shown", True)
+    monkeypatch.setattr(watching.Bar, "set", lambda bar, done, said: seen.append((done, said)))
+    with watching.Watch("toy", 2, lines.append) as watch:
+        watched = go(tmp_path / "watched", [case], seeds=2, began=watch.began)
+    assert watched["values"].tolist() == alone["values"].tolist()
+    assert len(lines) == 1
+    assert [done for done, _ in seen] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75]
+    assert seen[-1][1] == "task/VAE/, seed 1, epoch 3/3"

@@ -17,9 +17,11 @@ EXTRAS = {
     "plots": ("matplotlib", "umap"),
     "data": ("pooch", "PIL", "pyarrow"),
     "cli": ("click", "rich"),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "hub": ("huggingface_hub",),
 }
 # The names that pip knows, where they are others.
-DISTRIBUTIONS = {"umap": "umap-learn", "PIL": "pillow"}
+DISTRIBUTIONS = {"umap": "umap-learn", "PIL": "pillow", "huggingface_hub": "huggingface-hub"}
 OPTIONAL = [name for names in EXTRAS.values() for name in names]
 
 # Run before anything else: a finder ahead of all others that knows none of the given packages.
@@ -123,6 +125,8 @@ def test_the_core_does_without_and_the_errors_name_the_extra():
         ("pooch", "data"): "from repkit.datasets import load_mnist; load_mnist()",
         ("pyarrow", "data"): "from repkit.datasets import load_table; load_table('a.parquet')",
         ("pillow", "data"): IMAGES,
+        ("onnx", "onnx"): "vae.export('no.onnx')",
+        ("huggingface-hub", "hub"): "repkit.from_pretrained('a/b')",
     }
     done = run(CORE + "".join(map(refused, needs.values())), OPTIONAL)
     assert done.returncode == 0, done.stderr

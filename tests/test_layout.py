@@ -19,7 +19,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms each room may import from, besides itself. No order is left to chance: a room is a
 # folder or a file of the package, and what is not in the table has no place.
-LOW = {"_arguments", "_optional", "_random", "_version"}
+LOW = {"_arguments", "_optional", "_progress", "_random", "_version"}
 TOOLS = LOW | {"losses", "schedules", "augment", "metrics", "audio"}
 CORE = {"engine", "nets", "losses", "schedules"}
 PAPERS = {"bigan", "dann", "infogan", "speech", "triplegan", "vae", "vaegan"}
@@ -29,12 +29,14 @@ ROOMS = {
     **dict.fromkeys(("losses", "schedules", "augment"), LOW),
     "audio": LOW,
     "metrics": LOW,
+    "callbacks": LOW | {"metrics"},
     "datasets": LOW | {"audio"},
     "engine": LOW,
     "nets": LOW | {"engine"},
     "base": LOW | CORE | {"metrics"},  # an auto-encoder's score: reconstruction_ratio
     **dict.fromkeys(PAPERS, TOOLS | CORE | {"base"}),
     "loading": LOW | CORE | {"base"} | PAPERS,
+    "hub": LOW | {"base", "loading"},
     "plots": TOOLS | CORE | {"base", "datasets", "loading"} | PAPERS,
     "cli": TOOLS | {"datasets", "loading", "plots"},
     "__main__": {"cli"},
@@ -56,7 +58,11 @@ WITHOUT = {
 # Slow to import, or of an extra: only inside functions.
 HEAVY = {
     "PIL",
+    "huggingface_hub",
     "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
     "pandas",
     "pooch",
     "pyarrow",
@@ -70,6 +76,7 @@ HEAVY = {
 # Modules whose tests bear another name, and where they are. A leading underscore does not count.
 ELSEWHERE = {
     "__main__": "cli/test_transcripts",
+    "base/reporting": "test_callbacks",
     "cli/app": "cli/test_commands",
     "cli/outputs": "cli/test_extracting",
     "datasets/_download": "datasets/test_fetch",

@@ -37,7 +37,8 @@ random_state : None
 steps_per_epoch : None
     Steps in an epoch.
 verbose : 0
-    Above 0, a line an epoch goes to the logger "repkit".
+    Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+    goes to the logger "repkit" if somebody listens to it.
 warm_start : False
     Whether to start from the networks of the fit before.
 width : 128 in DANN; 1024 in BiGAN, InfoGAN; 512 in VAE, VAEGAN; 256 in TripleGAN; 96 in Speech

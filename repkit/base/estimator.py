@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from repkit._arguments import named
 from repkit.base import saving
+from repkit.base.exporting import Exporting
 from repkit.base.fingerprint import fingerprint
+from repkit.base.html import learned
 from repkit.base.keeping import Kept
 from repkit.base.parameters import (
     MOST_EPOCHS,
@@ -40,6 +42,14 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.reporting import (
+    CallbackSupportMixin,
+    Told,
+    bound,
+    is_asked_for,
+    selection,
+    tear_down,
+)
 from repkit.base.rules import (
     callbacks_rule,
     device_rule,
@@ -50,6 +60,7 @@ from repkit.base.rules import (
 )
 from repkit.base.samples import (
     as_samples,
+    check_finite,
     check_layout,
     check_range,
     dense,
@@ -58,7 +69,7 @@ from repkit.base.samples import (
     worked_type,
 )
 from repkit.base.surroundings import in_settled
-from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
+from repkit.engine.batches import BatchSource, HostRows, Store, let_go, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
@@ -76,6 +87,7 @@ __all__ = ["Estimator", "Problem", "as_shares", "fitted_attributes"]
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state", "max_epochs"}
 ROWS = 1024  # of one forward pass outside training, at most
 BLOCK = 64
+LOOK = 16 * ROWS  # rows after which those of a memory map may go
 
 
 @dataclass
@@ -107,7 +119,7 @@ class Problem:
 
 
 @parameters
-class Estimator(Kept, BaseEstimator):
+class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
     """Base of the estimators.
 
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
@@ -148,9 +160,10 @@ class Estimator(Kept, BaseEstimator):
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
         Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
+        training. Ready ones are in `repkit.callbacks`.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
+        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+        goes to the logger "repkit" if somebody listens to it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 
@@ -292,6 +305,7 @@ class Estimator(Kept, BaseEstimator):
         if images:
             self._check_images(X, reset)
         numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiu"
+        mapped = isinstance(given, np.memmap) and numbers
         kinds = worked_type(X) if hasattr(X, "dtype") else [np.float64, np.float32]
         X = validate_data(
             self,
@@ -301,9 +315,12 @@ class Estimator(Kept, BaseEstimator):
             allow_nd=True,
             reset=reset,
             ensure_min_samples=2 if reset else 1,
+            # A memory map is looked through in blocks, of which one is in memory at a time.
+            ensure_all_finite=not mapped,
         )
-        if isinstance(given, np.memmap):
+        if mapped:
             X = given
+            check_finite(X)
         if sparse.issparse(X):
             X = sparse.csr_array(X)
         if reset:
@@ -357,12 +374,21 @@ class Estimator(Kept, BaseEstimator):
         start = getattr(self, "networks_", {}) if self.warm_start else {}
         data = fresh._read(*given, **named)
         before = fitted_attributes(self)
+        told = None
         try:
+            if is_asked_for(self):
+                epochs = self._trainings() * int(self.max_epochs)
+                told = Told(self, given, epochs, lambda: fitted_attributes(self))
+                fresh.callbacks = (*fresh.callbacks, told)  # type: ignore[misc]
             failure = fresh._train_all(data, start, shown_on=self)
+            self._wear(fitted_attributes(fresh))
+            if told is not None:
+                told.end()
         except BaseException:
             self._wear(before)  # wherever Ctrl-C has come: inside a callback, say
             raise
-        self._wear(fitted_attributes(fresh))
+        finally:
+            tear_down(self)
         if failure:
             warnings.warn(failure, ConvergenceWarning, stacklevel=4)
         else:
@@ -435,15 +461,16 @@ class Estimator(Kept, BaseEstimator):
                 finally:
                     shown_on._wear(before)
 
+            callbacks = bound(self.callbacks, shown_on)  # type: ignore[arg-type]
             with giving_way(), self._telling(engine, checkpoints):
                 result = train(
                     engine,
                     max_epochs=self.max_epochs,
                     checkpoints=checkpoints,
-                    callbacks=self.callbacks,  # type: ignore[arg-type]
+                    callbacks=callbacks,
                     evaluate=problem.evaluate,
                     show=show,
-                    select=problem.select,
+                    select=problem.select or selection(callbacks),
                     verbose=self.verbose,
                 )
             engine.release()
@@ -554,6 +581,8 @@ class Estimator(Kept, BaseEstimator):
             if result is None:
                 result = np.empty((n, *out.shape[1:]), dtype=np.float32)
             result[start:stop] = out
+            if stop % LOOK == 0:
+                let_go(X)
         assert result is not None
         return result
 
@@ -562,6 +591,10 @@ class Estimator(Kept, BaseEstimator):
         """The output in the input's precision: float64 for float64 and long integers."""
         double = worked_type(X) == np.float64
         return out.astype(np.float64 if double else np.float32, copy=False)
+
+    def _html_repr(self) -> str:
+        """Parameters as scikit-learn shows them in a notebook, and below them what was learned."""
+        return f"{super()._html_repr()}{learned(self)}"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

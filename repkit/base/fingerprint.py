@@ -22,6 +22,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from repkit.base.parameters import Part
+from repkit.engine.batches import passes
 
 DEPTH = 50  # of objects in objects; what is deeper cannot be compared
 # Of this environment, and of those on the path that it builds on.
@@ -106,6 +107,9 @@ class _Describer:
             return "tensor", str(value.dtype), _numbers(value)
         if isinstance(value, np.ndarray) and value.dtype.hasobject:
             return "objects", value.shape, self.of(value.tolist())
+        if isinstance(value, np.memmap):
+            blocks = [str(joblib.hash(np.ascontiguousarray(block))) for block in passes(value)]
+            return "mapped", value.shape, value.dtype.str, blocks
         if isinstance(value, np.ndarray | np.generic):
             return value
         if sparse.issparse(value):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from repkit._arguments import integer as integer_of
 from repkit.base.estimator import Estimator
+from repkit.base.exporting import Scaling
 from repkit.base.parameters import MOST_UNITS, anything, fitted, integer, number, parameters
 from repkit.base.samples import dense, extremes, worked_type
 from repkit.engine.batches import Batches, to_device, to_float
@@ -95,9 +96,10 @@ class Generative(Estimator):
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
         Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
+        training. Ready ones are in `repkit.callbacks`.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
+        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+        goes to the logger "repkit" if somebody listens to it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 
@@ -168,6 +170,22 @@ class Generative(Estimator):
             return (to_float(x) - low) * factor if x.dtype == torch.uint8 else to_float(x)
 
         return scale
+
+    def _input_type(self) -> str:
+        return self.dtype_
+
+    def _span(self) -> tuple[Any, Any]:
+        return self.low_, self.span_
+
+    def _scaling(self, dtype: str) -> Scaling:
+        low, span = self.low_, self.span_
+        factor = np.divide(1.0, span, out=np.zeros_like(span), where=span > 0.0)
+        images = len(self.input_shape_) > 1
+        if dtype == "uint8" and images and self.pixels_ == "unit":
+            low, factor = 255.0 * low, factor / 255.0
+        if dtype != "uint8" and self.pixels_ == "bytes":  # floats in [0, 1]
+            low, factor = low / 255.0, 255.0 * factor
+        return Scaling(low, factor)
 
     def _as_data(self, x: np.ndarray) -> np.ndarray:
         """What the generator gives, in the range and type of the data."""

@@ -184,15 +184,14 @@ class Kept(Base):
         self._rebuild(self._preferred())
         # A first prediction: what is wrong with the classes or the shape shows here.
         check_is_fitted(self)
-        self._probe(self._zeros())
+        self._probe(self._rows(np.zeros((1, *self.input_shape_), dtype=np.float32)))
 
-    def _zeros(self) -> Any:
-        """A row of zeros, in the form that ``fit`` saw: columns with names are not used without."""
+    def _rows(self, X: np.ndarray) -> Any:
+        """Rows in the form that ``fit`` saw: columns with names are not used without."""
         import pandas as pd
 
-        zeros = np.zeros((1, *self.input_shape_), dtype=np.float32)
         names = getattr(self, "feature_names_in_", None)
-        return zeros if names is None else pd.DataFrame(zeros, columns=names)
+        return X if names is None else pd.DataFrame(X, columns=names)
 
     def _preferred(self) -> str:
         """The weights that a model from a file uses: those that came last."""

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.utils import assert_all_finite
 from torch import Tensor
+
+from repkit.engine.batches import passes
 
 PIXELS = ("bytes", "unit", "raw")  # 0..255 to be divided by 255; in [0, 1]; as they are
 CHANNELS = (1, 3, 4)  # of an image whose channels may have come last
@@ -62,7 +65,7 @@ def refuse_dataset(X: Any) -> None:
     if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
         raise TypeError(
             f"X must be one array of samples, not a {type(X).__name__}, whose items can be "
-            "anything; give torch.stack([item[0] for item in dataset])"
+            "anything; give repkit.datasets.gather_samples(X).data"
         )
 
 
@@ -142,7 +145,19 @@ def pixels_of(X: Any) -> str:
         return "raw"
     if X.dtype == np.uint8:
         return "bytes"
-    return "unit" if float(X.min()) >= 0.0 and float(X.max()) <= 1.0 else "raw"
+    return "unit" if _is_unit(X) else "raw"
+
+
+def _is_unit(X: Any) -> bool:
+    """Whether all numbers lie in [0, 1]."""
+    low, high = extremes(X)
+    return float(low.min()) >= 0.0 and float(high.max()) <= 1.0
+
+
+def check_finite(X: Any) -> None:
+    """Raise a ValueError, scikit-learn's, if a memory map has a number that is not finite."""
+    for block in passes(X):
+        assert_all_finite(block, input_name="X")
 
 
 def with_meaning(X: Any, pixels: str) -> Any:
@@ -155,14 +170,10 @@ def with_meaning(X: Any, pixels: str) -> Any:
     """
     if X.ndim < 3:
         return X
-    if (
-        pixels == "bytes"
-        and X.dtype != np.uint8
-        and len(X)
-        and not (float(X.min()) >= 0.0 and float(X.max()) <= 1.0)
-    ):
+    if pixels == "bytes" and X.dtype != np.uint8 and len(X) and not _is_unit(X):
+        low, high = (float(values.min()) for values in extremes(X))
         raise ValueError(
-            f"X has floats from {float(X.min()):g} to {float(X.max()):g}, but fit saw bytes "
+            f"X has floats from {low:g} to {high:g}, but fit saw bytes "
             "(uint8, 0 to 255); give bytes, or floats in [0, 1]"
         )
     return X
@@ -193,4 +204,11 @@ def extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:
     """The least and greatest value of each column of a table, of all values of images."""
     if sparse.issparse(X):
         return X.min(0).toarray().ravel(), X.max(0).toarray().ravel()
-    return (X.min(0), X.max(0)) if X.ndim == 2 else (np.asarray(X.min()), np.asarray(X.max()))
+    found = [
+        (x.min(0), x.max(0)) if X.ndim == 2 else (np.asarray(x.min()), np.asarray(x.max()))
+        for x in passes(X)
+    ]
+    if len(found) == 1:
+        return found[0]
+    lows, highs = zip(*found, strict=True)
+    return np.min(lows, axis=0), np.max(highs, axis=0)

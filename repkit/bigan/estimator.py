@@ -137,9 +137,10 @@ class BiGAN(Objective, Autoencoder):
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
         Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
+        training. Ready ones are in `repkit.callbacks`.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
+        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+        goes to the logger "repkit" if somebody listens to it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 
@@ -301,8 +302,14 @@ class BiGAN(Objective, Autoencoder):
         if self.output == "latent":
             return super().transform(X)
         X = self._check_X(X, reset=False)
-        E = self.networks_["E"]
-        return self._like(self._map(X, E.hidden), X)  # type: ignore[arg-type]
+        return self._like(self._map(X, self._hidden), X)
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.networks_["E"].hidden(x)  # type: ignore[operator]
+        return hidden
+
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        return {"transform": ("E", self._codes if self.output == "latent" else self._hidden)}
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Decode codes.

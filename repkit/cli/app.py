@@ -8,6 +8,7 @@ from repkit._version import __version__
 from repkit.cli.commands import Application, command
 from repkit.cli.describing import data, info
 from repkit.cli.evaluating import evaluate
+from repkit.cli.exporting import export
 from repkit.cli.extracting import extract
 from repkit.cli.fitting import fit
 from repkit.cli.making import convert, plot, sample
@@ -49,5 +50,5 @@ def completion(shell: str) -> None:
     click.echo(script(app, {}, "repkit", "_REPKIT_COMPLETE").source())
 
 
-for one in (fit, extract, evaluate, plot, sample, convert, info, data, completion):
+for one in (fit, extract, evaluate, export, plot, sample, convert, info, data, completion):
     app.add_command(one)

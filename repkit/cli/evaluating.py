@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +21,8 @@ from repkit.cli.commands import (
     open_model,
 )
 from repkit.cli.header import read_header
-from repkit.cli.sources import Named, Wanted, open_source
+from repkit.cli.pouring import is_large, poured
+from repkit.cli.sources import Named, Source, Wanted, open_source
 
 MOST = 10_000  # rows of probes and of pairs, chosen at random
 
@@ -67,7 +70,9 @@ def evaluate(
 
     Classifiers and regressors are compared with labels. Other models give the error of their
     reconstructions and, if there are labels, how well a linear probe reads these from features,
-    beside raw numbers; a model of speech, how far its vectors tell words and speakers.
+    beside raw numbers, on at most 10,000 rows at random; a model of speech, how far its vectors
+    tell words and speakers. Tables and folders of more than 256 MB are copied to a temporary file
+    and read from there.
     """
     header = read_header(model)
     cls = header.content["class"]
@@ -78,17 +83,36 @@ def evaluate(
     open_source(data, wanted, speech=speech)  # before torch is loaded
     wanted.model = open_model(model, device)
     source = open_source(data, wanted, speech=speech)
-    X, y = source.load()
-    if word is None and isinstance(source, Named) and "word" in source.data.labels:
-        word = "word"
-    words = None if word is None else source.labels(word, "--word")
-    figures = FIGURES[cls](wanted.model, X, y, words)
+    with tempfile.TemporaryDirectory(prefix="repkit-") as folder:
+        X, y = _read(source, Path(folder) / "samples.npy")
+        figures = _figures(cls, wanted.model, source, X, y, word)
+        del X
     if as_json:
         click.echo(json.dumps({f.name: f.value for f in figures}, indent=2))
         return
     width = max(len(f.name) for f in figures)
     for f in figures:
         click.echo(f"{f.name:<{width}}  {f.value:>9.4g}  {f.says}")
+
+
+def _read(source: Source, path: Path) -> tuple[Any, Any]:
+    """Samples and labels; what is large is mapped from a file."""
+    if not is_large([source]):
+        return source.load()
+    X, (y,), _ = poured([source], path)
+    return X, y
+
+
+def _figures(
+    cls: str, model: Any, source: Source, X: Any, y: Any, word: str | None
+) -> list[Figure]:
+    if word is None and isinstance(source, Named) and "word" in source.data.labels:
+        word = "word"
+    words = None if word is None else source.labels(word, "--word")
+    with warnings.catch_warnings():
+        # A memory map of a table has the columns that the model knows, but not their names.
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        return FIGURES[cls](model, X, y, words)
 
 
 # ---------------------------------------------------------------- metrics
@@ -176,7 +200,9 @@ def _probes(model: Any, X: Any, y: Any) -> list[Figure]:
 def _autoencoder(model: Any, X: Any, y: Any, words: Any) -> list[Figure]:
     from repkit.metrics import reconstruction_ratio
 
-    back, flat = _flat(model.reconstruct(X)), _flat(X)
+    rows = np.sort(np.random.default_rng(0).permutation(X.shape[0])[:MOST])
+    some = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+    back, flat = _flat(model.reconstruct(some)), _flat(some)
     return [
         Figure(
             "reconstruction_ratio",

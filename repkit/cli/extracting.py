@@ -24,7 +24,7 @@ from repkit.cli.commands import (
     skip_option,
 )
 from repkit.cli.header import read_header
-from repkit.cli.outputs import ALL, Output, output_of
+from repkit.cli.outputs import ALL, Found, Output, output_of
 from repkit.cli.sources import Block, Source, Wanted, open_source
 
 KEY = b"repkit"  # in the metadata of a Parquet file
@@ -50,6 +50,8 @@ class ShardType(click.ParamType):
     example="""\
 repkit extract vae.safetensors images/ --out codes.parquet
 repkit extract speech.safetensors wavs/ --out words.parquet --output phonetic --on-error skip
+repkit extract speech.safetensors wavs/ --out frames.parquet --output frames
+repkit extract dann.safetensors all.csv --id name --out f.parquet
 repkit extract dann.safetensors all.csv --out f.parquet --shard 3/8    (writes f-3-of-8.parquet)""",
 )
 @model_argument
@@ -59,6 +61,9 @@ repkit extract dann.safetensors all.csv --out f.parquet --shard 3/8    (writes f
     "--output",
     type=click.Choice(ALL),
     help="What to write; which of these there are depends on the model. By default its features.",
+)
+@click.option(
+    "--id", "id_column", metavar="COLUMN", help="The column of a table that names its rows."
 )
 @click.option(
     "--shard", type=ShardType(), help="The i-th of n equal parts of DATA, in a file of its own."
@@ -72,6 +77,7 @@ def extract(
     data: str,
     out: Path,
     output: str | None,
+    id_column: str | None,
     shard: tuple[int, int] | None,
     device: str,
     force: bool,
@@ -80,9 +86,11 @@ def extract(
 ) -> None:
     """Write the features of DATA, a row a sample, to a Parquet file.
 
-    The column "path" or "index" says which sample a row is of; the order is that of DATA. Samples
-    are read as they are needed, so memory does not grow with DATA (a .npz file and an embedded set
-    are read whole). Images are resized to what the model was fitted on.
+    The column "path" or "index", or the one of --id, says which sample a row is of; the order is
+    that of DATA. With --output frames, a recording has a row for every few frames, with the column
+    "time": seconds, at the middle of what the row stands for. Samples are read as they are needed,
+    so memory does not grow with DATA (a .npz file and an embedded set are read whole). Images are
+    resized to what the model was fitted on.
 
     A file that is finished is not written again. With --on-error skip, what cannot be used is left
     out and listed in FILE with the ending .skipped.csv.
@@ -94,10 +102,12 @@ def extract(
     if shard is not None:
         digits = len(str(shard[1]))
         out = out.with_name(f"{out.stem}-{shard[0]:0{digits}}-of-{shard[1]}{out.suffix}")
-    wanted = Wanted(drop=drop, skip=on_error == "skip")
+    wanted = Wanted(drop=drop, skip=on_error == "skip", id=id_column)
     speech = header.content["class"] == "SpeechAutoencoder"
     # Before torch is loaded: DATA that is not there, and work that is done.
     stamp = {"model": header.digest, "output": name, "shard": shard and list(shard)}
+    if id_column is not None:
+        stamp["id"] = id_column
     stamp |= open_source(data, wanted, speech=speech).stamp()
     if not force and _finished(out, stamp):
         say(f"{out} is finished already")
@@ -148,20 +158,21 @@ def _write(
 
     parquet = need("pyarrow.parquet", "data")
     partial = out.with_name(f"{out.name}-{os.getpid()}.part")
-    rows, skipped, writer = 0, [], None
+    rows, done, skipped, writer = 0, 0, [], None
     total = None if stop is None else stop - start
     try:
         with Samples("extract", total) as shown:
             for block in source.blocks(start, stop):
-                found, names = _features(block, source, function)
+                found = _features(block, source, function)
                 skipped += block.skipped
                 if found is not None:
-                    table = _table(source.id_name, block.ids, found, names, stamp)
+                    table = _table(source, block.ids, found, stamp)
                     if writer is None:
                         writer = parquet.ParquetWriter(partial, table.schema)
                     writer.write_table(table)
-                    rows += len(block.ids)
-                shown.set(rows + len(skipped))
+                    rows += len(table)
+                    done += len(block.ids)
+                shown.set(done + len(skipped))
         if writer is None:
             first = f"; the first, {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
             raise ValueError(f"{source.given} has no sample to extract from{first}")
@@ -175,19 +186,19 @@ def _write(
     return rows, skipped
 
 
-def _table(id_name: str, ids: list[Any], found: np.ndarray, names: list[str], stamp: Any) -> Any:
+def _table(source: Source, ids: list[Any], found: Found, stamp: Any) -> Any:
     pyarrow = need("pyarrow", "data")
-    kind = pyarrow.string() if id_name == "path" else pyarrow.int64()
-    columns = {id_name: pyarrow.array(ids, kind)}
-    for k, name in enumerate(names):
-        columns[name] = pyarrow.array(np.ascontiguousarray(found[:, k]))
+    column = pyarrow.array(ids, source.id_type(), from_pandas=True)
+    if found.counts is not None:
+        column = column.take(pyarrow.array(np.repeat(np.arange(len(ids)), found.counts)))
+    columns = {source.id_name: column}
+    for k, name in enumerate(found.names):
+        columns[name] = pyarrow.array(np.ascontiguousarray(found.values[:, k]))
     table = pyarrow.table(columns)
     return table.replace_schema_metadata({KEY: json.dumps(stamp)})
 
 
-def _features(
-    block: Block, source: Source, function: Output
-) -> tuple[np.ndarray | None, list[str]]:
+def _features(block: Block, source: Source, function: Output) -> Found | None:
     """Features of a block; of sound, what cannot be used is put with the skipped ones."""
     model, order = source.wanted.model, {name: k for k, name in enumerate(block.ids)}
     while len(block.ids):
@@ -203,7 +214,7 @@ def _features(
             block.skipped.append((block.ids.pop(place), error.reason))  # type: ignore[attr-defined]
             block.skipped.sort(key=lambda one: order[one[0]])
             block.X = [x for k, x in enumerate(block.X) if k != place]
-    return None, []
+    return None
 
 
 def _range(block: Block) -> str:

@@ -27,6 +27,7 @@ from repkit.cli.commands import (
     say,
     skip_option,
 )
+from repkit.cli.pouring import is_large, poured
 from repkit.cli.sources import Pictures, Source, Table, Wanted, open_source
 from repkit.cli.systems import SYSTEMS, System
 
@@ -131,6 +132,10 @@ def fit(
 
     After every epoch a checkpoint is written beside MODEL. Ctrl-C keeps the last one, and --resume
     goes on from it. When MODEL is written, the checkpoints are removed.
+
+    Tables and folders of more than 256 MB are copied to a file beside MODEL and read from there by
+    the batch, and a .npy file is read so in its place; the copy is removed at the end. Held in
+    memory as a whole are .npz files, embedded sets, labels, and the frames of sound.
     """
     kind = SYSTEMS[system]
     params = systems.read_settings(system, settings, config)
@@ -142,15 +147,34 @@ def fit(
     wanted = Wanted(label, drop, size, skip=on_error == "skip")
     say(f"reading {', '.join([data, *target])}")
     sources = _opened(kind, data, target, wanted)
-    X, y, domain = read_all(sources, system)
+    mapped = out.with_name(f"{out.name}.samples.npy")
+    try:
+        X, y, domain = read_all(sources, system, mapped)
+        _fit(kind, system, params, (X, y, domain), sources, out, folder)
+    finally:
+        mapped.unlink(missing_ok=True)
+
+
+def _fit(
+    kind: System,
+    system: str,
+    params: dict[str, Any],
+    data: tuple[Any, Any, Any],
+    sources: list[Source],
+    out: Path,
+    folder: Path,
+) -> None:
+    X, y, domain = data
     _tell_skipped(sources)
     say("loading torch")
     if sources[0].sample_rate is not None:
         params.setdefault("sample_rate", sources[0].sample_rate)
-    if kind.speech and wanted.skip:
+    if kind.speech and sources[0].wanted.skip:
         params.setdefault("on_error", "skip")
     model = systems.estimator(system, params)
     _train(model, X, y, domain, folder, sources)
+    if isinstance(sources[0], Table):  # a memory map has no names
+        model.feature_names_in_ = np.array(sources[0].names, dtype=object)
     model.save(out)
     shutil.rmtree(folder, ignore_errors=True)
     for left_out in getattr(model, "skipped_", ()):
@@ -181,8 +205,13 @@ def _opened(kind: System, data: str, target: Sequence[str], wanted: Wanted) -> l
     return [first, *others]
 
 
-def read_all(sources: Sequence[Source], system: str) -> tuple[Any, Any, Any]:
-    """Samples and labels of the first source, and of the others samples; the domain of each."""
+def read_all(
+    sources: Sequence[Source], system: str, mapped: Path | None = None
+) -> tuple[Any, Any, Any]:
+    """Samples and labels of the first source, and of the others samples; the domain of each.
+
+    What is large is mapped from the file ``mapped``.
+    """
     kind, first = SYSTEMS[system], sources[0]
     pictures = [s for s in sources if isinstance(s, Pictures)]
     if len(pictures) > 1:
@@ -191,6 +220,12 @@ def read_all(sources: Sequence[Source], system: str) -> tuple[Any, Any, Any]:
             source.color = color
     if kind.labels and isinstance(first, Table) and first.wanted.label is None:
         _check_labels(first, None, system)  # before cells are looked at
+    if mapped is not None and is_large(sources):
+        X, labels, counts = poured(sources, mapped)
+        y = labels[0]
+        if kind.labels:
+            _check_labels(first, y, system)
+        return X, *_labels_and_domains(y if kind.labels else None, counts)
     X, y = first.load()
     if kind.labels and not kind.speech:
         _check_labels(first, y, system)
@@ -198,10 +233,16 @@ def read_all(sources: Sequence[Source], system: str) -> tuple[Any, Any, Any]:
         return X, y if kind.labels else None, None
     parts = [X, *(source.load()[0] for source in sources[1:])]
     counts = [part.shape[0] for part in parts]
+    return _joined(parts, sources), *_labels_and_domains(y, counts)
+
+
+def _labels_and_domains(y: Any, counts: Sequence[int]) -> tuple[Any, Any]:
+    """Of the rows of all sources."""
+    if len(counts) == 1:
+        return y, None
     # The labels of target rows are never read: any will do.
     y = np.concatenate([y, np.repeat(y[:1], sum(counts[1:]))])
-    domain = np.repeat([1, *(-k for k in range(1, len(sources)))], counts)
-    return _joined(parts, sources), y, domain
+    return y, np.repeat([1, *(-k for k in range(1, len(counts)))], counts)
 
 
 def _joined(parts: Sequence[Any], sources: Sequence[Source]) -> Any:
@@ -277,11 +318,11 @@ def _newest(folder: Path) -> int:
 
 
 def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) -> None:
-    from repkit.cli.progress import Epochs
+    from repkit.cli.progress import epochs as shown_epochs
 
     there = _newest(folder) > 0
     more = {} if domain is None else {"sample_domain": domain}
-    epochs = Epochs(model.max_epochs, getattr(model, "n_init", 1))
+    epochs = shown_epochs(model.max_epochs, getattr(model, "n_init", 1))
 
     def began(row: dict[str, Any]) -> None:
         if epochs.first is None and there:
@@ -292,9 +333,8 @@ def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) 
                 )
             else:
                 say(f"going on from epoch {row['epoch'] - 1}")
-        epochs(row)
 
-    model.set_params(checkpoint=folder, callbacks=began)
+    model.set_params(checkpoint=folder, callbacks=[began, epochs])
     try:
         with epochs:
             model.fit(X, **({} if y is None else {"y": y}), **more)

@@ -3,35 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
 
-Output = Callable[[Any, Any], tuple[np.ndarray, list[str]]]
+
+class Found(NamedTuple):
+    """Columns of rows, their names, and how many rows each sample has, if that is not one."""
+
+    values: np.ndarray
+    names: list[str]
+    counts: np.ndarray | None = None
+
+
+Output = Callable[[Any, Any], Found]
 
 
 def _transformed(**params: Any) -> Output:
-    def give(model: Any, X: Any) -> tuple[np.ndarray, list[str]]:
+    def give(model: Any, X: Any) -> Found:
         model.set_params(**params)
-        return model.transform(X), [str(name) for name in model.get_feature_names_out()]
+        return Found(model.transform(X), [str(name) for name in model.get_feature_names_out()])
 
     return give
 
 
-def _probabilities(model: Any, X: Any) -> tuple[np.ndarray, list[str]]:
-    return model.predict_proba(X), [f"proba_{label}" for label in model.classes_.tolist()]
+def _probabilities(model: Any, X: Any) -> Found:
+    return Found(model.predict_proba(X), [f"proba_{label}" for label in model.classes_.tolist()])
 
 
 def _called(method: str, name: str) -> Output:
-    def give(model: Any, X: Any) -> tuple[np.ndarray, list[str]]:
+    def give(model: Any, X: Any) -> Found:
         found = getattr(model, method)(X)
         found = found.reshape(len(found), -1)
-        return found, [name] if found.shape[1] == 1 else [
-            f"{name}{k}" for k in range(found.shape[1])
-        ]
+        several = [f"{name}{k}" for k in range(found.shape[1])]
+        return Found(found, [name] if found.shape[1] == 1 else several)
 
     return give
+
+
+def _frames(model: Any, X: Any) -> Found:
+    """A row for every vector of frames, with its time in seconds."""
+    model.set_params(on_error="raise")
+    vectors, times = model.transform_frames(X, return_times=True)
+    rows = [np.column_stack([t.astype(np.float32), v]) for t, v in zip(times, vectors, strict=True)]
+    names = ["time", *(f"phonetic{k}" for k in range(vectors[0].shape[1]))]
+    return Found(np.concatenate(rows), names, np.array([len(v) for v in vectors]))
 
 
 _LABELS = {"proba": _probabilities, "label": _called("predict", "label")}
@@ -45,8 +62,11 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "VAEGAN": {"latent": _transformed()},
     "TripleGAN": {"features": _transformed(), **_LABELS},
     "SpeechAutoencoder": {
-        name: _transformed(output=name, on_error="raise")
-        for name in ("both", "phonetic", "speaker")
+        **{
+            name: _transformed(output=name, on_error="raise")
+            for name in ("both", "phonetic", "speaker")
+        },
+        "frames": _frames,
     },
 }
 ALL = sorted({name for outputs in OUTPUTS.values() for name in outputs})

@@ -34,6 +34,7 @@ class Wanted:
     model: Any = None
     like: Any = None  # a table whose columns are to be had
     lenient: bool = False  # a label need not be there: nobody reads it
+    id: str | None = None  # a column of a table that names its rows
 
 
 @dataclass
@@ -56,6 +57,12 @@ class Source:
         self.given, self.wanted = given, wanted
         self.skipped: list[tuple[Any, str]] = []  # what `load` left out
 
+    def id_type(self) -> Any:
+        """The type of the ids in a Parquet file."""
+        import pyarrow
+
+        return pyarrow.string() if self.id_name == "path" else pyarrow.int64()
+
     def load(self) -> tuple[Any, Any]:
         """All samples, and their labels or None."""
         raise NotImplementedError
@@ -66,6 +73,10 @@ class Source:
 
     def count(self) -> int:
         raise NotImplementedError
+
+    def n_bytes(self) -> int:
+        """How many bytes all samples take in memory, about."""
+        return 0
 
     def blocks(self, start: int, stop: int | None) -> Iterator[Block]:
         """The samples from ``start`` to ``stop``, in order."""
@@ -81,6 +92,13 @@ class Source:
 
 def open_source(given: str, wanted: Wanted, *, speech: bool) -> Source:
     """The source of what was given; a UsageError says why there is none."""
+    source = _source(given, wanted, speech)
+    if wanted.id is not None and not isinstance(source, Table):
+        raise click.UsageError(f"--id {wanted.id}: {given} is no table with columns")
+    return source
+
+
+def _source(given: str, wanted: Wanted, speech: bool) -> Source:
     path = Path(given)
     if not path.exists():
         if sets.is_name(given):
@@ -116,9 +134,10 @@ class Table(Source):
         super().__init__(given, wanted)
         self.file = TableFile(Path(given))
         self.columns = self.file.columns
-        out = [*wanted.drop, *([wanted.label] if wanted.label else [])]
+        out = [*wanted.drop, *(name for name in (wanted.label, wanted.id) if name)]
+        self.id_name = wanted.id or "index"
         try:
-            self.file.check(wanted.drop)
+            self.file.check([*wanted.drop, *([wanted.id] if wanted.id else [])])
             if wanted.label and not wanted.lenient:
                 self.file.check([wanted.label])
             self.names = self._features(out)
@@ -186,16 +205,30 @@ class Table(Source):
         from repkit.datasets._tables import numbers_of, usable_rows
 
         size = max(64, BYTES // (8 * len(self.names)))
+        named = [self.wanted.id] if self.wanted.id else []
         position = start
-        for frame in self.file.blocks(self.names, start, stop, min(size, 8192)):
-            ids, skipped = np.arange(position, position + len(frame)), []
+        for whole in self.file.blocks(
+            list(dict.fromkeys([*self.names, *named])), start, stop, min(size, 8192), texts=named
+        ):
+            frame, skipped = whole[self.names], []
+            ids = (
+                whole[named[0]].to_numpy() if named else np.arange(position, position + len(frame))
+            )
             if self.wanted.skip:
                 good, bad = usable_rows(frame)
-                skipped = [(position + row, reason) for row, reason in bad]
+                skipped = [(ids[row], reason) for row, reason in bad]
                 frame, ids = frame[good], ids[good]
             X = numbers_of(frame, self.file.path, position)
             position += len(ids) + len(skipped)
             yield Block(ids.tolist(), self._as_fitted(X), skipped)
+
+    def n_bytes(self) -> int:
+        if self.file.kind == ".parquet":
+            return 8 * len(self.names) * self.count()
+        return self.file.path.stat().st_size
+
+    def id_type(self) -> Any:
+        return self.file.type_of(self.wanted.id) if self.wanted.id else super().id_type()
 
 
 # ---------------------------------------------------------------- arrays
@@ -260,6 +293,9 @@ class Arrays(Source):
 
     def count(self) -> int:
         return len(self.X)
+
+    def n_bytes(self) -> int:
+        return int(self.X.nbytes)
 
     def blocks(self, start: int, stop: int | None) -> Iterator[Block]:
         stop = self.count() if stop is None else stop
@@ -354,9 +390,17 @@ class Pictures(Source):
 
     def colored(self) -> bool:
         """Whether any image has colors."""
-        from repkit.datasets._images import has_color
+        from repkit.datasets._images import ImageError, has_color
 
-        return any(has_color(path) for path in self.files)
+        def asked(path: Path) -> bool:
+            try:
+                return has_color(path)
+            except ImageError:
+                if self.wanted.skip:
+                    return False
+                raise
+
+        return any(map(asked, self.files))
 
     def _read(self, places: Sequence[int]) -> tuple[Any, list[int], list[tuple[Any, str]]]:
         from repkit.datasets._images import read_images
@@ -375,6 +419,19 @@ class Pictures(Source):
 
     def _id(self, path: Path) -> str:
         return path.relative_to(self.given).as_posix()
+
+    def name_of(self, k: int) -> str:
+        """The path of an image below the folder."""
+        return self._id(self.files[k])
+
+    def n_bytes(self) -> int:
+        from repkit.datasets._images import size_of
+
+        height, width = self.size or size_of(self.files[0])
+        return len(self.files) * height * width * (1 if self.color is False else 3)
+
+        pixels = self.size_wanted or size_of(self.files[0]) or (1, 1)
+        return len(self.files) * pixels[0] * pixels[1] * (1 if self.color is False else 3)
 
     def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
         from repkit.audio.reading import folder_speakers

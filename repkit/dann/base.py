@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
+from repkit._arguments import shown
 from repkit.base.estimator import Estimator, Problem
+from repkit.base.exporting import Program
 from repkit.base.parameters import (
     MOST_ROWS,
     MOST_UNITS,
@@ -50,6 +53,7 @@ from repkit.dann.rows import (
 )
 from repkit.engine.batches import Batches, to_device
 from repkit.losses import multilinear
+from repkit.nets.domain_norm import of_one_domain
 
 __all__ = ["NoTargetWarning"]
 
@@ -400,6 +404,73 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
             out[chosen] = part
         assert out is not None
         return out
+
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        return {"transform": ("F", lambda x: self.networks_["F"](x))}
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        method: str | None = None,
+        format: str | None = None,
+        dtype: str | None = None,
+        sample_domain: Any = None,
+    ) -> None:
+        """Write the adapted classifier or features as a program that needs no repkit.
+
+        The program takes a batch ``x`` of samples as a user has them, bytes of images too, of any
+        number, and gives what the method gives, in float32. Beside it stand, as JSON under the name
+        "repkit", the class, the method, and the names of what comes out. Before it is written, it
+        is run on a few samples, and compared with the method itself.
+
+        Parameters
+        ----------
+        path : path
+            The file; one that is there is replaced.
+        method : str, optional
+            "predict_proba" of a classifier or "predict" of a regressor, which are the defaults, or
+            "transform".
+        format : {"pt2", "onnx"}, optional
+            "pt2" is opened by ``torch.export.load``, "onnx" by any ONNX runtime; it needs the extra
+            ``onnx``. By default, what the suffix of the path says.
+        dtype : {"uint8", "float32", "float64"}, optional
+            Type of the input; by default "uint8" of images of bytes, else "float32".
+        sample_domain : scalar, optional
+            The domain that all samples of the program are of. It matters with
+            ``domain_norm="separate"`` alone. By default, the target.
+
+        Raises
+        ------
+        ImportError
+            If the format is "onnx" and the extra is not installed.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If an argument is none of these, or a network cannot be exported: one of your own that
+            branches on its input, say.
+        """
+        self._export(path, method, format, dtype, sample_domain=sample_domain)
+
+    def _program(
+        self,
+        method: str,
+        dtype: str,
+        wanted: Callable[..., Any],
+        *,
+        sample_domain: Any = None,
+    ) -> Program:
+        if np.ndim(sample_domain):
+            raise ValueError(
+                f"sample_domain must be one of {self.domains_.tolist()}, not {shown(sample_domain)}"
+            )
+        given = None if sample_domain is None else [sample_domain]
+        of_one_domain(self.networks_["F"], int(self._places(given, 1)[0]))
+
+        def of_domain(X: Any) -> Any:
+            return wanted(X, None if given is None else given * len(X))
+
+        return super()._program(method, dtype, of_domain)
 
     def _domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
         D = self.networks_["D"]

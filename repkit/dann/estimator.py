@@ -127,9 +127,10 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
         Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
+        training. Ready ones are in `repkit.callbacks`.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
+        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+        goes to the logger "repkit" if somebody listens to it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 
@@ -298,8 +299,16 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
             If X is of another shape, or a domain is not one of ``domains_``.
         """
         check_is_fitted(self)
-        C = self.networks_["C"]
-        return as_shares(self._run(X, sample_domain, lambda f: torch.softmax(C(f).float(), 1)))
+        return as_shares(self._run(X, sample_domain, self._probabilities))
+
+    def _probabilities(self, f: Tensor) -> Tensor:
+        return torch.softmax(self.networks_["C"](f).float(), 1)
+
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        def proba(x: Tensor) -> Tensor:
+            return self._probabilities(self.networks_["F"](x))
+
+        return {"predict_proba": ("FC", proba), **super()._functions()}
 
     def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """The most probable label of each row.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, _safe_indexing, check_array
 from sklearn.utils.validation import _num_samples, check_is_fitted
+from torch import Tensor
 
 from repkit._arguments import named
 from repkit.base.labels import as_plain, check_count, checked_weight
@@ -102,9 +105,10 @@ class DANNRegressor(RegressorMixin, DomainAdaptation):
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
         Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
+        training. Ready ones are in `repkit.callbacks`.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
+        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+        goes to the logger "repkit" if somebody listens to it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 
@@ -238,6 +242,15 @@ class DANNRegressor(RegressorMixin, DomainAdaptation):
         check_is_fitted(self)
         C = self.networks_["C"]
         return self._in_units(self._run(X, sample_domain, lambda f: C(f).float()))
+
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        scale, mean = (torch.as_tensor(v).float() for v in (self.y_scale_, self.y_mean_))
+
+        def predict(x: Tensor) -> Tensor:
+            out: Tensor = self.networks_["C"](self.networks_["F"](x))
+            return out.float().reshape(-1, *mean.shape) * scale + mean
+
+        return {"predict": ("FC", predict), **super()._functions()}
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, sample_domain: Any = None) -> float:
         """Coefficient of determination of `predict`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from repkit._optional import need
+from repkit.datasets._mapped import RowWriter
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -77,18 +78,31 @@ def has_color(path: Path) -> bool:
         return image.mode not in GRAY
 
 
-def read_image(path: Path, size: tuple[int, int] | None, color: bool) -> np.ndarray:
-    """The bytes of an image, (height, width) or (3, height, width).
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width of an image, by its header alone; those of a pixel if it has none."""
+    try:
+        with _opened(path) as image:
+            return image.height, image.width
+    except ImageError:
+        return 1, 1
 
-    Resized to ``size`` (height, width), if that is given; turned as its camera says. Transparency
-    is dropped. Raises an ImageError if it cannot be read.
-    """
-    ops = need("PIL.ImageOps", "data")
+
+def read_image(path: Path, size: tuple[int, int] | None, color: bool) -> np.ndarray:
+    """The bytes of an image file, see `bytes_of`. Raises an ImageError if it cannot be read."""
     with _opened(path) as image:
         try:
-            image = ops.exif_transpose(image).convert("RGB" if color else "L")
+            return bytes_of(image, size, color)
         except Exception as error:  # torn, or absurdly large
             raise ImageError(path, _told(error)) from error
+
+
+def bytes_of(image: Any, size: tuple[int, int] | None, color: bool) -> np.ndarray:
+    """The bytes of a Pillow image, (height, width) or (3, height, width).
+
+    Resized to ``size`` (height, width), if that is given; turned as its camera says. Transparency
+    is dropped.
+    """
+    image = need("PIL.ImageOps", "data").exif_transpose(image).convert("RGB" if color else "L")
     if size is not None and image.size != (size[1], size[0]):
         image = image.resize((size[1], size[0]), need("PIL.Image", "data").Resampling.BILINEAR)
     array: np.ndarray = np.asarray(image)
@@ -105,9 +119,14 @@ class Images:
 
 
 def read_images(
-    files: Sequence[Path], size: tuple[int, int] | None, color: bool | None, *, skip: bool
+    files: Sequence[Path],
+    size: tuple[int, int] | None,
+    color: bool | None,
+    *,
+    skip: bool,
+    memory_map: Path | None = None,
 ) -> Images:
-    """Read images of one size into one array.
+    """Read images of one size into one array, or into a file that is mapped.
 
     ``color=None`` is whether any has colors. Raises an ImageError for a file that cannot be read,
     unless it may be skipped, and a ValueError if sizes differ.
@@ -125,20 +144,59 @@ def read_images(
 
     if color is None:
         color = True in [tried(has_color, path) for path in files]  # all, not up to the first
-    data: np.ndarray | None = None
     kept: list[int] = []
-    for k, path in enumerate(files):
-        image = None if path in skipped else tried(lambda p: read_image(p, size, color), path)
-        if image is None:
-            continue
+
+    def images() -> Iterator[np.ndarray]:
+        shape: tuple[int, ...] | None = None
+        for k, path in enumerate(files):
+            image = None if path in skipped else tried(lambda p: read_image(p, size, color), path)
+            if image is None:
+                continue
+            if shape is not None and image.shape != shape:
+                sizes = ["x".join(map(str, one[-2:])) for one in (shape, image.shape)]
+                raise ValueError(
+                    f"images must be of one size, but {files[kept[0]]} has {sizes[0]} pixels and "
+                    f"{path} has {sizes[1]}; give size={sizes[0].partition('x')[0]}, say"
+                )
+            shape = image.shape
+            kept.append(k)
+            yield image
+
+    data = together(images(), len(files), memory_map)
+    return Images(data, kept, list(skipped.items()))
+
+
+def together(
+    samples: Iterable[np.ndarray], most: int | None, memory_map: Path | None
+) -> np.ndarray | None:
+    """Samples of one shape, one after the other, as one array; None if there are none.
+
+    Parameters
+    ----------
+    samples : iterable of ndarray
+        Of one shape and type.
+    most : int, optional
+        How many there are at most, if that is known.
+    memory_map : Path, optional
+        A file to write them to, which is then mapped.
+
+    Returns
+    -------
+    ndarray or None
+        One row a sample.
+    """
+    if memory_map is not None:
+        with RowWriter(memory_map) as writer:
+            for sample in samples:
+                writer.append(sample[None])
+        return writer.mapped() if writer.n else None
+    if most is None:
+        found = list(samples)
+        return np.stack(found) if found else None
+    data, n = None, 0
+    for sample in samples:
         if data is None:
-            data = np.empty((len(files), *image.shape), dtype=np.uint8)
-        if image.shape != data.shape[1:]:
-            sizes = ["x".join(map(str, x.shape[-2:])) for x in (data, image)]
-            raise ValueError(
-                f"images must be of one size, but {files[kept[0]]} has {sizes[0]} pixels and "
-                f"{path} has {sizes[1]}; give size={sizes[0].partition('x')[0]}, say"
-            )
-        data[len(kept)] = image
-        kept.append(k)
-    return Images(None if data is None else data[: len(kept)], kept, list(skipped.items()))
+            data = np.empty((most, *sample.shape), dtype=sample.dtype)
+        data[n] = sample
+        n += 1
+    return None if data is None else data[:n]

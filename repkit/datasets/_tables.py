@@ -109,14 +109,41 @@ class TableFile:
                     return file.read(columns=list(names)).to_pandas()[list(names)]
             return self._csv(low_memory=False)[list(names)]
 
+    def type_of(self, name: str) -> Any:
+        """The Arrow type of a column; those of a CSV file are texts."""
+        if self.kind != ".parquet":
+            return need("pyarrow", "data").string()
+        with self._named(), self._parquet() as file:
+            return file.schema_arrow.field(name).type
+
+    def float_type(self, names: Sequence[str]) -> np.dtype:
+        """float32 if a Parquet file holds all of these columns as such, or as bytes; else float64.
+
+        So the numbers are those of the file, in as little room.
+        """
+        small = {"float", "halffloat", "uint8", "int8", "bool"}
+        if self.kind != ".parquet":
+            return np.dtype(np.float64)
+        with self._named(), self._parquet() as file:
+            kinds = {str(file.schema_arrow.field(name).type) for name in names}
+        return np.dtype(np.float32 if kinds <= small else np.float64)
+
     def blocks(
-        self, names: Sequence[str], start: int = 0, stop: int | None = None, size: int = ROWS
+        self,
+        names: Sequence[str],
+        start: int = 0,
+        stop: int | None = None,
+        size: int = ROWS,
+        texts: Sequence[str] = (),
     ) -> Iterator[pd.DataFrame]:
-        """Some columns of the rows from ``start`` to ``stop``, a block after the other."""
+        """Some columns of the rows from ``start`` to ``stop``, a block after the other.
+
+        Of a CSV file, ``texts`` are columns to leave as they are written.
+        """
         self.check(names)
         with self._named():
             position = 0
-            for block in self._raw_blocks(list(names), size):
+            for block in self._raw_blocks(list(names), size, texts):
                 first, last = max(start - position, 0), len(block)
                 if stop is not None:
                     last = min(last, stop - position)
@@ -126,13 +153,15 @@ class TableFile:
                 if stop is not None and position >= stop:
                     return
 
-    def _raw_blocks(self, names: list[str], size: int) -> Iterator[pd.DataFrame]:
+    def _raw_blocks(
+        self, names: list[str], size: int, texts: Sequence[str] = ()
+    ) -> Iterator[pd.DataFrame]:
         if self.kind == ".parquet":
             with self._parquet() as file:
                 for batch in file.iter_batches(batch_size=size, columns=names):
                     yield batch.to_pandas()[names]
         else:
-            with self._csv(chunksize=size) as reader:
+            with self._csv(chunksize=size, dtype=dict.fromkeys(texts, str)) as reader:
                 for block in reader:
                     yield block[names]
 

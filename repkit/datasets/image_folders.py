@@ -9,6 +9,7 @@ from sklearn.utils import Bunch
 from repkit._arguments import choice, integer, shown
 from repkit._arguments import path as path_of
 from repkit.datasets._images import find_images, read_images
+from repkit.datasets._mapped import checked
 
 __all__ = ["load_image_folder"]
 
@@ -21,6 +22,7 @@ def load_image_folder(
     *,
     color: bool | None = None,
     on_error: str = "raise",
+    memory_map: str | Path | None = None,
 ) -> Bunch:
     """Load the images below a folder.
 
@@ -36,6 +38,10 @@ def load_image_folder(
         Whether to read three channels. By default, where any image has colors.
     on_error : {"raise", "skip"}, default="raise"
         "skip" leaves out files that cannot be read, and lists them in ``skipped``.
+    memory_map : str or Path, optional
+        A ``.npy`` file to write, for a folder larger than memory. Files are read and written one
+        after the other, and ``data`` is a memory map of the file, of which estimators read what a
+        batch needs.
 
     Returns
     -------
@@ -65,11 +71,12 @@ def load_image_folder(
     folder = path_of(path, "path", "a folder")
     if not folder.is_dir():
         raise NotADirectoryError(f"path must be a folder, not {str(path)!r}")
-    wanted = _height_and_width(size)
+    wanted = height_and_width(size)
     choice(color, "color", (None, False, True))
     choice(on_error, "on_error", ("raise", "skip"))
     files = find_images(folder)
-    read = read_images(files, wanted, color, skip=on_error == "skip")
+    mapped = checked(memory_map)
+    read = read_images(files, wanted, color, skip=on_error == "skip", memory_map=mapped)
     if read.data is None:
         first = read.skipped[0]
         raise ValueError(f"none of {len(files)} images can be used; {first[0]}: {first[1]}")
@@ -84,7 +91,8 @@ def load_image_folder(
     )
 
 
-def _height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+def height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of what may be both in one number, or None."""
     if size is None:
         return None
     if isinstance(size, tuple | list):

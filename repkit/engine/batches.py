@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import mmap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -25,6 +27,29 @@ def to_float(x: Tensor) -> Tensor:
     return x.float()
 
 
+TOUCHED = 2**27  # bytes of a memory map that may stay in memory, about
+PAGES = 2**16  # bytes that come in when a row is touched, at least
+
+
+def let_go(X: Any) -> None:
+    """Let what was read of a memory map go out of memory; the file has it, and reading goes on."""
+    held = getattr(X, "_mmap", None)
+    # A private map ("c") would lose what was written to it.
+    if held is not None and getattr(X, "mode", "c") != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        held.madvise(mmap.MADV_DONTNEED)
+
+
+def passes(X: Any, size: int = TOUCHED // 4) -> Iterator[Any]:
+    """Blocks of the rows of an array, in order; of a memory map, one is in memory at a time."""
+    if not isinstance(X, np.memmap):
+        yield X
+        return
+    step = max(1, size // max(1, X.nbytes // max(1, len(X))))
+    for start in range(0, len(X), step):
+        yield X[start : start + step]
+        let_go(X)
+
+
 @dataclass(frozen=True)
 class HostRows:
     """Rows that stay where they are, on the disk or sparse, until a batch needs them.
@@ -39,10 +64,18 @@ class HostRows:
 
     source: Any
     convert: Callable[[Any], np.ndarray]
+    _touched: list[int] = field(default_factory=lambda: [0], compare=False, repr=False)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """These rows, as an array."""
-        return self.convert(self.source[rows])
+        found = self.source[rows]
+        if isinstance(self.source, np.memmap):
+            self._touched[0] += len(rows) * max(PAGES, found.nbytes // max(1, len(rows)))
+            if self._touched[0] > TOUCHED:
+                let_go(self.source)
+                self._touched[0] = 0
+            found = np.asarray(found)
+        return self.convert(found)
 
 
 Store = Tensor | HostRows
@@ -125,6 +158,9 @@ class Batches:
         self.constants = {k: v.to(device) for k, v in (constants or {}).items()}
         self._epoch = -1
         self._table = torch.empty(0)
+        self._host_table = np.empty(0)
+        self._reader: ThreadPoolExecutor | None = None
+        self._ahead: dict[str, tuple[int, Future[np.ndarray]]] = {}
 
     def _order(self, stream: int, first: int, last: int) -> Tensor:
         """Places ``first`` to ``last`` of the stream's endless sequence of permutations."""
@@ -159,7 +195,8 @@ class Batches:
                 self._order(k, epoch * steps * count, (epoch + 1) * steps * count).view(-1, count)
                 for k, (_, count) in enumerate(self.streams)
             ]
-            self._table = torch.cat(columns, 1).to(self.device)
+            table = torch.cat(columns, 1)
+            self._host_table, self._table = table.numpy(), table.to(self.device)
             self._epoch = epoch
         return self._table[place]
 
@@ -177,5 +214,22 @@ class Batches:
             The stores' rows and the constants, by name, on the device.
         """
         rows = self.rows(step)
-        taken = {k: take(s, rows, self.device) for k, s in self.stores.items()}
+        taken = {
+            k: self._read(k, s, step) if isinstance(s, HostRows) else take(s, rows, self.device)
+            for k, s in self.stores.items()
+        }
         return Batch(**taken, **self.constants)
+
+    def _read(self, name: str, store: HostRows, step: int) -> Tensor:
+        """Rows from the host; those of the next step of the epoch are read meanwhile."""
+        place = step % self.steps_per_epoch
+        ahead = self._ahead.pop(name, None)
+        if ahead is not None and ahead[0] == step:
+            found = ahead[1].result()
+        else:
+            found = store.take(self._host_table[place])
+        if place + 1 < self.steps_per_epoch:
+            self._reader = self._reader or ThreadPoolExecutor(1, "repkit-rows")
+            then = self._reader.submit(store.take, self._host_table[place + 1])
+            self._ahead[name] = step + 1, then
+        return to_device(found, self.device)

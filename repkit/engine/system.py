@@ -65,7 +65,7 @@ class Noise:
 
         Parameters
         ----------
-        buffer : Tensor of shape (n, *shape)
+        buffer : Tensor of shape (n, ...)
             Where they go.
         generator : torch.Generator
             Where they come from, on the buffer's device.

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from repkit._progress import Epochs, can_show
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine, copy_state
 
@@ -52,7 +54,7 @@ def train(
     callbacks: Iterable[Callback] = (),
     evaluate: Callable[[], Row] | None = None,
     show: Callable[[list[Row]], AbstractContextManager[Any]] = nullcontext,
-    select: str | None = None,
+    select: str | Callable[[Row], float] | None = None,
     verbose: int = 0,
 ) -> Training:
     """Train to ``max_epochs``, from the newest checkpoint if there is one.
@@ -67,16 +69,19 @@ def train(
         One is written at the end of every epoch.
     callbacks : iterable of callable
         Each is called with the epoch's row, which it may add to; a true answer ends the training.
+        What has a method ``on_step`` is told ``on_step(done, of)`` after each step: how many of an
+        epoch's steps are taken, as the host counts them.
     evaluate : callable, optional
         Gives more columns of the row; run with the networks in evaluation mode.
     show : callable, optional
         ``(history) -> context`` in which the callbacks are called, the networks in evaluation
         mode.
-    select : str, optional
-        The column (greater is better) whose best epoch's weights are kept in ``Training.best``.
+    select : str or callable, optional
+        The column, or what makes a number of a row (greater is better), whose best epoch's weights
+        are kept in ``Training.best``.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger ``repkit`` or, if nobody listens to that, to
-        standard output.
+        Above 0, a line an epoch goes to the logger ``repkit``. If nobody listens to that, there is
+        a bar on a terminal or in a notebook, and else a line on standard output.
 
     Returns
     -------
@@ -91,10 +96,31 @@ def train(
         if state["length"] != checkpoints.length:
             _lengthen(engine, result, state["length"])
     callbacks = list(callbacks)
+    if verbose <= 0:
+        return _epochs(engine, result, max_epochs, callbacks, checkpoints, evaluate, show, select)
+    tell = partial(_tell, max_epochs=max_epochs)
+    with Epochs(max_epochs, line=tell, shown=not _is_heard() and can_show()) as bar:
+        bar.resumed(len(result.history))
+        return _epochs(
+            engine, result, max_epochs, [*callbacks, bar], checkpoints, evaluate, show, select
+        )
+
+
+def _epochs(
+    engine: Engine,
+    result: Training,
+    max_epochs: int,
+    callbacks: list[Callback],
+    checkpoints: Checkpoints | None,
+    evaluate: Callable[[], Row] | None,
+    show: Callable[[list[Row]], AbstractContextManager[Any]],
+    select: str | Callable[[Row], float] | None,
+) -> Training:
+    """The epochs that are missing from ``result``."""
     engine.train_mode()
     while len(result.history) < max_epochs and not _stopped(result):
         start, started = engine.state_dict(), time.perf_counter()
-        _advance(engine, engine.position + engine.batches.steps_per_epoch)
+        _advance(engine, engine.position + engine.batches.steps_per_epoch, callbacks)
         row, bad = engine.read()
         if bad is not None or engine.broken() is not None:
             _recover(engine, start, bad, row, result)
@@ -111,13 +137,7 @@ def train(
                 try:
                     stop = callback(row)
                 except Exception as error:
-                    # Training in memory is worth more than the callback.
-                    callbacks.remove(callback)
-                    warnings.warn(
-                        f"a callback raised {type(error).__name__}: {error}; the training goes on "
-                        "without it",
-                        stacklevel=2,
-                    )
+                    _leave_out(callback, callbacks, error)
                 else:
                     if stop is not None and bool(stop):
                         row["stopped"] = True
@@ -125,9 +145,11 @@ def train(
         # Plain numbers only: the history goes into checkpoints, which hold no other objects.
         row = {str(k): _plain(v) for k, v in row.items()}
         result.history.append(row)
-        if select is not None and row[select] > result.best_score:
-            result.best_epoch, result.best_score = epoch, float(row[select])
-            result.best = weights(engine)
+        if select is not None:
+            score = float(select(row) if callable(select) else row[select])
+            if score > result.best_score:
+                result.best_epoch, result.best_score = epoch, score
+                result.best = weights(engine)
         if checkpoints is not None:
             try:
                 checkpoints.save(epoch, {"engine": engine.state_dict(), "training": vars(result)})
@@ -138,10 +160,17 @@ def train(
                     "on without checkpoints, the last one is intact",
                     stacklevel=2,
                 )
-        if verbose:
-            _tell(row, max_epochs)
     engine.eval_mode()
     return result
+
+
+def _leave_out(callback: Callback, callbacks: list[Callback], error: Exception) -> None:
+    """Go on without a callback: the training in memory is worth more."""
+    callbacks.remove(callback)
+    warnings.warn(
+        f"a callback raised {type(error).__name__}: {error}; the training goes on without it",
+        stacklevel=3,
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -151,13 +180,18 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int | float | str | list | None) else repr(value)
 
 
-def _tell(row: Row, max_epochs: int) -> None:
+def _is_heard() -> bool:
+    """Whether somebody listens to the logger."""
+    return log.hasHandlers() and log.isEnabledFor(logging.INFO)
+
+
+def _tell(row: Row, said: str, max_epochs: int) -> None:
     """A line for an epoch: to the logger, if somebody listens to it, else to standard output."""
     shown = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items() if k != "epoch"}
     line = "  ".join(
         [f"epoch {row['epoch']}/{max_epochs}", *(f"{k} {v}" for k, v in shown.items())]
     )
-    if log.hasHandlers() and log.isEnabledFor(logging.INFO):
+    if _is_heard():
         log.info(line)
     else:
         print(line, flush=True)
@@ -202,10 +236,19 @@ def _stopped(result: Training) -> bool:
     return bool(result.history and result.history[-1].get("stopped"))
 
 
-def _advance(engine: Engine, to: int) -> None:
+def _advance(engine: Engine, to: int, callbacks: list[Callback] | None = None) -> None:
+    """Take the steps of an epoch, and tell those callbacks of each that want to know."""
     engine.begin_epoch()
+    watching = [c for c in callbacks or () if hasattr(c, "on_step")]
+    first, of = engine.position, to - engine.position
     while engine.position < to:
         engine.step()
+        for callback in [*watching]:
+            try:
+                callback.on_step(engine.position - first, of)  # type: ignore[attr-defined]
+            except Exception as error:
+                watching.remove(callback)
+                _leave_out(callback, callbacks or [], error)
 
 
 def _recover(

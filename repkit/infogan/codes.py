@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,9 @@ class Coded(TransformerMixin, Generative):
         """Probabilities of every category, and means of the continuous codes."""
         logits, means, _ = self._codes().split(self.networks_["Q"](self.networks_["B"](x)))
         return torch.cat([*(torch.softmax(q.float(), 1) for q in logits), means.float()], 1)
+
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        return {"transform": ("BQ", self._reader)}
 
     def _categories(self, X: np.ndarray) -> np.ndarray:
         return self._map(X, self._reader)[:, : self._codes().sizes[0]].argmax(1)

@@ -100,6 +100,65 @@ def separate_domains(network: nn.Module, n_domains: int) -> nn.Module:
     return network
 
 
+class OneDomain(nn.Module):
+    """Batch norm by the running statistics of one domain.
+
+    Parameters
+    ----------
+    norm : DomainNorm
+        Of several domains.
+    domain : int
+        Its number.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, norm: DomainNorm, domain: int) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.register_buffer("running_mean", norm.running_mean[domain].clone())
+        self.register_buffer("running_var", norm.running_var[domain].clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize rows of the domain.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, ...)
+            The batch.
+
+        Returns
+        -------
+        Tensor of shape (n, channels, ...)
+            The normalized batch, scaled and shifted.
+        """
+        mean, variance = self.running_mean, self.running_var
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
+
+
+def of_one_domain(network: nn.Module, domain: int) -> nn.Module:
+    """Replace every `DomainNorm` in a network by the `OneDomain` of a domain.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place.
+    domain : int
+        Its number.
+
+    Returns
+    -------
+    nn.Module
+        The network itself, or its replacement if it is such a layer.
+    """
+    if isinstance(network, DomainNorm):
+        return OneDomain(network, domain)
+    for name, child in network.named_children():
+        setattr(network, name, of_one_domain(child, domain))
+    return network
+
+
 def set_rows(network: nn.Module, rows: Sequence[tuple[int, int]]) -> None:
     """Tell every `DomainNorm` in a network the layout of a batch.
 

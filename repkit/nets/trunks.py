@@ -191,7 +191,7 @@ class Reshape(nn.Module):
         self.shape = tuple(shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.reshape(len(x), *self.shape)
+        return x.reshape(x.shape[0], *self.shape)
 
     def extra_repr(self) -> str:
         return f"{self.shape}"

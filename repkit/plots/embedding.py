@@ -235,7 +235,7 @@ def _column(values: Any, name: str, n: int) -> np.ndarray:
     return array
 
 
-def to_plane(features: np.ndarray, *, seed: int) -> np.ndarray:
+def to_plane(features: np.ndarray, *, seed: int, metric: str = "euclidean") -> np.ndarray:
     """Reduce features to two dimensions by UMAP. Two-dimensional features stay as they are.
 
     Parameters
@@ -244,6 +244,8 @@ def to_plane(features: np.ndarray, *, seed: int) -> np.ndarray:
         Features, d of at least 2.
     seed : int
         Seed of UMAP.
+    metric : str, default="euclidean"
+        Distance of rows, by UMAP's name of it: "cosine" for vectors that are compared by cosine.
 
     Returns
     -------
@@ -263,4 +265,4 @@ def to_plane(features: np.ndarray, *, seed: int) -> np.ndarray:
         # umap says that a seed costs it parallelism; numba of deprecations that are its own.
         warnings.simplefilter("ignore")
         UMAP = need("umap", "plots").UMAP
-        return np.asarray(UMAP(random_state=seed, n_jobs=1).fit_transform(features))
+        return np.asarray(UMAP(metric=metric, random_state=seed, n_jobs=1).fit_transform(features))

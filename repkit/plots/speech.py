@@ -75,7 +75,7 @@ class SpeechVectorsDisplay:
         random_state: Any = None,
         ax: Any = None,
     ) -> Self:
-        """Reduce both vectors of a fitted `SpeechAutoencoder` to the plane by UMAP.
+        """Reduce both vectors of a fitted `SpeechAutoencoder` to the plane by UMAP of cosines.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class SpeechVectorsDisplay:
         rows = np.sort(rng.permutation(len(words))[:max_points])
         seed = int(rng.randint(2**31 - 1))
         display = cls(
-            {name: to_plane(value[rows], seed=seed) for name, value in vectors.items()},
+            {k: to_plane(v[rows], seed=seed, metric="cosine") for k, v in vectors.items()},
             {"word": words[rows], "speaker": speakers[rows]},
         )
         return display.plot(ax=ax)

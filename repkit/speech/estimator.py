@@ -159,9 +159,10 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
         Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
+        training. Ready ones are in `repkit.callbacks`.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
+        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+        goes to the logger "repkit" if somebody listens to it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 

@@ -319,7 +319,7 @@ class FrameDecoder(nn.Module):
         place = torch.cat([relative[..., None], angles.sin(), angles.cos()], 2)
         h = torch.einsum("btn,bnc->btc", weight, course) + self.voice(s)[:, None]
         h = self.blocks(F.gelu(h + self.place(place)), inside(ends, steps))
-        return self.out(h).reshape(len(p), -1, self.n_features)[:, :time]
+        return self.out(h).reshape(p.shape[0], -1, self.n_features)[:, :time]
 
 
 class FrameRebuilder(nn.Module):
@@ -339,7 +339,7 @@ class FrameRebuilder(nn.Module):
         ends = (length + self.stack - 1) // self.stack
         h = F.gelu(self.said(f) + self.voice(s)[:, None])
         h = self.blocks(h, inside(ends, f.shape[1]))
-        return self.out(h).reshape(len(f), -1, self.n_features)[:, :time]
+        return self.out(h).reshape(f.shape[0], -1, self.n_features)[:, :time]
 
 
 class Codebook(nn.Module):

@@ -78,8 +78,9 @@ class SpeechEncoder(Part):
         et al. 2019).
     pooling : {"utterance", "frames", "both"}, default="utterance"
         What the phonetic encoder learns to give: a vector of the utterance, a vector of every
-        ``stack`` frames (20 ms by default; see `SpeechAutoencoder.transform_frames`), or both, with
-        the same body. With "frames", the vector of an utterance is the mean of those of its frames.
+        ``stack`` frames (20 ms by default; see `repkit.SpeechAutoencoder.transform_frames`), or
+        both, with the same body. With "frames", the vector of an utterance is the mean of those of
+        its frames.
     statistics : bool, default=False
         Whether the speaker encoder also reads mean and deviation of each column of the frames
         themselves, where rooms and microphones show most plainly.

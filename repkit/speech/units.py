@@ -21,7 +21,7 @@ def merge_repeats(units: Any) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     units : array of int of shape (K,)
-        One unit for each step, as `SpeechAutoencoder.transform_units` gives them.
+        One unit for each step, as `repkit.SpeechAutoencoder.transform_units` gives them.
 
     Returns
     -------

@@ -17,12 +17,14 @@ from repkit._arguments import named, shown
 from repkit.audio import FrontEnd, Skipped, Utterances, as_utterances, to_waveform
 from repkit.audio.reading import RATES
 from repkit.base.estimator import Estimator
+from repkit.base.exporting import Program
 from repkit.base.parameters import MOST_UNITS, choice, fitted, integer, parameters, part
 from repkit.base.samples import refuse_dataset
 from repkit.base.surroundings import in_settled, settled
 from repkit.metrics._arrays import feature_matrix
 from repkit.speech.batches import FrameStore
 from repkit.speech.erasure import erased_by
+from repkit.speech.exporting import speech_program
 from repkit.speech.inference import by_vocoder, decoded_frames, utterance_vectors
 from repkit.speech.parts import SpeechFrames
 from repkit.speech.utterance_input import (
@@ -351,6 +353,19 @@ class TwoVectors(TransformerMixin, Estimator):
                 return to_waveform(frames, self._front_end(), n_iter=n_iter, device=self._where())
             x = feature_matrix(np.asarray(frames, dtype=np.float32), "frames")
         return by_vocoder(vocoder, x)
+
+    # ---------------------------------------------------------------- a program of its own
+
+    def _functions(self) -> dict[str, Any]:
+        return {"transform": None}
+
+    def _input_type(self) -> str:
+        return "float32"
+
+    def _program(self, method: str, dtype: str, wanted: Any) -> Program:
+        if dtype != "float32":
+            raise ValueError(f"dtype must be 'float32', of frames of speech, not {dtype!r}")
+        return speech_program(self)
 
     # ---------------------------------------------------------------- scikit-learn
 

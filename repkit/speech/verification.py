@@ -82,7 +82,7 @@ class SpeakerVerifier(BaseEstimator):
         Parameters
         ----------
         X : array of shape (n, n_features)
-            Speaker vectors, as `SpeechAutoencoder.transform_speaker` gives them.
+            Speaker vectors, as `repkit.SpeechAutoencoder.transform_speaker` gives them.
         y : array-like of shape (n,)
             The speaker of each; -1 where it is unknown.
 

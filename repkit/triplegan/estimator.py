@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
 from repkit import nets
 from repkit._arguments import named
@@ -144,9 +144,10 @@ class TripleGAN(
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
         Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training.
+        training. Ready ones are in `repkit.callbacks`.
     verbose : int, default=0
-        Above 0, a line an epoch goes to the logger "repkit".
+        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
+        goes to the logger "repkit" if somebody listens to it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 
@@ -324,8 +325,17 @@ class TripleGAN(
             A column for each of ``classes_``.
         """
         X = self._check_X(X, reset=False)
-        C = self.networks_["C"]
-        return as_shares(self._like(self._map(X, lambda x: C(x).float().softmax(1)), X))
+        return as_shares(self._like(self._map(X, self._probabilities), X))
+
+    def _probabilities(self, x: Tensor) -> Tensor:
+        return self.networks_["C"](x).float().softmax(1)
+
+    def _features(self, x: Tensor) -> Tensor:
+        features: Tensor = self.networks_["C"].hidden(x)  # type: ignore[operator]
+        return features
+
+    def _functions(self) -> dict[str, tuple[str, Callable[[Tensor], Tensor]]]:
+        return {"predict_proba": ("C", self._probabilities), "transform": ("C", self._features)}
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the likeliest class of each sample.
@@ -357,7 +367,7 @@ class TripleGAN(
             As many features as ``width`` for a classifier that is given by name.
         """
         X = self._check_X(X, reset=False)
-        return self._like(self._map(X, self.networks_["C"].hidden), X)  # type: ignore[arg-type]
+        return self._like(self._map(X, self._features), X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of `predict`.

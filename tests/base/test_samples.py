@@ -347,7 +347,7 @@ def test_data_sets_of_torch(model, loader):
     given = torch.utils.data.TensorDataset(torch.tensor(TABLE))
     if loader:
         given = torch.utils.data.DataLoader(given)
-    words = f"X must be one array of samples, not a {type(given).__name__}.*torch.stack"
+    words = f"X must be one array of samples, not a {type(given).__name__}.*gather_samples"
     with pytest.raises(TypeError, match=words):
         fitted(model, given)
     with pytest.raises(TypeError, match=words):

@@ -170,7 +170,7 @@ def complete(*args):
 
 
 def test_completion(run):
-    assert complete("ex") == ["extract"]
+    assert complete("ex") == ["export", "extract"]
     assert complete("fit", "va") == ["vae", "vaegan"]
     assert complete("fit", "vae", "mnist") == ["mnist", "mnist-m", "mnist"]  # and files
     assert complete("fit", "vae", "digits", "--set", "max") == ["max_epochs="]

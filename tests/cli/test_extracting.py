@@ -102,6 +102,8 @@ def test_every_output(run, files, models, model):
     data = data.get(model, "target.csv")
     header = json.loads(run("info", models / model, "--json")[1])
     for output in OUTPUTS[header["class"]]:
+        if output == "frames":
+            continue  # of a model that has them
         args = ["--out", f"{output}.parquet", "--output", output, "-q"]
         assert run("extract", models / model, data, *args) == (0, "", "")
         assert read(f"{output}.parquet").shape[1] > 1
@@ -130,3 +132,59 @@ def test_blocks_are_small_and_of_every_kind(files, models, monkeypatch):
         blocks = list(source.blocks(1, n - 1))
         assert sum(len(block.ids) for block in blocks) == n - 2
         assert max(len(block.X) for block in blocks) <= most
+
+
+def test_a_column_names_the_rows(run, files, models):
+    import pandas as pd
+
+    frame = pd.read_csv("target.csv")
+    frame["name"] = [f"{k:03}" for k in range(40)]  # texts, however they look
+    frame.to_csv("named.csv", index=False)
+    frame.assign(name=np.arange(40, dtype=np.int16) + 7).to_parquet("named.parquet")
+    expected = repkit.load(models / "dann").transform(frame[["a", "b"]])
+    for data, ids in (("named.csv", frame.name.tolist()), ("named.parquet", [*range(7, 47)])):
+        out = f"{data}.out.parquet"
+        assert run("extract", models / "dann", data, "--id", "name", "--out", out)[0] == 0
+        found = read(out)
+        assert (list(found.columns[:2]), found.name.tolist()) == (["name", "dann0"], ids)
+        np.testing.assert_array_equal(found.iloc[:, 1:], expected)
+        assert parquet.read_schema(out).field("name").type in ("string", "int16")
+        code, _, err = run("extract", models / "dann", data, "--out", out)
+        assert (code, "is there already" in err) == (2, True)
+    text = (files / "named.csv").read_text().replace(",003\n", ",\n").splitlines()
+    text[6] = "x" + text[6]
+    (files / "named.csv").write_text("\n".join(text))
+    args = ["named.csv", "--id", "name", "--out", "s.parquet", "--on-error", "skip"]
+    assert run("extract", models / "dann", *args)[0] == 0
+    assert (files / "s.skipped.csv").read_text().splitlines()[1].startswith("005,")
+    found = read("s.parquet").name
+    assert (found.isna().sum(), len(found)) == (1, 39)
+    for args, said in (
+        (["target.csv", "--id", "nam"], "has no column 'nam'"),
+        (["table.npy", "--id", "name"], "--id name: table.npy is no table with columns"),
+    ):
+        code, _, err = run("extract", models / "dann", *args, "--out", "no.parquet")
+        assert (code, said in err) == (2, True), err
+
+
+def test_frames_have_times(run, files, models):
+    made = ["fit", "speech", "wavs", "--set", "encoder__pooling=both", "--set", "max_epochs=1"]
+    made += ["--set", "steps_per_epoch=1", "--set", "width=12", "--set", "adversary=none", "-q"]
+    assert run(*made, "--set", "device=cpu", "--out", "frames")[0] == 0
+    args = ["extract", "frames", "wavs", "--output", "frames", "--out"]
+    assert run(*args, "f.parquet")[0] == 0
+    found, model = read("f.parquet"), repkit.load("frames")
+    paths = list(dict.fromkeys(found.path))
+    assert len(paths) == 12
+    vectors, times = model.transform_frames([f"wavs/{p}" for p in paths], return_times=True)
+    assert list(found.columns[:3]) == ["path", "time", "phonetic0"]
+    np.testing.assert_array_equal(found.path, np.repeat(paths, [len(v) for v in vectors]))
+    np.testing.assert_allclose(found.time, np.concatenate(times), rtol=1e-6)
+    np.testing.assert_array_equal(found.iloc[:, 2:], np.concatenate(vectors))
+    (files / "wavs" / "speaker0" / "00_torn.wav").write_bytes(b"no sound")
+    assert run(*args, "s.parquet", "--on-error", "skip")[0] == 0
+    assert len(read("s.parquet")) == len(found)
+    code, _, err = run(
+        "extract", models / "speech", "wavs", "--output", "frames", "--out", "n.parquet"
+    )
+    assert (code, "the model gives no vectors of frames" in err) == (1, True)

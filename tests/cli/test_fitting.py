@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import repkit
-from repkit.cli.progress import Epochs
+from repkit._progress import Epochs
 
 from .conftest import SMALL
 

@@ -1,9 +1,13 @@
+import mmap
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 
-from repkit.engine.batches import Batches, HostRows, take, to_device, to_float
+from repkit.engine.batches import Batches, HostRows, passes, take, to_device, to_float
 
 CPU = torch.device("cpu")
 
@@ -104,7 +108,8 @@ def test_only_the_rows_of_a_memory_map_are_read(tmp_path):
     disk = Spy(tmp_path / "x", np.float32, "r", shape=(100, 2))
     b = Batches({"x": host(disk)}, [(np.arange(100), 5)], seed=0, device=CPU)
     b.at(0)
-    assert Spy.reads == [5]
+    b._reader.shutdown()  # the next step's rows, too, have been read by now
+    assert Spy.reads == [5, 5]
 
 
 def test_rows_of_a_sparse_table_are_converted_as_they_are_taken():
@@ -167,3 +172,49 @@ def test_to_float_scales_uint8_images_only():
     assert to_float(torch.tensor([[3, 200]], dtype=torch.uint8)).tolist() == [[3, 200]]
     floats = torch.rand(2, 3, 4)
     assert torch.equal(to_float(floats), floats)
+
+
+def test_rows_on_the_disk_are_read_ahead(tmp_path):
+    """In another thread, and none but those of the step after; an error comes with its step."""
+    taken = []
+
+    def convert(rows):
+        taken.append((threading.current_thread() is threading.main_thread(), len(rows)))
+        if (rows == 7).any():
+            raise ValueError("a bad row")
+        return np.asarray(rows, dtype=np.float32)
+
+    x = np.arange(20.0)[:, None]
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    cpu = torch.device("cpu")
+    streams = [(np.arange(20), 5)]
+    plain = Batches({"x": to_device(x, cpu)}, streams, seed=3, device=cpu)
+    ahead = Batches({"x": HostRows(mapped, convert)}, streams, seed=3, device=cpu)
+    bad = next(k for k in range(4) if (plain.at(k).x == 7).any())
+    for step in (0, 1, 2, 3, 4, 2, 3):  # and a run that goes back
+        if step % 4 == bad:
+            with pytest.raises(ValueError, match="a bad row"):
+                ahead.at(step)
+        else:
+            assert torch.equal(ahead.at(step).x, plain.at(step).x)
+    assert any(main for main, _ in taken)
+    assert any(not main for main, _ in taken)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="memory cannot be given back")
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_what_was_read_of_a_memory_map_goes(tmp_path, mode):
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
+
+    np.save(tmp_path / "x.npy", np.ones((4096, 4096), dtype=np.uint8))
+    x = np.load(tmp_path / "x.npy", mmap_mode=mode)
+    if mode != "r":
+        x[5] = 9
+    before = resident()
+    total = sum(int(block.sum()) for block in passes(x, 2**20))
+    assert total == 4096 * 4096 + (0 if mode == "r" else 8 * 4096)
+    if mode != "c":  # of which what was written would be lost
+        assert resident() - before < 2**22
+    assert x[5, 0] == (1 if mode == "r" else 9)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from repkit import _progress
 from repkit.engine.batches import Batches
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
@@ -260,6 +261,45 @@ def test_verbose_without_a_listener(capsys, monkeypatch):
     monkeypatch.setattr(logging.getLogger("repkit"), "propagate", False)
     train(toy(), max_epochs=1, verbose=1)
     assert capsys.readouterr().out.startswith("epoch 1/1  step 4  loss_A ")
+
+
+class Ticks:
+    """A callback that is told of steps."""
+
+    def __init__(self, fails_at=None):
+        self.seen, self.fails_at = [], fails_at
+
+    def on_step(self, done, of):
+        if done == self.fails_at:
+            raise RuntimeError("enough")
+        self.seen.append((done, of))
+
+    def __call__(self, row):
+        self.seen.append(row["epoch"])
+
+
+def test_ticks_within_an_epoch():
+    ticks = Ticks()
+    train(toy(), max_epochs=2, callbacks=[ticks])
+    steps = [(k, STEPS) for k in range(1, STEPS + 1)]
+    assert ticks.seen == [*steps, 1, *steps, 2]
+
+
+def test_a_tick_that_raises_is_left_out():
+    ticks, others = Ticks(fails_at=2), Ticks()
+    with pytest.warns(UserWarning, match="RuntimeError: enough; the training goes on without it"):
+        result = train(toy(), max_epochs=2, callbacks=[ticks, others])
+    assert (ticks.seen, len(result.history)) == ([(1, STEPS)], 2)
+    assert len(others.seen) == 2 * STEPS + 2
+
+
+def test_verbose_on_a_terminal(capsys, monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setattr(logging.getLogger("repkit"), "propagate", False)
+    monkeypatch.setattr(_progress, "on_terminal", lambda: True)
+    train(toy(), max_epochs=2, verbose=1)
+    out, err = capsys.readouterr()
+    assert (out, "2/2" in err) == ("", True)
 
 
 @pytest.mark.parametrize("stopped_after", [1, 2, 3])

@@ -1,0 +1,176 @@
+"""What a user gets who sets nothing but ``random_state``, beside the recipe and an untrained net.
+
+Encoders are judged by a linear probe of `transform` and by r, the reconstruction ratio; InfoGAN by
+its categories; Triple-GAN by its accuracy from few labels; DANN by its accuracy on the target.
+Meters: encoders are trained on power meters and judged on water meters, which no meter shares.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from benchmarks import bigan_mnist, meter_digits, triplegan_mnist, vaegan_mnist
+from benchmarks.gan_recipes import BIGAN_DIGITS, BIGAN_MNIST, INFOGAN_DIGITS, INFOGAN_MNIST
+from benchmarks.images import Data
+from benchmarks.quick import domains
+from benchmarks.recipes import METER_PSEUDO, METERS, PRINT
+from benchmarks.runner import Case
+from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, TripleGAN
+from repkit.datasets import load_digits_domains, load_mnist, load_mnist_m
+from repkit.metrics import linear_probe, reconstruction_ratio
+
+MNIST, METER = "MNIST, 10 000 images", "meters"
+TASKS = ("digits", MNIST, METER)
+LABELS = {"digits": 50, MNIST: 100, METER: 100}
+ENCODERS = {"BiGAN": BiGAN, "VAE": VAE, "VAEGAN": VAEGAN}
+UNTRAINED = {"max_epochs": 1, "steps_per_epoch": 1, "learning_rate": 0.0}
+# By system and task; meters have none of their own for a single domain.
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "BiGAN": {"digits": BIGAN_DIGITS, MNIST: BIGAN_MNIST},
+    "InfoGAN": {"digits": INFOGAN_DIGITS, MNIST: INFOGAN_MNIST},
+    "VAE": {"digits": vaegan_mnist.SETTINGS["digits"]["VAE"]},
+    "VAEGAN": {"digits": vaegan_mnist.SETTINGS["digits"]["VAEGAN"]},
+    "TripleGAN": {"digits": triplegan_mnist.DIGITS, MNIST: triplegan_mnist.MNIST},
+}
+Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@cache
+def load(task: str, part: str = "test") -> Split:
+    """Training images and labels, and those to judge on; "validation" is of the training part."""
+    if task == METER:
+        X, y = meter_digits.pictures("power")
+        other = meter_digits.load_meter_digits("watermeter" if part == "test" else "gasmeter")
+        return X, y, other.data, other.target
+    if task == MNIST:
+        data = load_mnist()
+        X, y = data.x_train[:, None], data.y_train
+        test = (data.x_test[:, None], data.y_test) if part == "test" else (X[-10_000:], y[-10_000:])
+        return X[:10_000], y[:10_000], *test
+    X, y, X_test, y_test = bigan_mnist.load("digits")
+    if part == "test":
+        return X, y, X_test, y_test
+    X, X_test, y, y_test = train_test_split(X, y, test_size=350, stratify=y, random_state=0)
+    return X, y, X_test, y_test
+
+
+def timed(model: Any, *given: Any, **named: Any) -> dict[str, float]:
+    """Fit; the seconds of a processor that it takes, and whether it warned of how it went."""
+    started = time.process_time()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.fit(*given, **named)
+    warned = any("Convergence" in w.category.__name__ for w in told)
+    return {"CPU seconds of fit": time.process_time() - started, "warned": float(warned)}
+
+
+def encoder(
+    system: str, task: str, settings: Mapping[str, Any], seed: int, part: str = "test"
+) -> dict[str, float]:
+    """Linear probe and r of an encoder."""
+    X, y, X_test, y_test = load(task, part)
+    model = ENCODERS[system](**{**settings, "random_state": seed})
+    found = timed(model, X)
+    codes = linear_probe(model.transform(X), y, model.transform(X_test), y_test)
+    ratio = reconstruction_ratio(X_test, model.reconstruct(X_test))
+    return {"linear probe": codes["accuracy"], "r": ratio, **found}
+
+
+def pixels(task: str, seed: int) -> dict[str, float]:
+    X, y, X_test, y_test = load(task)
+    flat = [a.reshape(len(a), -1).astype(np.float32) for a in (X, X_test)]
+    return {"linear probe": linear_probe(flat[0], y, flat[1], y_test)["accuracy"]}
+
+
+def infogan(
+    task: str, settings: Mapping[str, Any], seed: int, part: str = "test"
+) -> dict[str, float]:
+    """Share of images whose category is their digit, named on the training images."""
+    X, y, X_test, y_test = load(task, part)
+    model = InfoGAN(**{**settings, "random_state": seed})
+    found = timed(model, X)
+    named = model.match_labels(y)
+    return {"accuracy": np.mean(named[model.predict(X_test)] == y_test), **found}
+
+
+def triplegan(
+    task: str, settings: Mapping[str, Any], seed: int, part: str = "test"
+) -> dict[str, float]:
+    """Accuracy from few labels, as many of each class, drawn anew for each seed."""
+    X, y, X_test, y_test = load(task, part)
+    rng, few = np.random.default_rng(seed), np.full(len(y), -1)
+    for digit in range(10):
+        few[rng.choice(np.flatnonzero(y == digit), LABELS[task] // 10, replace=False)] = digit
+    model = TripleGAN(**{**settings, "random_state": seed})
+    found = timed(model, X, few)
+    return {"accuracy": model.score(X_test, y_test), **found}
+
+
+@cache
+def adapted(task: str, seed: int) -> Data:
+    """Source and target of a task of adaptation."""
+    if task == METER:
+        return meter_digits.load("power->water")
+    if task == MNIST:
+        data, target = load_mnist(), load_mnist_m()
+        gray = np.repeat(data.x_train[:10_000, None], 3, axis=1)
+        rows = slice(10_000)
+        return Data(gray, data.y_train[rows], target.x_train[rows], target.y_train[rows],
+                    target.x_test, target.y_test)  # fmt: skip
+    data = load_digits_domains(random_state=seed)
+    source = data.sample_domain >= 0
+    return Data(
+        data.X[source], data.y[source], data.X[~source], data.y[~source], data.X_test, data.y_test
+    )
+
+
+def dann(task: str, settings: Mapping[str, Any], seed: int, adapt: bool = True) -> dict[str, float]:
+    """Accuracy on the target, of whose labels none is shown."""
+    source, y, target, _, X_test, y_test = adapted(task, seed)
+    model = DANN(**{**settings, "random_state": seed})
+    if not adapt:
+        found = timed(model, source, y)
+    else:
+        domain = np.repeat([0, -1], [len(source), len(target)])
+        labels = np.concatenate([y, np.full(len(target), -1)])
+        found = timed(model, np.concatenate([source, target]), labels, sample_domain=domain)
+    return {"accuracy": model.score(X_test, y_test), **found}
+
+
+ADAPTATION: dict[str, dict[str, Any]] = {
+    "digits": {**domains.DIGITS, **domains.RECIPE},
+    METER: {**METERS, **METER_PSEUDO, "strong_augment": PRINT},
+}
+
+
+def cases(preset: str, device: str) -> list[Case]:
+    """Defaults, recipe and untrained net of every system."""
+    listed = []
+    for task in TASKS:
+        for system in (*ENCODERS, "InfoGAN", "TripleGAN"):
+            run = {"InfoGAN": infogan, "TripleGAN": triplegan}.get(system)
+            run = partial(encoder, system) if run is None else run
+            variants: dict[str, dict[str, Any]] = {"defaults": {}}
+            if task in RECIPES.get(system, {}):
+                variants["recipe"] = RECIPES[system][task]
+            variants["untrained"] = UNTRAINED
+            for name, settings in variants.items():
+                settings = {**settings, "device": device}
+                listed.append(
+                    Case(task, system, name, lambda seed, r=run, t=task, s=settings: r(t, s, seed))
+                )
+        listed.append(Case(task, "pixels", "", partial(pixels, task), seeds=1))
+        variants = {"defaults": {}}
+        if task in ADAPTATION:
+            variants["recipe"] = ADAPTATION[task]
+        for name, settings in {**variants, "source only": {}}.items():
+            run = partial(dann, task, {**settings, "device": device}, adapt=name != "source only")
+            listed.append(Case(task, "DANN", name, run))
+    return listed
