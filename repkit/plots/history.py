@@ -81,7 +81,10 @@ class HistoryDisplay:
     figure_: Figure
     panels: ClassVar[tuple[_Panel, ...]] = (
         _Panel("losses", ("loss_*", "*_loss", "kl", "r1"), "loss"),
-        _Panel("adversary", ("domain_accuracy", "domain_chance", "d_accuracy", "lam")),
+        _Panel(
+            "adversary",
+            ("domain_accuracy", "domain_chance", "d_accuracy", "frame_d_accuracy", "lam"),
+        ),
         _Panel(
             "share that D calls real",
             ("d_real", "d_fake", "d_reconstructed"),
@@ -247,6 +250,7 @@ _WORDS = {
     "bnm": "nuclear norm",
     "certain": "confident predictions",
     "d_accuracy": "accuracy of D",
+    "frame_d_accuracy": "accuracy of D on frames",
     "d_fake": "generated",
     "d_real": "real",
     "d_reconstructed": "reconstructed",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from repkit.engine.modes import evaluating
@@ -148,31 +149,31 @@ def perturbation_basis(
     mean : ndarray of shape (d,)
     basis : ndarray of shape (d, d)
     """
-    from scipy.linalg import eigh
-
-    total: Tensor | float = 0.0
-    count, square, moved = 0.0, 0.0, 0.0
+    # Of each batch: frames, sums, products, and products of the changes.
+    found: list[tuple[Tensor, ...]] = []
     with evaluating(Ep):
         for rows, x, length in store.in_order(max_frames):
             clean = Ep.both(prepare(x, length), length)[1]  # type: ignore[operator]
             mask = inside((length + Ep.stack - 1) // Ep.stack, clean.shape[1])  # type: ignore[operator]
-            count = count + mask.sum().double()
-            total = total + (clean * mask).sum((0, 1)).double()
-            square = square + _products(clean * mask)
             speaker = torch.from_numpy(y[rows]).to(x.device)
+            moved = torch.zeros(clean.shape[2], clean.shape[2], dtype=torch.float64)
             for _ in range(ROUNDS):
                 other, changed = perturb(x, length, speaker)
                 f = Ep.both(prepare(other, changed), changed)[1]  # type: ignore[operator]
                 f = aligned(f, changed, length, x.shape[1], Ep.stack)  # type: ignore[arg-type]
-                moved = moved + _products((f - clean) * mask) / ROUNDS
-    mean = (total / count).cpu().numpy()
-    C = (square / count).cpu().numpy() - np.outer(mean, mean)
-    N = (moved / count).cpu().numpy() + RIDGE * np.trace(C) / len(C) * np.eye(len(C))
+                moved += _products((f - clean) * mask) / ROUNDS
+            sums = (clean * mask).sum((0, 1)).double().cpu()
+            found.append((mask.sum().double().cpu(), sums, _products(clean * mask), moved))
+    count, total, square, change = (torch.stack(v).sum(0) for v in zip(*found, strict=True))
+    mean = (total / count).numpy()
+    C = (square / count).numpy() - np.outer(mean, mean)
+    ridge = RIDGE * max(np.trace(C) / len(C), 1e-6)
+    N = (change / count).numpy() + ridge * np.eye(len(C))
     _, basis = eigh(C, N)
     return mean.astype(np.float32), np.ascontiguousarray(basis[:, ::-1], dtype=np.float32)
 
 
 def _products(x: Tensor) -> Tensor:
     """Sum over all frames of the products of columns: ``(n, steps, d) -> (d, d)``."""
-    x = x.flatten(0, 1).double()
+    x = x.flatten(0, 1).cpu().double()
     return x.T @ x

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from repkit._arguments import shown
 from repkit.speech.batches import FrameStore
 from repkit.speech.utterance_input import Pieces, padded_batches, pieces_of
 
@@ -146,6 +148,23 @@ def along_time(
             found[piece] = out[k, low:high].copy()
     ends_of = np.cumsum(counts)
     return [np.concatenate(found[end - n : end]) for end, n in zip(ends_of, counts, strict=True)]
+
+
+def by_vocoder(vocoder: Callable[[np.ndarray], Any], frames: np.ndarray) -> np.ndarray:
+    """What a vocoder makes of the frames of an utterance, checked: ``(T, D) -> (samples,)``."""
+    found = vocoder(frames)
+    if hasattr(found, "detach"):
+        found = found.detach().cpu()
+    wave = np.asarray(found)
+    if wave.ndim != 1 or not wave.size or wave.dtype.kind not in "iuf":
+        raise ValueError(
+            f"vocoder must give a waveform (samples,) for frames {frames.shape}, not "
+            f"{wave.dtype} of shape {wave.shape} ({shown(vocoder)})"
+        )
+    wave = wave.astype(np.float32)
+    if not np.isfinite(wave).all():
+        raise ValueError(f"vocoder must give finite numbers, and {shown(vocoder)} does not")
+    return wave
 
 
 def mean_of_pieces(values: np.ndarray, pieces: Pieces) -> np.ndarray:

@@ -1,14 +1,12 @@
-"""Conversion by matching of frames, and frames to sound by somebody's vocoder."""
+"""Conversion by matching of frames, without training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from repkit import _arguments
-from repkit._arguments import shown
 from repkit.metrics.speaker._frames import frame_arrays
 
 __all__ = ["match_frames"]
@@ -78,23 +76,6 @@ def match_frames(
         return np.concatenate(found)
 
     return [matched(x) for x in sequences]
-
-
-def by_vocoder(vocoder: Callable[[np.ndarray], Any], frames: np.ndarray) -> np.ndarray:
-    """What a vocoder makes of the frames of an utterance, checked: ``(T, D) -> (samples,)``."""
-    found = vocoder(frames)
-    if hasattr(found, "detach"):
-        found = found.detach().cpu()
-    wave = np.asarray(found)
-    if wave.ndim != 1 or not wave.size or wave.dtype.kind not in "iuf":
-        raise ValueError(
-            f"vocoder must give a waveform (samples,) for frames {frames.shape}, not "
-            f"{wave.dtype} of shape {wave.shape} ({shown(vocoder)})"
-        )
-    wave = wave.astype(np.float32)
-    if not np.isfinite(wave).all():
-        raise ValueError(f"vocoder must give finite numbers, and {shown(vocoder)} does not")
-    return wave
 
 
 def _several(X: Any, name: str) -> list[np.ndarray]:

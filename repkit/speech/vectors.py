@@ -25,8 +25,7 @@ from repkit.metrics._arrays import feature_matrix
 from repkit.speech.batches import FrameStore
 from repkit.speech.erasure import erased_by
 from repkit.speech.exporting import speech_program
-from repkit.speech.inference import decoded_frames, utterance_vectors
-from repkit.speech.matching import by_vocoder
+from repkit.speech.inference import by_vocoder, decoded_frames, utterance_vectors
 from repkit.speech.parts import SpeechFrames
 from repkit.speech.utterance_input import (
     TableRows,

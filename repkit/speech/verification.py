@@ -106,7 +106,7 @@ class SpeakerVerifier(BaseEstimator):
             self.__dict__.pop(name, None)
         if whiten:
             known = labels.known
-            self.mean_, self.matrix_ = within_whitening(X[known], labels.codes[known])
+            self.mean_, self.matrix_ = _within_whitening(X[known], labels.codes[known])
         found = enrolled_eer(
             self._unit(X[labels.known]),
             labels.codes[labels.known],
@@ -229,13 +229,14 @@ class SpeakerVerifier(BaseEstimator):
         return tags
 
 
-def within_whitening(X: np.ndarray, speaker: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _within_whitening(X: np.ndarray, speaker: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean, and the inverse root of the covariance within speakers with a small ridge.
 
     ``(n, d)``, ``(n,) -> (d,)``, ``(d, d)``.
     """
     scale = 1.0 / np.maximum(np.std(X, axis=0, dtype=np.float64), 1e-12)
-    X, mean = np.asarray(X, dtype=np.float64) * scale, np.mean(X, axis=0, dtype=np.float64)
+    mean: np.ndarray = np.asarray(X, dtype=np.float64).mean(0)
+    X = np.asarray(X, dtype=np.float64) * scale
     _, place = np.unique(speaker, return_inverse=True)
     counts = np.bincount(place)
     means = np.stack([np.bincount(place, column) for column in X.T], 1) / counts[:, None]

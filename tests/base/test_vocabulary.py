@@ -34,7 +34,6 @@ DEFAULTS = {
     "batch_size": "papers and recipes differ; Triple-GAN and speech have two numbers",
     "consistency": "part of Triple-GAN's recipe, an addition to DANN",
     "ema": "Triple-GAN labels with the averaged network, and so has one",
-    "encoder": "speech has no images to tell from tables",
     "entropy": "part of Triple-GAN's recipe, an addition to DANN",
     "discriminator_norm": "InfoGAN's code has batch norm; VAE-GAN was better without, measured",
     "latent_dim": "papers differ",

@@ -179,9 +179,10 @@ def test_history_refuses(plt):
 
 
 def test_the_accuracy_of_the_speech_adversary_is_drawn(plt):
-    rows = history(loss_D=rising(), d_accuracy=rising(), lam=rising(0.3))
+    accuracies = {"d_accuracy": rising(), "frame_d_accuracy": rising(0.5)}
+    rows = history(loss_D=rising(), **accuracies, lam=rising(0.3))
     drawn = lines(HistoryDisplay(rows).plot())["adversary"]
-    assert list(drawn) == ["accuracy of D", "weight of the adversary"]
+    assert list(drawn) == ["accuracy of D", "accuracy of D on frames", "weight of the adversary"]
     np.testing.assert_array_equal(drawn["accuracy of D"].get_ydata(), rows["d_accuracy"])
 
 

@@ -41,6 +41,10 @@ OPTIONS = {
         "erase": "leace",
     },
     "short": {"max_frames": 7, "encoder": SpeechEncoder(n_segments=1), "erase": "subspace"},
+    "centroids": {
+        "speaker_loss": SpeakerLoss(kind="centroid", voices=1.0),
+        "encoder": SpeechEncoder(statistics=True),
+    },
     "no speaker loss": {"speaker_loss": 0.0, "optimizer": "sgd", "erase": "regression"},
 }
 
