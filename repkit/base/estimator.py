@@ -51,6 +51,7 @@ from repkit.base.reporting import (
     tear_down,
 )
 from repkit.base.rules import (
+    OnDevice,
     callbacks_rule,
     device_rule,
     folder_rule,
@@ -145,7 +146,7 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
     optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
         How gradients become steps; see `repkit.Optimizer`.
     device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+        Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
         Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
         it.
@@ -441,8 +442,11 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
                 seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
             self.seed_ = seed
             for name in ("augment", "strong_augment"):
-                if (change := getattr(self, name, None)) is not None:
+                change = getattr(self, name, None)
+                # Of several trainings of a fit, the first has seen to it.
+                if change is not None and not isinstance(change, OnDevice):
                     probe_change(name, change, self.input_shape_, device)
+                    setattr(self, name, OnDevice(change, device))
             networks = self._new_networks()
             saving.take_weights(networks, start)
             self.device_ = device

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from repkit._arguments import choice
 from repkit._arguments import path as path_of
+from repkit._random import seed_torch
 from repkit.base import model_file, saving
 from repkit.base.contents import check_fitted
 from repkit.base.parameters import check_parameters
@@ -59,7 +60,7 @@ class Kept(Base):
 
     def _new_networks(self) -> dict[str, nn.Module]:
         """Networks as the seed makes them; on a copy with checked parameters."""
-        torch.manual_seed(seed_of(self.seed_, Kind.WEIGHTS))
+        seed_torch(seed_of(self.seed_, Kind.WEIGHTS), torch.device("cpu"))
         return self._networks()
 
     def _tell(self, history: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -43,13 +44,37 @@ def probe_change(
     wanted = f"{name} must map a float batch (n, {', '.join(map(str, shape))}) to one of its shape"
     batch = torch.full((2, *shape), 0.5, device=device)
     try:
-        found = change(batch)
+        found = OnDevice(change, device)(batch)
     except Exception as error:
         raise ValueError(f"{wanted}, but {shown(change)} fails: {error}") from error
     if not isinstance(found, Tensor):
         raise TypeError(f"{wanted}; {shown(change)} gives {shown(found)}")
     if found.shape != batch.shape:
         raise ValueError(f"{wanted}; {shown(change)} makes {tuple(found.shape)} of (2, ...)")
+
+
+class OnDevice:
+    """A change of batches of the user's own, as the training calls it: on the device, in float32.
+
+    Parameters
+    ----------
+    change : callable
+        Of a module with parameters or buffers, a copy is moved. What another callable holds stays
+        where it is.
+    device : torch.device
+        Where batches are.
+    """
+
+    def __init__(self, change: Callable[..., Any], device: torch.device) -> None:
+        self.device = device
+        if isinstance(change, nn.Module) and device.type != "cpu":
+            change = copy.deepcopy(change).to(device)
+        self.change = change
+
+    def __call__(self, *given: Any) -> Any:
+        """What the change gives."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.change(*given)
 
 
 def folder_rule(name: str, value: Any) -> Path | None:

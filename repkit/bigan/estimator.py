@@ -122,7 +122,7 @@ class BiGAN(Objective, Autoencoder):
         How gradients become steps; see `repkit.Optimizer`. The default also has
         ``weight_decay=2.5e-5``.
     device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+        Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
         Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
         it.

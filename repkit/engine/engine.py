@@ -199,7 +199,7 @@ class Engine:
     def _reset(self) -> None:
         self._records = [[] for _ in self.system.phases]
         self._generator.manual_seed(seed_of(self.seed, Kind.NOISE, self.position))
-        seed_everything(seed_of(self.seed, Kind.GLOBAL, self.position))
+        seed_everything(seed_of(self.seed, Kind.GLOBAL, self.position), self.device)
 
     def train_mode(self) -> None:
         """Put the networks in training mode, but for layers with statistics in frozen parts."""
@@ -322,7 +322,7 @@ class Engine:
                 continue
             steps = [step for step, _, _ in records]
             names = records[0][1]
-            values = torch.stack([row for _, _, row in records]).double().cpu()
+            values = torch.stack([row for _, _, row in records]).cpu().double()
             for name, value in zip(names, values.mean(0).tolist(), strict=True):
                 means.setdefault(name, value)  # a group's loss is that of its first phase
             wrong = (~values.isfinite()).nonzero()

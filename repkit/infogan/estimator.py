@@ -112,7 +112,7 @@ class InfoGAN(Objective, Coded):
     optimizer : {"adam", "sgd"}, callable or Optimizer, default=Optimizer("adam", momentum=0.5)
         How gradients become steps; see `repkit.Optimizer`.
     device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+        Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
         Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
         it.

@@ -31,6 +31,7 @@ from repkit.base.parameters import (
     sizes,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.rules import OnDevice
 from repkit.engine.rng import isolated_rng
 from repkit.schedules import RATES
 from repkit.speech.algorithm import Objective, Perturb, speech
@@ -144,7 +145,7 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
     optimizer : {"adam", "sgd"}, callable or Optimizer, default=Optimizer("adam", weight_decay=1e-4)
         How gradients become steps; see `repkit.Optimizer`. The adversary's momentum is always 0.5.
     device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+        Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
         Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
         it.
@@ -403,8 +404,9 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
 
     def _perturbation(self, frames: FrameStore, speaker: np.ndarray) -> Perturb | None:
         if callable(self.perturb):
-            probe_perturb(self.perturb, len(self.mean_), frames.device)
-            return self.perturb
+            perturb = OnDevice(self.perturb, frames.device)
+            probe_perturb(perturb, len(self.mean_), frames.device, named=self.perturb)
+            return perturb
         if not self.perturb:
             return None
         return voices_and_speeds(
