@@ -63,7 +63,7 @@ def seed_torch(seed: int, device: Any) -> None:
     import torch
 
     torch.default_generator.manual_seed(seed)
-    if device.type != "cpu":
+    if device.type not in ("cpu", "meta"):
         module = torch.get_device_module(device)
         with module.device(device) if hasattr(module, "device") else nullcontext():
             module.manual_seed(seed)
@@ -75,7 +75,7 @@ def lent_generators(device: Any) -> Iterator[None]:
     import torch
 
     own, other = torch.default_generator.get_state(), None
-    if device.type != "cpu":
+    if device.type not in ("cpu", "meta"):
         module = torch.get_device_module(device)
         where = () if device.type == "mps" else (device,)  # there is but one
         other = module.get_rng_state(*where)

@@ -42,6 +42,7 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.precision import precision_of
 from repkit.base.reporting import (
     CallbackSupportMixin,
     Told,
@@ -55,7 +56,6 @@ from repkit.base.rules import (
     callbacks_rule,
     device_rule,
     folder_rule,
-    precision_of,
     probe_change,
     rates_of,
 )
@@ -148,8 +148,8 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
     device : str or torch.device, default="auto"
         Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
-        it.
+        Precision of the training. "auto" takes bf16 for convolutions on a device that is quicker
+        with it; of a CPU this is measured once, and kept for the machine.
     compile : bool, default=False
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
@@ -188,6 +188,8 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
         are taken as they are.
     device_ : torch.device
         Where it was trained; after unpickling or loading, the CPU.
+    precision_ : str
+        The precision of the training, "fp32" or "bf16".
     seed_ : int
         From which everything random was drawn.
     fitted_params_ : dict
@@ -229,6 +231,7 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
     input_shape_: tuple[int, ...] = fitted()
     pixels_: str = fitted()
     device_: torch.device = fitted()
+    precision_: str = fitted()
     seed_: int = fitted()
     fitted_params_: dict[str, Any] = fitted()
 
@@ -452,6 +455,7 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
             self.device_ = device
             problem = self._problem(data, networks, device, seed)
             engine = self._engine(problem, seed)
+            self.precision_ = engine.precision
             self.networks_ = engine.averaged or dict(problem.system.networks)
 
             @contextmanager
@@ -534,7 +538,13 @@ class Estimator(Kept, Exporting, CallbackSupportMixin, BaseEstimator):
             ema=getattr(self, "ema", 0.0),
             learning_rate_schedule=self.learning_rate_schedule,  # type: ignore[arg-type]
             compile=self.compile,
+            changes=self._changes(),
         )
+
+    def _changes(self) -> list[Callable[..., Any]]:
+        """Code of the user's own that steps run, beside networks."""
+        given = (getattr(self, name, None) for name in ("augment", "strong_augment", "perturb"))
+        return [getattr(change, "change", change) for change in given if callable(change)]
 
     def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
         return precision_of(self.precision, device, networks)

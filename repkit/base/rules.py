@@ -1,4 +1,4 @@
-"""Internal. What common parameters become: callbacks, a device, a folder, rates, a precision."""
+"""Internal. What common parameters become: callbacks, a device, a folder, rates."""
 
 from __future__ import annotations
 
@@ -118,29 +118,3 @@ def rates_of(
         return table[name]
 
     return rate
-
-
-def precision_of(given: str, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
-    """The precision itself; of "auto", bf16 where it is quick and was measured to cost no accuracy:
-    convolutions.
-    """
-    if given != "auto":
-        return given
-    convolutions = any(
-        isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-        for network in networks.values()
-        for m in network.modules()
-    )
-    return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        if not hasattr(torch.cpu, "get_capabilities"):  # torch 2.6
-            return bool(torch.cpu._is_avx512_bf16_supported())
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return False
