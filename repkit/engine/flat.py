@@ -41,7 +41,7 @@ def chunk_of(parameters: Sequence[nn.Parameter]) -> Tensor | None:
     if len(parameters) < 2 or len(places) > 1:
         return None
     first = parameters[0].data
-    whole = first.new_empty(0).set_(first.untyped_storage())  # type: ignore[call-overload]
+    whole = first.new_empty(0).set_(first.untyped_storage())
     return whole if sum(p.numel() for p in parameters) <= whole.numel() else None
 
 

@@ -158,9 +158,9 @@ class Groups:
         large = names[counts >= k]
         owner = np.where(np.isin(y, large), np.searchsorted(large, y), len(large))
         count = len(large) + int((counts < k).any())
-        owner = torch.from_numpy(np.where(y >= 0, owner, count))
-        order = torch.argsort(owner, stable=True)[: int((y >= 0).sum())]
-        return cls(owner, count, order)
+        owner = np.where(y >= 0, owner, count)
+        order = np.argsort(owner, kind="stable")[: int((y >= 0).sum())]
+        return cls(torch.from_numpy(owner), count, torch.from_numpy(order))
 
     def to(self, device: torch.device) -> Groups:
         """The same on a device."""
