@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from repkit._random import seed_torch
 from repkit.audio import statistics
 from repkit.audio.reading import folder_speakers
 from repkit.base.estimator import Problem
@@ -456,7 +457,7 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
             return
         prepare = standardization(self.mean_, self.std_, store.device)
         with isolated_rng(store.device):
-            torch.manual_seed(0)
+            seed_torch(0, self.device_)
             self.frame_mean_, self.frame_basis_ = perturbation_basis(
                 self.networks_["Ep"], store, speaker, prepare, perturb, self.max_frames
             )
