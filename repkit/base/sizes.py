@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 # What gives a tensor of the shape of its first argument.
@@ -34,12 +34,25 @@ ALIKE = {
 }
 
 
+FILLS = {
+    nn.init.constant_,
+    nn.init.kaiming_normal_,
+    nn.init.kaiming_uniform_,
+    nn.init.normal_,
+    nn.init.ones_,
+    nn.init.uniform_,
+    nn.init.xavier_normal_,
+    nn.init.xavier_uniform_,
+    nn.init.zeros_,
+}
+
+
 @contextmanager
 def sizes_alone() -> Iterator[None]:
     """Make and run networks on torch's device "meta", whose tensors have sizes and no numbers.
 
-    The first arithmetic there loads torch's compiler, 900 modules in a second. So what the layers
-    of repkit's own networks do is told by its shapes here; other code is left to torch.
+    The first arithmetic there loads torch's compiler, 900 modules in a second. So what most
+    layers do is told by their shapes here; pooling, spectral norm and other code is left to torch.
     """
     with torch.device("meta"), _Shapes():
         yield
@@ -52,9 +65,9 @@ class _Shapes(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in (torch.rand, torch.randn):
             return torch.empty(*args, **kwargs)
-        x = args[0] if args else None
+        x = args[0] if args else kwargs.get("tensor")
         if isinstance(x, Tensor) and x.is_meta:
-            if func in ALIKE:
+            if func in ALIKE or func in FILLS:
                 return x
             if func is F.linear and (shape := _linear(*args, **kwargs)):
                 return x.new_empty(shape)
