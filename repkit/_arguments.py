@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -177,7 +179,10 @@ def function(value: Any, name: str, takes: str, *, optional: bool = True) -> Any
 
 
 def device(value: Any, name: str = "device") -> Any:
-    """Give a torch device that can be used; "auto" is the first there is of cuda, mps and cpu.
+    """Give a torch device that can be used; "auto" is CUDA if it works, else the CPU.
+
+    Of several processes that ``torchrun`` starts on a machine, each has the card of its LOCAL_RANK.
+    An Apple GPU has to be asked for: nobody has tried one yet.
 
     Raises
     ------
@@ -187,9 +192,7 @@ def device(value: Any, name: str = "device") -> Any:
     import torch
 
     if isinstance(value, str) and value == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return _best(os.environ.get("LOCAL_RANK", ""))
     problem = ""
     if isinstance(value, str | torch.device | Integral) and not isinstance(value, bool | np.bool_):
         try:
@@ -205,6 +208,25 @@ def device(value: Any, name: str = "device") -> Any:
         f"{name} must be 'auto', 'cpu' or another torch device that is there, not "
         f"{shown(value)}{problem}"
     )
+
+
+@cache
+def _best(rank: str) -> Any:
+    """The GPU of a process of this rank, if it runs a kernel, else the CPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    name = f"cuda:{int(rank) % torch.cuda.device_count()}" if rank.isdecimal() else "cuda"
+    try:
+        torch.ones(1, device=name).add_(1.0).cpu()
+    except RuntimeError as error:  # of a card for which this torch has no kernels, say
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        warnings.warn(
+            f"device='auto' takes the CPU, since {name!r} does not work: {reason}", stacklevel=2
+        )
+        return torch.device("cpu")
+    return torch.device(name)
 
 
 def path(value: Any, name: str, what: str = "a file") -> Path:

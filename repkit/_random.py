@@ -1,7 +1,9 @@
-"""Internal. Numpy's generators from any kind of ``random_state``, never numpy's global one."""
+"""Internal. Generators from any kind of ``random_state``, and torch's, lent for a while."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -51,3 +53,35 @@ def legacy_generator(random_state: Seed) -> np.random.RandomState:
 def _global_is_one(random_state: Any) -> Any:
     """The module ``numpy.random`` stands for its own RandomState, as in scikit-learn."""
     return np.random.mtrand._rand if random_state is np.random else random_state
+
+
+def seed_torch(seed: int, device: Any) -> None:
+    """Seed torch's global generators of the CPU and of one device, and of no other.
+
+    ``torch.manual_seed`` seeds all that there are, now or as soon as they are first used.
+    """
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+    if device.type not in ("cpu", "meta"):
+        module = torch.get_device_module(device)
+        with module.device(device) if hasattr(module, "device") else nullcontext():
+            module.manual_seed(seed)
+
+
+@contextmanager
+def lent_generators(device: Any) -> Iterator[None]:
+    """Leave torch's global generators of the CPU and of a device as they were."""
+    import torch
+
+    own, other = torch.default_generator.get_state(), None
+    if device.type not in ("cpu", "meta"):
+        module = torch.get_device_module(device)
+        where = () if device.type == "mps" else (device,)  # there is but one
+        other = module.get_rng_state(*where)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(own)
+        if other is not None:
+            module.set_rng_state(other, *where)

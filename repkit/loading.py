@@ -44,7 +44,7 @@ def load(path: str | os.PathLike[str], *, device: Any = "cpu", **code: Any) -> E
     path : path
         What `save` wrote.
     device : str or torch.device, default="cpu"
-        Where the networks shall be. "auto" is CUDA if there is one, else MPS, else the CPU. The
+        Where the networks shall be. "auto" is CUDA if there is one that works, else the CPU. The
         estimator's parameter of that name, which counts in `fit`, stays as it was saved.
     **code
         The parameters that are code (a backbone of your own, say), which a file cannot hold. Those

@@ -94,3 +94,41 @@ def test_whatever_the_value_it_is_shown_shortly():
     assert shown(Mute()) == "an object of Mute"
     assert len(shown("a" * 1000)) == 100
     assert _arguments.MOST == 10**9
+
+
+@pytest.fixture
+def best(monkeypatch):
+    """``device="auto"`` of a process that has not asked yet, on a machine with two GPUs."""
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    _arguments._best.cache_clear()
+    yield lambda: device("auto")
+    _arguments._best.cache_clear()
+
+
+def test_the_best_device_is_a_gpu_that_works(best, monkeypatch):
+    asked, ones = [], torch.ones
+    monkeypatch.setattr(torch, "ones", lambda n, device: asked.append(device) or ones(n))
+    assert best() == torch.device("cuda")
+    assert best() == torch.device("cuda")
+    assert asked == ["cuda"]  # a kernel is run once
+    for rank, name in (("0", "cuda:0"), ("1", "cuda:1"), ("3", "cuda:1"), ("x", "cuda")):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert best() == torch.device(name)
+
+
+def test_a_gpu_without_kernels_is_passed_over(best, monkeypatch):
+    def fail(n, device):
+        raise RuntimeError("CUDA error: no kernel image is available\nmore lines")
+
+    monkeypatch.setattr(torch, "ones", fail)
+    with pytest.warns(UserWarning, match="takes the CPU, since 'cuda' does not work: CUDA error: "):
+        assert best() == torch.device("cpu")
+    assert best() == torch.device("cpu")  # told once
+
+
+def test_an_apple_gpu_is_not_the_best(best, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert best() == torch.device("cpu")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from repkit._arguments import device as usable
 from repkit._arguments import integer, named, shown
+from repkit._random import lent_generators, seed_torch
 from repkit.audio import _torchaudio
 from repkit.audio.frames import unstacked
 from repkit.audio.front_end import FLOOR, FrontEnd, mel_filters
@@ -118,9 +119,8 @@ def _spectrum(mel: Tensor, front_end: FrontEnd, n_iter: int = 50) -> Tensor:
 
 
 def _griffin_lim(power: Tensor, front_end: FrontEnd, n_iter: int) -> Tensor:
-    devices = [power.device] if power.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(0)
+    with lent_generators(power.device):
+        seed_torch(0, power.device)
         return _torchaudio.griffinlim(
             power,
             window=torch.hann_window(front_end.win_length, device=power.device),

@@ -68,10 +68,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
     optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
         How gradients become steps; see `repkit.Optimizer`.
     device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+        Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
-        it.
+        Precision of the training. "auto" takes bf16 for convolutions on a device that is quicker
+        with it; of a CPU this is measured once, and kept for the machine.
     compile : bool, default=False
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional

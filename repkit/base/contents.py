@@ -18,6 +18,7 @@ CELLS = 2_000_000  # of a history
 OPTIONAL = {
     "feature_names_in_",
     "selected_epoch_",
+    "precision_",  # of models saved by earlier versions there is none
     "guarded_",
     "erasure_mean_",
     "erasure_matrix_",
@@ -70,6 +71,10 @@ FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "feature_names_in_": ("names", _strings),
     "n_iter_": ("an integer of at least 0", _count(0)),
     "selected_epoch_": ("an integer of at least 1", _count(1)),
+    "precision_": (
+        "'fp32' or 'bf16'",
+        lambda v: isinstance(v, str) and v in ("fp32", "bf16"),
+    ),
     "seed_": ("an integer from 0 to 2**63 - 1", _count(0, 2**63 - 1)),
     "classes_": ("different labels", _labels),
     "domains_": ("different labels", _labels),

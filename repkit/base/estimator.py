@@ -42,11 +42,12 @@ from repkit.base.parameters import (
     with_new_names,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.precision import precision_of
 from repkit.base.rules import (
+    OnDevice,
     callbacks_rule,
     device_rule,
     folder_rule,
-    precision_of,
     probe_change,
     rates_of,
 )
@@ -137,10 +138,10 @@ class Estimator(Kept, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
     optimizer : {"adam", "sgd"}, callable or Optimizer, default="adam"
         How gradients become steps; see `repkit.Optimizer`.
     device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+        Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
-        it.
+        Precision of the training. "auto" takes bf16 for convolutions on a device that is quicker
+        with it; of a CPU this is measured once, and kept for the machine.
     compile : bool, default=False
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
@@ -179,6 +180,8 @@ class Estimator(Kept, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
         are taken as they are.
     device_ : torch.device
         Where it was trained; after unpickling or loading, the CPU.
+    precision_ : str
+        The precision of the training, "fp32" or "bf16".
     seed_ : int
         From which everything random was drawn.
     fitted_params_ : dict
@@ -220,6 +223,7 @@ class Estimator(Kept, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
     input_shape_: tuple[int, ...] = fitted()
     pixels_: str = fitted()
     device_: torch.device = fitted()
+    precision_: str = fitted()
     seed_: int = fitted()
     fitted_params_: dict[str, Any] = fitted()
 
@@ -433,13 +437,17 @@ class Estimator(Kept, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
                 seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
             self.seed_ = seed
             for name in ("augment", "strong_augment"):
-                if (change := getattr(self, name, None)) is not None:
+                change = getattr(self, name, None)
+                # Of several trainings of a fit, the first has seen to it.
+                if change is not None and not isinstance(change, OnDevice):
                     probe_change(name, change, self.input_shape_, device)
+                    setattr(self, name, OnDevice(change, device))
             networks = self._new_networks()
             saving.take_weights(networks, start)
             self.device_ = device
             problem = self._problem(data, networks, device, seed)
             engine = self._engine(problem, seed)
+            self.precision_ = engine.precision
             self.networks_ = engine.averaged or dict(problem.system.networks)
 
             @contextmanager
@@ -522,7 +530,13 @@ class Estimator(Kept, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
             ema=getattr(self, "ema", 0.0),
             learning_rate_schedule=self.learning_rate_schedule,  # type: ignore[arg-type]
             compile=self.compile,
+            changes=self._changes(),
         )
+
+    def _changes(self) -> list[Callable[..., Any]]:
+        """Code of the user's own that steps run, beside networks."""
+        given = (getattr(self, name, None) for name in ("augment", "strong_augment", "perturb"))
+        return [getattr(change, "change", change) for change in given if callable(change)]
 
     def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
         return precision_of(self.precision, device, networks)

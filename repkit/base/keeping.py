@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from repkit._arguments import choice
 from repkit._arguments import path as path_of
+from repkit._random import seed_torch
 from repkit.base import model_file, saving
 from repkit.base.contents import check_fitted
 from repkit.base.parameters import check_parameters
+from repkit.base.sizes import sizes_alone
 from repkit.base.surroundings import in_settled
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
 
@@ -59,7 +61,7 @@ class Kept(Base):
 
     def _new_networks(self) -> dict[str, nn.Module]:
         """Networks as the seed makes them; on a copy with checked parameters."""
-        torch.manual_seed(seed_of(self.seed_, Kind.WEIGHTS))
+        seed_torch(seed_of(self.seed_, Kind.WEIGHTS), torch.device("cpu"))
         return self._networks()
 
     def _tell(self, history: list[dict[str, Any]]) -> None:
@@ -144,7 +146,7 @@ class Kept(Base):
     @classmethod
     def _kept(cls) -> tuple[str, ...]:
         """Fitted attributes that a model file's header holds."""
-        return (*cls._fitted, "n_iter_", "selected_epoch_", "seed_")
+        return (*cls._fitted, "n_iter_", "selected_epoch_", "seed_", "precision_")
 
     def _from_file(
         self, fitted: dict[str, Any], history: list[dict[str, Any]], tensors: dict[str, Tensor]
@@ -228,7 +230,7 @@ class Kept(Base):
         built = check_parameters(built)
         if not trusted:
             # Sizes first: a number in a file could ask for any amount of memory.
-            with torch.device("meta"):
+            with sizes_alone():
                 self._check_sizes(built._networks(), which)
         with isolated_rng(torch.device("cpu")):
             # In earnest, from the seed of then: a network may have constants beside its weights.

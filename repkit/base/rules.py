@@ -1,7 +1,8 @@
-"""Internal. What common parameters become: callbacks, a device, a folder, rates, a precision."""
+"""Internal. What common parameters become: callbacks, a device, a folder, rates."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -43,13 +44,37 @@ def probe_change(
     wanted = f"{name} must map a float batch (n, {', '.join(map(str, shape))}) to one of its shape"
     batch = torch.full((2, *shape), 0.5, device=device)
     try:
-        found = change(batch)
+        found = OnDevice(change, device)(batch)
     except Exception as error:
         raise ValueError(f"{wanted}, but {shown(change)} fails: {error}") from error
     if not isinstance(found, Tensor):
         raise TypeError(f"{wanted}; {shown(change)} gives {shown(found)}")
     if found.shape != batch.shape:
         raise ValueError(f"{wanted}; {shown(change)} makes {tuple(found.shape)} of (2, ...)")
+
+
+class OnDevice:
+    """A change of batches of the user's own, as the training calls it: on the device, in float32.
+
+    Parameters
+    ----------
+    change : callable
+        Of a module with parameters or buffers, a copy is moved. What another callable holds stays
+        where it is.
+    device : torch.device
+        Where batches are.
+    """
+
+    def __init__(self, change: Callable[..., Any], device: torch.device) -> None:
+        self.device = device
+        if isinstance(change, nn.Module) and device.type != "cpu":
+            change = copy.deepcopy(change).to(device)
+        self.change = change
+
+    def __call__(self, *given: Any) -> Any:
+        """What the change gives."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.change(*given)
 
 
 def folder_rule(name: str, value: Any) -> Path | None:
@@ -93,29 +118,3 @@ def rates_of(
         return table[name]
 
     return rate
-
-
-def precision_of(given: str, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
-    """The precision itself; of "auto", bf16 where it is quick and was measured to cost no accuracy:
-    convolutions.
-    """
-    if given != "auto":
-        return given
-    convolutions = any(
-        isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-        for network in networks.values()
-        for m in network.modules()
-    )
-    return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        if not hasattr(torch.cpu, "get_capabilities"):  # torch 2.6
-            return bool(torch.cpu._is_avx512_bf16_supported())
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return False

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from repkit._version import __version__
 from repkit.base import model_file
 from repkit.base.parameters import Part
+from repkit.engine.flat import recurrent
 
 WHICH = ("last", "selected", "source", "adapted")  # weights; see `Kept._preferred`
 Weights = dict[str, dict[str, dict[str, Tensor]]]  # by epoch ("last"), network and name
@@ -123,6 +124,8 @@ def put_weights(
     for name, network in networks.items():
         check_weights(network, states[name])
         network.load_state_dict(dict(states[name]), assign=True)
+    for layer in recurrent(networks.values()):
+        layer.flatten_parameters()  # nothing but on a GPU
     return {name: network.eval() for name, network in networks.items()}
 
 

@@ -97,7 +97,8 @@ class Monitor:
             row["infomax"] = information_maximization(proba)
             row["bnm"] = batch_nuclear_norm(proba)
             row["mano"] = logit_matrix_norm(proba)
-            row["snd"] = soft_neighborhood_density(proba[:PAIRED_ROWS])
+            few = proba[:PAIRED_ROWS]
+            row["snd"] = soft_neighborhood_density(few, device=few.device)
             predicted = proba.mean(0).double().cpu().numpy()
             row["share_distance"] = float(0.5 * np.abs(predicted - self.shares).sum())
         if self.score is not None:

@@ -23,6 +23,7 @@ from repkit.base.parameters import (
     integer,
     number,
 )
+from repkit.base.rules import OnDevice
 from repkit.base.surroundings import in_settled
 from repkit.dann.refinement import dirt_t, shot
 from repkit.engine.batches import Batches
@@ -146,6 +147,8 @@ class SourceFree(Base):
         networks = {k: copy.deepcopy(self.networks_[k]) for k in "FC"}
         layout = [(min(self.batch_size, n), place)]
         augment = self.augment if self.strong_augment is None else self.strong_augment
+        if augment is not None:
+            augment = OnDevice(augment, device)
         guess = torch.zeros(n, dtype=torch.int64, device=device)
 
         def both(x: Tensor, rows: np.ndarray) -> Tensor:

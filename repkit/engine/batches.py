@@ -79,6 +79,18 @@ class HostRows:
 
 
 Store = Tensor | HostRows
+PINNED = 2**26  # bytes of a batch, at most, that is sent from pinned memory
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on the device; the host does not wait until it is there.
+
+    A GPU can take it while the host goes on only if it lies in pinned memory, which is scarce: a
+    whole data set, which is sent once, does without.
+    """
+    if device.type == "cuda" and x.numel() * x.element_size() <= PINNED:
+        return x.pin_memory().to(device, non_blocking=True)
+    return x.to(device)
 
 
 def to_device(x: np.ndarray, device: torch.device) -> Tensor:
@@ -88,14 +100,11 @@ def to_device(x: np.ndarray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(np.array(x, dtype=keep, order="C", copy=True))
     if tensor.ndim == 4:
         tensor = tensor.to(memory_format=torch.channels_last)
-    return tensor.to(device)
+    return sent(tensor, device)
 
 
-def take(store: Store, rows: Tensor, device: torch.device) -> Tensor:
-    """The given rows, on the device. Of `HostRows` only these are read."""
-    if isinstance(store, HostRows):
-        # As an array in memory would be: the same types and the same layout.
-        return to_device(store.take(rows.cpu().numpy()), device)
+def take(store: Tensor, rows: Tensor) -> Tensor:
+    """The given rows of a tensor."""
     if store.ndim == 4:
         # The permuted view is contiguous, so its rows are copied whole; permuted back, the
         # result is channels_last without a conversion.
@@ -196,7 +205,7 @@ class Batches:
                 for k, (_, count) in enumerate(self.streams)
             ]
             table = torch.cat(columns, 1)
-            self._host_table, self._table = table.numpy(), table.to(self.device)
+            self._host_table, self._table = table.numpy(), sent(table, self.device)
             self._epoch = epoch
         return self._table[place]
 
@@ -215,7 +224,7 @@ class Batches:
         """
         rows = self.rows(step)
         taken = {
-            k: self._read(k, s, step) if isinstance(s, HostRows) else take(s, rows, self.device)
+            k: self._read(k, s, step) if isinstance(s, HostRows) else take(s, rows)
             for k, s in self.stores.items()
         }
         return Batch(**taken, **self.constants)

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from repkit.engine.batches import Batch, BatchSource
-from repkit.engine.flat import Group, flatten
+from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
+from repkit.engine.replay import CudaGraph, Graphs, beside, foreign
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
 Optimizer = torch.optim.Optimizer | Adam
+Record = tuple[int, tuple[str, ...], Tensor]  # of a phase: its number, names of terms and values
 # From one parameter a group, or from ``{"params": [...], "lr": rate}`` where rates differ.
 OptimizerFactory = Callable[[list[Any]], Optimizer]
 
@@ -51,6 +53,9 @@ class Engine:
         ``progress -> factor`` of every optimizer's learning rate.
     compile : bool, default=False
         Compile each network with ``torch.compile``.
+    changes : iterable of callable
+        What of the user's own the phases call, beside the networks. On CUDA, steps are taken as
+        graphs where all code is known to do the same at every step; see `replay`.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Engine:
         rates: Callable[[str], float] | None = None,
         learning_rate_schedule: Callable[[float], float] | None = None,
         compile: bool = False,
+        changes: Iterable[Callable[..., Any]] = (),
     ) -> None:
         self.system = system
         self.batches = batches
@@ -120,8 +126,37 @@ class Engine:
         self._copied: list[Tensor] = []
         if ema:
             self._pair_averages()
-        self._records: list[list[tuple[int, tuple[str, ...], Tensor]]] = []
+        self._records: list[list[Record]] = []
+        self._graphs: Graphs | None = None
+        self._changes = list(changes)
+        if self.device.type == "cuda" and not compile:
+            self.use_graphs(
+                Graphs(lambda: CudaGraph([self._generator]), lambda: beside(self.device))
+            )
         self._reset()
+
+    def use_graphs(self, graphs: Graphs) -> None:
+        """Take steps as graphs; before the first step.
+
+        Parameters
+        ----------
+        graphs : Graphs
+            New ones.
+        """
+        others = [o for o in self.optimizers.values() if not isinstance(o, Adam)]
+        system = self.system
+        code = [*system.networks.values(), *(p.loss for p in system.phases), *self._changes]
+        stranger = foreign([*code, *([system.forward] if system.forward is not None else [])])
+        if others:
+            graphs.give_up(f"the optimizer {type(others[0]).__name__} keeps numbers on the host")
+        elif stranger:
+            graphs.give_up(f"{stranger} may do other things at every step")
+        else:
+            for optimizer in self.optimizers.values():
+                for options in optimizer.param_groups:
+                    options["lr"] = torch.tensor(options["lr"], device=self.device)
+        self._graphs = graphs
+        self._decay = torch.zeros((), device=self.device)
 
     def _group(self, names: Iterable[str], rates: Callable[[str], float] | None) -> Group:
         named = [
@@ -130,8 +165,11 @@ class Engine:
             for key, p in self.system.networks[name].named_parameters()
             if p.requires_grad
         ]
+        layers = recurrent(self.system.networks[name] for name in names)
         return Group(
-            [p for _, p in named], None if rates is None else [rates(key) for key, _ in named]
+            [p for _, p in named],
+            None if rates is None else [rates(key) for key, _ in named],
+            [list(layer.parameters(recurse=False)) for layer in layers],
         )
 
     @staticmethod
@@ -154,7 +192,11 @@ class Engine:
             own = self.groups[group]
             places = iter(own.parameters)
             for vector, count in zip(own.vectors, own.counts, strict=True):
-                self._averages.append(flatten(twins[id(next(places))] for _ in range(count)))
+                average = torch.zeros_like(vector.data)
+                part = [next(places) for _ in range(count)]
+                for p, place in zip(part, mirrored(average, part), strict=True):
+                    twins[id(p)].data = place.copy_(twins[id(p)].data)
+                self._averages.append(average)
                 self._sources.append(vector.data)
         for name, network in self.averaged.items():
             sources = dict(self.system.networks[name].named_buffers())
@@ -195,11 +237,13 @@ class Engine:
         self._reset()
         if self.system.refresh is not None:
             self.system.refresh(self.networks, self.position)
+            if self._graphs is not None:
+                self._graphs.forget()  # it may have made new tensors
 
     def _reset(self) -> None:
         self._records = [[] for _ in self.system.phases]
         self._generator.manual_seed(seed_of(self.seed, Kind.NOISE, self.position))
-        seed_everything(seed_of(self.seed, Kind.GLOBAL, self.position))
+        seed_everything(seed_of(self.seed, Kind.GLOBAL, self.position), self.device)
 
     def train_mode(self) -> None:
         """Put the networks in training mode, but for layers with statistics in frozen parts."""
@@ -215,37 +259,59 @@ class Engine:
 
     def step(self) -> None:
         """Take one step at the current position, and move on from it."""
-        system, networks, position = self.system, self.networks, self.position
+        system, position = self.system, self.position
         batch = self.batches.at(position)
         progress = position / self.total_steps
+        phases = {n: p for n, p in enumerate(system.phases) if position % p.every == 0}
+        # Early on the average is taken over as many steps as there have been.
+        decay = min(self.ema, (1.0 + position) / (10.0 + position))
+        graphs = self._graphs
+        if graphs is not None and graphs.given_up is None:
+            graphs.place(batch)
         for name, schedule in system.schedules.items():
             setattr(batch, name, self._scheduled[name].fill_(schedule(progress)))
-        self._draw_noise(batch)
         if self.learning_rate_schedule is not None:
             factor = self.learning_rate_schedule(progress)
             for group, optimizer in self.optimizers.items():
                 for options, rate in zip(
                     optimizer.param_groups, self._base_rates[group], strict=True
                 ):
-                    options["lr"] = rate * factor
-        phases = {n: p for n, p in enumerate(system.phases) if position % p.every == 0}
+                    if isinstance(options["lr"], Tensor):
+                        options["lr"].fill_(rate * factor)
+                    else:
+                        options["lr"] = rate * factor
+        if graphs is None or graphs.given_up is not None:
+            found = self._act(phases, batch, decay)
+        else:
+            self._decay.fill_(1.0 - decay)
+            found = graphs.take(tuple(phases), lambda: self._act(phases, batch, None))
+        for number, names, values in found:
+            self._records[number].append((position, names, values))
+        self.position = position + 1
+
+    def _act(self, phases: Mapping[int, Phase], batch: Batch, decay: float | None) -> list[Record]:
+        """What a step does on the device; the decay of the averages is in a tensor if not given."""
+        system, found = self.system, []
+        self._draw_noise(batch)
         if system.forward is not None:
             with self._forward(self._norms_outside_of(tuple(phases))):
-                system.forward(networks, batch)
+                system.forward(self.networks, batch)
         for number, phase in phases.items():
             for repeat in range(phase.times):
                 if repeat or phase.fresh:
                     self._draw_noise(batch)
-                self._run(number, phase, batch)
+                found.append(self._run(number, phase, batch))
         if self.ema:
-            # Early on the average is taken over as many steps as there have been.
-            decay = min(self.ema, (1.0 + position) / (10.0 + position))
-            torch._foreach_lerp_(self._averages, self._sources, 1.0 - decay)
+            if decay is None:
+                weights = [self._decay] * len(self._averages)
+                torch._foreach_lerp_(self._averages, self._sources, weights)
+            else:
+                torch._foreach_lerp_(self._averages, self._sources, 1.0 - decay)
             if self._copies:
                 torch._foreach_copy_(self._copies, self._copied)
-        self.position = position + 1
+        return found
 
-    def _run(self, number: int, phase: Phase, batch: Batch) -> None:
+    def _run(self, number: int, phase: Phase, batch: Batch) -> Record:
         with self._forward(self._norms_outside_of((number,))):
             terms = phase.loss(self.networks, batch)
         groups = [name for name in terms if name in self.groups]
@@ -274,7 +340,7 @@ class Engine:
                 self._move(optimizer, terms.get(f"skip_{group}"))
         names = tuple(f"loss_{k}" if k in self.groups else k for k in terms)
         values = torch.stack([v.detach().float() for v in terms.values()])
-        self._records[number].append((self.position, names, values))
+        return number, names, values
 
     @staticmethod
     def _states(optimizer: Optimizer, group: Group) -> list[Mapping[str, Any]]:
@@ -322,7 +388,7 @@ class Engine:
                 continue
             steps = [step for step, _, _ in records]
             names = records[0][1]
-            values = torch.stack([row for _, _, row in records]).double().cpu()
+            values = torch.stack([row for _, _, row in records]).cpu().double()
             for name, value in zip(names, values.mean(0).tolist(), strict=True):
                 means.setdefault(name, value)  # a group's loss is that of its first phase
             wrong = (~values.isfinite()).nonzero()
@@ -369,6 +435,8 @@ class Engine:
             for parameter, trained in zip(network.parameters(), own, strict=True):
                 parameter.data = parameter.data.clone(memory_format=torch.preserve_format)
                 parameter.requires_grad_(trained.requires_grad)
+        for layer in recurrent([*self.system.networks.values(), *self.averaged.values()]):
+            layer.flatten_parameters()  # nothing but on a GPU
 
     def state_dict(self) -> dict[str, Any]:
         """Copy all that training changes.
@@ -402,6 +470,8 @@ class Engine:
             network.load_state_dict(state["averaged"][name])
         for group, optimizer in self.optimizers.items():
             optimizer.load_state_dict(copy_state(state["optimizers"][group]))
+        if self._graphs is not None:
+            self._graphs.forget()
         self.position = state["position"]
 
 

@@ -31,6 +31,30 @@ def flatten(parameters: Iterable[nn.Parameter]) -> Tensor:
     return vector
 
 
+def chunk_of(parameters: Sequence[nn.Parameter]) -> Tensor | None:
+    """The vector that the parameters are views of already, or None.
+
+    cuDNN wants the weights of a recurrent layer in one piece, from the start of its memory, in an
+    order of its own; torch has put them there when the layer came to the GPU.
+    """
+    places = {p.untyped_storage().data_ptr() for p in parameters}
+    if len(parameters) < 2 or len(places) > 1:
+        return None
+    first = parameters[0].data
+    whole = first.new_empty(0).set_(first.untyped_storage())
+    return whole if sum(p.numel() for p in parameters) <= whole.numel() else None
+
+
+def recurrent(networks: Iterable[nn.Module]) -> list[nn.RNNBase]:
+    """Layers whose weights belong in one piece."""
+    return [m for network in networks for m in network.modules() if isinstance(m, nn.RNNBase)]
+
+
+def mirrored(vector: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Views of a vector, each where the parameter is in the vector that all are views of."""
+    return [vector.as_strided(p.shape, p.stride(), p.storage_offset()) for p in parameters]
+
+
 def views(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     """Views of consecutive parts of the vector, each of the shape and layout of a tensor."""
     parts = vector.split([_room(t) for t in like]) if like else ()
@@ -55,6 +79,8 @@ class Group:
     parameters : iterable of nn.Parameter
     rates : iterable of float, optional
         The learning rate of each; parameters of one rate make up one vector.
+    chunks : iterable of sequence of nn.Parameter
+        Parameters that stay in the one vector that they may be views of; see `chunk_of`.
 
     Attributes
     ----------
@@ -69,7 +95,10 @@ class Group:
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], rates: Iterable[float] | None = None
+        self,
+        parameters: Iterable[nn.Parameter],
+        rates: Iterable[float] | None = None,
+        chunks: Iterable[Sequence[nn.Parameter]] = (),
     ) -> None:
         parameters = list(parameters)
         rate_of: dict[int, float | None] = {id(p): None for p in parameters}
@@ -78,15 +107,26 @@ class Group:
             for p, rate in reversed(list(zip(parameters, rates, strict=True))):
                 rate_of[id(p)] = rate
         unique = {id(p): p for p in parameters}
-        self.rates = list(dict.fromkeys(rate_of[k] for k in unique))
-        parts = [[p for k, p in unique.items() if rate_of[k] == rate] for rate in self.rates]
+        whole: dict[int, Tensor] = {}  # by the first parameter of a chunk
+        chunk: dict[int, int] = {}
+        for some in chunks:
+            found = chunk_of(some) if all(id(p) in unique for p in some) else None
+            if found is not None:
+                whole[id(some[0])] = found
+                chunk |= {id(p): id(some[0]) for p in some}
+        kinds = list(dict.fromkeys((rate_of[k], chunk.get(k)) for k in unique))
+        parts = [[p for k, p in unique.items() if (rate_of[k], chunk.get(k)) == x] for x in kinds]
+        self.rates = [rate for rate, _ in kinds]
         self.parameters = [p for part in parts for p in part]
-        self.vectors = [nn.Parameter(flatten(part)) for part in parts]
+        self.vectors = [
+            nn.Parameter(flatten(part) if place is None else whole[place])
+            for part, (_, place) in zip(parts, kinds, strict=True)
+        ]
         self.counts = [len(part) for part in parts]
         self._gradients: list[Tensor] = []
         for vector, part in zip(self.vectors, parts, strict=True):
             vector.grad = torch.zeros_like(vector)
-            self._gradients += views(vector.grad, part)
+            self._gradients += mirrored(vector.grad, part)
         for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = gradient
 
@@ -145,7 +185,7 @@ class Group:
             inside = [k for k in places if start <= k < start + count]
             for name, value in state.items():
                 if inside and isinstance(value, Tensor) and value.shape == vector.shape:
-                    parts = views(value, self.parameters[start : start + count])
+                    parts = mirrored(value, self.parameters[start : start + count])
                     found |= {(k, name): parts[k - start] for k in inside}
             start += count
         return found

@@ -21,7 +21,8 @@ class Adam:
     parameters : sequence of nn.Parameter, or of dict
         Floats with gradients that stay where they are; or groups ``{"params": [...], "lr": rate}``.
     lr : float
-        Learning rate of the parameters whose group has none.
+        Learning rate of the parameters whose group has none. In ``param_groups`` a tensor of shape
+        () can take its place, to be changed without a new number in a step.
     beta1, beta2 : float
         Decay of the mean gradient and of its mean square.
     eps : float
@@ -91,7 +92,7 @@ class Adam:
 
     def state_dict(self) -> dict[str, Any]:
         """Live tensors and the learning rates."""
-        return {"state": self.state, "lr": [group["lr"] for group in self.param_groups]}
+        return {"state": self.state, "lr": [float(group["lr"]) for group in self.param_groups]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Copy a `state_dict` into place."""
@@ -99,4 +100,7 @@ class Adam:
             for name, value in own.items():
                 value.copy_(other[name])
         for group, rate in zip(self.param_groups, state["lr"], strict=True):
-            group["lr"] = rate
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from repkit._random import check_seed, legacy_generator
+from repkit._random import check_seed, legacy_generator, lent_generators, seed_torch
 
 
 @unique
@@ -88,9 +88,9 @@ def drawn_seed(random_state: Any) -> int:
     return int(legacy_generator(random_state).randint(most))
 
 
-def seed_everything(seed: int) -> None:
-    """Seed the global generators of torch, numpy and Python."""
-    torch.manual_seed(seed)
+def seed_everything(seed: int, device: torch.device) -> None:
+    """Seed the global generators of torch (on CPU and device), numpy and Python."""
+    seed_torch(seed, device)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 
@@ -101,10 +101,9 @@ def isolated_rng(device: torch.device) -> Iterator[None]:
 
     Module constructors and dropout draw from them; they are seeded inside.
     """
-    devices = [device] if device.type == "cuda" else []
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
-        with torch.random.fork_rng(devices=devices, device_type="cuda"):
+        with lent_generators(device):
             yield
     finally:
         np.random.set_state(numpy_state)

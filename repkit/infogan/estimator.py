@@ -112,10 +112,10 @@ class InfoGAN(Objective, Coded):
     optimizer : {"adam", "sgd"}, callable or Optimizer, default=Optimizer("adam", momentum=0.5)
         How gradients become steps; see `repkit.Optimizer`.
     device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+        Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
-        it.
+        Precision of the training. "auto" takes bf16 for convolutions on a device that is quicker
+        with it; of a CPU this is measured once, and kept for the machine.
     compile : bool, default=False
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
@@ -162,6 +162,8 @@ class InfoGAN(Objective, Coded):
         Shape of one sample.
     device_ : torch.device
         Where it was trained; after unpickling or loading, the CPU.
+    precision_ : str
+        The precision of the training, "fp32" or "bf16".
 
     Notes
     -----

@@ -259,4 +259,5 @@ def multilinear(features: Tensor, probabilities: Tensor) -> Tensor:
     """
     check_tensor(features, "features", 2)
     check_tensor(probabilities, "probabilities", 2, rows=len(features))
-    return torch.bmm(features.unsqueeze(2), probabilities.unsqueeze(1)).flatten(1)
+    with torch.autocast(features.device.type, enabled=False):
+        return torch.bmm(features.unsqueeze(2), probabilities.unsqueeze(1)).flatten(1)

@@ -224,5 +224,7 @@ class SNDScorer(DomainScorer):
     def _score(self, estimator: Any, rows: Domains) -> float:
         proba = self._on_target(estimator, rows)
         return selection.soft_neighborhood_density(
-            probability_matrix(proba), temperature=self.temperature
+            probability_matrix(proba),
+            temperature=self.temperature,
+            device=getattr(estimator, "device_", "auto"),
         )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from repkit._random import lent_generators
 from repkit.engine.modes import evaluating
 from repkit.nets.domain_norm import DomainNorm, set_rows
 from repkit.nets.generators import GENERATORS, Generator, UnitInterval
@@ -280,8 +281,8 @@ def width_out(network: nn.Module, *shapes: tuple[int, ...], name: str) -> int:
     layouts = {m: m.rows for m in network.modules() if isinstance(m, DomainNorm)}
     set_rows(network, [(2, 0)])
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(network):
-            weight = next(network.parameters(), torch.empty(0))
+        weight = next(network.parameters(), torch.empty(0))
+        with torch.no_grad(), lent_generators(weight.device), evaluating(network):
             out = network(*(torch.zeros(2, *shape, device=weight.device) for shape in shapes))
     except Exception as error:
         taken = " and ".join(map(str, shapes))

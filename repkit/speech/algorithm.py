@@ -132,7 +132,9 @@ def speech(
             x, length, y = x.repeat(2, 1, 1), length.repeat(2), y.repeat(2)
         wanted = length
         if perturb is not None:
-            x, length = perturb(x, length, y)
+            # Levels are logarithms: bf16 knows none between -12 and -11.94.
+            with torch.autocast(x.device.type, enabled=False):
+                x, length = perturb(x, length, y)
         if of_frames:
             b.p, f = (v.float() for v in n.Ep.both(prepare(x, length), length))
             b.f = aligned(f, length, wanted, b.x.shape[1], n.Ep.stack)

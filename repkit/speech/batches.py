@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repkit.engine.batches import Batch
+from repkit.engine.batches import Batch, sent
 from repkit.engine.rng import Kind, generator_of
 
 AT_ONCE = 2**15  # frames in a batch outside training, padding included
+NAMES = ("first", "length", "y", "partner", "row")  # of what goes to the device in a step
 JITTER = 0.25  # of the natural logarithm of a length, when utterances are sorted by it
 
 
@@ -48,13 +49,17 @@ class FrameStore:
         x : Tensor of shape (n, time, D)
         length : int64 Tensor of shape (n,)
         """
-        # The lengths are known here, so that the device is never waited for.
-        steps = np.arange(time or lengths.max())
-        inside = steps < lengths[:, None]
-        index = np.where(inside, (self.first[rows] + starts)[:, None] + steps, 0)
-        x = self.all[torch.from_numpy(index).to(self.device)]
-        x = x * torch.from_numpy(inside).to(self.device)[..., None]
-        return x, torch.from_numpy(lengths).to(self.device)
+        table = np.stack([self.first[rows] + starts, lengths])
+        first, length = sent(torch.from_numpy(table), self.device)
+        # The greatest length is known here, so that the device is never asked for it.
+        return self.pieces(first, length, time or int(lengths.max())), length
+
+    def pieces(self, first: Tensor, length: Tensor, time: int) -> Tensor:
+        """Frames from these on: ``(n,), (n,) -> (n, time, D)``, zero beyond the lengths."""
+        steps = torch.arange(time, device=self.device)
+        inside = steps < length[:, None]
+        index = torch.where(inside, first[:, None] + steps, 0)
+        return self.all[index] * inside[..., None]
 
     def in_order(self, max_frames: int) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
         """Yield ``(rows, x, length)`` of all utterances by length; of long ones the beginning."""
@@ -147,16 +152,15 @@ class SpeechBatches:
         rows = np.concatenate(chunks)
         whole = self.frames.lengths[rows]
         lengths = np.minimum(whole, self.max_frames)
-        x, length = self.frames.take(rows, rng.integers(0, whole - lengths + 1), lengths)
+        first = self.frames.first[rows] + rng.integers(0, whole - lengths + 1)
         y, partner = self.y[rows], np.arange(len(rows))
         for speaker in np.unique(y[y >= 0]):
             places = np.flatnonzero(y == speaker)
             if len(places) > 1:
                 shift = rng.integers(1, len(places), len(places))
                 partner[places] = places[(np.arange(len(places)) + shift) % len(places)]
-        tensors = {"y": y, "partner": partner, "row": rows}
-        return Batch(
-            x=x,
-            length=length,
-            **{k: torch.from_numpy(v).to(self.device) for k, v in tensors.items()},
-        )
+        # All in one: each way to the device takes as long as several operations there.
+        table = np.stack([first, lengths, y, partner, rows])
+        there = dict(zip(NAMES, sent(torch.from_numpy(table), self.device), strict=True))
+        x = self.frames.pieces(there.pop("first"), there["length"], int(lengths.max()))
+        return Batch(x=x, **there)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from repkit._random import seed_torch
 from repkit.audio import statistics
 from repkit.audio.reading import folder_speakers
 from repkit.base.estimator import Problem
@@ -31,6 +32,7 @@ from repkit.base.parameters import (
     sizes,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.rules import OnDevice
 from repkit.engine.rng import isolated_rng
 from repkit.schedules import RATES
 from repkit.speech.algorithm import Objective, Perturb, speech
@@ -144,10 +146,10 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
     optimizer : {"adam", "sgd"}, callable or Optimizer, default=Optimizer("adam", weight_decay=1e-4)
         How gradients become steps; see `repkit.Optimizer`. The adversary's momentum is always 0.5.
     device : str or torch.device, default="auto"
-        Where to train. "auto" is CUDA if there is one, else MPS, else the CPU.
+        Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions where the hardware multiplies
-        it.
+        Precision of the training. "auto" takes bf16 for convolutions on a device that is quicker
+        with it; of a CPU this is measured once, and kept for the machine.
     compile : bool, default=False
         Whether to compile the networks with ``torch.compile``.
     checkpoint : path, optional
@@ -190,6 +192,8 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         Shape of one sample: ``(D,)``, the columns of a frame.
     device_ : torch.device
         Where it was trained; after unpickling or loading, the CPU.
+    precision_ : str
+        The precision of the training, "fp32" or "bf16".
 
     Examples
     --------
@@ -403,8 +407,9 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
 
     def _perturbation(self, frames: FrameStore, speaker: np.ndarray) -> Perturb | None:
         if callable(self.perturb):
-            probe_perturb(self.perturb, len(self.mean_), frames.device)
-            return self.perturb
+            perturb = OnDevice(self.perturb, frames.device)
+            probe_perturb(perturb, len(self.mean_), frames.device, named=self.perturb)
+            return perturb
         if not self.perturb:
             return None
         return voices_and_speeds(
@@ -452,7 +457,7 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
             return
         prepare = standardization(self.mean_, self.std_, store.device)
         with isolated_rng(store.device):
-            torch.manual_seed(0)
+            seed_torch(0, self.device_)
             self.frame_mean_, self.frame_basis_ = perturbation_basis(
                 self.networks_["Ep"], store, speaker, prepare, perturb, self.max_frames
             )

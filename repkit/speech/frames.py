@@ -98,7 +98,8 @@ def frame_shares(f: Tensor, mask: Tensor, y: Tensor, directions: Tensor) -> Tens
     count = total(mask).clamp_min(1.0)
     x = (f - (total(f * mask) / count)[owner][:, None]) * mask
     x = x / ((total(x.square()) / count).sqrt()[owner][:, None] + 0.05)
-    scores = F.normalize(x, dim=2) @ F.normalize(directions, dim=1).T / SHARPNESS
+    with torch.autocast(f.device.type, enabled=False):
+        scores = F.normalize(x, dim=2) @ F.normalize(directions, dim=1).T / SHARPNESS
     wanted = (count / k).log()
     for _ in range(20):
         columns = total(scores.exp() * mask).clamp_min(1e-30).log()

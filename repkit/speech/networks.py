@@ -46,7 +46,8 @@ def segment_means(h: Tensor, mask: Tensor, n: int) -> Tensor:
     between = near(torch.minimum(middles.clamp_min(0.0), length - 1.0), time).transpose(1, 2)
     total = weight.sum(1, keepdim=True)
     weight = torch.where(total > 1e-4, weight / total.clamp_min(1e-4), between)
-    return torch.einsum("btn,btc->bnc", weight, h.float())
+    with torch.autocast(h.device.type, enabled=False):
+        return torch.einsum("btn,btc->bnc", weight, h.float())
 
 
 def mean_deviation(h: Tensor, mask: Tensor) -> Tensor:
@@ -358,9 +359,9 @@ class Codebook(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         units = [F.normalize(x[:, part].float(), dim=1) for part in self.slices]
-        return [
-            unit @ F.normalize(d, dim=1).T for unit, d in zip(units, self.directions, strict=True)
-        ]
+        with torch.autocast(x.device.type, enabled=False):
+            pairs = zip(units, self.directions, strict=True)
+            return [unit @ F.normalize(d, dim=1).T for unit, d in pairs]
 
     def quantized(self, x: Tensor, temperature: float) -> Tensor:
         """Rows softly replaced by the directions next to them, a mean over heads of whole rows.
@@ -380,9 +381,10 @@ class Codebook(nn.Module):
                 "prototypes__quantize=None"
             )
         unit, out = F.normalize(x.float(), dim=1), torch.zeros_like(x, dtype=torch.float32)
-        for directions in whole:
-            directions = F.normalize(directions, dim=1)
-            out = out + F.softmax(unit @ directions.T / temperature, 1) @ directions
+        with torch.autocast(x.device.type, enabled=False):
+            for directions in whole:
+                directions = F.normalize(directions, dim=1)
+                out = out + F.softmax(unit @ directions.T / temperature, 1) @ directions
         return out * (math.sqrt(x.shape[1]) / len(whole))
 
 

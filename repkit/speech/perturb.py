@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -221,13 +222,10 @@ def voices_and_speeds(
     speed = RandomSpeed(SPEED * strength, even=even)
     if not voices:
         return speed
-    owner = torch.from_numpy(np.repeat(speaker, frames.lengths)).to(frames.device)
-    means = [frames.all[owner == k].mean(0) for k in range(speaker.max(initial=-1) + 1)]
-    table = torch.stack(means) if means else frames.all.new_zeros(0, len(mean))
     voice = RandomVoice(
         sample_rate,
         torch.from_numpy(mean),
-        table.cpu(),
+        speaker_means(frames, speaker),
         warp=WARP * strength,
         filter=FILTER * strength,
     )
@@ -240,6 +238,19 @@ def smooth(n_mels: int) -> Tensor:
         math.pi * torch.arange(6.0)[:, None] * (torch.arange(n_mels) + 0.5) / n_mels
     )
     return cosines / torch.tensor([1, 0.7, 1, 1.25, 1.7, 2])[:, None]
+
+
+def speaker_means(frames: FrameStore, speaker: np.ndarray) -> Tensor:
+    """Mean frame of each speaker, ``(speakers, M)``, on the CPU."""
+    owner = torch.from_numpy(np.repeat(np.arange(len(speaker)), frames.lengths))
+    sums = frames.all.new_zeros(len(speaker), frames.all.shape[1])
+    # Of utterances first: of few frames, float32 adds up well.
+    sums = sums.index_add_(0, owner.to(frames.device), frames.all).cpu().double()
+    known, n = torch.from_numpy(speaker >= 0), speaker.max(initial=-1) + 1
+    of = torch.from_numpy(speaker)[known]
+    total = sums.new_zeros(n, sums.shape[1]).index_add_(0, of, sums[known])
+    lengths = torch.from_numpy(frames.lengths).double()[known]
+    return (total / sums.new_zeros(n).index_add_(0, of, lengths)[:, None]).float()
 
 
 def warps(sample_rate: int, n_mels: int, factors: Tensor) -> Tensor:
@@ -260,9 +271,16 @@ def warps(sample_rate: int, n_mels: int, factors: Tensor) -> Tensor:
 
 
 def probe_perturb(
-    perturb: Callable[..., tuple[Tensor, Tensor]], width: int, device: torch.device
+    perturb: Callable[..., tuple[Tensor, Tensor]],
+    width: int,
+    device: torch.device,
+    named: Any = None,
 ) -> None:
-    """Raise an error that names the parameter unless frames and lengths become such."""
+    """Raise an error that names the parameter unless frames and lengths become such.
+
+    ``named`` is what the user gave, if ``perturb`` is another form of it.
+    """
+    named = perturb if named is None else named
     wanted = "perturb must map frames (n, T, d), lengths (n,) and speakers (n,) to frames, lengths"
     length = torch.tensor([20, 16], device=device)
     try:
@@ -270,8 +288,8 @@ def probe_perturb(
         x, found = perturb(frames, length, torch.zeros_like(length))
         good = x.ndim == 3 and x.shape[::2] == (2, width) and found.shape == (2,)
     except Exception as error:
-        raise ValueError(f"{wanted}, but {shown(perturb)} fails: {error}") from error
+        raise ValueError(f"{wanted}, but {shown(named)} fails: {error}") from error
     if not good:
         raise ValueError(
-            f"{wanted}; {shown(perturb)} gives {tuple(x.shape)} and {tuple(found.shape)}"
+            f"{wanted}; {shown(named)} gives {tuple(x.shape)} and {tuple(found.shape)}"
         )

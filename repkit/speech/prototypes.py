@@ -7,8 +7,8 @@ each speaker, so that what is learned cannot be the speaker: a cluster is someth
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repkit.engine.batches import sent
 from repkit.engine.modes import evaluating
 from repkit.engine.rng import Kind, seed_of
 from repkit.speech.batches import FrameStore
@@ -52,9 +53,9 @@ class Assignments:
         start: int,
         seed: int,
     ) -> None:
-        self.known = torch.from_numpy(y >= 0)
         self.slices = [part for part, _ in heads]
-        self.groups = [balanced_groups(y, size) for _, size in heads]
+        self.groups = [Groups.of(y, size) for _, size in heads]
+        self.known = torch.from_numpy(y >= 0)
         self.embed, self.start, self.seed = embed, start, seed
         self.shares: list[Tensor] = []  # (n, k) for each clustering; none before the start
 
@@ -66,6 +67,7 @@ class Assignments:
             return
         rows = self.embed(n)
         self.known = self.known.to(rows.device)
+        self.groups = [groups.to(rows.device) for groups in self.groups]
         heads = zip(n.K.directions, self.slices, self.groups, strict=True)
         for k, (directions, part, groups) in enumerate(heads):
             x = F.normalize(by_group(rows[:, part], groups), dim=1)
@@ -74,21 +76,18 @@ class Assignments:
                 directions.copy_(self._placed(x, groups, len(directions), seed))
             self.shares.append(self._assigned(x, groups, directions))
 
-    def _assigned(self, x: Tensor, groups: Sequence[Tensor], directions: Tensor) -> Tensor:
+    def _assigned(self, x: Tensor, groups: Groups, directions: Tensor) -> Tensor:
         cosines = x @ F.normalize(directions, dim=1).T
-        shares = torch.zeros_like(cosines)
-        for rows in groups:
-            shares[rows] = sinkhorn(cosines[rows] / SHARPNESS)
-        return shares
+        return sinkhorn(cosines / SHARPNESS, groups) * self.known[:, None]
 
-    def _placed(self, x: Tensor, groups: Sequence[Tensor], k: int, seed: int) -> Tensor:
+    def _placed(self, x: Tensor, groups: Groups, k: int, seed: int) -> Tensor:
         """Means of what is assigned, from k utterances drawn at random."""
-        rows = torch.cat([g.cpu() for g in groups])
+        n = len(groups.order)
         generator = torch.Generator().manual_seed(seed)
-        drawn = torch.randint(len(rows), (k,), generator=generator)
-        if len(rows) >= k:
-            drawn = torch.randperm(len(rows), generator=generator)[:k]
-        directions = x[rows[drawn].to(x.device)]
+        drawn = torch.randint(n, (k,), generator=generator)
+        if n >= k:
+            drawn = torch.randperm(n, generator=generator)[:k]
+        directions = x[sent(groups.order[drawn], x.device)]
         for _ in range(ROUNDS):
             directions = self._assigned(x, groups, directions).T @ x
         return F.normalize(directions, dim=1)
@@ -119,7 +118,8 @@ def phonetic_vectors(
     out = torch.empty(len(frames.lengths), phonetic_dim, device=frames.device)
     with evaluating(Ep):
         for rows, x, length in frames.in_order(max_frames):
-            out[torch.from_numpy(rows).to(frames.device)] = Ep(prepare(x, length), length).float()
+            place = sent(torch.from_numpy(rows), frames.device)
+            out.index_copy_(0, place, Ep(prepare(x, length), length).float())
     return out
 
 
@@ -133,31 +133,67 @@ def clustered_slices(
     return heads
 
 
-def balanced_groups(y: np.ndarray, k: int) -> list[Tensor]:
-    """The utterances of each speaker who has at least k of them, and of all others together."""
-    names, counts = np.unique(y[y >= 0], return_counts=True)
-    large = names[counts >= k]
-    groups = [np.flatnonzero(y == name) for name in large]
-    rest = np.flatnonzero((y >= 0) & ~np.isin(y, large))
-    return [torch.from_numpy(rows) for rows in [*groups, rest] if len(rows)]
+@dataclass(frozen=True)
+class Groups:
+    """Utterances within which shares are balanced.
+
+    Parameters
+    ----------
+    owner : int64 Tensor of shape (n,)
+        The group of each utterance, ``count`` for those of unknown speaker.
+    count : int
+        Number of groups.
+    order : int64 Tensor
+        The utterances of all groups, one group after the other; on the CPU.
+    """
+
+    owner: Tensor
+    count: int
+    order: Tensor
+
+    @classmethod
+    def of(cls, y: np.ndarray, k: int) -> Groups:
+        """Each speaker who has at least k utterances, and all others together."""
+        names, counts = np.unique(y[y >= 0], return_counts=True)
+        large = names[counts >= k]
+        owner = np.where(np.isin(y, large), np.searchsorted(large, y), len(large))
+        count = len(large) + int((counts < k).any())
+        owner = np.where(y >= 0, owner, count)
+        order = np.argsort(owner, kind="stable")[: int((y >= 0).sum())]
+        return cls(torch.from_numpy(owner), count, torch.from_numpy(order))
+
+    def to(self, device: torch.device) -> Groups:
+        """The same on a device."""
+        return Groups(self.owner.to(device), self.count, self.order)
+
+    def sums(self, x: Tensor) -> Tensor:
+        """The sum over each group, at each of its rows: ``(n, c) -> (n, c)``, mostly float64.
+
+        A kernel that adds in any order gives what another gives, then, but for the last digits.
+        """
+        x = x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+        found = x.new_zeros(self.count + 1, x.shape[1]).index_add_(0, self.owner, x)
+        return found.index_select(0, self.owner)
 
 
-def by_group(x: Tensor, groups: Sequence[Tensor]) -> Tensor:
+def by_group(x: Tensor, groups: Groups) -> Tensor:
     """Each column to mean 0 and about unit deviation within the groups; 0 for others."""
-    out = torch.zeros_like(x)
-    for rows in groups:
-        own = x[rows]
-        out[rows] = (own - own.mean(0)) / (own.std(0, correction=0) + 0.05)
-    return out
+    count = groups.sums(torch.ones_like(x[:, :1]))
+    centered = x - groups.sums(x) / count
+    deviation = (groups.sums(centered.square()) / count).sqrt()
+    inside = groups.owner[:, None] < groups.count
+    return torch.where(inside, centered / (deviation + 0.05), 0.0).to(x.dtype)
 
 
-def sinkhorn(scores: Tensor, rounds: int = 20) -> Tensor:
-    """Rows that sum to 1 with columns of about equal sums (Cuturi 2013): ``(n, k) -> (n, k)``.
+def sinkhorn(scores: Tensor, groups: Groups, rounds: int = 20) -> Tensor:
+    """Rows that sum to 1, columns of about equal sums in each group (Cuturi 2013): ``(n, k)``.
 
     Few and damped rounds: columns that were far from equal still differ by some hundredths.
     """
-    equal = math.log(len(scores) / scores.shape[1])
+    equal = groups.sums(torch.ones_like(scores[:, :1])).div_(scores.shape[1]).log_()
+    least = torch.finfo(equal.dtype).tiny
     for _ in range(rounds):
-        scores = scores - DAMPING * (scores.logsumexp(0, keepdim=True) - equal)
+        columns = groups.sums(scores.to(equal.dtype).exp()).clamp_min_(least).log_()
+        scores = scores - DAMPING * (columns - equal).to(scores.dtype)
         scores = scores - scores.logsumexp(1, keepdim=True)
     return scores.exp()

@@ -168,7 +168,7 @@ def triplegan(
         with cached():  # the spectral norms of weights
             real, generated = n.D(x).float(), _of_class(n.D(fake).float(), wanted)
         unlabeled = real[n_labeled:]
-        drawn = F.one_hot(label, n_classes) if argmax else guess
+        drawn = _likeliest(torch.ones_like(guess), label) if argmax else guess
         true = torch.cat([_of_class(real[:n_labeled], y), _of_class(unlabeled, label)])
         d_loss = (
             F.softplus(-true).mean()
@@ -177,7 +177,7 @@ def triplegan(
         )
         p = F.softmax(free, 1)
         terms["adversarial_loss"] = _expected(
-            _likeliest(p) if argmax else p, F.softplus(-unlabeled)
+            _likeliest(p, p.argmax(1)) if argmax else p, F.softplus(-unlabeled)
         )
         heeded = alpha * terms["adversarial_loss"]
         if pseudo.weight:
@@ -221,9 +221,10 @@ def _expected(p: Tensor, costs: Tensor) -> Tensor:
     return (p * costs).sum(1).mean()
 
 
-def _likeliest(p: Tensor) -> Tensor:
-    """P with the likeliest class's share alone: ``(n, classes) -> (n, classes)``."""
-    return p * F.one_hot(p.argmax(1), p.shape[1])
+def _likeliest(p: Tensor, y: Tensor) -> Tensor:
+    """P with the share of one class alone: ``(n, classes), (n,) -> (n, classes)``."""
+    # Not F.one_hot, for which the host looks at the classes.
+    return p * torch.zeros_like(p).scatter_(1, y[:, None], 1.0)
 
 
 def _balance(logits: Tensor) -> Tensor:

@@ -8,11 +8,10 @@ from torch import nn
 
 from repkit import VAEGAN, BiGAN
 from repkit.base.rules import (
+    OnDevice,
     callbacks_rule,
     device_rule,
     folder_rule,
-    has_fast_bf16,
-    precision_of,
     rates_of,
 )
 
@@ -70,17 +69,26 @@ def test_rates_of_what_is_not_there(wrong):
         rates_of({wrong: 0.1}, BiGAN, networks())
 
 
-def test_precision(monkeypatch):
-    cpu, table = torch.device("cpu"), {"F": nn.Linear(2, 2)}
-    images = {"F": nn.Sequential(nn.Conv2d(1, 1, 3)), "C": nn.Linear(2, 2)}
-    for fast, expected in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr("repkit.base.rules.has_fast_bf16", lambda device, fast=fast: fast)
-        assert precision_of("auto", cpu, images) == expected
-        assert precision_of("auto", cpu, table) == "fp32"
-        assert precision_of("bf16", cpu, table) == "bf16"
-        assert precision_of("fp32", cpu, images) == "fp32"
+class Product(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weight", torch.randn(4, 4))
+
+    def forward(self, x):
+        return x @ self.weight
 
 
-def test_no_other_device_is_fast_at_bf16():
-    assert has_fast_bf16(torch.device("meta")) is False
-    assert has_fast_bf16(torch.device("cpu")) in (True, False)
+def test_changes_of_batches_are_made_on_the_device_in_float32():
+    """By a copy there; the user's own module stays where it is."""
+    given = Product()
+    moved = OnDevice(given, torch.device("meta")).change
+    assert moved.weight.device.type == "meta"
+    assert given.weight.device.type == "cpu"
+    own = OnDevice(given, torch.device("cpu"))
+    assert own.change is given
+    x = torch.randn(3, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert given(x).dtype == torch.bfloat16
+        found = own(x)
+    assert torch.equal(found, given(x))
+    assert OnDevice(torch.sigmoid, torch.device("cpu"))(x).equal(x.sigmoid())

@@ -1,10 +1,12 @@
 """Parameters in one vector: the same numbers in the same places, whatever else is in the group."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from repkit.engine.flat import ALIGN, Group, flatten, views
+from repkit.engine.flat import ALIGN, Group, chunk_of, flatten, recurrent, views
 from repkit.engine.optim import Adam
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -153,3 +155,59 @@ def test_released_parameters_have_memory_of_their_own():
     assert_same([p.data for p in given], before)
     assert all(p.grad is None for p in given)
     assert all(p.untyped_storage().nbytes() == 4 * p.numel() for p in given)
+
+
+# -------------------------------------------------------------------- weights in one piece
+
+
+def in_one_piece(layer, room=0):
+    """As torch lays out a recurrent layer on a GPU: matrices first, biases after."""
+    own = sorted(layer.parameters(recurse=False), key=lambda p: -p.ndim)
+    whole, start = torch.zeros(sum(p.numel() for p in own) + room), 0
+    for p in own:
+        p.data = whole[start : start + p.numel()].view(p.shape).copy_(p.data)
+        start += p.numel()
+    return whole
+
+
+def test_a_recurrent_layer_stays_in_one_piece():
+    """From the start of its memory, and it is trained as it would be elsewhere."""
+    net = nn.Sequential(nn.Linear(3, 3), nn.GRU(3, 4, 2), nn.Linear(4, 2))
+    twin, whole = copy.deepcopy(net), in_one_piece(net[1], room=5)
+    before = [p.data_ptr() for p in net[1].parameters()]
+    (layer,) = recurrent([net])
+    group = Group(net.parameters(), chunks=[list(layer.parameters())])
+    plain = Group(twin.parameters())
+    assert [p.data_ptr() for p in net[1].parameters()] == before
+    assert [v.data_ptr() for v in group.vectors][1] == whole.data_ptr() == before[0]
+    assert (group.rates, group.counts) == ([None, None], [4, 8])
+    optimizers = [Adam(g.vectors, 0.1) for g in (group, plain)]
+    for _ in range(3):
+        for own, made, optimizer in zip((net, twin), (group, plain), optimizers, strict=True):
+            out = own[2](own[1](own[0](torch.ones(2, 5, 3)))[0]).square().sum()
+            given = made.parameters
+            made.set_gradients(torch.autograd.grad(out, given))
+            optimizer.step()
+    assert_same([p.data for p in net.parameters()], [p.data for p in twin.parameters()])
+    assert_same([p.grad for p in net.parameters()], [p.grad for p in twin.parameters()])
+
+
+def test_what_is_no_piece():
+    apart, tied = nn.GRU(2, 2), nn.Parameter(torch.zeros(3))
+    assert chunk_of(list(apart.parameters())) is None
+    assert chunk_of([tied]) is None
+    twice = nn.Parameter(tied.data)  # of the same memory: there is not room for both
+    assert chunk_of([tied, twice]) is None
+    in_one_piece(apart)
+    frozen = list(apart.parameters())[1:]  # the first is not trained
+    assert len(Group(frozen, chunks=[list(apart.parameters())]).vectors) == 1
+
+
+def test_a_rate_for_each_piece():
+    net = nn.ModuleList([nn.GRU(2, 2), nn.GRU(2, 2), nn.Linear(2, 2)])
+    for layer in net[:2]:
+        in_one_piece(layer)
+    rates = [0.1] * 4 + [0.2] * 4 + [0.1] * 2
+    chunks = [list(layer.parameters()) for layer in net[:2]]
+    group = Group(net.parameters(), rates, chunks)
+    assert (group.rates, group.counts) == ([0.1, 0.2, 0.1], [4, 4, 2])

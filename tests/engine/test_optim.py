@@ -100,3 +100,20 @@ def test_a_skipped_step_changes_nothing(skipped):
             b.step()
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
     torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=0, atol=0)
+
+
+def test_a_learning_rate_in_a_tensor():
+    """It stays the same tensor, and a state holds its number."""
+    first, second = (Adam([nn.Parameter(torch.ones(3))], 0.25) for _ in range(2))
+    rate = second.param_groups[0]["lr"] = torch.tensor(0.5)
+    for adam in (first, second):
+        adam.vectors[0].grad = torch.ones(3)
+    second.load_state_dict(first.state_dict())
+    assert second.param_groups[0]["lr"] is rate
+    assert second.state_dict()["lr"] == [0.25]
+    for adam in (first, second):
+        adam.step()
+    assert torch.equal(first.vectors[0].data, second.vectors[0].data)
+    first.load_state_dict(second.state_dict())
+    assert first.param_groups[0]["lr"] == 0.25
+    assert not isinstance(first.param_groups[0]["lr"], torch.Tensor)

@@ -185,3 +185,10 @@ def test_multilinear():
         assert torch.equal(out[i], torch.outer(features[i], p[i]).flatten())
     inputs = features.requires_grad_(), p.detach().requires_grad_()
     assert torch.autograd.gradcheck(multilinear, inputs)
+
+
+def test_the_multilinear_map_stays_in_float32_under_autocast():
+    f, p = torch.randn(5, 4), torch.randn(5, 3).softmax(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = multilinear(f, p)
+    assert torch.equal(found, multilinear(f, p))

@@ -356,3 +356,11 @@ def test_the_basis_makes_what_the_perturbation_changes_alike():
     found = np.diag(basis.T @ C @ basis)
     np.testing.assert_allclose(found, scipy.linalg.eigh(C, N)[0][::-1], rtol=0.1)
     assert abs(basis[0, 0]) < 0.2 * np.abs(basis[:, 0]).max()  # the shaken column is of no weight
+
+
+def test_shares_are_assigned_in_float32_under_autocast():
+    f, mask, y = torch.randn(3, 7, 4), torch.ones(3, 7, 1), torch.tensor([0, 0, 1])
+    directions = torch.randn(3, 4)
+    expected = frame_shares(f, mask, y, directions)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(frame_shares(f, mask, y, directions), expected)

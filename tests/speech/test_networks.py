@@ -200,3 +200,17 @@ def test_statistics_of_the_frames_are_read_too():
         rows = [torch.cat([v.mean(0), (v.var(0, correction=0) + 1e-5).sqrt()]) for v in (h, own[0])]
         out = Es.linear[0](Es.scale(torch.cat(rows)[None]))
         torch.testing.assert_close(torch.nn.functional.normalize(out)[0], found[k])
+
+
+def test_products_that_stay_in_float32_under_autocast():
+    """Sums over time, and cosines that are divided by a small temperature."""
+    h, mask, x = torch.randn(3, 9, 6), torch.ones(3, 9, 1), torch.randn(5, 8)
+    book = Codebook([(slice(0, 8), 4), (slice(2, 6), 3)])
+
+    def found():
+        return [segment_means(h, mask, 3), *book(x), book.quantized(x, 0.1)]
+
+    with torch.no_grad():
+        expected = found()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert all(torch.equal(a, b) for a, b in zip(found(), expected, strict=True))

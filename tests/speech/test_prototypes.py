@@ -12,7 +12,7 @@ from repkit.speech.batches import FrameStore
 from repkit.speech.networks import Codebook
 from repkit.speech.prototypes import (
     Assignments,
-    balanced_groups,
+    Groups,
     by_group,
     clustered_slices,
     phonetic_vectors,
@@ -30,23 +30,44 @@ def _seeded():
         yield
 
 
+def together(n):
+    return Groups.of(np.zeros(n, int), 1)
+
+
 def test_sinkhorn():
     scores = 3 * torch.randn(40, 5)
-    shares = sinkhorn(scores, rounds=200)
+    shares = sinkhorn(scores, together(40), rounds=200)
     torch.testing.assert_close(shares.sum(1), torch.ones(40))
     torch.testing.assert_close(shares.sum(0), torch.full((5,), 8.0), rtol=1e-3, atol=1e-3)
-    few = sinkhorn(scores)
+    few = sinkhorn(scores, together(40))
     torch.testing.assert_close(few.sum(1), torch.ones(40))
     torch.testing.assert_close(few.sum(0), torch.full((5,), 8.0), rtol=0.05, atol=0)
 
 
+@pytest.mark.parametrize("scale", [1.0, 20.0])
+def test_each_group_is_balanced_as_if_it_were_alone(scale):
+    scores, y = scale * torch.randn(40, 3), np.repeat([0, 1, 2, -1], 10)
+    found = sinkhorn(scores, Groups.of(y, 5))
+    for k in range(3):
+        rows = slice(10 * k, 10 * k + 10)
+        torch.testing.assert_close(found[rows], sinkhorn(scores[rows], together(10)))
+
+
 def test_groups():
     y = np.array([0, 0, 0, 1, 2, 2, -1, 0])
-    assert [g.tolist() for g in balanced_groups(y, 3)] == [[0, 1, 2, 7], [3, 4, 5]]
-    assert [g.tolist() for g in balanced_groups(y, 9)] == [[0, 1, 2, 3, 4, 5, 7]]
+    groups = Groups.of(y, 3)
+    assert groups.owner.tolist() == [0, 0, 0, 1, 1, 1, 2, 0]
+    assert (groups.count, groups.order.tolist()) == (2, [0, 1, 2, 7, 3, 4, 5])
+    few = Groups.of(y, 9)
+    assert (few.count, few.order.tolist()) == (1, [0, 1, 2, 3, 4, 5, 7])
+    assert Groups.of(y[:3], 3).count == 1  # no group of the others where there are none
     x = torch.randn(8, 2) * 50 + 7
-    found = by_group(x, balanced_groups(y, 3))
+    found = by_group(x, groups)
+    assert found.dtype == torch.float32
     assert found[6].tolist() == [0, 0]
+    own = x[[0, 1, 2, 7]]
+    expected = (own - own.mean(0)) / (own.std(0, correction=0) + 0.05)
+    torch.testing.assert_close(found[[0, 1, 2, 7]], expected)
     torch.testing.assert_close(found[3:6].mean(0), torch.zeros(2), atol=1e-5, rtol=0)
     torch.testing.assert_close(found[3:6].std(0, correction=0), torch.ones(2), atol=0.01, rtol=0)
 
@@ -72,9 +93,9 @@ def test_assignments_find_what_speakers_share():
     table = np.zeros((3, 3), int)
     np.add.at(table, (chosen, word), 1)
     assert sorted(table.max(1)) == [20, 20, 20]  # words, and not speakers
-    units = torch.nn.functional.normalize(by_group(rows, balanced_groups(speaker, 3)), dim=1)
+    units = torch.nn.functional.normalize(by_group(rows, Groups.of(speaker, 3)), dim=1)
     cosines = units @ n.K.directions[0].detach().T
-    torch.testing.assert_close(found.shares[0][:30], sinkhorn(cosines[:30] / 0.05))
+    torch.testing.assert_close(found.shares[0][:30], sinkhorn(cosines[:30] / 0.05, together(30)))
     again = found.shares[0].clone()
     found.refresh(n, 4)  # a replay of the epoch
     assert torch.equal(found.shares[0], again)

@@ -1,0 +1,240 @@
+"""Internal. A step as a CUDA graph: recorded once, then launched as a whole.
+
+A step of small networks is some hundred kernels, each of which the host takes longer to launch than
+the GPU to run. A graph is launched at once; but on every replay it does the very operations on the
+very addresses that were recorded. So a step is recorded only if two steps in a row were found to be
+the same, but for the numbers in tensors that the engine fills; else training goes on step by step,
+and a line in the log says why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+log = logging.getLogger("repkit")
+
+WARM = 3  # steps of a kind before its two steps are compared: state is made, kernels are chosen
+# Operations for which the host needs numbers of the device.
+LOOKS = {
+    "_local_scalar_dense",
+    "equal",
+    "is_nonzero",
+    "masked_select",
+    "nonzero",
+    "repeat_interleave",
+    "_unique2",
+    "unique_consecutive",
+    "unique_dim",
+}
+
+
+class Graph(Protocol):
+    """What has recorded a step."""
+
+    def recording(self) -> AbstractContextManager[Any]:
+        """Record what is done inside; on a GPU nothing of it is run."""
+
+    def replay(self) -> None:
+        """Do it."""
+
+
+class CudaGraph:
+    """A graph of CUDA.
+
+    Parameters
+    ----------
+    generators : iterable of torch.Generator
+        Those of the device, beside the global one, from which random numbers are drawn.
+    """
+
+    def __init__(self, generators: Iterable[torch.Generator]) -> None:
+        self.graph = torch.cuda.CUDAGraph()
+        for generator in generators:
+            self.graph.register_generator_state(generator)
+
+    def recording(self) -> AbstractContextManager[Any]:
+        """Record what is done inside."""
+        found: AbstractContextManager[Any] = torch.cuda.graph(self.graph)
+        return found
+
+    def replay(self) -> None:
+        """Launch the graph."""
+        self.graph.replay()
+
+
+class Sight(TorchDispatchMode):
+    """Notes every operation with the numbers and the addresses that a graph would keep.
+
+    Attributes
+    ----------
+    log : list of (str, tuple)
+        The name of each operation, and what it was given: tensors that were there before by their
+        address, those made inside by which operation made them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[tuple[str, tuple[Any, ...]]] = []
+        self._made: dict[int, int] = {}
+        self._kept: list[Tensor] = []  # lest an address be given to another
+
+    def _place(self, x: Any) -> Any:
+        if isinstance(x, Tensor):
+            key = x.untyped_storage().data_ptr()
+            where = ("made", self._made[key]) if key in self._made else ("there", x.data_ptr())
+            return *where, tuple(x.shape), x.stride(), str(x.dtype)
+        return "generator" if isinstance(x, torch.Generator) else repr(x)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        leaves = tree_leaves((args, kwargs or {}))
+        known = {x.untyped_storage().data_ptr() for x in leaves if isinstance(x, Tensor)}
+        name = func.overloadpacket.__name__
+        self.log.append((name, tuple(self._place(x) for x in leaves)))
+        if name in ("index", "index_put_") and any(
+            isinstance(x, Tensor) and x.dtype == torch.bool for x in tree_leaves(args[1])
+        ):
+            self.log.append(("nonzero", ()))  # of a mask
+        out = func(*args, **(kwargs or {}))
+        for x in tree_leaves(out):
+            if isinstance(x, Tensor) and (key := x.untyped_storage().data_ptr()) not in known:
+                self._made[key] = len(self.log)
+                self._kept.append(x)
+        return out
+
+
+def obstacle(one: Sight, other: Sight) -> str | None:
+    """Why two steps in a row cannot be one graph, if they cannot."""
+    for name, _ in one.log:
+        if name in LOOKS:
+            return f"the host waits for {name}"
+    if [name for name, _ in one.log] != [name for name, _ in other.log]:
+        return f"a step has {len(one.log)} operations, the next {len(other.log)}, or others"
+    for (name, before), (_, after) in zip(one.log, other.log, strict=True):
+        if before != after:
+            return f"{name} is given something else at every step"
+    return None
+
+
+def foreign(code: Iterable[Any]) -> str | None:
+    """The name of a module or function that is neither torch's nor repkit's, if there is any.
+
+    It could draw random numbers on the host, which a graph would repeat.
+    """
+    for part in code:
+        for inner in part.modules() if isinstance(part, nn.Module) else [part]:
+            named = inner if hasattr(inner, "__qualname__") else type(inner)
+            if not f"{named.__module__}.".startswith(("torch.", "repkit.")):
+                return f"{named.__module__}.{named.__qualname__}"
+    return None
+
+
+class Graphs:
+    """Steps of one training, each kind as a graph of its own.
+
+    Parameters
+    ----------
+    make : callable
+        ``() -> Graph``: a new one.
+    stream : callable
+        ``() -> context`` in which steps are taken before they are recorded.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Graph],
+        stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.make, self.stream = make, stream
+        self.given_up: str | None = None
+        self._taken: dict[tuple[Any, ...], int] = {}
+        self._seen: dict[tuple[Any, ...], Sight] = {}
+        self._graphs: dict[tuple[Any, ...], tuple[Graph, list[Any]]] = {}
+        self._inputs: dict[str, Tensor] = {}
+        self._given: dict[str, Tensor] = {}
+
+    def forget(self) -> None:
+        """Record anew: optimizers have other tensors than before."""
+        self._taken.clear()
+        self._seen.clear()
+        self._graphs.clear()
+
+    def give_up(self, reason: str) -> None:
+        """Take all further steps one operation after the other."""
+        self.forget()
+        self.given_up = reason
+        log.info("the steps of this training are not a CUDA graph: %s", reason)
+
+    def place(self, batch: Any) -> None:
+        """Have the tensors of a batch where those of the batch before were."""
+        for name, value in vars(batch).items():
+            if not isinstance(value, Tensor):
+                continue
+            own = self._inputs.get(name)
+            if own is None:
+                own = self._inputs[name] = value.clone(memory_format=torch.preserve_format)
+            elif own.shape != value.shape:
+                self.give_up(f"batches differ in the shape of {name}")
+                return
+            elif self._given[name] is not value:
+                own.copy_(value)
+            self._given[name] = value
+            setattr(batch, name, own)
+
+    def take(self, kind: tuple[Any, ...], act: Callable[[], list[Any]]) -> list[Any]:
+        """Take a step: the values that it has for the history.
+
+        Parameters
+        ----------
+        kind : tuple
+            Steps of one kind are the same, but for numbers.
+        act : callable
+            ``() -> list of (number, names, Tensor)``: the step's operations.
+
+        Returns
+        -------
+        list of (number, names, Tensor)
+        """
+        taken = self._taken[kind] = self._taken.get(kind, 0) + 1
+        if kind in self._graphs:
+            graph, found = self._graphs[kind]
+        elif taken <= WARM:
+            with self.stream():
+                return act()
+        elif taken <= WARM + 2:
+            with self.stream(), Sight() as sight:
+                found = act()
+            if kind not in self._seen:
+                self._seen[kind] = sight
+            elif (reason := obstacle(self._seen.pop(kind), sight)) is not None:
+                self.give_up(reason)
+            return found
+        else:
+            graph = self.make()
+            try:
+                with graph.recording():
+                    found = act()
+            except RuntimeError as error:
+                self.give_up(str(error).splitlines()[0])
+                return act()
+            self._graphs[kind] = graph, found
+        graph.replay()
+        # The graph writes to the same place at every replay.
+        return [(number, names, values.clone()) for number, names, values in found]
+
+
+@contextmanager
+def beside(device: torch.device) -> Iterator[None]:
+    """A stream of its own, as CUDA wants steps to be taken that are going to be recorded."""
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream(device).wait_stream(stream)
