@@ -38,6 +38,7 @@ ROOMS = {
     "loading": LOW | CORE | {"base"} | PAPERS,
     "hub": LOW | {"base", "loading"},
     "plots": TOOLS | CORE | {"base", "datasets", "loading"} | PAPERS,
+    "distributed": LOW | {"base", "datasets", "loading"},
     "cli": TOOLS | {"datasets", "loading", "plots"},
     "__main__": {"cli"},
 }
@@ -66,6 +67,7 @@ HEAVY = {
     "pandas",
     "pooch",
     "pyarrow",
+    "ray",
     "rich",
     "seaborn",
     "soundfile",

@@ -226,7 +226,7 @@ class Batches:
 
         shape = self.model.input_shape_
         color = len(shape) == 3 and shape[0] == 3
-        found = [read_image(Path(str(path)), tuple(shape[-2:]), color) for path in paths]
+        found = [read_image(Path(str(path)), (shape[-2], shape[-1]), color) for path in paths]
         return np.stack(found).reshape(len(found), *shape)
 
 

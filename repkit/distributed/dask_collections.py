@@ -29,10 +29,10 @@ def mapped(data: Any, batches: Batches) -> Any:
 
 
 def _array(data: Any, batches: Batches, held: Any) -> Any:
-    if batches.single or batches.columns and not hasattr(batches.model, "feature_names_in_"):
+    if batches.single or (batches.columns and not hasattr(batches.model, "feature_names_in_")):
         raise ValueError("columns must not be given: an array has none")
     if any(len(sizes) > 1 for sizes in data.chunks[1:]):
-        data = data.rechunk({axis: -1 for axis in range(1, data.ndim)})
+        data = data.rechunk(dict.fromkeys(range(1, data.ndim), -1))
     single = batches.method == "predict"
     axes = list(range(1, data.ndim))
     width = len(batches.names)

@@ -81,7 +81,7 @@ def transform(
     --------
     Words of a million recordings, with one GPU a worker:
 
-    >>> import ray
+    >>> import ray  # doctest: +SKIP
     >>> from repkit.distributed import transform
     >>> files = ray.data.read_parquet("recordings.parquet")  # doctest: +SKIP
     >>> vectors = transform(

@@ -75,7 +75,7 @@ def test_unusable_rows_and_killed_workers(cluster, table, model, tmp_path):
     found = transform(data, mortal, on_error="skip").compute()
     assert mark.exists()
     assert found["id"].tolist() == list(range(300))
-    assert np.flatnonzero(found["vae0"].isna()).tolist() == [5, 250]
+    assert np.flatnonzero(found["mortal0"].isna()).tolist() == [5, 250]
     assert np.flatnonzero(found["error"].notna()).tolist() == [5, 250]
 
 

@@ -70,7 +70,7 @@ def test_unusable_rows_and_killed_workers(table, model, tmp_path, monkeypatch):
     found = transform(data, mortal, on_error="skip", batch_size=50, workers=2).to_pandas()
     assert mark.exists()
     assert found["id"].tolist() == list(range(300))
-    assert np.flatnonzero(found["vae0"].isna()).tolist() == [5, 250]
+    assert np.flatnonzero(found["mortal0"].isna()).tolist() == [5, 250]
     assert np.flatnonzero(found["error"].notna()).tolist() == [5, 250]
 
 
