@@ -39,6 +39,7 @@ ROOMS = {
     "hub": LOW | {"base", "loading"},
     "recipes": TOOLS | CORE | {"base"} | PAPERS,
     "plots": TOOLS | CORE | {"base", "datasets", "loading"} | PAPERS,
+    "distributed": LOW | {"base", "datasets", "loading"},
     "cli": TOOLS | {"datasets", "loading", "plots"},
     "__main__": {"cli"},
 }
@@ -67,6 +68,7 @@ HEAVY = {
     "pandas",
     "pooch",
     "pyarrow",
+    "ray",
     "rich",
     "seaborn",
     "soundfile",
