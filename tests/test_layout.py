@@ -79,6 +79,7 @@ HEAVY = {
 # Modules whose tests bear another name, and where they are. A leading underscore does not count.
 ELSEWHERE = {
     "__main__": "cli/test_transcripts",
+    "base/applying": "base/test_estimator",
     "base/reporting": "test_callbacks",
     "cli/app": "cli/test_commands",
     "cli/outputs": "cli/test_extracting",

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from repkit._arguments import named
 from repkit.base import reporting, saving
+from repkit.base.applying import Applying
 from repkit.base.exporting import Exporting
 from repkit.base.fingerprint import fingerprint
 from repkit.base.html import learned
@@ -62,7 +63,7 @@ from repkit.base.samples import (
     worked_type,
 )
 from repkit.base.surroundings import in_settled
-from repkit.engine.batches import BatchSource, HostRows, Store, let_go, to_device, to_float
+from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
@@ -78,9 +79,6 @@ __all__ = ["Estimator", "Problem", "as_shares", "fitted_attributes"]
 
 # Parameters that do not change what a step learns, so that a run may be resumed with others.
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state", "max_epochs"}
-ROWS = 1024  # of one forward pass outside training, at most
-BLOCK = 64
-LOOK = 16 * ROWS  # rows after which those of a memory map may go
 
 
 @dataclass
@@ -112,7 +110,7 @@ class Problem:
 
 
 @parameters
-class Estimator(Kept, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
+class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
     """Base of the estimators.
 
     A subclass is a class of `parameters`. It has ``_read`` (from what ``fit`` is given to validated
@@ -558,45 +556,6 @@ class Estimator(Kept, Exporting, reporting.CallbackSupportMixin, BaseEstimator):
                 stacklevel=7,
             )
         return Checkpoints(self.checkpoint, run, int(self.max_epochs))
-
-    # ---------------------------------------------------------------- use
-
-    @in_settled
-    @torch.no_grad()
-    def _apply(
-        self,
-        function: Callable[[Tensor, np.ndarray], Tensor],
-        X: Any,
-        rows: np.ndarray,
-        convert: Callable[[Any], np.ndarray] | None = None,
-    ) -> np.ndarray:
-        """``function`` over the rows of X, and a value for each, in bounded memory."""
-        device = self._where()
-        result: np.ndarray | None = None
-        n = X.shape[0]
-        for start in range(0, n, ROWS):
-            # Whole multiples of BLOCK rows: matrix kernels for odd sizes round differently, and a
-            # row's result should not depend on how many others come with it.
-            stop = min(start + ROWS, n)
-            part = np.minimum(
-                np.arange(start, start + -(-(stop - start) // BLOCK) * BLOCK), stop - 1
-            )
-            stored = convert(X[part]) if convert else self._checked(X[part])
-            x = self._scaler(device)(to_device(stored, device))
-            out = function(x, rows[part])[: stop - start].float().cpu().numpy()
-            if result is None:
-                result = np.empty((n, *out.shape[1:]), dtype=np.float32)
-            result[start:stop] = out
-            if stop % LOOK == 0:
-                let_go(X)
-        assert result is not None
-        return result
-
-    @staticmethod
-    def _like(out: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """The output in the input's precision: float64 for float64 and long integers."""
-        double = worked_type(X) == np.float64
-        return out.astype(np.float64 if double else np.float32, copy=False)
 
     def _html_repr(self) -> str:
         """Parameters as scikit-learn shows them in a notebook, and below them what was learned."""

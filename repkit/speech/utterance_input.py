@@ -15,7 +15,7 @@ from torch import Tensor
 from repkit.audio import FrontEnd, Skipped, Utterances, extract
 from repkit.audio.frames import in_pieces
 from repkit.audio.front_end import LOWEST
-from repkit.base.estimator import BLOCK
+from repkit.base.applying import BLOCK
 from repkit.speech.batches import FrameStore
 from repkit.speech.bodies import inside
 
