@@ -24,6 +24,9 @@ MODULES = (
     "repkit.metrics",
     "repkit.datasets",
     "repkit.augment",
+    "repkit.recipes",
+    "repkit.callbacks",
+    "repkit.hub",
     "repkit.plots",
     "repkit.audio",
     "repkit.nets",
@@ -87,7 +90,8 @@ def table(text: str, columns: tuple[str, ...] | None = None) -> str:
     for row in (head, *rows):
         for number, k in enumerate(chosen):
             mark = "*" if number == 0 else " "
-            listed.append(f"   {mark} - {row[k].replace('`', '``')}".rstrip())
+            cell = row[k].replace("`", "``").replace(" ± ", "\u00a0±\u00a0")
+            listed.append(f"   {mark} - {cell}".rstrip())
     return "\n".join(listed) + "\n"
 
 
