@@ -27,6 +27,7 @@ MODULES = (
     "repkit.recipes",
     "repkit.callbacks",
     "repkit.hub",
+    "repkit.distributed",
     "repkit.plots",
     "repkit.audio",
     "repkit.nets",

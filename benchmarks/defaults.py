@@ -145,7 +145,7 @@ def dann(task: str, settings: Mapping[str, Any], seed: int, adapt: bool = True) 
 
 
 ADAPTATION: dict[str, dict[str, Any]] = {
-    "digits": {**domains.DIGITS, **domains.RECIPE},
+    "digits": {**domains.BASE[domains.TASKS[1]], **domains.RECIPE},
     METER: {**METERS, **METER_PSEUDO, "strong_augment": PRINT},
 }
 

@@ -55,8 +55,8 @@ def cases():
     table = rng.normal(size=(48, 6)).astype(np.float32)
     y, domain = rng.integers(3, size=48), np.array([0, 1, -2, -3]).repeat(12)
     few = np.where(np.arange(48) < 20, y, -1)
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is there as long as the rows are
-    on_disk = np.memmap(file, np.float32, "w+", shape=table.shape)
+    with tempfile.TemporaryFile() as file:  # the map holds it open
+        on_disk = np.memmap(file, np.float32, "w+", shape=table.shape)
     on_disk[:] = table
     gan = {"width": 16, "batch_size": 8, "latent_dim": 5}
     of_images = gan | {"augment": nn.Sequential(RandomAffine(), Brighter())}

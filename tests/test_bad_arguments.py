@@ -39,6 +39,7 @@ CHOICE = ["junk", "", 3, [], {}, 1.5, math.nan, Anything(), ("a",), np.array([1,
 DEVICE = ["junk", "", None, 3.5, [], {}, "cuda:99", -1, "meta", True, Anything(), "cpu:x"]
 SEED = ["junk", -1, 1.5, math.nan, {}, Anything(), 10**30, True, [1, 2], 1j]
 BYTES = [0, -1, "junk", None, math.nan, [], math.inf, 1j]
+MAP = [3, "junk", "nowhere/x.npy", Anything(), ["a.npy"], "a\0.npy", ""]
 FUNCTION = [3, "junk", [], {}, True]
 SEQUENCES = [
     None, 3.0, "junk", [], [np.ones((3, 5)), np.ones((3, 4))] * 3, [np.ones((0, 5))] * 3,
@@ -181,8 +182,9 @@ OTHERS = [
     (datasets.load_amazon_reviews, {}, {"domain": [None, *CHOICE]}),
     (datasets.load_office_caltech, {}, {"domain": [None, *CHOICE]}),
     (datasets.load_speech_folder, {"path": "."}, {"path": [None, 3, "nowhere", ["a"], Anything(), "", "a\0b"], "speaker": [None, 3, Anything(), "(", []]}),
-    (datasets.load_image_folder, {"path": "pictures"}, {"path": [None, 3, "nowhere", ["a"], Anything(), "", "a\0b"], "size": [0, -1, 2.5, "junk", (1,), (0, 3), [3, None], Anything(), 10**9], "color": [3, "junk", Anything()], "on_error": CHOICE}),
-    (datasets.load_table, {"path": "table.csv"}, {"path": [None, 3, "nowhere.csv", ["a"], Anything(), "", "a\0b"], "label": [3, "nothing", Anything(), ["a"]], "drop": [3, ["nothing"], Anything(), [3]]}),
+    (datasets.load_image_folder, {"path": "pictures"}, {"path": [None, 3, "nowhere", ["a"], Anything(), "", "a\0b"], "size": [0, -1, 2.5, "junk", (1,), (0, 3), [3, None], Anything(), 10**9], "color": [3, "junk", Anything()], "on_error": CHOICE, "memory_map": MAP}),
+    (datasets.gather_samples, {"source": [np.zeros((4, 4), np.uint8)] * 3}, {"source": [None, 3, "junk", [], {}, Anything(), [None] * 3, [np.zeros((2, 2)), np.zeros((3, 3))]], "size": [0, -1, 2.5, "junk", (1,), (0, 3), [3, None], Anything(), 10**9], "color": [3, "junk", Anything()], "memory_map": MAP}),
+    (datasets.load_table, {"path": "table.csv"}, {"path": [None, 3, "nowhere.csv", ["a"], Anything(), "", "a\0b"], "label": [3, "nothing", Anything(), ["a"]], "drop": [3, ["nothing"], Anything(), [3]], "memory_map": MAP}),
     (datasets.make_mnist_m, {"images": GRAY, "photographs": PHOTOS}, {"images": [None, GRAY[0], np.full((2, 4, 4), "a"), np.full((2, 4, 4), 1e9), np.full((2, 4, 4), -1), [[[1]], [[1, 2]]], Anything(), []], "photographs": [None, 3, [], [np.zeros((9, 9), np.uint8)], [np.zeros((9, 9, 3))], ["a"], Anything()], "random_state": SEED}),
     (augment.RandomAffine, {}, {k: [-1.0, *FLOAT] for k in ("degrees", "zoom", "stretch", "shear", "shift")}),
     (augment.RandomThickness, {}, {"p": [-0.1, 1.1, *FLOAT]}),

@@ -27,9 +27,9 @@ TASK = "digits, 8 x 8"
 EPOCHS = 20  # a third of the benchmark's
 N_LABELS = 50
 LABELS = f"digits, {N_LABELS} of 1400 labeled"
-# Smaller and shorter than the benchmark's; the classifier alone has as many seconds.
-TRIPLE: dict[str, Any] = {**triplegan_mnist.DIGITS, "width": 64, "max_epochs": 6}
-ALONE: dict[str, Any] = {**TRIPLE, "generator": None, "max_epochs": 12}
+# Shorter than the benchmark's, and run once; the classifier alone has as many seconds.
+TRIPLE: dict[str, Any] = {**triplegan_mnist.DIGITS, "width": 128, "max_epochs": 8}
+ALONE: dict[str, Any] = {**TRIPLE, "generator": None, "max_epochs": 24}
 
 
 @cache
@@ -174,8 +174,8 @@ def triplegan_cases(device: str) -> list[Case]:
     spreading = triplegan_mnist.SHALLOW["LabelSpreading", "10 neighbors"]
     training = triplegan_mnist.SHALLOW["SelfTraining", "logistic regression"]
     return [
-        Case(LABELS, "TripleGAN", TRIPLE_NAME, ours),
-        Case(LABELS, "TripleGAN", ALONE_NAME, alone),
+        Case(LABELS, "TripleGAN", TRIPLE_NAME, ours, seeds=1),
+        Case(LABELS, "TripleGAN", ALONE_NAME, alone, seeds=1),
         Case(
             LABELS,
             "LabelSpreading",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from repkit._arguments import integer, shown
 from repkit._optional import need
 from repkit.datasets._mapped import RowWriter
 
@@ -17,6 +18,7 @@ SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 GRAY = frozenset({"1", "L", "LA"})  # Pillow's modes of images without color
+MOST = 10**4  # pixels in a row or a column
 DEEP = ("I", "F")  # and of those with more than 8 bits, which it would clip
 
 
@@ -212,3 +214,14 @@ def together(
         data[n] = sample
         n += 1
     return None if data is None else data[:n]
+
+
+def height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of what may be both in one number, or None."""
+    if size is None:
+        return None
+    if isinstance(size, tuple | list):
+        if len(size) != 2:
+            raise ValueError(f"size must be an integer, or height and width, not {shown(size)}")
+        return integer(size[0], "size[0]", 1, MOST), integer(size[1], "size[1]", 1, MOST)
+    return (integer(size, "size", 1, MOST, otherwise=", or height and width"),) * 2

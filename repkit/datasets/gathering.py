@@ -12,9 +12,8 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from repkit._arguments import choice, shown
-from repkit.datasets._images import GRAY, bytes_of, read_image, together
+from repkit.datasets._images import GRAY, bytes_of, height_and_width, read_image, together
 from repkit.datasets._mapped import checked
-from repkit.datasets.image_folders import height_and_width
 
 __all__ = ["gather_samples"]
 
@@ -97,14 +96,16 @@ def gather_samples(
             array = reader.read(x, k)
             if shape is not None and array.shape != shape:
                 raise ValueError(
-                    f"samples must be of one shape, but sample 0 has {shape} and sample {k} has "
-                    f"{array.shape}; give size= for images"
+                    f"source must hold samples of one shape, but source[0] has {shape} and "
+                    f"source[{k}] has {array.shape}; give size= for images"
                 )
             shape = array.shape
             if y is not None:
                 labels.append(y)
             elif labels:
-                raise ValueError(f"source must have a label for each item or for none, but {k}")
+                raise ValueError(
+                    f"source must have a label for each item or for none, but source[{k}] has none"
+                )
             yield array
 
     found = together(samples(), None, mapped)
@@ -144,7 +145,7 @@ def _parts(item: Any, sample: Any, label: Any, k: int) -> tuple[Any, Any]:
         x = _of_dict(item, sample, SAMPLES, "sample", k)
         if x is None:
             raise ValueError(
-                f"item {k} has none of {', '.join(SAMPLES)}; give sample=, one of "
+                f"source[{k}] has none of {', '.join(SAMPLES)}; give sample=, one of "
                 f"{', '.join(map(str, item))}"
             )
         return x, _plain(_of_dict(item, label, LABELS, "label", k))
@@ -154,7 +155,7 @@ def _parts(item: Any, sample: Any, label: Any, k: int) -> tuple[Any, Any]:
         there = label is not None or len(item) > 1
         return x, _plain(item[_place(item, label, 1, "label", k)]) if there else None
     if asked:
-        raise ValueError(f"item {k} must be a tuple or a dict to have sample= and label= in it")
+        raise ValueError(f"source[{k}] must be a tuple or a dict to have sample= and label= in it")
     return item, None
 
 
@@ -163,7 +164,7 @@ def _of_dict(
 ) -> Any:
     if key is not None and key not in item:
         known = ", ".join(map(str, item))
-        raise ValueError(f"{argument} must be a key of item {k}, one of {known}, not {key!r}")
+        raise ValueError(f"{argument} must be a key of source[{k}], one of {known}, not {key!r}")
     found = [key] if key is not None else [name for name in usual if name in item]
     return item[found[0]] if found else None
 
@@ -172,7 +173,7 @@ def _place(item: Any, key: Any, usual: int, argument: str, k: int) -> int:
     place = usual if key is None else key
     if not isinstance(place, int) or not -len(item) <= place < len(item):
         raise ValueError(
-            f"{argument} must be a place in item {k}, which has {len(item)}, not {place!r}"
+            f"{argument} must be a place in source[{k}], which has {len(item)}, not {place!r}"
         )
     return place
 
@@ -206,7 +207,8 @@ class _Reader:
         array = np.asarray(x)
         if array.dtype.kind not in "fiub" or array.ndim == 0:
             raise TypeError(
-                f"item {k} must be an image of Pillow, a path, an array or a tensor, not {shown(x)}"
+                f"source[{k}] must be an image of Pillow, a path, an array or a tensor, not "
+                f"{shown(x)}"
             )
         last = array.ndim == 3 and array.shape[2] in CHANNELS and min(array.shape[:2]) > 4
         return array.transpose(2, 0, 1) if last else array

@@ -6,14 +6,12 @@ from pathlib import Path
 
 from sklearn.utils import Bunch
 
-from repkit._arguments import choice, integer, shown
+from repkit._arguments import choice
 from repkit._arguments import path as path_of
-from repkit.datasets._images import find_images, read_images
+from repkit.datasets._images import find_images, height_and_width, read_images
 from repkit.datasets._mapped import checked
 
 __all__ = ["load_image_folder"]
-
-MOST = 10**4  # pixels in a row or a column
 
 
 def load_image_folder(
@@ -89,14 +87,3 @@ def load_image_folder(
         paths=[str(files[k]) for k in read.kept],
         skipped=[(str(file), reason) for file, reason in read.skipped],
     )
-
-
-def height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """Height and width of what may be both in one number, or None."""
-    if size is None:
-        return None
-    if isinstance(size, tuple | list):
-        if len(size) != 2:
-            raise ValueError(f"size must be an integer, or height and width, not {shown(size)}")
-        return integer(size[0], "size[0]", 1, MOST), integer(size[1], "size[1]", 1, MOST)
-    return (integer(size, "size", 1, MOST, otherwise=", or height and width"),) * 2

@@ -449,6 +449,8 @@ def test_every_attribute_that_is_kept_is_required(saved, tmp_path):
             forge(tmp_path / name, changed, tensors)
             if name == "SpeechAutoencoder" and key == "n_features_in_":
                 continue
+            if key == "precision_":  # files of earlier versions have none
+                continue
             refused(tmp_path / name)
 
 

@@ -77,7 +77,7 @@ def test_images_and_paths_of_several_sizes(tmp_path):
     for k, image in enumerate(images):
         image.resize((7 + k, 9)).save(tmp_path / f"{k}.png")
     paths = sorted(tmp_path.glob("*.png"))
-    with pytest.raises(ValueError, match=r"sample 1 has \(3, 9, 8\); give size="):
+    with pytest.raises(ValueError, match=r"source\[1\] has \(3, 9, 8\); give size="):
         gather_samples(paths)
     found = gather_samples(list(zip(map(str, paths), LABELS, strict=True)), size=(5, 4))
     assert (found.data.shape, found.target.tolist()) == ((6, 3, 5, 4), LABELS)
@@ -107,12 +107,12 @@ def test_keys_and_kinds():
         ("folder", {}, "source must be a list of images or paths, or a data set, not 'folder'"),
         (Path("a"), {}, "source must be a list"),
         ([], {}, "source must hold a sample, but it is empty"),
-        ([np.ones(3), np.ones(4)], {}, "samples must be of one shape, but sample 0 has (3,)"),
-        ([{"a": 1}], {}, "item 0 has none of image, img"),
-        ([{"x": np.ones(2)}], {"label": "z"}, "label must be a key of item 0, one of x, not 'z'"),
-        ([(np.ones(2), 1)], {"sample": 2}, "sample must be a place in item 0, which has 2, not 2"),
-        ([np.ones(2)], {"label": 1}, "item 0 must be a tuple or a dict"),
-        ([object()], {}, "item 0 must be an image of Pillow, a path, an array or a tensor"),
+        ([np.ones(3), np.ones(4)], {}, "of one shape, but source[0] has (3,)"),
+        ([{"a": 1}], {}, "source[0] has none of image, img"),
+        ([{"x": np.ones(2)}], {"label": "z"}, "label must be a key of source[0], one of x"),
+        ([(np.ones(2), 1)], {"sample": 2}, "sample must be a place in source[0], which has 2"),
+        ([np.ones(2)], {"label": 1}, "source[0] must be a tuple or a dict"),
+        ([object()], {}, "source[0] must be an image of Pillow, a path, an array or a tensor"),
         ([np.ones(2)], {"size": 0}, "size must be an integer of at least 1"),
         ([np.ones(2)], {"color": 2}, "color must be"),
         ([np.ones(2)], {"memory_map": "x.bin"}, "memory_map must be a path that ends in .npy"),

@@ -127,7 +127,7 @@ def test_rows_of_a_sparse_table_are_converted_as_they_are_taken():
         device=CPU,
     )
     assert torch.equal(b.at(0).x, torch.from_numpy(dense + 1).float()[b.rows(0)])
-    assert given == [(3, 8)]
+    assert set(given) == {(3, 8)}  # those of the next step too, which are read ahead
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])

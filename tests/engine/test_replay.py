@@ -1,6 +1,7 @@
 """Steps that are recorded and done again: when they may be, and that they are then the same."""
 
 import logging
+import re
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
@@ -176,7 +177,7 @@ def test_what_stands_in_the_way():
     assert twice(address) == "slice is given something else at every step"
     assert twice(number) == "mul is given something else at every step"
     assert "is given something else at every step" in twice(shape)
-    assert twice(more) == "a step has 1 operations, the next 2, or others"
+    assert re.fullmatch(r"a step has \d+ operations, the next \d+, or others", twice(more))
     # A mask that is a tensor like any other is no look.
     known = torch.tensor([True, False, True])
     few = torch.tensor([0, 1])
