@@ -30,18 +30,41 @@ from repkit.cli.sources import Block, Source, Wanted, open_source
 KEY = b"repkit"  # in the metadata of a Parquet file
 
 
+# Where a launcher says which of how many processes this one is, and what it counts from.
+LAUNCHERS = (
+    ("RANK", "WORLD_SIZE", None),
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),
+    ("SLURM_PROCID", "SLURM_NTASKS", None),
+)
+
+
 class ShardType(click.ParamType):
-    """I/N, counted from 1."""
+    """I/N, counted from 1, or "auto": what torchrun or SLURM says."""
 
     name = "i/n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
             return value
+        if value == "auto":
+            return self._launched(param, ctx)
         one, mark, all_of = value.partition("/")
         if not (mark and one.isdecimal() and all_of.isdecimal() and 1 <= int(one) <= int(all_of)):
-            self.fail(f"{value!r} is no shard: give 1/8 to 8/8, say", param, ctx)
+            self.fail(f"{value!r} is no shard: give 1/8 to 8/8, say, or auto", param, ctx)
         return int(one), int(all_of)
+
+    def _launched(self, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        for rank, size, first in LAUNCHERS:
+            if rank in os.environ and size in os.environ:
+                before = os.environ[rank], os.environ[size], os.environ.get(first or "", "0")
+                if all(text.isdecimal() for text in before):
+                    number, count, start = map(int, before)
+                    if 0 <= number - start < count:
+                        return number - start + 1, count
+                said = f"{rank}={before[0]} and {size}={before[1]}"
+                self.fail(f"auto: {said} are no place among processes", param, ctx)
+        known = ", ".join(rank for rank, *_ in LAUNCHERS)
+        self.fail(f"auto: this process was not started by torchrun or SLURM ({known})", param, ctx)
 
 
 @command(
@@ -52,7 +75,8 @@ repkit extract vae.safetensors images/ --out codes.parquet
 repkit extract speech.safetensors wavs/ --out words.parquet --output phonetic --on-error skip
 repkit extract speech.safetensors wavs/ --out frames.parquet --output frames
 repkit extract dann.safetensors all.csv --id name --out f.parquet
-repkit extract dann.safetensors all.csv --out f.parquet --shard 3/8    (writes f-3-of-8.parquet)""",
+repkit extract dann.safetensors all.csv --out f.parquet --shard 3/8    (writes f-3-of-8.parquet)
+torchrun --nproc-per-node 4 -m repkit extract vae.safetensors imgs/ --out f.parquet --shard auto""",
 )
 @model_argument
 @data_argument
@@ -66,7 +90,9 @@ repkit extract dann.safetensors all.csv --out f.parquet --shard 3/8    (writes f
     "--id", "id_column", metavar="COLUMN", help="The column of a table that names its rows."
 )
 @click.option(
-    "--shard", type=ShardType(), help="The i-th of n equal parts of DATA, in a file of its own."
+    "--shard",
+    type=ShardType(),
+    help="The i-th of n equal parts, in a file of its own; auto: what torchrun or SLURM says.",
 )
 @click.option("--device", default="auto", show_default=True, help="Where to compute.")
 @click.option("--force", is_flag=True, help="Write anew what is there already.")

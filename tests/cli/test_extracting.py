@@ -4,11 +4,13 @@ import json
 import os
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 import repkit
 from repkit.cli import sources
+from repkit.cli.extracting import LAUNCHERS, ShardType
 from repkit.cli.outputs import OUTPUTS
 
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -44,6 +46,34 @@ def test_shards_are_the_whole_in_order(run, files, models):
         pd.testing.assert_frame_equal(
             parts.reset_index(drop=True), read(f"{model}.parquet"), check_exact=True
         )
+
+
+@pytest.mark.parametrize(
+    ("given", "shard"),
+    [
+        ({"RANK": "1", "WORLD_SIZE": "3"}, (2, 3)),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, (1, 4)),
+        (
+            {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "5", "SLURM_ARRAY_TASK_MIN": "4"}
+            | {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"},
+            (4, 5),
+        ),
+        ({}, "this process was not started by torchrun or SLURM"),
+        ({"RANK": "3", "WORLD_SIZE": "3"}, "RANK=3 and WORLD_SIZE=3 are no place"),
+        ({"RANK": "a", "WORLD_SIZE": "3"}, "RANK=a and WORLD_SIZE=3 are no place"),
+    ],
+)
+def test_launchers_say_which_shard_it_is(monkeypatch, given, shard):
+    for names in LAUNCHERS:
+        for name in filter(None, names):
+            monkeypatch.delenv(name, raising=False)
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+    if isinstance(shard, tuple):
+        assert ShardType().convert("auto", None, None) == shard
+    else:
+        with pytest.raises(click.BadParameter, match=shard):
+            ShardType().convert("auto", None, None)
 
 
 def test_what_is_finished_is_not_done_again(run, files, models):
