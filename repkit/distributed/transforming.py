@@ -65,7 +65,7 @@ def transform(
     -------
     ray.data.Dataset, dask.array.Array or dask.dataframe.DataFrame
         Of a table, the columns that hold no samples (paths stay), then a column for each feature,
-        as `get_feature_names_out` names it, "prediction", or "proba_" before each class. Of an
+        as `get_feature_names_out` names it, "prediction", or ``proba_`` and each class. Of an
         array, an array of shape (n, d), or (n,) of predictions.
 
     Raises

@@ -26,7 +26,7 @@ def match_frames(
     ----------
     X : array of shape (T, d), or list of them
         Vectors along the time of what is to be said: frames, or what
-        `SpeechAutoencoder.transform_frames` gives.
+        `repkit.SpeechAutoencoder.transform_frames` gives.
     reference : array of shape (K, d), or list of them
         The same of utterances of the voice.
     reference_frames : array of shape (K, D), or list of them, optional
