@@ -293,8 +293,9 @@ def write(path: Path, program: Program, kind: str) -> None:
             content = to_pt2(traced, program) if kind == "pt2" else to_onnx(traced, program)
     except Exception as error:  # whatever the exporters raise of a network
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if "time" in str(program.axes) and type(error).__name__ == "GuardOnDataDependentSymNode":
-            reason = f"it takes a newer torch than {torch.__version__}; 2.14 can"
+        older = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 14)
+        if older and any("time" in axes.values() for axes in program.axes.values()):
+            reason = f"it takes a newer torch than {torch.__version__}; 2.14 can ({reason})"
         raise ValueError(f"this {who} cannot be exported as {kind}: {reason}") from error
     run = session(content) if kind == "onnx" else found
     with torch.no_grad():

@@ -112,7 +112,9 @@ def _conv2d(
         (side + 2 * p - d * (k - 1) - 1) // s + 1
         for side, k, s, p, d in zip(x.shape[2:], weight.shape[2:], steps, room, gaps, strict=True)
     ]
-    return (x.shape[0], weight.shape[0], *sides) if min(sides) > 0 else None
+    if min(sides) <= 0:  # torch 2.6 lets it pass on "meta"
+        raise RuntimeError(f"a kernel {(*weight.shape[2:],)} is larger than its padded input")
+    return x.shape[0], weight.shape[0], *sides
 
 
 def _deconv2d(

@@ -15,7 +15,9 @@ from .small import models
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node"),  # torch 2.6, opening
+    # What torch 2.6 says of a file that it opens.
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node"),
+    pytest.mark.filterwarnings("ignore:Node .* does not reference an nn.Module"),
 ]
 
 COMMON = {"width": 12, "max_epochs": 1, "steps_per_epoch": 2, "random_state": 0, "device": "cpu"}
