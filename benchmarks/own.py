@@ -1,7 +1,7 @@
 """Benchmarks of others: files of their own with a function ``cases``.
 
 ``python -m benchmarks my_file.py`` imports it and runs what ``cases(preset, device)`` gives: a
-list of `benchmarks.runner.Case`. benchmarks/README.md has an example of twenty lines.
+list of `benchmarks.runner.Case`. benchmarks/README.md has an example.
 """
 
 from __future__ import annotations

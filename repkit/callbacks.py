@@ -45,7 +45,32 @@ __all__ = ["EarlyStopping", "Probe"]
 Row = dict[str, Any]
 
 
-class EarlyStopping:
+class _PerTraining:
+    """What each training binds anew, and is not called itself."""
+
+    def __call__(self, row: Row) -> bool | None:
+        """Raise an error: a training asks for a callback of its own.
+
+        Parameters
+        ----------
+        row : dict
+            An epoch's row.
+
+        Returns
+        -------
+        bool or None
+            Never.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        name = type(self).__name__
+        raise TypeError(f"{name} must be bound to an estimator: bound_to(estimator)")
+
+
+class EarlyStopping(_PerTraining):
     """Stop a training when a column of its history no longer gets better.
 
     Parameters
@@ -107,26 +132,6 @@ class EarlyStopping:
         """
         return _Patience(self, estimator)
 
-    def __call__(self, row: Row) -> bool:
-        """Raise an error: a training asks for a callback of its own.
-
-        Parameters
-        ----------
-        row : dict
-            An epoch's row.
-
-        Returns
-        -------
-        bool
-            Never.
-
-        Raises
-        ------
-        TypeError
-            Always.
-        """
-        raise TypeError("an EarlyStopping must be bound to an estimator: bound_to(estimator)")
-
 
 class _Patience:
     """An `EarlyStopping` in one training."""
@@ -162,7 +167,7 @@ class _Patience:
         return self.waited >= self.rule.patience
 
 
-class Probe:
+class Probe(_PerTraining):
     """Measure what is learned on held-out rows, while it is learned.
 
     It adds a column to ``history_``. It sees networks in evaluation mode, with averaged weights
@@ -263,18 +268,3 @@ class Probe:
         return float(
             linear_probe(codes[train], self.y[train], codes[test], self.y[test])["accuracy"]
         )
-
-    def __call__(self, row: Row) -> None:
-        """Raise an error: a training asks for a callback of its own.
-
-        Parameters
-        ----------
-        row : dict
-            An epoch's row.
-
-        Raises
-        ------
-        TypeError
-            Always.
-        """
-        raise TypeError("a Probe must be bound to an estimator: bound_to(estimator)")

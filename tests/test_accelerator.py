@@ -139,8 +139,12 @@ def main(only=""):
 
     todo = [case for case in cases() if only in case[0]]
     expected = {name: fitted(*case, "cpu", "fp32") for name, *case in todo}
-    # No graph is recorded in so few steps.
-    with accelerator() as device, patch("repkit.engine.engine.beside", lambda _: nullcontext()):
+    # No graph is recorded in so few steps, but inputs are placed for one.
+    with (
+        accelerator() as device,
+        patch("repkit.engine.engine.beside", lambda _: nullcontext()),
+        patch.dict(os.environ, {"REPKIT_CUDA_GRAPHS": "1"}),
+    ):
         step, refresh = Engine.step, Engine.begin_epoch
 
         def watched(self):

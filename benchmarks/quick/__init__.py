@@ -87,8 +87,9 @@ def run(
         title = f"{section.part.system}: {section.part.title}"
         echo("\n".join(["", title, *as_text(section.lines), *_wrapped(section.sentence)]))
     footer = (
-        f"Figures are means ± deviations over {seeds} runs on {device_label(device)}; seconds are "
-        f"of one fit, {workers} at a time. All of it took {time.perf_counter() - started:.0f} s."
+        f"Figures with ± are means and deviations of {seeds} runs on {device_label(device)}, "
+        f"others are of one; seconds are of one fit, {workers} at a time. "
+        f"All of it took {time.perf_counter() - started:.0f} s."
     )
     echo("\n".join(["", *_wrapped(footer)]))
     if not only:

@@ -58,6 +58,8 @@ class Program:
         Inputs of other sizes, and what the estimator itself gives of them.
     told : mapping
         What is written beside the program, as JSON.
+    known : (int, int), optional
+        The least torch that is known to trace it; older ones may not.
     """
 
     module: nn.Module
@@ -66,6 +68,7 @@ class Program:
     output: str
     tried: Iterable[tuple[Mapping[str, Tensor], np.ndarray]]
     told: Mapping[str, Any] = field(default_factory=dict)
+    known: tuple[int, int] = (2, 6)
 
 
 class Scaling(nn.Module):
@@ -293,9 +296,9 @@ def write(path: Path, program: Program, kind: str) -> None:
             content = to_pt2(traced, program) if kind == "pt2" else to_onnx(traced, program)
     except Exception as error:  # whatever the exporters raise of a network
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        older = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 14)
-        if older and any("time" in axes.values() for axes in program.axes.values()):
-            reason = f"it takes a newer torch than {torch.__version__}; 2.14 can ({reason})"
+        if tuple(map(int, torch.__version__.split(".")[:2])) < program.known:
+            known = ".".join(map(str, program.known))
+            reason = f"it takes a newer torch than {torch.__version__}; {known} can ({reason})"
         raise ValueError(f"this {who} cannot be exported as {kind}: {reason}") from error
     run = session(content) if kind == "onnx" else found
     with torch.no_grad():

@@ -422,9 +422,6 @@ class Pictures(Source):
         height, width = self.size or size_of(self.files[0])
         return len(self.files) * height * width * (1 if self.color is False else 3)
 
-        pixels = self.size_wanted or size_of(self.files[0]) or (1, 1)
-        return len(self.files) * pixels[0] * pixels[1] * (1 if self.color is False else 3)
-
     def labels(self, label: str | None, option: str = "--label") -> np.ndarray | None:
         from repkit.audio.reading import folder_speakers
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from repkit._arguments import shown
 from repkit.base.estimator import Estimator
 from repkit.base.rules import device_rule
 
@@ -52,13 +51,21 @@ class Batches:
         if columns is None and known is not None:
             columns = [str(name) for name in known]
         self.columns = None if columns is None or self.single else [str(c) for c in columns]
-        self.names = _names(model, method)
         # Reasons are those of single samples: a speech auto-encoder would skip by itself.
         self.speech = hasattr(model, "on_error")
+        self.example = self._of_nothing()
+        self.names = _names(model, method, self.example)
         self._ready = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_ready": False}
+
+    def _of_nothing(self) -> np.ndarray:
+        """What the estimator gives, of no sample: its type and its shape."""
+        if self.speech:
+            return np.empty((0, len(self.model.get_feature_names_out())), np.float32)
+        zeros = self.model._rows(np.zeros((1, *self.model.input_shape_), np.float32))
+        return np.asarray(getattr(self.model, self.method)(zeros))[:0]
 
     def kept(self, there: Sequence[str], paths: bool) -> list[str]:
         """Columns of a table that stay: all without samples, and paths.
@@ -171,7 +178,7 @@ class Batches:
                         raise ValueError(f"{who or f'sample {start}'}: {error}") from error
                     reasons[start] = str(error)
                     found = None
-                parts.append((start, stop, None if found is None else np.asarray(found)))
+                parts.append((start, stop, None if found is None else self._typed(found)))
 
             if n:
                 ask(0, n)
@@ -187,12 +194,18 @@ class Batches:
             self.model._move(device)
         self._ready = True
 
+    def _typed(self, found: Any) -> np.ndarray:
+        """Numbers in one type, whatever that of the samples; labels as they are."""
+        found = np.asarray(found)
+        kind = self.example.dtype
+        return found.astype(kind, copy=False) if kind.kind == "f" else found
+
     def _together(self, parts: list[tuple[int, int, Any]], n: int) -> np.ndarray:
         usable = [found for *_, found in parts if found is not None]
         if len(usable) == 1 and len(usable[0]) == n:
             return usable[0]
-        shape = (n,) if self.method == "predict" else (n, len(self.names))
-        kind = usable[0].dtype if usable else np.dtype(np.float32)
+        shape = (n, *self.example.shape[1:])
+        kind = usable[0].dtype if usable else self.example.dtype
         if kind.kind == "f":
             whole = np.full(shape, np.nan, kind)
         elif len(usable) == len(parts):
@@ -256,11 +269,11 @@ def _stacked(column: np.ndarray) -> Any:
     return samples
 
 
-def _names(model: Any, method: str) -> list[str]:
+def _names(model: Any, method: str, example: np.ndarray) -> list[str]:
     if method == "transform":
         return [str(name) for name in model.get_feature_names_out()]
-    if method == "predict":
+    if method == "predict_proba":
+        return [f"proba_{label}" for label in model.classes_.tolist()]
+    if example.ndim == 1:
         return ["prediction"]
-    if not hasattr(model, "classes_"):
-        raise ValueError(f"{shown(model)} has no classes")
-    return [f"proba_{label}" for label in model.classes_.tolist()]
+    return [f"prediction{k}" for k in range(example.shape[1])]

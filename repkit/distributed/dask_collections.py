@@ -33,29 +33,20 @@ def _array(data: Any, batches: Batches, held: Any) -> Any:
         raise ValueError("columns must not be given: an array has none")
     if any(len(sizes) > 1 for sizes in data.chunks[1:]):
         data = data.rechunk(dict.fromkeys(range(1, data.ndim), -1))
-    single = batches.method == "predict"
-    axes = list(range(1, data.ndim))
-    width = len(batches.names)
+    of = batches.example
     return data.map_blocks(
         _block,
         held,
-        dtype=_kind(batches),
-        drop_axis=axes,
-        **({} if single else {"new_axis": 1}),
-        chunks=data.chunks[:1] if single else (data.chunks[0], (width,)),
-        meta=np.empty((0,) if single else (0, 0), _kind(batches)),
+        dtype=of.dtype,
+        drop_axis=list(range(1, data.ndim)),
+        **({} if of.ndim == 1 else {"new_axis": 1}),
+        chunks=(data.chunks[0], *((size,) for size in of.shape[1:])),
+        meta=np.empty((0,) * of.ndim, of.dtype),
     )
 
 
 def _block(block: np.ndarray, batches: Batches) -> np.ndarray:
     return batches.of_array(block)
-
-
-def _kind(batches: Batches) -> np.dtype:
-    if batches.method != "predict":
-        return np.dtype(np.float32)
-    labels = getattr(batches.model, "classes_", None)
-    return np.dtype(np.float32) if labels is None else np.asarray(labels).dtype
 
 
 def _table(data: Any, batches: Batches, held: Any) -> Any:
@@ -67,7 +58,7 @@ def _table(data: Any, batches: Batches, held: Any) -> Any:
     )  # fmt: skip
     meta = head[batches.kept(there, paths)].copy()
     for name in batches.names:
-        meta[name] = pandas.Series([], dtype=_kind(batches), index=head.index)
+        meta[name] = pandas.Series([], dtype=batches.example.dtype, index=head.index)
     if batches.skip:
         meta[ERROR] = pandas.Series([], dtype=object, index=head.index)
     return data.map_partitions(_partition, held, list(meta.columns), meta=meta)

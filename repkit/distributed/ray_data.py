@@ -5,48 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from repkit._optional import need
 from repkit.distributed.batches import Batches
 
 
-class Worker:
-    """One of Ray's: it keeps what it was made with.
-
-    Parameters
-    ----------
-    batches : Batches
-        With the estimator.
-    """
-
-    def __init__(self, batches: Batches) -> None:
-        self.batches = batches
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Give the columns of the result.
-
-        Parameters
-        ----------
-        batch : dict of str to ndarray
-
-        Returns
-        -------
-        dict of str to ndarray
-        """
-        return self.batches(batch)
-
-
 def mapped(
-    data: Any, batches: Batches, batch_size: int, workers: int | None, options: Mapping[str, Any]
+    data: Any,
+    given: tuple[Any, ...],
+    batch_size: int,
+    workers: int | None,
+    options: Mapping[str, Any],
 ) -> Any:
-    """Map a dataset, its order kept.
+    """Map a dataset, its order kept. Each worker makes `Batches` once.
 
     Parameters
     ----------
     data : ray.data.Dataset
-    batches : Batches
-        With the estimator.
+    given : tuple
+        What `Batches` is made of.
     batch_size : int
         Samples at a time.
     workers : int or None
@@ -61,11 +37,11 @@ def mapped(
     ray_data = need("ray.data", "ray")
     schema = data.schema(fetch_if_missing=False)
     if schema is not None:
-        batches.kept(list(schema.names), paths=True)  # whether the columns are there
+        Batches(*given).kept(list(schema.names), paths=True)  # whether the columns are there
     pool = {} if workers is None else {"size": workers}
     result = data.map_batches(
-        Worker,
-        fn_constructor_args=(batches,),
+        Batches,
+        fn_constructor_args=given,
         batch_size=batch_size,
         batch_format="numpy",
         compute=ray_data.ActorPoolStrategy(**pool),

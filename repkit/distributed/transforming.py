@@ -65,8 +65,10 @@ def transform(
     -------
     ray.data.Dataset, dask.array.Array or dask.dataframe.DataFrame
         Of a table, the columns that hold no samples (paths stay), then a column for each feature,
-        as `get_feature_names_out` names it, "prediction", or ``proba_`` and each class. Of an
-        array, an array of shape (n, d), or (n,) of predictions.
+        as `get_feature_names_out` names it, "prediction" (of several numbers "prediction0" and
+        on), or ``proba_`` and each class. Of an
+        array, an array of shape (n, d), or (n,) of predictions. Features and probabilities are
+        float32.
 
     Raises
     ------
@@ -103,17 +105,17 @@ def transform(
         raise ValueError(
             f"method must be one of {there} for a {type(estimator).__name__}, not {method!r}"
         )
-    batches = Batches(estimator, method, columns, on_error, device)
+    given = (estimator, method, columns, on_error, device)
     if kind == "ray":
         from repkit.distributed.ray_data import mapped
 
-        return mapped(data, batches, batch_size, workers, options)
+        return mapped(data, given, batch_size, workers, options)
     if options or workers is not None:
         name = next(iter(options), "workers")
         raise TypeError(f"{name} is an option of Ray, but data is of Dask")
     from repkit.distributed import dask_collections
 
-    return dask_collections.mapped(data, batches)
+    return dask_collections.mapped(data, Batches(*given))
 
 
 def _kind(data: Any) -> str:

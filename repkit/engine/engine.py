@@ -16,7 +16,7 @@ from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
-from repkit.engine.replay import CudaGraph, Graphs, beside, foreign
+from repkit.engine.replay import CudaGraph, Graphs, asked_for, beside, foreign
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
@@ -54,8 +54,9 @@ class Engine:
     compile : bool, default=False
         Compile each network with ``torch.compile``.
     changes : iterable of callable
-        What of the user's own the phases call, beside the networks. On CUDA, steps are taken as
-        graphs where all code is known to do the same at every step; see `replay`.
+        What of the user's own the phases call, beside the networks. On CUDA, if they are asked
+        for, steps are taken as graphs where all code is known to do the same at every step; see
+        `replay`.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Engine:
         self._records: list[list[Record]] = []
         self._graphs: Graphs | None = None
         self._changes = list(changes)
-        if self.device.type == "cuda" and not compile:
+        if self.device.type == "cuda" and not compile and asked_for():
             self.use_graphs(
                 Graphs(lambda: CudaGraph([self._generator]), lambda: beside(self.device))
             )

@@ -5,11 +5,15 @@ the GPU to run. A graph is launched at once; but on every replay it does the ver
 very addresses that were recorded. So a step is recorded only if two steps in a row were found to be
 the same, but for the numbers in tensors that the engine fills; else training goes on step by step,
 and a line in the log says why.
+
+Steps replayed by torch's own operations on a CPU are those of the fit bit for bit, but no GPU has
+recorded one yet: until one has, graphs are taken only where ``REPKIT_CUDA_GRAPHS=1`` is set.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -34,6 +38,11 @@ LOOKS = {
     "unique_consecutive",
     "unique_dim",
 }
+
+
+def asked_for() -> bool:
+    """Whether the environment asks for graphs."""
+    return os.environ.get("REPKIT_CUDA_GRAPHS") == "1"
 
 
 class Graph(Protocol):

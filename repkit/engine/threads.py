@@ -28,11 +28,11 @@ def giving_way() -> Iterator[None]:
 
     A step of a small network is some hundred parallel regions. Between two of them OpenMP's threads
     wait in a spin of some milliseconds, which is the quickest way on an idle machine: with threads
-    that sleep at once the seven fits took up to 1.5 times as long, since waking them takes longer
-    than many a region. Beside two busy processes on two cores spinning is the slowest way: a thread
+    that sleep at once fits took up to 1.3 times as long, since waking them takes longer than many a
+    region. Beside two busy processes on two cores spinning is the slowest way: a thread
     burns its share of a core while it waits for another that has none, and a step of 20 ms took a
-    second. No fixed length of the spin was good at both. One thread is not either: idle, most fits
-    take 1.2 to 1.5 times as long, and results would depend on the choice, since another number of
+    second. No fixed length of the spin was good at both. One thread is not either: idle, some fits
+    take 1.3 to 1.5 times as long, and results would depend on the choice, since another number of
     threads rounds differently. How threads wait changes no result.
 
     So another thread looks, twenty times a second, how long the threads of this process have waited
@@ -95,6 +95,8 @@ def waits() -> dict[str, int]:
 class Surplus:
     """As many threads of libgomp that it has more than there are processors, asleep until `end`.
 
+    It then lets threads spin for 100 turns instead of 300,000, as its documentation of
+    ``GOMP_SPINCOUNT`` says.
     Each thread that opens a parallel region has a team of its own for as long as it lives.
     """
 

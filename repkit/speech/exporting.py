@@ -176,4 +176,5 @@ def speech_program(model: TwoVectors) -> Program:
         "transform",
         [(inputs, given(inputs)) for inputs in trials],
         told,
+        known=(2, 14),
     )

@@ -10,7 +10,7 @@ from PIL import Image
 import repkit
 from repkit.distributed.batches import Batches
 
-SMALL = {"max_epochs": 1, "steps_per_epoch": 1, "width": 8, "device": "cpu", "random_state": 0}
+from .conftest import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,17 @@ def test_labels_and_probabilities(classifier, X):
     found = batches(classifier, method="predict_proba")(columns(X))
     assert list(found) == ["proba_no", "proba_yes"]
     assert np.array_equal(found["proba_yes"], classifier.predict_proba(X)[:, 1])
+
+
+def test_numbers_have_one_type_whatever_the_samples(vae, X):
+    found = batches(vae).of_array(X.astype(np.float64))
+    assert found.dtype == np.float32
+    regressor = repkit.DANNRegressor(**SMALL)
+    with pytest.warns(repkit.NoTargetWarning):
+        regressor.fit(X, np.stack([X[:, 0], X[:, 1]], 1))
+    found = batches(regressor, method="predict")(columns(X))
+    assert list(found) == ["prediction0", "prediction1"]
+    assert np.array_equal(found["prediction1"], regressor.predict(X)[:, 1])
 
 
 def test_an_unusable_row_has_a_reason(vae, classifier, X):

@@ -1,14 +1,12 @@
 """Collections of Dask, on a cluster of two workers of its own."""
 
-import os
-import signal
-
 import numpy as np
-import pandas as pd
 import pytest
 
 import repkit
 from repkit.distributed import transform
+
+from .conftest import COLUMNS, SMALL
 
 pytest.importorskip("distributed")
 pytest.importorskip("dask.dataframe")
@@ -19,9 +17,6 @@ from distributed import Client, LocalCluster
 # Dask's own, of which none is about what is tested.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.cluster]
 
-COLUMNS = [f"x{k}" for k in range(5)]
-SMALL = {"max_epochs": 1, "steps_per_epoch": 1, "width": 8, "device": "cpu", "random_state": 0}
-
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -30,17 +25,6 @@ def cluster():
         Client(cluster) as client,
     ):
         yield client
-
-
-@pytest.fixture(scope="module")
-def table():
-    values = np.random.default_rng(0).random((300, 5), dtype=np.float32)
-    return pd.DataFrame(values, columns=COLUMNS).assign(id=np.arange(300))
-
-
-@pytest.fixture(scope="module")
-def model(table):
-    return repkit.VAE(latent_dim=2, **SMALL).fit(table[COLUMNS])
 
 
 def test_rows_of_a_table_in_their_order(cluster, table, model, tmp_path):
@@ -56,23 +40,13 @@ def test_rows_of_a_table_in_their_order(cluster, table, model, tmp_path):
     assert np.allclose(found[["vae0", "vae1"]], expected, atol=1e-6)
 
 
-def test_unusable_rows_and_killed_workers(cluster, table, model, tmp_path):
+def test_unusable_rows_and_killed_workers(cluster, table, mortal):
     """The first worker that comes to a partition is killed there; another does its work."""
     table = table.copy()
     table.loc[[5, 250], "x2"] = np.nan
-    mark = tmp_path / "killed"
-
-    class Mortal(type(model)):
-        def transform(self, X):
-            if not mark.exists():
-                mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return super().transform(X)
-
-    mortal = Mortal(**model.get_params(deep=False))
-    mortal.__dict__.update(model.__dict__)
+    model, mark = mortal
     data = dask.dataframe.from_pandas(table, npartitions=4)
-    found = transform(data, mortal, on_error="skip").compute()
+    found = transform(data, model, on_error="skip").compute()
     assert mark.exists()
     assert found["id"].tolist() == list(range(300))
     assert np.flatnonzero(found["mortal0"].isna()).tolist() == [5, 250]

@@ -1,21 +1,16 @@
 """Datasets of Ray, on a cluster of two workers of its own."""
 
-import os
-import signal
-
 import numpy as np
-import pandas as pd
 import pytest
 
-import repkit
 from repkit.distributed import transform
+
+from .conftest import COLUMNS
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
 # Ray's own, of which none is about what is tested.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.cluster]
-
-COLUMNS = [f"x{k}" for k in range(5)]
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +19,6 @@ def cluster():
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()
-
-
-@pytest.fixture(scope="module")
-def table():
-    values = np.random.default_rng(0).random((300, 5), dtype=np.float32)
-    return pd.DataFrame(values, columns=COLUMNS).assign(id=np.arange(300))
-
-
-@pytest.fixture(scope="module")
-def model(table):
-    return repkit.VAE(
-        latent_dim=2, max_epochs=1, steps_per_epoch=1, width=8, device="cpu", random_state=0
-    ).fit(table[COLUMNS])
 
 
 @pytest.mark.usefixtures("cluster")
@@ -51,23 +33,13 @@ def test_rows_of_a_table_in_their_order(table, model, tmp_path):
 
 
 @pytest.mark.usefixtures("cluster")
-def test_unusable_rows_and_killed_workers(table, model, tmp_path, monkeypatch):
+def test_unusable_rows_and_killed_workers(table, mortal):
     """The first worker that comes to a batch is killed there; its work is done by another."""
     table = table.copy()
     table.loc[[5, 250], "x2"] = np.nan
-    mark = tmp_path / "killed"
-
-    class Mortal(type(model)):
-        def transform(self, X):
-            if not mark.exists():
-                mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return super().transform(X)
-
-    mortal = Mortal(**model.get_params(deep=False))
-    mortal.__dict__.update(model.__dict__)
+    model, mark = mortal
     data = ray.data.from_pandas(table).repartition(4)
-    found = transform(data, mortal, on_error="skip", batch_size=50, workers=2).to_pandas()
+    found = transform(data, model, on_error="skip", batch_size=50, workers=2).to_pandas()
     assert mark.exists()
     assert found["id"].tolist() == list(range(300))
     assert np.flatnonzero(found["mortal0"].isna()).tolist() == [5, 250]

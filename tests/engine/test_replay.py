@@ -243,3 +243,11 @@ def test_batches_come_to_one_place():
     assert len(places) == 1
     made.place(SimpleNamespace(x=torch.zeros(3), y=constant))
     assert made.given_up == "batches differ in the shape of x"
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(None, False), ("0", False), ("1", True)])
+def test_graphs_are_taken_where_they_are_asked_for(value, wanted, monkeypatch):
+    monkeypatch.delenv("REPKIT_CUDA_GRAPHS", raising=False)
+    if value is not None:
+        monkeypatch.setenv("REPKIT_CUDA_GRAPHS", value)
+    assert replay.asked_for() == wanted
