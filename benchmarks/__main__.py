@@ -35,6 +35,7 @@ ABOUT = {
     "speech_synthetic": "the same of made words",
     "memory": "a table and a folder of images that are larger than the memory taken for them",
     "speed": "paired step and fit times; import time",
+    "gpu": "a step as one launch against step by step; its share of the peak",
 }
 NAMES = tuple(ABOUT)
 COMMANDS = {**ABOUT, "readme": "write the tables of benchmarks/README.md from benchmarks/results"}

@@ -16,7 +16,7 @@ from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
-from repkit.engine.replay import CudaGraph, Graphs, asked_for, beside, foreign
+from repkit.engine.replay import CudaGraphs, Graphs, beside, foreign, wanted
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
@@ -54,9 +54,8 @@ class Engine:
     compile : bool, default=False
         Compile each network with ``torch.compile``.
     changes : iterable of callable
-        What of the user's own the phases call, beside the networks. On CUDA, if they are asked
-        for, steps are taken as graphs where all code is known to do the same at every step; see
-        `replay`.
+        What of the user's own the phases call, beside the networks. On CUDA, steps are taken as
+        graphs where all code is known to do the same at every step; see `replay`.
     """
 
     def __init__(
@@ -130,10 +129,8 @@ class Engine:
         self._records: list[list[Record]] = []
         self._graphs: Graphs | None = None
         self._changes = list(changes)
-        if self.device.type == "cuda" and not compile and asked_for():
-            self.use_graphs(
-                Graphs(lambda: CudaGraph([self._generator]), lambda: beside(self.device))
-            )
+        if self.device.type == "cuda" and not compile and wanted():
+            self.use_graphs(Graphs(CudaGraphs([self._generator]), lambda: beside(self.device)))
         self._reset()
 
     def use_graphs(self, graphs: Graphs) -> None:
@@ -237,9 +234,9 @@ class Engine:
         """
         self._reset()
         if self.system.refresh is not None:
-            self.system.refresh(self.networks, self.position)
-            if self._graphs is not None:
-                self._graphs.forget()  # it may have made new tensors
+            changed = self.system.refresh(self.networks, self.position)
+            if self._graphs is not None and changed:
+                self._graphs.forget()
 
     def _reset(self) -> None:
         self._records = [[] for _ in self.system.phases]
@@ -266,9 +263,8 @@ class Engine:
         phases = {n: p for n, p in enumerate(system.phases) if position % p.every == 0}
         # Early on the average is taken over as many steps as there have been.
         decay = min(self.ema, (1.0 + position) / (10.0 + position))
-        graphs = self._graphs
-        if graphs is not None and graphs.given_up is None:
-            graphs.place(batch)
+        graphs = self._graphs if self._graphs and self._graphs.given_up is None else None
+        shapes = () if graphs is None else graphs.place(batch)
         for name, schedule in system.schedules.items():
             setattr(batch, name, self._scheduled[name].fill_(schedule(progress)))
         if self.learning_rate_schedule is not None:
@@ -281,11 +277,11 @@ class Engine:
                         options["lr"].fill_(rate * factor)
                     else:
                         options["lr"] = rate * factor
-        if graphs is None or graphs.given_up is not None:
+        if graphs is None:
             found = self._act(phases, batch, decay)
         else:
             self._decay.fill_(1.0 - decay)
-            found = graphs.take(tuple(phases), lambda: self._act(phases, batch, None))
+            found = graphs.take(tuple(phases), shapes, lambda: self._act(phases, batch, None))
         for number, names, values in found:
             self._records[number].append((position, names, values))
         self.position = position + 1

@@ -2,12 +2,14 @@
 
 A step of small networks is some hundred kernels, each of which the host takes longer to launch than
 the GPU to run. A graph is launched at once; but on every replay it does the very operations on the
-very addresses that were recorded. So a step is recorded only if two steps in a row were found to be
-the same, but for the numbers in tensors that the engine fills; else training goes on step by step,
-and a line in the log says why.
+very addresses that were recorded. So steps are recorded only if two over batches of one shape were
+found to be the same, but for the numbers in tensors that the engine fills; else training goes on
+operation by operation, and a line in the log says why. Each shape of batches has a graph of its
+own.
 
-Steps replayed by torch's own operations on a CPU are those of the fit bit for bit, but no GPU has
-recorded one yet: until one has, graphs are taken only where ``REPKIT_CUDA_GRAPHS=1`` is set.
+Code that is not known, a network or a change of the user's own, could do other things at a later
+step; so with it there are no graphs, unless the environment has ``REPKIT_CUDA_GRAPHS=1``. With
+``REPKIT_CUDA_GRAPHS=0`` there are none at all.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from torch.utils._pytree import tree_leaves
 
 log = logging.getLogger("repkit")
 
-WARM = 3  # steps of a kind before its two steps are compared: state is made, kernels are chosen
+WARM = 3  # steps of a kind before two are compared: state is made, kernels are chosen
+PATIENCE = 20  # steps to wait for a batch of the shape of the one that was looked at
+KNOWN = ("torch.", "torchaudio.", "torchvision.", "repkit.")
+MOST = 64  # graphs of a training
 # Operations for which the host needs numbers of the device.
 LOOKS = {
     "_local_scalar_dense",
@@ -40,8 +45,13 @@ LOOKS = {
 }
 
 
-def asked_for() -> bool:
-    """Whether the environment asks for graphs."""
+def wanted() -> bool:
+    """Whether the environment leaves graphs on."""
+    return os.environ.get("REPKIT_CUDA_GRAPHS") != "0"
+
+
+def trusted() -> bool:
+    """Whether the environment says that unknown code does the same at every step."""
     return os.environ.get("REPKIT_CUDA_GRAPHS") == "1"
 
 
@@ -62,16 +72,19 @@ class CudaGraph:
     ----------
     generators : iterable of torch.Generator
         Those of the device, beside the global one, from which random numbers are drawn.
+    pool : tuple of int
+        The memory that it shares with the other graphs of a training, of which one runs at a time.
     """
 
-    def __init__(self, generators: Iterable[torch.Generator]) -> None:
+    def __init__(self, generators: Iterable[torch.Generator], pool: Any) -> None:
         self.graph = torch.cuda.CUDAGraph()
+        self.pool = pool
         for generator in generators:
             self.graph.register_generator_state(generator)
 
     def recording(self) -> AbstractContextManager[Any]:
         """Record what is done inside."""
-        found: AbstractContextManager[Any] = torch.cuda.graph(self.graph)
+        found: AbstractContextManager[Any] = torch.cuda.graph(self.graph, pool=self.pool)
         return found
 
     def replay(self) -> None:
@@ -133,25 +146,52 @@ def obstacle(one: Sight, other: Sight) -> str | None:
 
 
 def foreign(code: Iterable[Any]) -> str | None:
-    """The name of a module or function that is neither torch's nor repkit's, if there is any.
+    """The name of a module or function that is not of a known package, if there is any.
 
     It could draw random numbers on the host, which a graph would repeat.
     """
+    if trusted():
+        return None
     for part in code:
         for inner in part.modules() if isinstance(part, nn.Module) else [part]:
             named = inner if hasattr(inner, "__qualname__") else type(inner)
-            if not f"{named.__module__}.".startswith(("torch.", "repkit.")):
+            if not f"{named.__module__}.".startswith(KNOWN):
                 return f"{named.__module__}.{named.__qualname__}"
     return None
 
 
+class CudaGraphs:
+    """Makes the graphs of a training.
+
+    Parameters
+    ----------
+    generators : iterable of torch.Generator
+        See `CudaGraph`.
+    """
+
+    def __init__(self, generators: Iterable[torch.Generator]) -> None:
+        self.generators = list(generators)
+        self.anew()
+
+    def anew(self) -> None:
+        """No graph made before is used any more."""
+        self.pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self) -> CudaGraph:
+        return CudaGraph(self.generators, self.pool)
+
+
+Shapes = tuple[tuple[int, ...], ...]  # of the tensors of a batch
+Kind = tuple[Any, ...]  # steps of one kind are the same, but for numbers and shapes
+
+
 class Graphs:
-    """Steps of one training, each kind as a graph of its own.
+    """Steps of one training, each kind and shape as a graph of its own.
 
     Parameters
     ----------
     make : callable
-        ``() -> Graph``: a new one.
+        ``() -> Graph``: a new one. It may have ``anew``, called when all before are given up.
     stream : callable
         ``() -> context`` in which steps are taken before they are recorded.
     """
@@ -163,17 +203,18 @@ class Graphs:
     ) -> None:
         self.make, self.stream = make, stream
         self.given_up: str | None = None
-        self._taken: dict[tuple[Any, ...], int] = {}
-        self._seen: dict[tuple[Any, ...], Sight] = {}
-        self._graphs: dict[tuple[Any, ...], tuple[Graph, list[Any]]] = {}
-        self._inputs: dict[str, Tensor] = {}
-        self._given: dict[str, Tensor] = {}
+        self._taken: dict[Kind, int] = {}
+        self._seen: dict[Kind, tuple[int, Shapes, Sight]] = {}  # at a step
+        self._met: dict[Kind, set[Shapes]] = {}  # of kinds that may be recorded
+        self._graphs: dict[tuple[Kind, Shapes], tuple[Graph, list[Any]]] = {}
+        self._inputs: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+        self._given: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
     def forget(self) -> None:
         """Record anew: optimizers have other tensors than before."""
-        self._taken.clear()
-        self._seen.clear()
-        self._graphs.clear()
+        for found in (self._taken, self._seen, self._met, self._graphs):
+            found.clear()
+        getattr(self.make, "anew", lambda: None)()
 
     def give_up(self, reason: str) -> None:
         """Take all further steps one operation after the other."""
@@ -181,29 +222,31 @@ class Graphs:
         self.given_up = reason
         log.info("the steps of this training are not a CUDA graph: %s", reason)
 
-    def place(self, batch: Any) -> None:
-        """Have the tensors of a batch where those of the batch before were."""
+    def place(self, batch: Any) -> Shapes:
+        """Have the tensors of a batch where those of the last batch of their shape were."""
+        shapes = []
         for name, value in vars(batch).items():
             if not isinstance(value, Tensor):
                 continue
-            own = self._inputs.get(name)
+            key = name, tuple(value.shape)
+            shapes.append(key[1])
+            own = self._inputs.get(key)
             if own is None:
-                own = self._inputs[name] = value.clone(memory_format=torch.preserve_format)
-            elif own.shape != value.shape:
-                self.give_up(f"batches differ in the shape of {name}")
-                return
-            elif self._given[name] is not value:
+                own = self._inputs[key] = value.clone(memory_format=torch.preserve_format)
+            elif self._given[key] is not value:
                 own.copy_(value)
-            self._given[name] = value
+            self._given[key] = value
             setattr(batch, name, own)
+        return tuple(shapes)
 
-    def take(self, kind: tuple[Any, ...], act: Callable[[], list[Any]]) -> list[Any]:
+    def take(self, kind: Kind, shapes: Shapes, act: Callable[[], list[Any]]) -> list[Any]:
         """Take a step: the values that it has for the history.
 
         Parameters
         ----------
         kind : tuple
-            Steps of one kind are the same, but for numbers.
+        shapes : tuple of tuple of int
+            What `place` gave.
         act : callable
             ``() -> list of (number, names, Tensor)``: the step's operations.
 
@@ -212,19 +255,16 @@ class Graphs:
         list of (number, names, Tensor)
         """
         taken = self._taken[kind] = self._taken.get(kind, 0) + 1
-        if kind in self._graphs:
-            graph, found = self._graphs[kind]
-        elif taken <= WARM:
+        met = self._met.get(kind)
+        if (kind, shapes) in self._graphs:
+            graph, found = self._graphs[kind, shapes]
+        elif met is None and taken > WARM:
+            return self._looked_at(kind, shapes, taken, act)
+        elif met is None or shapes not in met or len(self._graphs) == MOST:
+            if met is not None:
+                met.add(shapes)
             with self.stream():
                 return act()
-        elif taken <= WARM + 2:
-            with self.stream(), Sight() as sight:
-                found = act()
-            if kind not in self._seen:
-                self._seen[kind] = sight
-            elif (reason := obstacle(self._seen.pop(kind), sight)) is not None:
-                self.give_up(reason)
-            return found
         else:
             graph = self.make()
             try:
@@ -233,10 +273,29 @@ class Graphs:
             except RuntimeError as error:
                 self.give_up(str(error).splitlines()[0])
                 return act()
-            self._graphs[kind] = graph, found
+            self._graphs[kind, shapes] = graph, found
         graph.replay()
         # The graph writes to the same place at every replay.
         return [(number, names, values.clone()) for number, names, values in found]
+
+    def _looked_at(
+        self, kind: Kind, shapes: Shapes, taken: int, act: Callable[[], list[Any]]
+    ) -> list[Any]:
+        """A step that is compared with the one before of this shape, or waits for the next."""
+        at, before, one = self._seen.get(kind, (taken, None, None))
+        if before is not None and before != shapes and taken - at < PATIENCE:
+            with self.stream():
+                return act()
+        with self.stream(), Sight() as sight:
+            found = act()
+        if before != shapes or one is None:
+            self._seen[kind] = taken, shapes, sight
+        elif (reason := obstacle(one, sight)) is not None:
+            self.give_up(reason)
+        else:
+            del self._seen[kind]
+            self._met[kind] = {shapes}
+        return found
 
 
 @contextmanager

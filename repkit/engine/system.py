@@ -111,7 +111,8 @@ class System:
         ``progress in [0, 1] -> value``, on the batch as a tensor of shape ().
     refresh : callable, optional
         ``refresh(networks, step)``, run at the start of every epoch: what the epoch's steps take as
-        given. It must depend on the weights and the step alone, for a run may be resumed there.
+        given. It must depend on the weights and the step alone, for a run may be resumed there. It
+        writes where it wrote before, or is true: steps then read other tensors from now on.
     """
 
     networks: Mapping[str, nn.Module]
@@ -120,7 +121,7 @@ class System:
     forward: Callable[[SimpleNamespace, Batch], None] | None = None
     noise: Mapping[str, Noise] = field(default_factory=dict)
     schedules: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
-    refresh: Callable[[SimpleNamespace, int], None] | None = None
+    refresh: Callable[[SimpleNamespace, int], bool | None] | None = None
 
     def __post_init__(self) -> None:
         members = [name for names in self.groups.values() for name in names]

@@ -14,6 +14,7 @@ from repkit.engine.rng import Kind, generator_of
 AT_ONCE = 2**15  # frames in a batch outside training, padding included
 NAMES = ("first", "length", "y", "partner", "row")  # of what goes to the device in a step
 JITTER = 0.25  # of the natural logarithm of a length, when utterances are sorted by it
+EVEN = 16  # on a GPU, where each shape of batches is a graph, they are as long as multiples of it
 
 
 class FrameStore:
@@ -162,5 +163,8 @@ class SpeechBatches:
         # All in one: each way to the device takes as long as several operations there.
         table = np.stack([first, lengths, y, partner, rows])
         there = dict(zip(NAMES, sent(torch.from_numpy(table), self.device), strict=True))
-        x = self.frames.pieces(there.pop("first"), there["length"], int(lengths.max()))
+        time = int(lengths.max())
+        if self.device.type == "cuda":
+            time = -(-time // EVEN) * EVEN
+        x = self.frames.pieces(there.pop("first"), there["length"], time)
         return Batch(x=x, **there)

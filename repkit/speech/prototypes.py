@@ -60,21 +60,29 @@ class Assignments:
         self.shares: list[Tensor] = []  # (n, k) for each clustering; none before the start
 
     @torch.no_grad()
-    def refresh(self, n: SimpleNamespace, step: int) -> None:
-        """Assign all utterances, by the networks as they are: of (weights, step, seed) alone."""
-        self.shares = []
+    def refresh(self, n: SimpleNamespace, step: int) -> bool:
+        """Assign all utterances, by the networks as they are: of (weights, step, seed) alone.
+
+        True if there are now assignments where there were none, or the other way round.
+        """
         if step < self.start:
-            return
+            changed, self.shares = bool(self.shares), []
+            return changed
         rows = self.embed(n)
         self.known = self.known.to(rows.device)
         self.groups = [groups.to(rows.device) for groups in self.groups]
-        heads = zip(n.K.directions, self.slices, self.groups, strict=True)
+        heads, found = zip(n.K.directions, self.slices, self.groups, strict=True), []
         for k, (directions, part, groups) in enumerate(heads):
             x = F.normalize(by_group(rows[:, part], groups), dim=1)
             if step == self.start:
                 seed = seed_of(self.seed, Kind.CLUSTERS, k)
                 directions.copy_(self._placed(x, groups, len(directions), seed))
-            self.shares.append(self._assigned(x, groups, directions))
+            found.append(self._assigned(x, groups, directions))
+        if changed := not self.shares:
+            self.shares = found
+        else:
+            torch._foreach_copy_(self.shares, found)
+        return changed
 
     def _assigned(self, x: Tensor, groups: Groups, directions: Tensor) -> Tensor:
         cosines = x @ F.normalize(directions, dim=1).T

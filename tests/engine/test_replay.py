@@ -13,9 +13,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import repkit.base.estimator as estimator
+from repkit import SpeechAutoencoder
 from repkit.augment import RandomAffine
+from repkit.datasets import make_speech
 from repkit.engine import Engine, replay
 from repkit.engine.replay import WARM, Graphs, Sight, foreign, obstacle
+from repkit.speech import Prototypes
 
 from .. import test_accelerator
 from ..test_accelerator import Brighter, cases, fitted
@@ -116,8 +119,6 @@ def test_a_fit_of_replayed_steps_is_the_fit(case, graphs, monkeypatch):
     found = fitted(*what, "cpu", "fp32")
     if name == "DANN entropy":  # SGD
         assert "the optimizer SGD" in made[0].given_up
-    elif name == "Speech":  # batches are of many shapes, unless all utterances are long
-        assert made[0].given_up is None or "batches differ in the shape of" in made[0].given_up
     else:
         assert made[0].given_up is None
         assert sum(tape.replays for tape in Tape.made) >= 1  # the first step may be of another kind
@@ -184,11 +185,13 @@ def test_what_stands_in_the_way():
     assert twice(lambda: known[few]) is None
 
 
-def test_code_that_may_be_recorded():
+def test_code_that_may_be_recorded(monkeypatch):
     assert foreign([nn.Sequential(nn.Linear(2, 2), nn.Dropout()), RandomAffine()]) is None
     assert foreign([nn.Sequential(nn.Linear(2, 2), Strange())]).endswith("Strange")
     assert foreign([seen]).endswith("seen")
     assert foreign([nn.functional.relu]) is None
+    monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "1")
+    assert foreign([seen, Strange()]) is None
 
 
 class Strange(nn.Module):
@@ -211,7 +214,7 @@ def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(caplog):
     with caplog.at_level(logging.INFO, "repkit"):
         for _ in range(WARM + 4):
             if made.given_up is None:
-                (found,) = made.take((0,), act)
+                (found,) = made.take((0,), (), act)
                 assert found[2].item() == 1
     assert made.given_up == "operation not permitted when stream is capturing"
     (line,) = caplog.messages
@@ -224,10 +227,10 @@ def test_values_of_replays_are_kept_apart():
     def act():
         return [(0, ("loss",), x.add_(1.0).clone())]
 
-    found = [made.take((0,), act)[0][2] for _ in range(WARM + 5)]
+    found = [made.take((0,), (), act)[0][2] for _ in range(WARM + 5)]
     assert [v.item() for v in found] == list(range(1, WARM + 6))
     made.forget()  # after a resume: from the start
-    assert made.take((0,), act)[0][2].item() == WARM + 6
+    assert made.take((0,), (), act)[0][2].item() == WARM + 6
 
 
 def test_batches_come_to_one_place():
@@ -241,13 +244,85 @@ def test_batches_come_to_one_place():
         assert batch.y.tolist() == [0, 1, 2]
         places.add((batch.x.data_ptr(), batch.y.data_ptr()))
     assert len(places) == 1
-    made.place(SimpleNamespace(x=torch.zeros(3), y=constant))
-    assert made.given_up == "batches differ in the shape of x"
+    longer, again = (SimpleNamespace(x=torch.full((3,), 5.0), y=constant) for _ in range(2))
+    assert made.place(longer) == made.place(again) == ((3,), (3,))
+    assert longer.x is again.x
+    (other,) = {x for x, _ in places}
+    assert longer.x.data_ptr() != other  # a place for each shape
+    assert made.given_up is None
 
 
-@pytest.mark.parametrize(("value", "wanted"), [(None, False), ("0", False), ("1", True)])
-def test_graphs_are_taken_where_they_are_asked_for(value, wanted, monkeypatch):
+def test_each_shape_is_a_graph():
+    Tape.made = []
+    made, rng, total = Graphs(Tape), np.random.default_rng(0), torch.zeros(())
+    sizes = [2, 3, 2, 3, *rng.integers(2, 5, 60)]
+    expected = 0.0
+    for n in sizes:
+        batch = SimpleNamespace(x=torch.full((int(n),), float(n)))
+        shapes = made.place(batch)
+
+        def act(batch=batch):
+            total.add_((2.0 * batch.x).sum())
+            return [(0, ("loss",), total)]
+
+        ((_, _, value),) = made.take((0,), shapes, act)
+        expected += 2.0 * n * n
+        assert value.item() == expected
+    assert len(Tape.made) == 3
+    assert sum(tape.replays for tape in Tape.made) > 40
+
+
+def test_there_is_an_end_to_the_number_of_graphs(monkeypatch):
+    monkeypatch.setattr(replay, "MOST", 2)
+    Tape.made = []
+    made = Graphs(Tape)
+    for n in [1] * 6 + [1, 2, 3, 4] * 4:
+        batch = SimpleNamespace(x=torch.ones(n))
+        shapes = made.place(batch)
+        ((_, _, value),) = made.take((0,), shapes, lambda b=batch: [(0, ("loss",), b.x.sum())])
+        assert value.item() == n
+    assert len(Tape.made) == 2
+
+
+def test_the_look_goes_on_to_another_shape(monkeypatch):
+    """If none comes that has the shape of the first."""
+    monkeypatch.setattr(replay, "PATIENCE", 3)
+    Tape.made = []
+    made = Graphs(Tape)
+    for n in [*range(9, 9 + WARM), 100, *[5] * 12]:
+        batch = SimpleNamespace(x=torch.ones(n))
+        shapes = made.place(batch)
+        made.take((0,), shapes, lambda b=batch: [(0, ("loss",), b.x.sum())])
+    assert Tape.made
+
+
+def test_utterances_of_several_lengths(graphs):
+    """Each length has its graphs, also once prototypes are there."""
+    speech = make_speech(2, 3, 6, random_state=0)
+    rng = np.random.default_rng(0)
+    X = [x[: rng.choice([1600, 2400])] for x in speech.data]
+    options = {
+        "sample_rate": 8000, "width": 24, "phonetic_dim": 6, "speaker_dim": 4,
+        "prototypes": Prototypes((2,), segment_size=2, start=0.3), "batch_size": (2, 3),
+        "max_epochs": 4, "steps_per_epoch": 12, "random_state": 0, "device": "cpu",
+    }  # fmt: skip
+
+    def fit():
+        return SpeechAutoencoder(**options).fit(X, speech.speaker).transform(X)
+
+    graphs(warm=1000)
+    expected = fit()
+    made = graphs()
+    found = fit()
+    assert made[0].given_up is None
+    assert len(Tape.made) >= 3
+    assert sum(tape.replays for tape in Tape.made) > 10
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(None, True), ("0", False), ("1", True)])
+def test_graphs_are_turned_off_by_the_environment(value, wanted, monkeypatch):
     monkeypatch.delenv("REPKIT_CUDA_GRAPHS", raising=False)
     if value is not None:
         monkeypatch.setenv("REPKIT_CUDA_GRAPHS", value)
-    assert replay.asked_for() == wanted
+    assert replay.wanted() == wanted

@@ -1,0 +1,184 @@
+"""A GPU: a step as one launch against the same step operation by operation, and its share of peak.
+
+*times quicker* is the median step of a fit without graphs over that of the same fit with them, in
+turn; *ms* are those of the step with graphs. *share of peak* is what the operations of a step,
+counted, would take at the rate of a product of bf16 matrices (8192 x 8192) on the same card, over
+what the step takes.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from benchmarks.recipes import digit_net
+from benchmarks.runner import Case
+from benchmarks.speed import images, mlp, tables
+from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN
+from repkit.datasets import make_speech
+from repkit.engine import Engine
+
+STEPS, EPOCHS, ROUNDS = 100, 3, 2
+Fit = Callable[[], Any]
+
+
+def pictures(pixels: int, n: int = 2048) -> np.ndarray:
+    """Noise, in three channels where it is large."""
+    shape = n, 3 if pixels > 28 else 1, pixels, pixels
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def fits(name: str, device: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """An estimator, and what its `fit` is given."""
+    common: dict[str, Any] = {"device": device, "random_state": 0}
+    nothing = {**common, "validation_fraction": 0.0}
+    large = {**nothing, "width": 1024, "batch_size": 256, "precision": "bf16"}
+    if name.startswith("DANN"):
+        X, y, domain = tables() if "MLP" in name else images()
+        model: Any = DANN(mlp if "MLP" in name else digit_net, batch_size=64, **common)
+        return model, (X, y), {"sample_domain": domain}
+    if name.startswith("TripleGAN"):
+        X, y, _ = images()
+        y = np.where(np.arange(len(y)) < 200, y, -1)
+        return TripleGAN(**common), (X, y), {}
+    if name.startswith("SpeechAutoencoder"):
+        speech = make_speech(8, 8, 4, random_state=0)
+        given = {"sample_rate": 8000, **common}
+        return SpeechAutoencoder(**given), (speech.data, speech.speaker), {}
+    system = {"BiGAN": BiGAN, "InfoGAN": InfoGAN, "VAE": VAE, "VAEGAN": VAEGAN}[name.split(",")[0]]
+    if "64 px" in name:
+        if system is InfoGAN:
+            large["recalibrate"] = False
+        return system(**large), (pictures(64),), {}
+    return system(**nothing), (pictures(28),), {}
+
+
+SMALL = (
+    "DANN, MLP 20-128-128",
+    "DANN, convolutions",
+    "BiGAN, 28 px",
+    "InfoGAN, 28 px",
+    "VAE, 28 px",
+    "VAEGAN, 28 px",
+    "TripleGAN, 28 px",
+    "SpeechAutoencoder",
+)
+# DCGAN's channels, from 64 to 512.
+LARGE = ("BiGAN, 64 px", "InfoGAN, 64 px", "VAE, 64 px", "VAEGAN, 64 px")
+
+
+def step_seconds(name: str, device: str, graphs: bool) -> float:
+    """Median over the epochs of a fit, but for the first, divided by the steps."""
+    model, given, named = fits(name, device)
+    marks = []
+
+    def mark(row: dict[str, float]) -> None:
+        torch.cuda.synchronize()
+        marks.append(time.perf_counter())
+
+    before = os.environ.get("REPKIT_CUDA_GRAPHS")
+    os.environ["REPKIT_CUDA_GRAPHS"] = str(int(graphs))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.set_params(max_epochs=EPOCHS + 1, steps_per_epoch=STEPS, callbacks=[mark])
+            model.fit(*given, **named)
+    finally:
+        os.environ.pop("REPKIT_CUDA_GRAPHS")
+        if before is not None:
+            os.environ["REPKIT_CUDA_GRAPHS"] = before
+    return statistics.median(np.diff(marks)) / STEPS
+
+
+def graph_ratio(name: str, device: str) -> dict[str, float]:
+    """Of fits in turn."""
+    eager, graphed = [], []
+    for _ in range(ROUNDS):
+        eager.append(step_seconds(name, device, False))
+        graphed.append(step_seconds(name, device, True))
+    best = statistics.median(graphed)
+    return {"times quicker": statistics.median(eager) / best, "ms": 1000 * best}
+
+
+@cache
+def peak(device: str) -> float:
+    """Operations a second of a product of matrices in bf16."""
+    a, b = (torch.randn(8192, 8192, device=device, dtype=torch.bfloat16) for _ in range(2))
+    seconds = []
+    for _ in range(12):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        a @ b
+        end.record()
+        end.synchronize()
+        seconds.append(start.elapsed_time(end) / 1000)
+    return 2 * 8192**3 / statistics.median(seconds[2:])
+
+
+class Counter(TorchDispatchMode):
+    """Adds up multiplications and additions of products and convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def operations(name: str, device: str) -> float:
+    """Multiplications and additions of a step, counted by torch."""
+    model, given, named = fits(name, device)
+    step, found = Engine.step, []
+
+    def counted(self: Engine) -> None:
+        with Counter() as counter:
+            step(self)
+        found.append(counter.total)
+
+    Engine.step = counted  # type: ignore[method-assign]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.set_params(max_epochs=1, steps_per_epoch=1).fit(*given, **named)
+    finally:
+        Engine.step = step  # type: ignore[method-assign]
+    return found[-1]
+
+
+def share(name: str, device: str) -> dict[str, float]:
+    """A step's rate over that of a product of matrices."""
+    needed, seconds = operations(name, device), step_seconds(name, device, True)
+    return {
+        "share of peak": needed / seconds / peak(device),
+        "ms": 1000 * seconds,
+        "TFLOP a step": needed / 1e12,
+    }
+
+
+def cases(preset: str, device: str) -> list[Case]:
+    """The seeds are repetitions."""
+    device = "cuda" if device == "auto" else device
+    listed = [
+        Case("step, graph against eager", n.split(",")[0], n, lambda s, n=n: graph_ratio(n, device))
+        for n in SMALL
+    ]
+    listed += [
+        Case("step, share of peak, bf16", n.split(",")[0], n, lambda s, n=n: share(n, device))
+        for n in LARGE
+    ]
+    return listed

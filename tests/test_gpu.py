@@ -1,0 +1,106 @@
+"""Steps on a real GPU: the host never waits, and a step as a graph is the step."""
+
+from __future__ import annotations
+
+import logging
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import repkit
+from repkit.engine import Engine, replay
+
+from . import test_accelerator
+from .test_accelerator import IN_BF16, cases, fitted
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+FITS = {name: case for name, *case in cases()} if torch.cuda.is_available() else {}
+STEPS, EPOCHS = 20, 2
+
+
+@pytest.fixture(autouse=True)
+def longer(monkeypatch):
+    monkeypatch.setattr(test_accelerator, "STEPS", STEPS)
+    monkeypatch.setattr(test_accelerator, "EPOCHS", EPOCHS)
+
+
+@pytest.fixture
+def replays(monkeypatch):
+    """One entry for each graph that was launched."""
+    found, launch = [], replay.CudaGraph.replay
+
+    def counted(self):
+        found.append(self)
+        launch(self)
+
+    monkeypatch.setattr(replay.CudaGraph, "replay", counted)
+    return found
+
+
+def apart(one, other):
+    """The greatest distance of histories and of outputs."""
+    return max(float(np.nanmax(np.abs(a - b))) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", FITS)
+def test_a_step_as_a_graph(name, precision, replays, monkeypatch, caplog):
+    if precision == "bf16" and name not in IN_BF16:
+        pytest.skip("products in float32 alone")
+    step = Engine.step
+
+    def watched(self):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            step(self)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "0")
+    with patch.object(Engine, "step", watched):
+        eager = fitted(*FITS[name], "cuda", precision)
+    again = fitted(*FITS[name], "cuda", precision)
+    assert not replays
+    monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "1")  # also with the tests' own code
+    with caplog.at_level(logging.INFO, "repkit"):
+        graphed = fitted(*FITS[name], "cuda", precision)
+    refused = [r.message for r in caplog.records if "CUDA graph" in r.message]
+    noise, found = apart(eager, again), apart(eager, graphed)
+    print(f"{name}, {precision}: {len(replays)} replays, apart {found:.2g}, noise {noise:.2g}")
+    print(*refused)
+    expected = name in ("Speech GRU", "DANN entropy")  # cuDNN's own weights; SGD
+    assert bool(refused) == expected, refused
+    assert len(replays) > STEPS or expected
+    assert found <= max(10 * noise, 1e-3)
+
+
+def test_a_step_that_cannot_be_recorded(replays, monkeypatch, caplog):
+    class Waiting(nn.Module):
+        def forward(self, x):
+            torch.cuda.current_stream().synchronize()
+            return x
+
+    def fit(**options):
+        X = np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32)
+        given = {"width": 16, "batch_size": 8, "random_state": 0, "device": "cuda"}
+        model = repkit.DANN(max_epochs=2, steps_per_epoch=12, **given, **options)
+        model.fit(X, np.arange(64) % 2, sample_domain=np.repeat([1, -2], 32))
+        return model.predict_proba(X[32:], sample_domain=np.full(32, -2))
+
+    expected = fit()
+    monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "1")
+    with caplog.at_level(logging.INFO, "repkit"):
+        found = fit(augment=Waiting())
+    assert "not a CUDA graph" in caplog.text
+    print(caplog.text)
+    assert not replays
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    # What failed leaves nothing behind: the next fit is recorded.
+    np.testing.assert_allclose(fit(), expected, atol=1e-3)
+    assert replays
