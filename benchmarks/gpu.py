@@ -28,7 +28,7 @@ from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleG
 from repkit.datasets import make_speech
 from repkit.engine import Engine
 
-STEPS, EPOCHS, ROUNDS = 100, 3, 2
+STEPS, EPOCHS, ROUNDS = 60, 2, 2
 Fit = Callable[[], Any]
 
 

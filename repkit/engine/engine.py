@@ -16,7 +16,7 @@ from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
-from repkit.engine.replay import CudaGraphs, Graphs, beside, foreign, wanted
+from repkit.engine.replay import CudaGraphs, Graphs, foreign, wanted
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
@@ -130,7 +130,8 @@ class Engine:
         self._graphs: Graphs | None = None
         self._changes = list(changes)
         if self.device.type == "cuda" and not compile and wanted():
-            self.use_graphs(Graphs(CudaGraphs([self._generator]), lambda: beside(self.device)))
+            make = CudaGraphs(self.device, [self._generator])
+            self.use_graphs(Graphs(make, make.beside))
         self._reset()
 
     def use_graphs(self, graphs: Graphs) -> None:

@@ -74,17 +74,23 @@ class CudaGraph:
         Those of the device, beside the global one, from which random numbers are drawn.
     pool : tuple of int
         The memory that it shares with the other graphs of a training, of which one runs at a time.
+    stream : torch.cuda.Stream
+        On which it is recorded.
     """
 
-    def __init__(self, generators: Iterable[torch.Generator], pool: Any) -> None:
+    def __init__(
+        self, generators: Iterable[torch.Generator], pool: Any, stream: torch.cuda.Stream
+    ) -> None:
         self.graph = torch.cuda.CUDAGraph()
-        self.pool = pool
+        self.pool, self.stream = pool, stream
         for generator in generators:
             self.graph.register_generator_state(generator)
 
     def recording(self) -> AbstractContextManager[Any]:
         """Record what is done inside."""
-        found: AbstractContextManager[Any] = torch.cuda.graph(self.graph, pool=self.pool)
+        found: AbstractContextManager[Any] = torch.cuda.graph(
+            self.graph, pool=self.pool, stream=self.stream
+        )
         return found
 
     def replay(self) -> None:
@@ -106,7 +112,9 @@ class Sight(TorchDispatchMode):
         super().__init__()
         self.log: list[tuple[str, tuple[Any, ...]]] = []
         self._made: dict[int, int] = {}
-        self._kept: list[Tensor] = []  # lest an address be given to another
+        # Lest an address be given to another. Of tensors, autograd's nodes would be kept as well,
+        # which belong to a stream.
+        self._kept: list[torch.UntypedStorage] = []
 
     def _place(self, x: Any) -> Any:
         if isinstance(x, Tensor):
@@ -128,7 +136,7 @@ class Sight(TorchDispatchMode):
         for x in tree_leaves(out):
             if isinstance(x, Tensor) and (key := x.untyped_storage().data_ptr()) not in known:
                 self._made[key] = len(self.log)
-                self._kept.append(x)
+                self._kept.append(x.untyped_storage())
         return out
 
 
@@ -165,12 +173,14 @@ class CudaGraphs:
 
     Parameters
     ----------
+    device : torch.device
     generators : iterable of torch.Generator
         See `CudaGraph`.
     """
 
-    def __init__(self, generators: Iterable[torch.Generator]) -> None:
-        self.generators = list(generators)
+    def __init__(self, device: torch.device, generators: Iterable[torch.Generator]) -> None:
+        self.device, self.generators = device, list(generators)
+        self.stream = torch.cuda.Stream(device)
         self.anew()
 
     def anew(self) -> None:
@@ -178,7 +188,16 @@ class CudaGraphs:
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self) -> CudaGraph:
-        return CudaGraph(self.generators, self.pool)
+        return CudaGraph(self.generators, self.pool, self.stream)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """The stream of the graphs, as CUDA wants steps to be taken that are to be recorded."""
+        current = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
+            yield
+        current.wait_stream(self.stream)
 
 
 Shapes = tuple[tuple[int, ...], ...]  # of the tensors of a batch
@@ -296,13 +315,3 @@ class Graphs:
             del self._seen[kind]
             self._met[kind] = {shapes}
         return found
-
-
-@contextmanager
-def beside(device: torch.device) -> Iterator[None]:
-    """A stream of its own, as CUDA wants steps to be taken that are going to be recorded."""
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
-        yield
-    torch.cuda.current_stream(device).wait_stream(stream)
