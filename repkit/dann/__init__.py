@@ -2,6 +2,7 @@
 
 from repkit.dann.algorithm import Alignment, Objective, dann
 from repkit.dann.base import NoTargetWarning
+from repkit.dann.denoising import MarginalizedDenoiser
 from repkit.dann.estimator import DANN
 from repkit.dann.monitor import GuardWarning, ShareWarning
 from repkit.dann.parts import Divergence, Entropy, Heads, Selection, Updates
@@ -15,6 +16,7 @@ __all__ = [
     "Entropy",
     "GuardWarning",
     "Heads",
+    "MarginalizedDenoiser",
     "NoTargetWarning",
     "Objective",
     "Selection",
