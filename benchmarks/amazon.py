@@ -61,18 +61,16 @@ def denoiser(domains: frozenset[str]) -> MarginalizedDenoiser:
 
 @cache
 def load_denoised(source: str, target: str) -> Pair:
-    """The same pair, each row beside what it is denoised to: both of one length, together 10."""
+    """The same pair, each row denoised and of length 10."""
     pair, model = load(source, target), denoiser(frozenset((source, target)))
 
-    def denoised(X: np.ndarray) -> np.ndarray:
+    def rows(X: np.ndarray) -> np.ndarray:
         h = model.transform(X / 10)
-        h *= 10 / np.linalg.norm(h, axis=1, keepdims=True)
-        return np.hstack([X, h]) / np.sqrt(2.0, dtype=np.float32)
+        denoised: np.ndarray = 10 * h / np.linalg.norm(h, axis=1, keepdims=True)
+        return denoised
 
     return pair._replace(
-        X_source=denoised(pair.X_source),
-        X_target=denoised(pair.X_target),
-        X_test=denoised(pair.X_test),
+        X_source=rows(pair.X_source), X_target=rows(pair.X_target), X_test=rows(pair.X_test)
     )
 
 
