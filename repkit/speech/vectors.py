@@ -263,6 +263,12 @@ class TwoVectors(TransformerMixin, Estimator):
         ------
         ValueError
             If the reference has another number of utterances, or one was skipped.
+
+        Notes
+        -----
+        Where there are more recordings of the voice, `repkit.speech.match_frames` can put its own
+        frames in the place of those that come out: the voice is then kept far better, and the words
+        a little worse.
         """
         found, _ = self._heard(X)
         with named("reference", "utterances, one or as many as X"):
