@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from benchmarks.pairs import Pair, alone, logistic, over_pairs, table, whole
+from benchmarks.pairs import DENOISED, Pair, alone, denoised, logistic, over_pairs, table, whole
 from benchmarks.recipes import (
     AMAZON,
     AMAZON_AUGMENT,
@@ -21,17 +21,9 @@ from benchmarks.recipes import (
     AMAZON_RECIPE,
 )
 from benchmarks.runner import Case
-from repkit.dann import MarginalizedDenoiser
 from repkit.datasets import AMAZON_DOMAINS, load_amazon_reviews
 
 TASK = "Amazon reviews, 12 pairs"
-DENOISED = (
-    "source only, denoised",
-    "joint, denoised",
-    "whole recipe",
-    "whole recipe, guarded",
-    "whole recipe, no adversary",
-)
 RAW = "Ganin et al. 2016, table 1a, raw counts, mean of 12 (read)"
 PUBLISHED: dict[tuple[str, str], dict[str, tuple[float, str]]] = {
     ("DANN", "source only"): {"accuracy_last": (0.761, f"NN, {RAW}")},
@@ -52,26 +44,7 @@ def load(source: str, target: str) -> Pair:
     return Pair(X_source, a.y_train, X_target, X_test, b.y_test)
 
 
-@cache
-def denoiser(domains: frozenset[str]) -> MarginalizedDenoiser:
-    """Fitted to the training rows of both, in any order."""
-    pair = load(*sorted(domains))
-    return MarginalizedDenoiser(0.8).fit(np.vstack([pair.X_source, pair.X_target]) / 10)
-
-
-@cache
-def load_denoised(source: str, target: str) -> Pair:
-    """The same pair, each row denoised and of length 10."""
-    pair, model = load(source, target), denoiser(frozenset((source, target)))
-
-    def rows(X: np.ndarray) -> np.ndarray:
-        h = model.transform(X / 10)
-        denoised: np.ndarray = 10 * h / np.linalg.norm(h, axis=1, keepdims=True)
-        return denoised
-
-    return pair._replace(
-        X_source=rows(pair.X_source), X_target=rows(pair.X_target), X_test=rows(pair.X_test)
-    )
+load_denoised = denoised(load, 0.8, 1.0)
 
 
 @cache
@@ -111,7 +84,7 @@ def cases(preset: str, device: str) -> list[Case]:
         variants=variants,
         loads={
             "train on target": load_on_target,
-            **dict.fromkeys(DENOISED, load_denoised),
+            **dict.fromkeys((*DENOISED, "joint, denoised"), load_denoised),
         },
         C=1e-3,
         # Roots of matrices of 5 000 columns, or of as many as there are rows.

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-from benchmarks.pairs import Pair, alone, on_target, table, whole
+from benchmarks.pairs import DENOISED, Pair, alone, denoised, on_target, table, whole
 from benchmarks.recipes import (
     OFFICE,
     OFFICE_AUGMENT,
@@ -51,6 +51,9 @@ def load_unseen(source: str, target: str) -> Pair:
     return Pair(X_source, y_source, X_target, X_target, y_target)
 
 
+load_denoised = denoised(load, 0.5, 3.0)
+
+
 def load_on_target(source: str, target: str) -> Pair:
     return on_target(load(source, target))
 
@@ -70,6 +73,7 @@ def cases(preset: str, device: str) -> list[Case]:
         "conditional + entropy + pseudo": OFFICE_FIRST,
         "conditional + entropy + pseudo + smoothness": OFFICE_SMOOTH,
         "source only, three times the steps": {"on": "source", "max_epochs": 30, "ema": 0.995},
+        "source only, denoised": {"on": "source"},
         **whole(OFFICE_RECIPE),
         "train on target": {"on": "source"},
     }
@@ -80,7 +84,11 @@ def cases(preset: str, device: str) -> list[Case]:
         device,
         base=OFFICE,
         variants=variants,
-        loads={unseen: load_unseen, "train on target": load_on_target},
+        loads={
+            unseen: load_unseen,
+            "train on target": load_on_target,
+            **dict.fromkeys(DENOISED, load_denoised),
+        },
         C=0.01,
         left_out=TOUCHED,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from benchmarks import peers
 from benchmarks.methods import accuracies, methods
 from benchmarks.peers import Trainer
 from benchmarks.runner import Case
-from repkit.dann import Selection
+from repkit.dann import MarginalizedDenoiser, Selection
 
 
 class Pair(NamedTuple):
@@ -31,6 +32,13 @@ class Pair(NamedTuple):
 Method = Callable[[Pair, int], Mapping[str, float]]
 Load = Callable[[Any, Any], Pair]
 GUARD = Selection(guard=True)
+# The rows that read denoised features, where there are any.
+DENOISED = (
+    "source only, denoised",
+    "whole recipe",
+    "whole recipe, guarded",
+    "whole recipe, no adversary",
+)
 
 
 def over_pairs(
@@ -68,6 +76,42 @@ def on_target(pair: Pair) -> Pair:
     halves = train_test_split(pair.X_test, pair.y_test, test_size=0.5, random_state=0)
     X_train, X_test, y_train, y_test = halves
     return Pair(X_train, y_train, X_train, X_test, y_test)
+
+
+def denoised(load: Load, noise: float, length: float) -> Load:
+    """The same pairs, each row denoised and given the mean length of before.
+
+    mSDA of three layers, fitted to the training rows of both domains, whichever is the source.
+
+    Parameters
+    ----------
+    load : callable
+    noise : float
+    length : float
+        Mean length of the rows that the denoiser reads.
+    """
+    fitted: dict[frozenset[Any], MarginalizedDenoiser] = {}
+
+    @cache
+    def found(source: Any, target: Any) -> Pair:
+        pair, key = load(source, target), frozenset((source, target))
+        before = float(np.linalg.norm(np.vstack([pair.X_source, pair.X_target]), axis=1).mean())
+        if key not in fitted:
+            rows = np.vstack([pair.X_source, pair.X_target]) * (length / before)
+            fitted[key] = MarginalizedDenoiser(noise).fit(rows)
+
+        def clean(X: np.ndarray) -> np.ndarray:
+            h = fitted[key].transform(X * (length / before))
+            scaled: np.ndarray = before * h / np.linalg.norm(h, axis=1, keepdims=True)
+            return scaled.astype(np.float32)
+
+        return pair._replace(
+            X_source=clean(pair.X_source),
+            X_target=clean(pair.X_target),
+            X_test=clean(pair.X_test),
+        )
+
+    return found
 
 
 # -------------------------------------------------------------------- methods
