@@ -7,7 +7,7 @@ is. What is trained, kept and given to the user is the network itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
@@ -62,7 +62,7 @@ def _reason(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _backend(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+def _backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
     """Torch's own, by another name: else it would take what was compiled without `calling`."""
     from torch._dynamo import lookup_backend  # slow to import
 
@@ -70,12 +70,12 @@ def _backend(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[
     return found
 
 
-def plain(network: nn.Module) -> nn.Module:
+def plain(network: Callable[..., Any]) -> Callable[..., Any]:
     """A network as it was before `compiled`, after which it has no second derivative.
 
     To penalize a slope is to differentiate it once more.
     """
-    found: nn.Module = getattr(network, "_orig_mod", network)
+    found: Callable[..., Any] = getattr(network, "_orig_mod", network)
     return found
 
 
