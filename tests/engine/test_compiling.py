@@ -12,7 +12,6 @@ import pytest
 import torch
 from sklearn.base import clone
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from repkit import DANN, VAE, VAEGAN, BiGAN, DANNRegressor, InfoGAN, SpeechAutoencoder, TripleGAN
 from repkit.base.parts import Discriminator
@@ -119,17 +118,28 @@ def graphs(least, most=1000, *, anew=True):
 # -------------------------------------------------------------------- every system
 
 
-class Once(torch.autograd.Function):
-    """The identity, with a first derivative alone."""
+class Never(torch.autograd.Function):
+    """The identity, without a derivative."""
 
     @staticmethod
     def forward(ctx, x):
         return x.view_as(x)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, gradient):
-        return gradient
+        raise RuntimeError("what is compiled has no second derivative")
+
+
+class Once(torch.autograd.Function):
+    """The identity, with a first derivative alone; torch's own decorator would silently give none."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return Never.apply(gradient)
 
 
 class LikeCompiled(nn.Module):
