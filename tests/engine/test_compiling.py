@@ -131,7 +131,7 @@ class Never(torch.autograd.Function):
 
 
 class Once(torch.autograd.Function):
-    """The identity, with a first derivative alone; torch's own decorator would silently give none."""
+    """The identity, with a first derivative alone: torch's decorator gives no second, silently."""
 
     @staticmethod
     def forward(ctx, x):
