@@ -141,7 +141,9 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
         Precision of the training. "auto" takes bf16 for convolutions on a device that is quicker
         with it; of a CPU this is measured once, and kept for the machine.
     compile : bool, default=False
-        Whether to compile the networks with ``torch.compile``.
+        Whether to compile the networks with ``torch.compile``, which takes seconds to minutes in
+        the first steps. On a CPU it has never paid; on a GPU it is not measured, and turns CUDA
+        graphs off.
     checkpoint : path, optional
         A folder. A checkpoint is written there after every epoch, and a later fit of the same data
         and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest

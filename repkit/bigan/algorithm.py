@@ -30,6 +30,7 @@ from repkit.base.parameters import (
 )
 from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
+from repkit.engine.compiling import plain
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import ADVERSARIAL, draw, gradient_penalty
@@ -133,7 +134,7 @@ def bigan(
     def penalty(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
             x, e = real_pair(n, b)
-        r1 = gradient_penalty(n.D, x, e)
+        r1 = gradient_penalty(plain(n.D), x, e)
         return {"D": r1_weight * r1_every * r1, "r1": r1}
 
     phases = [Phase(step)]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from repkit.dann.parts import Divergence
 from repkit.engine.batches import Batch
+from repkit.engine.compiling import plain
 from repkit.losses import (
     coral,
     discrepancy,
@@ -124,7 +125,7 @@ def pull_of(
 
     def slopes(n: SimpleNamespace, b: Batch, f: Tensor) -> Tensor:
         def critic(k: int) -> Callable[[Tensor], Tensor]:
-            return lambda x: n.D(x)[:, k]
+            return lambda x: plain(n.D)(x)[:, k]
 
         parts = apart(f)
         found = [slope_penalty(critic(k), parts[i], parts[j]) for k, (i, j) in enumerate(pairs)]

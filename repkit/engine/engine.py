@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from repkit.engine.batches import Batch, BatchSource
+from repkit.engine.compiling import calling, compiled
 from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
@@ -52,7 +53,7 @@ class Engine:
     learning_rate_schedule : callable, optional
         ``progress -> factor`` of every optimizer's learning rate.
     compile : bool, default=False
-        Compile each network with ``torch.compile``.
+        Compile each network with ``torch.compile``, as phases call it; see `compiling`.
     changes : iterable of callable
         What of the user's own the phases call, beside the networks. On CUDA, steps are taken as
         graphs where all code is known to do the same at every step; see `replay`.
@@ -91,10 +92,12 @@ class Engine:
             for network in self.averaged.values():
                 network.eval().requires_grad_(False)
             self.networks.ema = SimpleNamespace(**self.averaged)
+        # What the phases call; the modules themselves stay as they are, names and all.
+        self._called = self.networks
+        self._calling: Callable[[], AbstractContextManager[Any]] = nullcontext
         if compile:
-            # What the phases call; the modules themselves stay as they are, names and all.
-            for name, network in system.networks.items():
-                setattr(self.networks, name, torch.compile(network))
+            quick = compiled(system.networks, self.device)
+            self._called, self._calling = SimpleNamespace(**vars(self.networks) | quick), calling
         self.groups = {group: self._group(names, rates) for group, names in system.groups.items()}
         makers = (
             optimizer if isinstance(optimizer, Mapping) else dict.fromkeys(self.groups, optimizer)
@@ -279,7 +282,8 @@ class Engine:
                     else:
                         options["lr"] = rate * factor
         if graphs is None:
-            found = self._act(phases, batch, decay)
+            with self._calling():
+                found = self._act(phases, batch, decay)
         else:
             self._decay.fill_(1.0 - decay)
             found = graphs.take(tuple(phases), shapes, lambda: self._act(phases, batch, None))
@@ -293,7 +297,7 @@ class Engine:
         self._draw_noise(batch)
         if system.forward is not None:
             with self._forward(self._norms_outside_of(tuple(phases))):
-                system.forward(self.networks, batch)
+                system.forward(self._called, batch)
         for number, phase in phases.items():
             for repeat in range(phase.times):
                 if repeat or phase.fresh:
@@ -311,7 +315,7 @@ class Engine:
 
     def _run(self, number: int, phase: Phase, batch: Batch) -> Record:
         with self._forward(self._norms_outside_of((number,))):
-            terms = phase.loss(self.networks, batch)
+            terms = phase.loss(self._called, batch)
         groups = [name for name in terms if name in self.groups]
         if phase.groups is not None and set(groups) != set(phase.groups):
             raise ValueError(

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from repkit.base.parameters import check_parameters, choice, function, parameters, part
 from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
+from repkit.engine.compiling import plain
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Noise, Phase, System
 from repkit.infogan.parts import Categorical, Continuous
@@ -319,7 +320,8 @@ def infogan(
         }
 
     def penalty(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        r1 = gradient_penalty(lambda x: n.D(n.B(x)), view(prepare(b.x)))
+        B, D = plain(n.B), plain(n.D)
+        r1 = gradient_penalty(lambda x: D(B(x)), view(prepare(b.x)))
         return {"D": r1_weight * r1_every * r1, "r1": r1}
 
     groups = {"D": ("B", "D", "Q"), "G": ("G",)}

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from repkit.base.parameters import check_parameters, parameters, part
 from repkit.engine.batches import Batch
+from repkit.engine.compiling import plain
 from repkit.engine.modes import norms, still
 from repkit.engine.system import Phase, System
 from repkit.schedules import dann_ramp
@@ -376,7 +377,7 @@ def wasserstein(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
     gap = (D(with_same) - D(with_other)).float()[:, 0]
     share = torch.rand(len(p), 1, device=p.device)
     between = torch.lerp(with_other.detach(), with_same.detach(), share).requires_grad_()
-    (slope,) = torch.autograd.grad(D(between).float().sum(), between, create_graph=True)
+    (slope,) = torch.autograd.grad(plain(D)(between).float().sum(), between, create_graph=True)
     steep = (slope.square().sum(1) + 1e-12).sqrt()
     penalty = PENALTY * mean_over((steep - 1.0).square(), able)
     ordered = mean_over((gap > 0).float(), able)

@@ -35,6 +35,7 @@ from repkit.base.parameters import (
 )
 from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
+from repkit.engine.compiling import plain
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import (
     ADVERSARIAL,
@@ -157,7 +158,8 @@ def vaegan(
         return terms
 
     def penalty(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
-        r1 = gradient_penalty(lambda x: reality(n.D(x)[1]), data(b))
+        D = plain(n.D)
+        r1 = gradient_penalty(lambda x: reality(D(x)[1]), data(b))
         return {"D": r1_weight * r1_every * r1, "r1": r1}
 
     phases = [Phase(step)]
