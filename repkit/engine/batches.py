@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repkit.engine.ranks import here
 from repkit.engine.rng import Kind, seed_of
 
 
@@ -116,7 +117,8 @@ class BatchSource(Protocol):
     """What the engine asks of batches: `Batches`, or others that depend on the step alone."""
 
     device: torch.device
-    size: int  # rows of a batch, at most
+    size: int  # rows of a batch, at most, those of all processes together
+    own: Tensor | None  # places in it of this process's rows, if there are others
     steps_per_epoch: int
 
     def at(self, step: int) -> Batch:
@@ -144,6 +146,12 @@ class Batches:
         Default: the steps after which every row of every stream has been drawn at least once.
     constants : mapping of str to Tensor, optional
         What is the same in every batch.
+
+    Attributes
+    ----------
+    counts : list of int
+        Rows of each stream in the batches that are given: in a fit of several processes, this
+        one's share of them.
     """
 
     def __init__(
@@ -160,7 +168,11 @@ class Batches:
         self.streams = [(torch.as_tensor(rows, dtype=torch.int64), n) for rows, n in streams]
         self.seed = seed
         self.device = device
-        self.size = sum(count for _, count in self.streams)
+        counts, ranks = [count for _, count in self.streams], here()
+        self.size, self.counts = sum(counts), [ranks.share(count) for count in counts]
+        places = ranks.places(counts)
+        self.own = None if ranks.world == 1 else places.to(device)
+        self._places = None if ranks.world == 1 else places
         self.steps_per_epoch = steps_per_epoch or max(
             -(-len(rows) // count) for rows, count in self.streams
         )
@@ -205,6 +217,8 @@ class Batches:
                 for k, (_, count) in enumerate(self.streams)
             ]
             table = torch.cat(columns, 1)
+            if self._places is not None:
+                table = table[:, self._places]
             self._host_table, self._table = table.numpy(), sent(table, self.device)
             self._epoch = epoch
         return self._table[place]

@@ -122,7 +122,7 @@ class SpeechBatches:
         # The most rows that a batch can have: what buffers for noise are made for.
         per_batch = -(-sum(self.cuts) // self.turn)
         largest = sorted(-(-len(m) // n) for m, n in zip(self.members, self.cuts, strict=True))
-        self.size = per_batch * largest[-1]
+        self.size, self.own = per_batch * largest[-1], None
         self._planned = -1
         self._plan: list[list[np.ndarray]] = []
 
