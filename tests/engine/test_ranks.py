@@ -2,9 +2,12 @@
 
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
+import time
+import traceback
 import warnings
 from pathlib import Path
 
@@ -22,8 +25,21 @@ DOMAIN = np.array([0, 1, -1, -2]).repeat(12)
 FEW = np.where(np.arange(48) < 20, Y, -1)
 
 
+class PairNet(nn.Module):
+    def __init__(self, shape_in, latent_dim):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6 + latent_dim, 16), nn.Tanh(), nn.Linear(16, 1))
+
+    def forward(self, x, z):
+        return self.layers(torch.cat([x, z], 1))
+
+
 def hidden(shape_in, width):
     return nn.Sequential(nn.Linear(6, width), nn.Tanh())
+
+
+def dropping(shape_in, width):
+    return nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.Tanh(), nn.Dropout(0.3))
 
 
 def generator(dim_in, shape_out):
@@ -34,21 +50,59 @@ def cases():
     """Estimators of networks without batch norm, by name, and what `fit` is given."""
     own = {"width": 16, "max_epochs": 2, "random_state": 0, "learning_rate": 1e-2}
     gan = own | {"latent_dim": 4, "batch_size": 16, "generator": generator, "ema": 0.9}
-    of = {"backbone": hidden, "batch_size": 16, "select": None} | own
+    of = own | {"backbone": hidden, "batch_size": 16, "select": None}
+    judged = {"discriminator__network": hidden, "augment": lambda x: x.flip(1)}
     labels = {"y": Y, "sample_domain": DOMAIN}
     numbers = {"y": X[:, :2], "sample_domain": DOMAIN}
+    terms = {
+        "entropy__weight": 1.0,
+        "entropy__confusion": 1.0,
+        "entropy__prior": "estimate",
+        "conditional": "entropy",
+        "consistency": 1.0,
+        "ema": 0.9,
+    }
     return {
         "VAE": (VAE(encoder=hidden, **gan), {}),
-        "BiGAN": (BiGAN(encoder=hidden, data_cycle=1.0, latent_cycle=1.0, **gan), {}),
-        "DANN": (DANN(ema=0.9, **of), labels),
+        "BiGAN": (
+            BiGAN(encoder=hidden, data_cycle=1.0, latent_cycle=1.0, **gan).set_params(
+                discriminator__network=PairNet, discriminator__r1=0.1
+            ),
+            {},
+        ),
+        "DANN": (DANN(**of), labels | {"sample_weight": X[:, 2] + 0.5}),
+        "DANN, all terms": (DANN(**of, optimizer="sgd").set_params(**terms, select="entropy"), labels),
+        "DANN, separate steps": (DANN(updates="alternating", **of), labels),
+        "DANN, correlations": (DANN(divergence="coral", **of), labels),
+        "DANN, kernels": (DANN(divergence="joint_mmd", **of), labels),
+        "DANNRegressor": (DANNRegressor(divergence="mmd", **of), numbers),
+        "InfoGAN": (
+            InfoGAN(**gan).set_params(
+                **judged,
+                discriminator_norm="spectral",
+                categorical__sizes=(3,),
+                categorical__invariance=1.0,
+                continuous__contrastive=1.0,
+            ),
+            {},
+        ),
+        "VAEGAN": (
+            VAEGAN(encoder=hidden, balanced_steps=True, pixel=1.0, **gan).set_params(**judged),
+            {},
+        ),
+        "TripleGAN": (
+            TripleGAN(
+                classifier=hidden, adversary_start=0.0, **gan | {"batch_size": (8, 16)}
+            ).set_params(discriminator=hidden, pseudo_discriminative__gate=0.4, balance=1.0),
+            {"y": FEW},
+        ),
     }
 
 
-def fitted(name, **options):
-    model, given = cases()[name]
+def fitted(model, **given):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.set_params(**options).fit(X, **given)
+        return model.fit(X, **given)
 
 
 def state(model):
@@ -57,57 +111,166 @@ def state(model):
         for name, network in model.networks_.items()
         for key, value in network.state_dict().items()
     }
-    return weights, model.history_.drop(columns="seconds")
+    return weights, model.history_.drop(columns="seconds").to_dict("list")
 
 
-def work(folder):
+def refused(model, **given):
+    """The error of a fit."""
+    try:
+        fitted(model, **given)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def work(rank, folder):
     """What each of the processes does."""
     torch.set_num_threads(1)
-    found = {name: state(fitted(name)) for name in cases()}
-    (folder / f"{os.environ['RANK']}.pickle").write_bytes(pickle.dumps(found))
+    found = {name: state(fitted(model, **given)) for name, (model, given) in cases().items()}
+    options = {"width": 16, "batch_size": 16, "max_epochs": 4, "ema": 0.9}
+    norms = VAE(4, encoder=dropping, random_state=0, **options)
+    found["whole"] = state(fitted(norms))
+
+    def interrupted(row):
+        row["seen"] = rank
+        if row["epoch"] == 2 and not interrupted.times:
+            interrupted.times += 1
+            raise KeyboardInterrupt
+
+    interrupted.times = 0
+    norms.set_params(checkpoint=folder / f"of-{rank}", callbacks=interrupted)
+    try:
+        fitted(norms)
+    except BaseException as error:
+        found["broken off"] = f"{type(error).__name__}: {error}", *error.__notes__
+    found["resumed"] = state(fitted(norms))
+
+    def inner(row):
+        fitted(VAE(4, encoder=hidden, max_epochs=1, random_state=0))
+        return row["epoch"] == 2
+
+    found["any seed"] = state(fitted(VAE(4, encoder=dropping, callbacks=inner, **options)))
+    found["odd"] = refused(VAE(4, batch_size=15))
+    found["other"] = refused(VAE(4 + rank, random_state=0))
+    if rank == 0:
+        found["transformed"] = norms.transform(X)  # alone
+
+    def dying(x):
+        if rank == 1 and torch.is_grad_enabled() and len(x) == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))
+    before = time.monotonic()
+    found["left"] = refused(VAE(4, augment=dying, random_state=0, **options))
+    found["after"] = time.monotonic() - before
+    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))
 
 
-def started(folder, *arguments):
-    """Both processes, as torchrun starts them."""
+def main(folder):
+    """Both processes, as torchrun would start them, but that they import once."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    environment = os.environ | {
-        "WORLD_SIZE": str(WORLD),
-        "LOCAL_WORLD_SIZE": str(WORLD),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-    }
-    return [
-        subprocess.Popen(
-            [sys.executable, __file__, str(folder), *arguments],
-            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(WORLD)
-    ]
+    os.environ |= {"WORLD_SIZE": str(WORLD), "LOCAL_WORLD_SIZE": str(WORLD)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    for rank in range(WORLD):
+        if not os.fork():
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            try:
+                work(rank, folder)
+            except BaseException:
+                (folder / f"{rank}.error").write_text(traceback.format_exc())
+            os._exit(0)
+    for _ in range(WORLD):
+        os.wait()
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """What the ranks have found."""
-    folder = tmp_path_factory.mktemp("ranks")
-    for process in started(folder):
-        out, error = process.communicate(timeout=100)
-        assert process.returncode == 0, error
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("ranks")
+
+
+@pytest.fixture(scope="module")
+def ranks(folder):
+    """What both have found."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, __file__, str(folder)], env=environment) as process:
+        try:
+            process.wait(timeout=100)
+        finally:
+            process.kill()
+    for error in folder.glob("*.error"):
+        pytest.fail(error.read_text())
     return [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in range(WORLD)]
 
 
-@pytest.mark.parametrize("name", cases())
-def test_two_processes_take_the_steps_of_one(results, name):
-    weights, history = state(fitted(name))
-    ours, told = results[0][name]
+def assert_same(one, other):
+    (weights, history), (others, told) = one, other
+    np.testing.assert_equal(told, history)
     for key, value in weights.items():
-        np.testing.assert_allclose(ours[key], value, atol=1e-6, err_msg=key)
+        np.testing.assert_array_equal(others[key], value, err_msg=key)
+
+
+@pytest.mark.parametrize("name", cases())
+def test_two_processes_take_the_steps_of_one(ranks, name):
+    assert_same(ranks[0][name], ranks[1][name])
+    model, given = cases()[name]
+    weights, history = state(fitted(model, **given))
+    found, told = ranks[0][name]
+    for key, value in weights.items():
+        np.testing.assert_allclose(found[key], value, atol=1e-6, err_msg=key)
+    assert set(told) == set(history)
+    for key, value in history.items():
+        np.testing.assert_allclose(told[key], value, atol=1e-5, err_msg=key)
+
+
+def test_a_training_goes_on_from_a_checkpoint(ranks, folder):
+    for found in ranks:
+        (weights, history), (resumed, told) = found["whole"], found["resumed"]
+        assert told.pop("seen")[:2] == [0, 0]  # callbacks are called on rank 0
+        assert_same((weights, history), (resumed, told))
+    assert_same(ranks[0]["whole"], ranks[1]["whole"])
+    assert len(list(folder.glob("of-0/*/epoch-*.ckpt"))) == 2
+    assert not (folder / "of-1").exists()
+
+
+def test_what_ends_rank_0_ends_all(ranks):
+    first, second = (found["broken off"] for found in ranks)
+    assert first[0] == "KeyboardInterrupt: "
+    assert second[0] == "RankError: rank 1 of 2 stops, as rank 0 did: KeyboardInterrupt: "
+    assert "goes on from epoch 1" in first[1]
+    assert "goes on from the last whole epoch" in second[1]
+
+
+def test_decisions_and_seeds_are_those_of_rank_0(ranks):
+    assert_same(*(found["any seed"] for found in ranks))
+    assert ranks[0]["any seed"][1]["stopped"][-1] is True
+    assert len(ranks[0]["any seed"][1]["epoch"]) == 2
+
+
+def test_a_batch_has_a_share_for_each(ranks):
+    assert ranks[0]["odd"] == ranks[1]["odd"]
+    assert ranks[0]["odd"] == (
+        "ValueError: batch_size must give each of the 2 processes as many rows; one part of a "
+        "step has 15, which 2 does not divide"
+    )
+
+
+def test_the_fits_of_all_must_be_one(ranks):
+    assert ranks[0]["other"] == ranks[1]["other"]
+    assert "rank 1 of 2 has another set of weights than rank 0" in ranks[0]["other"]
+
+
+def test_outside_training_a_process_is_alone(ranks):
+    assert ranks[0]["transformed"].shape == (48, 4)
+
+
+def test_no_process_waits_for_one_that_was_killed(ranks):
+    assert ranks[0]["left"].startswith("RankError: rank 0 of 2 stops: another process")
+    assert ranks[0]["after"] < 10
+    assert "left" not in ranks[1]
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    main(Path(sys.argv[1]))
