@@ -296,3 +296,12 @@ def pooled(x: Tensor) -> Tensor:
     whole = x.new_zeros(ranks.world, *x.shape)
     whole[ranks.rank] = x
     return _Sum.apply(whole, ranks).flatten(0, 1)
+
+
+def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of the values where ``chosen`` is 1; 0 where it nowhere is.
+
+    Each process may choose another number of them: it divides by a share of how many all choose.
+    """
+    count = averaged(chosen.sum()).clamp_min(1.0 / here().world)
+    return (values * chosen).sum() / count

@@ -10,13 +10,25 @@ import time
 import traceback
 import warnings
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
 
-from repkit import DANN, VAE, VAEGAN, BiGAN, DANNRegressor, InfoGAN, TripleGAN
+from repkit import (
+    DANN,
+    VAE,
+    VAEGAN,
+    BiGAN,
+    DANNRegressor,
+    InfoGAN,
+    SpeechAutoencoder,
+    TripleGAN,
+)
+from repkit.speech.networks import FrameNorm
 
 WORLD = 2
 X = np.random.default_rng(0).random((48, 6)).astype(np.float32)
@@ -61,6 +73,7 @@ def cases():
         "conditional": "entropy",
         "consistency": 1.0,
         "ema": 0.9,
+        "select": "entropy",
     }
     return {
         "VAE": (VAE(encoder=hidden, **gan), {}),
@@ -71,7 +84,7 @@ def cases():
             {},
         ),
         "DANN": (DANN(**of), labels | {"sample_weight": X[:, 2] + 0.5}),
-        "DANN, all terms": (DANN(**of, optimizer="sgd").set_params(**terms, select="entropy"), labels),
+        "DANN, all terms": (DANN(optimizer="sgd", **of).set_params(**terms), labels),
         "DANN, separate steps": (DANN(updates="alternating", **of), labels),
         "DANN, correlations": (DANN(divergence="coral", **of), labels),
         "DANN, kernels": (DANN(divergence="joint_mmd", **of), labels),
@@ -99,10 +112,34 @@ def cases():
     }
 
 
+def speech():
+    """The same for speech."""
+    rng = np.random.default_rng(0)
+    X = [rng.standard_normal((n, 5)).astype(np.float32) for n in rng.integers(6, 12, 29)]
+    y = np.array([0] * 9 + [1] * 8 + [2] * 7 + [-1] * 5)
+    model = SpeechAutoencoder(
+        phonetic_dim=6, speaker_dim=3, width=12, batch_size=(3, 4), max_epochs=2, random_state=0
+    ).set_params(prototypes__sizes=(3,), prototypes__start=0.5, perturb=0.0, optimizer="sgd")
+    pairs = clone(model).set_params(adversary="pair", speaker_loss__kind="centroid")
+    frames = clone(model).set_params(encoder__pooling="both", adversary=None)
+    frames.set_params(prototypes__frame_size=0)
+    models = {"classifier": model, "pairs": pairs, "frames": frames}
+    return {f"speech, {name}": (model, {"X": X, "y": y}) for name, model in models.items()}
+
+
 def fitted(model, **given):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.fit(X, **given)
+        return model.fit(**{"X": X, **given})
+
+
+def fitted_speech(model, **given):
+    """Without its batch norm, which sees what a process has."""
+    with (
+        patch.object(nn.BatchNorm1d, "forward", lambda self, x: x),
+        patch.object(FrameNorm, "forward", lambda self, x, mask: x * mask),
+    ):
+        return fitted(model, **given)
 
 
 def state(model):
@@ -127,6 +164,12 @@ def work(rank, folder):
     """What each of the processes does."""
     torch.set_num_threads(1)
     found = {name: state(fitted(model, **given)) for name, (model, given) in cases().items()}
+    for name, (model, given) in speech().items():
+        found[name] = state(fitted_speech(model, **given))
+    waves = [np.random.default_rng(k).normal(size=4000) for k in range(10)]
+    given = {"adversary": "wasserstein", "swap__cycle": 1.0, "speaker_loss__voices": 1.0}
+    model.set_params(prototypes__frame_size=3, perturb=1.0, **given)
+    found["all of speech"] = state(fitted(model, X=waves, y=[0, 1] * 5))
     options = {"width": 16, "batch_size": 16, "max_epochs": 4, "ema": 0.9}
     norms = VAE(4, encoder=dropping, random_state=0, **options)
     found["whole"] = state(fitted(norms))
@@ -212,17 +255,22 @@ def assert_same(one, other):
         np.testing.assert_array_equal(others[key], value, err_msg=key)
 
 
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", [*cases(), *speech()])
 def test_two_processes_take_the_steps_of_one(ranks, name):
     assert_same(ranks[0][name], ranks[1][name])
-    model, given = cases()[name]
-    weights, history = state(fitted(model, **given))
+    model, given = (cases() | speech())[name]
+    fit = fitted_speech if name in speech() else fitted
+    weights, history = state(fit(model, **given))
     found, told = ranks[0][name]
     for key, value in weights.items():
-        np.testing.assert_allclose(found[key], value, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(found[key], value, rtol=1e-6, atol=1e-6, err_msg=key)
     assert set(told) == set(history)
     for key, value in history.items():
-        np.testing.assert_allclose(told[key], value, atol=1e-5, err_msg=key)
+        np.testing.assert_allclose(told[key], value, rtol=1e-5, atol=1e-5, err_msg=key)
+
+
+def test_speech_of_all_kinds_is_the_same_on_both(ranks):
+    assert_same(*(found["all of speech"] for found in ranks))
 
 
 def test_a_training_goes_on_from_a_checkpoint(ranks, folder):
