@@ -146,21 +146,24 @@ class Engine:
     def _meet(self) -> None:
         """Have the weights of rank 0 on all ranks, of which each trains the same."""
         networks = self.system.networks
-        shapes = {
-            f"{name}.{key}": tuple(x.shape)
-            for name, network in networks.items()
-            for key, x in network.state_dict().items()
-        }
-        self.ranks.check("set of weights", shapes)
-        self.ranks.check("length of the training", (self.total_steps, self.batches.steps_per_epoch))
-        self.ranks.spread_(x for m in networks.values() for x in (*m.parameters(), *m.buffers()))
-        # Each process has those of its own share of a batch.
+        # Each process has the statistics of its own share of a batch.
         self._statistics = [
             x
             for network in networks.values()
             for key, x in network.named_buffers()
             if key.rpartition(".")[2] in ("running_mean", "running_var")
         ]
+        if self.ranks.world == 1:
+            return
+        shapes = {
+            f"{name}.{key}": tuple(x.shape)
+            for name, network in networks.items()
+            for key, x in network.state_dict().items()
+        }
+        self.ranks.check("set of weights", shapes)
+        self.ranks.check("X", self.batches.digest())
+        self.ranks.check("length of the training", (self.total_steps, self.batches.steps_per_epoch))
+        self.ranks.spread_(x for m in networks.values() for x in (*m.parameters(), *m.buffers()))
 
     def use_graphs(self, graphs: Graphs) -> None:
         """Take steps as graphs; before the first step.

@@ -123,6 +123,9 @@ class Ranks:
             if x.numel():
                 by_type.setdefault(x.dtype, []).append(x.detach())
         for some in by_type.values():
+            if len(some) == 1 and some[0].is_contiguous():
+                act(some[0])
+                continue
             found = act(torch.cat([x.reshape(-1) for x in some]))
             for x, part in zip(some, found.split([x.numel() for x in some]), strict=True):
                 x.copy_(part.view(x.shape))
@@ -172,7 +175,8 @@ class Ranks:
         if others:
             raise RankError(
                 f"rank {others[0]} of {self.world} has another {what} than rank 0; each process "
-                "must call fit with the same X, all of it, and with the same parameters"
+                "must call fit on the same data, all of them, with the same parameters (or set "
+                "REPKIT_RANKS=0: each then fits for itself)"
             )
 
 

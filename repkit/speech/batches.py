@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repkit.engine.batches import Batch, sent
+from repkit.engine.batches import Batch, digest, sent
 from repkit.engine.ranks import here, pooled
 from repkit.engine.rng import Kind, generator_of
 
@@ -178,6 +178,11 @@ class SpeechBatches:
             time = -(-time // EVEN) * EVEN
         x = self.frames.pieces(there.pop("first"), there["length"], time)
         return Batch(x=x, **there, **more)
+
+    def digest(self) -> int:
+        """A number that other data hardly have; see `repkit.engine.batches`."""
+        y = digest([torch.from_numpy(self.y)], len(self.y))
+        return digest([self.frames.all], len(self.frames.all)) ^ y
 
     def _dealt(self, y: np.ndarray, world: int) -> dict[str, Tensor]:
         """What a process has to know of the rows of all."""

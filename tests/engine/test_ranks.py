@@ -18,6 +18,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+import repkit
 from repkit import (
     DANN,
     VAE,
@@ -28,7 +29,10 @@ from repkit import (
     SpeechAutoencoder,
     TripleGAN,
 )
+from repkit.engine.ranks import Ranks
 from repkit.speech.networks import FrameNorm
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 WORLD = 2
 X = np.random.default_rng(0).random((48, 6)).astype(np.float32)
@@ -192,9 +196,14 @@ def work(rank, folder):
         fitted(VAE(4, encoder=hidden, max_epochs=1, random_state=0))
         return row["epoch"] == 2
 
-    found["any seed"] = state(fitted(VAE(4, encoder=dropping, callbacks=inner, **options)))
+    torch.manual_seed(rank)
+    model = DANN(dropping((6,), 16), callbacks=inner, **options)
+    found["any seed"] = state(fitted(model, y=Y, sample_domain=DOMAIN))
+    far = DANN(hidden, random_state=0, learning_rate=1e30, **options)
+    found["far"] = state(fitted(far, y=Y, sample_domain=DOMAIN))
     found["odd"] = refused(VAE(4, batch_size=15))
-    found["other"] = refused(VAE(4 + rank, random_state=0))
+    found["other size"] = refused(VAE(4 + rank, random_state=0))
+    found["other X"] = refused(VAE(4, batch_size=16, random_state=0), X=X[rank:])
     if rank == 0:
         found["transformed"] = norms.transform(X)  # alone
 
@@ -238,7 +247,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ranks(folder):
     """What both have found."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    here = str(Path(repkit.__file__).parents[1])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": here}
     with subprocess.Popen([sys.executable, __file__, str(folder)], env=environment) as process:
         try:
             process.wait(timeout=100)
@@ -256,18 +266,17 @@ def assert_same(one, other):
         np.testing.assert_array_equal(others[key], value, err_msg=key)
 
 
-@pytest.mark.parametrize("name", [*cases(), *speech()])
-def test_two_processes_take_the_steps_of_one(ranks, name):
-    assert_same(ranks[0][name], ranks[1][name])
-    model, given = (cases() | speech())[name]
-    fit = fitted_speech if name in speech() else fitted
-    weights, history = state(fit(model, **given))
-    found, told = ranks[0][name]
-    for key, value in weights.items():
-        np.testing.assert_allclose(found[key], value, rtol=1e-6, atol=1e-6, err_msg=key)
-    assert set(told) == set(history)
-    for key, value in history.items():
-        np.testing.assert_allclose(told[key], value, rtol=1e-5, atol=1e-5, err_msg=key)
+def test_two_processes_take_the_steps_of_one(ranks):
+    for name, (model, given) in (cases() | speech()).items():
+        assert_same(ranks[0][name], ranks[1][name])
+        fit = fitted_speech if name in speech() else fitted
+        weights, history = state(fit(model, **given))
+        found, told = ranks[0][name]
+        for key, value in weights.items():
+            np.testing.assert_allclose(found[key], value, 1e-6, 1e-6, err_msg=f"{name}: {key}")
+        assert set(told) == set(history)
+        for key, value in history.items():
+            np.testing.assert_allclose(told[key], value, 1e-5, 1e-5, err_msg=f"{name}: {key}")
 
 
 def test_speech_of_all_kinds_is_the_same_on_both(ranks):
@@ -298,6 +307,19 @@ def test_decisions_and_seeds_are_those_of_rank_0(ranks):
     assert len(ranks[0]["any seed"][1]["epoch"]) == 2
 
 
+def test_both_go_back_to_the_last_good_weights(ranks):
+    assert_same(*(found["far"] for found in ranks))
+    weights, history = ranks[0]["far"]
+    assert np.isfinite(history["failed_step"][-1])
+    assert all(np.isfinite(value).all() for value in weights.values())
+
+
+def test_shares_of_each_part_of_a_batch():
+    assert Ranks(1, 2).places([4, 2]).tolist() == [2, 3, 5]
+    assert Ranks(2, 3).places([3, 6]).tolist() == [2, 7, 8]
+    assert Ranks().places([3, 2]).tolist() == [0, 1, 2, 3, 4]
+
+
 def test_a_batch_has_a_share_for_each(ranks):
     assert ranks[0]["odd"] == ranks[1]["odd"]
     assert ranks[0]["odd"] == (
@@ -307,8 +329,10 @@ def test_a_batch_has_a_share_for_each(ranks):
 
 
 def test_the_fits_of_all_must_be_one(ranks):
-    assert ranks[0]["other"] == ranks[1]["other"]
-    assert "rank 1 of 2 has another set of weights than rank 0" in ranks[0]["other"]
+    for what, told in (("size", "set of weights"), ("X", "X")):
+        first, second = (found[f"other {what}"] for found in ranks)
+        assert first == second
+        assert f"rank 1 of 2 has another {told} than rank 0" in first
 
 
 def test_outside_training_a_process_is_alone(ranks):
