@@ -541,7 +541,8 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             rates=rates,
             total_steps=self.max_epochs * batches.steps_per_epoch,
             seed=seed,
-            precision=self._resolve_precision(batches.device, system.networks),
+            # It may be a matter of time: what is quicker.
+            precision=here().same(self._resolve_precision(batches.device, system.networks)),
             ema=getattr(self, "ema", 0.0),
             learning_rate_schedule=self.learning_rate_schedule,  # type: ignore[arg-type]
             compile=self.compile,

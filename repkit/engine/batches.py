@@ -263,7 +263,13 @@ class Batches:
         return Batch(**taken, **self.constants)
 
     def digest(self) -> int:
-        """A number that other data hardly have; see `BatchSource`."""
+        """Give a number that other data hardly have: processes that train together compare it.
+
+        Returns
+        -------
+        int
+            Of the number of rows, and of some of them.
+        """
         return digest(self.stores.values(), max(int(rows.max()) for rows, _ in self.streams) + 1)
 
     def _read(self, name: str, store: HostRows, step: int) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -21,8 +20,6 @@ from repkit.engine.ranks import here
 from repkit.engine.replay import CudaGraphs, Graphs, foreign, wanted
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
-
-log = logging.getLogger("repkit")
 
 Optimizer = torch.optim.Optimizer | Adam
 Record = tuple[int, tuple[str, ...], Tensor]  # of a phase: its number, names of terms and values
@@ -136,9 +133,7 @@ class Engine:
         self._records: list[list[Record]] = []
         self._graphs: Graphs | None = None
         self._changes = list(changes)
-        if self.ranks.world > 1:
-            log.info("the steps of this training are not a CUDA graph: several processes take them")
-        elif self.device.type == "cuda" and not compile and wanted():
+        if self.device.type == "cuda" and not compile and wanted():
             make = CudaGraphs(self.device, [self._generator])
             self.use_graphs(Graphs(make, make.beside))
         self._reset()
@@ -179,6 +174,8 @@ class Engine:
         stranger = foreign([*code, *([system.forward] if system.forward is not None else [])])
         if others:
             graphs.give_up(f"the optimizer {type(others[0]).__name__} keeps numbers on the host")
+        elif self.ranks.world > 1:
+            graphs.give_up("several processes take them together")
         elif stranger:
             graphs.give_up(f"{stranger} may do other things at every step")
         else:

@@ -78,6 +78,7 @@ def cases():
         "consistency": 1.0,
         "ema": 0.9,
         "select": "entropy",
+        "learning_rate": 0.1,
     }
     return {
         "VAE": (VAE(encoder=hidden, **gan), {}),
