@@ -200,6 +200,7 @@ def work(rank, folder):
     torch.manual_seed(rank)
     model = DANN(dropping((6,), 16), callbacks=inner, **options)
     found["any seed"] = state(fitted(model, y=Y, sample_domain=DOMAIN))
+    found["seed"] = model.seed_
     far = DANN(hidden, random_state=0, learning_rate=1e30, **options)
     found["far"] = state(fitted(far, y=Y, sample_domain=DOMAIN))
     found["odd"] = refused(VAE(4, batch_size=15))
@@ -304,6 +305,7 @@ def test_what_ends_rank_0_ends_all(ranks):
 
 def test_decisions_and_seeds_are_those_of_rank_0(ranks):
     assert_same(*(found["any seed"] for found in ranks))
+    assert ranks[0]["seed"] == ranks[1]["seed"]
     assert ranks[0]["any seed"][1]["stopped"][-1] is True
     assert len(ranks[0]["any seed"][1]["epoch"]) == 2
 
