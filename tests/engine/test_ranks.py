@@ -274,8 +274,9 @@ def test_two_processes_take_the_steps_of_one(ranks):
         fit = fitted_speech if name in speech() else fitted
         weights, history = state(fit(model, **given))
         found, told = ranks[0][name]
+        far = 1e-5 if name in speech() else 1e-6  # placing prototypes makes much of little
         for key, value in weights.items():
-            np.testing.assert_allclose(found[key], value, 1e-6, 1e-6, err_msg=f"{name}: {key}")
+            np.testing.assert_allclose(found[key], value, far, far, err_msg=f"{name}: {key}")
         assert set(told) == set(history)
         for key, value in history.items():
             np.testing.assert_allclose(told[key], value, 1e-5, 1e-5, err_msg=f"{name}: {key}")
