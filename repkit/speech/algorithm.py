@@ -172,12 +172,11 @@ def speech(
 
     def told_apart(b: Batch) -> Tensor:
         """``spk`` of the batch, and of the same utterances in other voices."""
-        y, s = speakers(b), whole(b.s, b)
+        y, s = speakers(b), whole(b.spoken, b)
         if voices is not None:
             # Each process has drawn changes of its own.
             other = y + (y.amax() + 1) * (1 + getattr(b, "ranks", 0))
             y = torch.cat([y, torch.where(y < 0, y, other)])
-            s = torch.cat([s, whole(b.spoken[len(b.y) :], b)])
         if o.speaker_loss.kind == "centroid":
             return centroid_loss(s, y, o.speaker_loss.scale)
         return contrastive_loss(s, y, o.speaker_loss.margin)
@@ -354,9 +353,10 @@ def classifier(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
     return Verdict(mean_over(costs, known), torch.zeros_like(costs[0]), mean_over(right, known))
 
 
-def own() -> slice:
-    """The share of rows that a process judges, of what each has the whole of."""
-    return slice(here().rank, None, here().world)
+def own(x: Tensor) -> Tensor:
+    """The rows that a process judges, of what each has the whole of."""
+    ranks = here()
+    return x if ranks.world == 1 else x[ranks.rank :: ranks.world]
 
 
 def pair_features(p: Tensor, q: Tensor) -> Tensor:
@@ -367,7 +367,7 @@ def pair_features(p: Tensor, q: Tensor) -> Tensor:
 def pair(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
     """D tells pairs of one speaker from pairs of two."""
     pairs = torch.triu_indices(len(p), len(p), 1, device=p.device)
-    first, second = pairs[:, own()]
+    first, second = own(pairs.T).T
     logits = D(pair_features(p[first], p[second])).float()[:, 0]
     same, different = (kind[first, second] for kind in kinds_of_pairs(y))
     loss = mean_over(F.softplus(-logits), same) + mean_over(F.softplus(logits), different)
@@ -381,11 +381,11 @@ def wasserstein(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
     Which of them scores higher is D's choice, so the accuracy is the share of the more frequent
     order of the two: never below one half.
     """
-    same, different = (kind[own()] for kind in kinds_of_pairs(y))
+    same, different = (own(kind) for kind in kinds_of_pairs(y))
     draw = torch.rand_like(same)
     near, far = (draw * same).argmax(1), (draw * different).argmax(1)
     able = same.amax(1) * different.amax(1)
-    with_same, with_other = (pair_features(p[own()], p[other]) for other in (near, far))
+    with_same, with_other = (pair_features(own(p), p[other]) for other in (near, far))
     gap = (D(with_same) - D(with_other)).float()[:, 0]
     share = torch.rand(len(near), 1, device=p.device)
     between = torch.lerp(with_other.detach(), with_same.detach(), share).requires_grad_()

@@ -199,10 +199,14 @@ class SpeechBatches:
 
 
 def whole(x: Tensor, b: Batch) -> Tensor:
-    """Rows of the whole batch, in its order, from each process's: ``(n, ...) -> (m, ...)``."""
+    """Rows of the whole batch, in its order, from each process's: ``(n, ...) -> (m, ...)``.
+
+    If there are several for each utterance, those of one view after those of another.
+    """
     ranks = here()
     if ranks.world == 1:
         return x
     most = -(-len(b.order) // ranks.world)
-    rest = x.new_zeros(most - len(x), *x.shape[1:])
-    return pooled(torch.cat([x, rest])).index_select(0, b.order)
+    rest = x.new_zeros(most - len(b.y), *x.shape[1:])
+    views = [pooled(torch.cat([view, rest])) for view in x.split(len(b.y))]
+    return torch.cat([view.index_select(0, b.order) for view in views])
