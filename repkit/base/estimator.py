@@ -506,7 +506,8 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             if self.checkpoint is None:
                 then = "the next one starts anew; with checkpoint=<folder> it would go on"
             elif checkpoints is None:
-                then = f"the next one goes on from the last whole epoch in {str(self.checkpoint)!r}"
+                folder = str(self.checkpoint)
+                then = f"the next one goes on from the last whole epoch, if any, in {folder!r}"
             elif (epoch := checkpoints.epoch()) == 0:
                 then = "the next one starts anew: no epoch was finished"
             else:

@@ -58,10 +58,9 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RankError(
                 f"rank {self.rank} of {self.world} stops: another process of this training has "
-                f"ended or does not answer; start all of them again ({reason})"
+                "ended or does not answer; start all of them again"
             ) from error
 
     # ---------------------------------------------------------------- shares of a batch
@@ -246,10 +245,10 @@ def _formed(device: torch.device) -> Ranks:
         )
     if not dist.is_initialized():
         # NCCL wants a card for each process.
-        cards = torch.cuda.device_count() if device.type == "cuda" else 0
-        own = cards >= int(os.environ.get("LOCAL_WORLD_SIZE", "1")) and dist.is_nccl_available()
+        wanted = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        nccl = dist.is_nccl_available() and torch.cuda.device_count() >= wanted
         with Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))._asking():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if own and cards else "gloo")
+            dist.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo")
     group = dist.group.WORLD
     if dist.get_backend() == "nccl" and group not in _talks:
         _talks[group] = dist.new_group(backend="gloo")
