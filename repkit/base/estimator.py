@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -66,6 +66,7 @@ from repkit.base.surroundings import in_settled
 from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
+from repkit.engine.ranks import here, joined
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
 from repkit.engine.system import System
 from repkit.engine.threads import giving_way
@@ -371,20 +372,23 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
         data = fresh._read(*given, **named)
         before = fitted_attributes(self)
         told = None
-        try:
-            if reporting.is_asked_for(self):
-                epochs = self._trainings() * int(self.max_epochs)
-                told = reporting.Told(self, given, epochs, lambda: fitted_attributes(self))
-                fresh.callbacks = (*fresh.callbacks, told)  # type: ignore[misc]
-            failure = fresh._train_all(data, start, shown_on=self)
-            self._wear(fitted_attributes(fresh))
-            if told is not None:
-                told.end()
-        except BaseException:
-            self._wear(before)  # wherever Ctrl-C has come: inside a callback, say
-            raise
-        finally:
-            reporting.tear_down(self)
+        with joined(fresh.device) as ranks:  # type: ignore[arg-type]
+            try:
+                if not ranks.rank and reporting.is_asked_for(self):
+                    epochs = self._trainings() * int(self.max_epochs)
+                    told = reporting.Told(self, given, epochs, lambda: fitted_attributes(self))
+                    fresh.callbacks = (*fresh.callbacks, told)  # type: ignore[misc]
+                failure = fresh._train_all(data, start, shown_on=self)
+                self._wear(fitted_attributes(fresh))
+                if told is not None:
+                    told.end()
+            except BaseException:
+                self._wear(before)  # wherever Ctrl-C has come: inside a callback, say
+                raise
+            finally:
+                reporting.tear_down(self)
+        if ranks.rank:
+            return self  # rank 0 says what there is to say
         if failure:
             warnings.warn(failure, ConvergenceWarning, stacklevel=4)
         else:
@@ -429,13 +433,22 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
         seed = drawn_seed(self.random_state)
         if number:
             seed = seed_of(seed, Kind.TRAINING, number)
-        checkpoints = shown_on._checkpoints(data, number)
-        with checkpoints or nullcontext(), isolated_rng(device):
-            if checkpoints is not None:
+        checkpoints: Checkpoints | None = None
+        with ExitStack() as stack:
+
+            def begin() -> int:
+                nonlocal checkpoints
+                if (found := shown_on._checkpoints(data, number)) is None:
+                    return seed
+                checkpoints = stack.enter_context(found)
                 # Without a fixed random_state the seed of the run in the folder is taken over.
                 state = checkpoints.load()
-                seed = checkpoints.extra["seed"] = seed if state is None else state["seed"]
-            self.seed_ = seed
+                own: int = seed if state is None else state["seed"]
+                checkpoints.extra["seed"] = own
+                return own
+
+            seed = self.seed_ = here().first(begin)
+            stack.enter_context(isolated_rng(device))
             for name in ("augment", "strong_augment"):
                 change = getattr(self, name, None)
                 # Of several trainings of a fit, the first has seen to it.
@@ -478,6 +491,8 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             self._hold_last()
             if problem.finish is not None and result.failure is None:
                 problem.finish()
+                states = saving.states_of(self.networks_).values()
+                here().spread_(x for state in states for x in state.values())
             if result.best is not None:
                 self.selected_epoch_ = result.best_epoch
                 self.weights_["selected"] = result.best
@@ -490,8 +505,11 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
         try:
             yield
         except BaseException as error:
-            if checkpoints is None:
+            if self.checkpoint is None:
                 then = "the next one starts anew; with checkpoint=<folder> it would go on"
+            elif checkpoints is None:
+                folder = str(self.checkpoint)
+                then = f"the next one goes on from the last whole epoch, if any, in {folder!r}"
             elif (epoch := checkpoints.epoch()) == 0:
                 then = "the next one starts anew: no epoch was finished"
             else:
@@ -526,7 +544,8 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             rates=rates,
             total_steps=self.max_epochs * batches.steps_per_epoch,
             seed=seed,
-            precision=self._resolve_precision(batches.device, system.networks),
+            # It may be a matter of time: what is quicker.
+            precision=here().same(self._resolve_precision(batches.device, system.networks)),
             ema=getattr(self, "ema", 0.0),
             learning_rate_schedule=self.learning_rate_schedule,  # type: ignore[arg-type]
             compile=self.compile,
@@ -555,7 +574,7 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             warnings.warn(
                 f"checkpoint: {unknown} cannot be compared with what it was in an earlier run, so "
                 "this fit starts afresh, and no later one will go on from it",
-                stacklevel=7,
+                stacklevel=9,
             )
         return Checkpoints(self.checkpoint, run, int(self.max_epochs))
 

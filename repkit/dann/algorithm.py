@@ -31,6 +31,7 @@ from repkit.dann.divergences import pull_of
 from repkit.dann.parts import Divergence, Entropy, Updates
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import evaluating
+from repkit.engine.ranks import here, pooled
 from repkit.engine.system import Phase, System
 from repkit.losses import (
     class_confusion,
@@ -195,10 +196,10 @@ def dann(
         loss = supervised(logits[:labeled], b)
         logs = {"label_loss": loss}
         if adapting and certain.weight:
-            logs["information_loss"] = information(logits[labeled:], prior)
+            logs["information_loss"] = information(pooled(logits[labeled:]), prior)
             loss = loss + certain.weight * b.ramp * logs["information_loss"]
         if adapting and certain.confusion:
-            logs["confusion_loss"] = class_confusion(logits[labeled:])
+            logs["confusion_loss"] = class_confusion(pooled(logits[labeled:]))
             loss = loss + certain.confusion * b.ramp * logs["confusion_loss"]
         if adapting and pseudo.weight:
             rows = F.cross_entropy(logits[labeled:], b.guess, reduction="none")
@@ -266,6 +267,7 @@ def dann(
         with torch.no_grad(), evaluating(f, c):
             found = estimate_shares(F.softmax(c(f(x)).float(), 1), learned)
         prior.copy_((1.0 - KEPT) * found + KEPT / len(found))
+        here().spread_([prior])
 
     schedules = {"lam": o.lam} if adapting else {}
     if adapting and (certain.weight or certain.smoothness or certain.confusion):

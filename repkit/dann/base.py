@@ -52,6 +52,7 @@ from repkit.dann.rows import (
     signed_ids,
 )
 from repkit.engine.batches import Batches, to_device
+from repkit.engine.ranks import here
 from repkit.losses import multilinear
 from repkit.nets.domain_norm import of_one_domain
 
@@ -273,6 +274,9 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         sides = [s for s, start in zip(streams, starts, strict=False) if start < labeled]
         if not adapting:
             streams, layout = sides, layout[: len(sides)]
+        # Of several processes, each has its share of every part.
+        layout = [(here().share(count), domain) for count, domain in layout]
+        labeled = sum(count for count, _ in layout[: len(sides)])
         self._check_counts(layout, domains)
         y = train_codes if data.y is None else data.y
         stores = {"x": self._stored(X, device), "y": to_device(y, device)}
@@ -327,7 +331,7 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
             raise ValueError(
                 f"batch_size={self.batch_size} leaves 1 row of a domain in a step, of which {who}; "
                 "give batch_size of at least "
-                f"{2 * max(domains.n_source, len(domains.ids) - domains.n_source)}"
+                f"{2 * here().world * max(domains.n_source, len(domains.ids) - domains.n_source)}"
             )
 
     def _prior(

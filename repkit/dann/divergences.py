@@ -14,6 +14,7 @@ from torch import Tensor
 from repkit.dann.parts import Divergence
 from repkit.engine.batches import Batch
 from repkit.engine.compiling import plain
+from repkit.engine.ranks import averaged, pooled
 from repkit.losses import (
     coral,
     discrepancy,
@@ -101,7 +102,7 @@ def pull_of(
 
     def over_pairs(distance: Callable[..., Tensor], *of: Tensor) -> Tensor:
         """Mean of a distance over all pairs of domains."""
-        parts = [apart(x) for x in of]
+        parts = [[pooled(rows) for rows in apart(x)] for x in of]
         found = [distance(*(x[k] for x in parts for k in pair)) for pair in pairs]
         return torch.stack(found).mean()
 
@@ -115,7 +116,7 @@ def pull_of(
         if conditional != "entropy":
             return -losses.mean()
         weight = 1.0 + torch.exp(-entropy(outputs))
-        return -(weight * losses).sum() / weight.sum()
+        return -(weight * losses).sum() / averaged(weight.sum())
 
     def critics(n: SimpleNamespace, b: Batch, f: Tensor, outputs: Tensor) -> Tensor:
         """Mean over pairs of what the pair's column of D says of one domain less the other."""

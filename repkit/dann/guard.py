@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from repkit._random import SEEDS
 from repkit.base import saving
+from repkit.engine.ranks import here
 from repkit.engine.rng import Kind, generator_of, seed_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Guarded(Base):
         )
         seed = seed_of(self.seed_, Kind.GUARD, 1) % SEEDS
         x = as_seen(self._scaler(CPU)(torch.from_numpy(self._converted(X))), seed)
-        self.guarded_ = failure is not None or not speaks_for(x, with_it, without, seed)
+        self.guarded_ = here().first(
+            lambda: failure is not None or not speaks_for(x, with_it, without, seed)
+        )
         self.use("source" if self.guarded_ else adapted)
         return failure and f"{failure}; the weights of the twin are in use (select__guard)"
 

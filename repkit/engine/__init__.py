@@ -12,6 +12,9 @@ way in, as is torch's default. The switches for that are torch's own and are lef
 ``torch.use_deterministic_algorithms(True)`` for kernels that repeat (it refuses the gradient of
 `repkit.augment.RandomAffine`, which InfoGAN alone takes). No step waits for the GPU: losses are
 read at the end of an epoch.
+
+Several processes (`ranks`) that train together take the steps of one, up to the order in which
+numbers are added, where no batch norm is and nothing is drawn from torch's global generator.
 """
 
 from repkit.engine.batches import Batch, Batches

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repkit.engine.ranks import here
 from repkit.engine.rng import Kind, seed_of
 
 
@@ -116,11 +118,30 @@ class BatchSource(Protocol):
     """What the engine asks of batches: `Batches`, or others that depend on the step alone."""
 
     device: torch.device
-    size: int  # rows of a batch, at most
+    size: int  # rows of a batch, at most, those of all processes together
+    own: Tensor | None  # places in it of this process's rows, if there are others
     steps_per_epoch: int
 
     def at(self, step: int) -> Batch:
         """The batch of a step."""
+
+    def digest(self) -> int:
+        """A number that other data hardly have: processes that train together compare it."""
+
+
+LOOKED_AT = 64  # rows of each store for a digest
+
+
+def digest(stores: Iterable[Store], n: int) -> int:
+    """See `BatchSource`: of some of the n rows of each store."""
+    rows, found = np.linspace(0, n - 1, LOOKED_AT).astype(np.int64), zlib.crc32(str(n).encode())
+    for store in stores:
+        if isinstance(store, HostRows):
+            some = store.take(rows)
+        else:
+            some = store[torch.from_numpy(rows).to(store.device)].cpu().numpy()
+        found = zlib.crc32(np.asarray(some).tobytes(), found)
+    return found
 
 
 class Batches:
@@ -144,6 +165,12 @@ class Batches:
         Default: the steps after which every row of every stream has been drawn at least once.
     constants : mapping of str to Tensor, optional
         What is the same in every batch.
+
+    Attributes
+    ----------
+    counts : list of int
+        Rows of each stream in the batches that are given: in a fit of several processes, this
+        one's share of them.
     """
 
     def __init__(
@@ -160,7 +187,11 @@ class Batches:
         self.streams = [(torch.as_tensor(rows, dtype=torch.int64), n) for rows, n in streams]
         self.seed = seed
         self.device = device
-        self.size = sum(count for _, count in self.streams)
+        counts, ranks = [count for _, count in self.streams], here()
+        self.size, self.counts = sum(counts), [ranks.share(count) for count in counts]
+        places = ranks.places(counts)
+        self.own = None if ranks.world == 1 else places.to(device)
+        self._places = None if ranks.world == 1 else places
         self.steps_per_epoch = steps_per_epoch or max(
             -(-len(rows) // count) for rows, count in self.streams
         )
@@ -205,6 +236,8 @@ class Batches:
                 for k, (_, count) in enumerate(self.streams)
             ]
             table = torch.cat(columns, 1)
+            if self._places is not None:
+                table = table[:, self._places]
             self._host_table, self._table = table.numpy(), sent(table, self.device)
             self._epoch = epoch
         return self._table[place]
@@ -228,6 +261,16 @@ class Batches:
             for k, s in self.stores.items()
         }
         return Batch(**taken, **self.constants)
+
+    def digest(self) -> int:
+        """Give a number that other data hardly have: processes that train together compare it.
+
+        Returns
+        -------
+        int
+            Of the number of rows, and of some of them.
+        """
+        return digest(self.stores.values(), max(int(rows.max()) for rows, _ in self.streams) + 1)
 
     def _read(self, name: str, store: HostRows, step: int) -> Tensor:
         """Rows from the host; those of the next step of the epoch are read meanwhile."""

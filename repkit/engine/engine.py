@@ -17,6 +17,7 @@ from repkit.engine.compiling import calling, compiled
 from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
+from repkit.engine.ranks import here
 from repkit.engine.replay import CudaGraphs, Graphs, foreign, wanted
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
@@ -83,8 +84,10 @@ class Engine:
         self.ema = ema
         self.learning_rate_schedule = learning_rate_schedule
         self.position = 0
+        self.ranks = here()
         for network in system.networks.values():
             network.to(self.device).to(memory_format=torch.channels_last)
+        self._meet()
         self.networks = SimpleNamespace(**system.networks)
         self.averaged: dict[str, nn.Module] = {}
         if ema:
@@ -120,6 +123,7 @@ class Engine:
             name: torch.empty((batches.size, *noise.shape), device=self.device)
             for name, noise in system.noise.items()
         }
+        self._own = batches.own
         self._scheduled = {name: torch.zeros((), device=self.device) for name in system.schedules}
         self._generator = torch.Generator(self.device)
         self._norms_outside: dict[tuple[int, ...], list[Any]] = {}
@@ -137,6 +141,28 @@ class Engine:
             self.use_graphs(Graphs(make, make.beside))
         self._reset()
 
+    def _meet(self) -> None:
+        """Have the weights of rank 0 on all ranks, of which each trains the same."""
+        networks = self.system.networks
+        # Each process has the statistics of its own share of a batch.
+        self._statistics = [
+            x
+            for network in networks.values()
+            for key, x in network.named_buffers()
+            if key.rpartition(".")[2] in ("running_mean", "running_var")
+        ]
+        if self.ranks.world == 1:
+            return
+        shapes = {
+            f"{name}.{key}": tuple(x.shape)
+            for name, network in networks.items()
+            for key, x in network.state_dict().items()
+        }
+        self.ranks.check("set of weights", shapes)
+        self.ranks.check("X", self.batches.digest())
+        self.ranks.check("length of the training", (self.total_steps, self.batches.steps_per_epoch))
+        self.ranks.spread_(x for m in networks.values() for x in (*m.parameters(), *m.buffers()))
+
     def use_graphs(self, graphs: Graphs) -> None:
         """Take steps as graphs; before the first step.
 
@@ -151,6 +177,8 @@ class Engine:
         stranger = foreign([*code, *([system.forward] if system.forward is not None else [])])
         if others:
             graphs.give_up(f"the optimizer {type(others[0]).__name__} keeps numbers on the host")
+        elif self.ranks.world > 1:
+            graphs.give_up("several processes take them together")
         elif stranger:
             graphs.give_up(f"{stranger} may do other things at every step")
         else:
@@ -245,7 +273,8 @@ class Engine:
     def _reset(self) -> None:
         self._records = [[] for _ in self.system.phases]
         self._generator.manual_seed(seed_of(self.seed, Kind.NOISE, self.position))
-        seed_everything(seed_of(self.seed, Kind.GLOBAL, self.position), self.device)
+        own = (self.ranks.rank,) if self.ranks.rank else ()
+        seed_everything(seed_of(self.seed, Kind.GLOBAL, self.position, *own), self.device)
 
     def train_mode(self) -> None:
         """Put the networks in training mode, but for layers with statistics in frozen parts."""
@@ -303,6 +332,7 @@ class Engine:
                 if repeat or phase.fresh:
                     self._draw_noise(batch)
                 found.append(self._run(number, phase, batch))
+        self.ranks.mean_(self._statistics)
         if self.ema:
             if decay is None:
                 weights = [self._decay] * len(self._averages)
@@ -335,6 +365,8 @@ class Engine:
             for group in groups
         }
         for group in groups:
+            self.ranks.mean_(v.grad for v in self.groups[group].vectors if v.grad is not None)
+        for group in groups:
             own, optimizer = self.groups[group], self.optimizers[group]
             if len(unreached[group]) == len(own.parameters):
                 continue
@@ -363,8 +395,9 @@ class Engine:
 
     def _draw_noise(self, batch: Batch) -> None:
         for name, noise in self.system.noise.items():
-            noise.fill(self._noise[name], self._generator)
-            setattr(batch, name, self._noise[name])
+            drawn = self._noise[name]
+            noise.fill(drawn, self._generator)
+            setattr(batch, name, drawn if self._own is None else drawn[self._own])
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "bf16":
@@ -390,7 +423,9 @@ class Engine:
                 continue
             steps = [step for step, _, _ in records]
             names = records[0][1]
-            values = torch.stack([row for _, _, row in records]).cpu().double()
+            stacked = torch.stack([row for _, _, row in records])
+            self.ranks.mean_([stacked])
+            values = stacked.cpu().double()
             for name, value in zip(names, values.mean(0).tolist(), strict=True):
                 means.setdefault(name, value)  # a group's loss is that of its first phase
             wrong = (~values.isfinite()).nonzero()

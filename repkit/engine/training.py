@@ -90,13 +90,14 @@ def train(
         the history's last row has the columns ``failed_step`` and ``failed_term``.
     """
     result = Training()
-    if checkpoints is not None and (state := checkpoints.load()) is not None:
+    state, lengthened = engine.ranks.first(partial(_found, checkpoints))
+    if state is not None:
         engine.load_state_dict(state["engine"])
         result = Training(**state["training"])
-        if state["length"] != checkpoints.length:
+        if lengthened:
             _lengthen(engine, result, state["length"])
     callbacks = list(callbacks)
-    if verbose <= 0:
+    if verbose <= 0 or engine.ranks.rank:
         return _epochs(engine, result, max_epochs, callbacks, checkpoints, evaluate, show, select)
     tell = partial(_tell, max_epochs=max_epochs)
     with Epochs(max_epochs, line=tell, shown=not _is_heard() and can_show()) as bar:
@@ -104,6 +105,13 @@ def train(
         return _epochs(
             engine, result, max_epochs, [*callbacks, bar], checkpoints, evaluate, show, select
         )
+
+
+def _found(checkpoints: Checkpoints | None) -> tuple[dict[str, Any] | None, bool]:
+    """What a training goes on from, and whether that is of a shorter one."""
+    if checkpoints is None or (state := checkpoints.load()) is None:
+        return None, False
+    return state, state["length"] != checkpoints.length
 
 
 def _epochs(
@@ -122,34 +130,22 @@ def _epochs(
         start, started = engine.state_dict(), time.perf_counter()
         _advance(engine, engine.position + engine.batches.steps_per_epoch, callbacks)
         row, bad = engine.read()
-        if bad is not None or engine.broken() is not None:
+        if engine.ranks.same(bad is not None or engine.broken() is not None):
             _recover(engine, start, bad, row, result)
             break
         epoch = len(result.history) + 1
         row = {"epoch": epoch, "step": engine.position, **row, **engine.scheduled()}
         engine.eval_mode()
-        if evaluate is not None:
-            row |= evaluate()
         earlier = result.history[-1]["seconds"] if result.history else 0.0
-        row["seconds"] = earlier + time.perf_counter() - started
-        with show([*result.history, row]) if callbacks else nullcontext():
-            for callback in [*callbacks]:
-                try:
-                    stop = callback(row)
-                except Exception as error:
-                    _leave_out(callback, callbacks, error)
-                else:
-                    if stop is not None and bool(stop):
-                        row["stopped"] = True
+        watched = partial(
+            _watched, row, result.history, earlier - started, callbacks, evaluate, show, select
+        )
+        row, score = engine.ranks.first(watched)
         engine.train_mode()
-        # Plain numbers only: the history goes into checkpoints, which hold no other objects.
-        row = {str(k): _plain(v) for k, v in row.items()}
         result.history.append(row)
-        if select is not None:
-            score = float(select(row) if callable(select) else row[select])
-            if score > result.best_score:
-                result.best_epoch, result.best_score = epoch, score
-                result.best = weights(engine)
+        if score is not None and score > result.best_score:
+            result.best_epoch, result.best_score = epoch, score
+            result.best = weights(engine)
         if checkpoints is not None:
             try:
                 checkpoints.save(epoch, {"engine": engine.state_dict(), "training": vars(result)})
@@ -162,6 +158,35 @@ def _epochs(
                 )
     engine.eval_mode()
     return result
+
+
+def _watched(
+    row: Row,
+    history: list[Row],
+    since: float,
+    callbacks: list[Callback],
+    evaluate: Callable[[], Row] | None,
+    show: Callable[[list[Row]], AbstractContextManager[Any]],
+    select: str | Callable[[Row], float] | None,
+) -> tuple[Row, float | None]:
+    """The whole row of an epoch, and its score, if epochs are selected by one."""
+    if evaluate is not None:
+        row |= evaluate()
+    row["seconds"] = since + time.perf_counter()
+    with show([*history, row]) if callbacks else nullcontext():
+        for callback in [*callbacks]:
+            try:
+                stop = callback(row)
+            except Exception as error:
+                _leave_out(callback, callbacks, error)
+            else:
+                if stop is not None and bool(stop):
+                    row["stopped"] = True
+    # Plain numbers only: the history goes into checkpoints, which hold no other objects.
+    row = {str(k): _plain(v) for k, v in row.items()}
+    if select is None:
+        return row, None
+    return row, float(select(row) if callable(select) else row[select])
 
 
 def _leave_out(callback: Callback, callbacks: list[Callback], error: Exception) -> None:
@@ -240,6 +265,8 @@ def _advance(engine: Engine, to: int, callbacks: list[Callback] | None = None) -
     """Take the steps of an epoch, and tell those callbacks of each that want to know."""
     engine.begin_epoch()
     watching = [c for c in callbacks or () if hasattr(c, "on_step")]
+    if engine.ranks.rank:
+        watching = []
     first, of = engine.position, to - engine.position
     while engine.position < to:
         engine.step()
@@ -265,7 +292,7 @@ def _recover(
     while engine.position < step:
         engine.step()
         # A finite loss can have an infinite gradient: then it is that step which is to be undone.
-        if (group := engine.broken()) is not None:
+        if (group := engine.ranks.same(engine.broken())) is not None:
             step, term = engine.position - 1, f"gradient of loss_{group}"
             engine.load_state_dict(start)
             _advance(engine, step)

@@ -25,6 +25,7 @@ from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.compiling import plain
 from repkit.engine.modes import norms, still
+from repkit.engine.ranks import pooled
 from repkit.engine.system import Noise, Phase, System
 from repkit.infogan.parts import Categorical, Continuous
 from repkit.losses import (
@@ -271,7 +272,7 @@ def infogan(
         if not invariance:
             return n.D(features), None
         other, _, _ = codes.split(n.Q(n.B((o.strong_augment or view)(x))))
-        pairs = zip(q, other, strict=True)
+        pairs = [map(pooled, pair) for pair in zip(q, other, strict=True)]
         return n.D(features), torch.stack([paired_information(*pair) for pair in pairs]).sum()
 
     def share(n: SimpleNamespace, b: Batch, fake: Tensor) -> Tensor:

@@ -35,8 +35,10 @@ from repkit.base.parameters import check_parameters, parameters, part
 from repkit.engine.batches import Batch
 from repkit.engine.compiling import plain
 from repkit.engine.modes import norms, still
+from repkit.engine.ranks import averaged, here, mean_over
 from repkit.engine.system import Phase, System
 from repkit.schedules import dann_ramp
+from repkit.speech.batches import whole
 from repkit.speech.bodies import inside
 from repkit.speech.frames import aligned, assignment_loss, drawn, frame_shares
 from repkit.speech.parts import Adversary, Prototypes, SpeakerLoss, Swap
@@ -110,7 +112,7 @@ def speech(
     """
     o = check_parameters(objective or Objective())
     swap, adversary, prototypes = o.swap, o.adversary, o.prototypes
-    whole, of_frames = "R" in networks, "F" in networks
+    of_whole, of_frames = "R" in networks, "F" in networks
     assignments = None if prototypes is None else assignments
     temperature = None if assignments is None else prototypes.quantize
 
@@ -147,7 +149,7 @@ def speech(
 
     def judge(n: SimpleNamespace, b: Batch, detached: bool) -> dict[str, Verdict]:
         """What D and Df find, by the prefix of their terms."""
-        seen = {"": (n.D, b.given)} if whole else {}
+        seen = {"": (n.D, b.given)} if of_whole else {}
         if of_frames:
             seen["frame_"] = (n.Df, drawn(b.f, b.length.repeat(b.views), n.Ep.stack))
         found = {}
@@ -157,7 +159,7 @@ def speech(
                 found[name] = classifier(D, p, b.y.repeat(b.views))
             else:
                 judged = pair if adversary.kind == "pair" else wasserstein
-                found[name] = judged(D, p[: len(b.y)], b.y)
+                found[name] = judged(D, whole(p[: len(b.y)], b), speakers(b))
         return found
 
     def discriminate(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
@@ -165,22 +167,24 @@ def speech(
 
     def rebuild(p: Tensor, b: Batch, decode: Callable[..., Tensor]) -> Tensor:
         """``rec`` of vectors of the first view, with voices of other utterances."""
-        voices, p = b.s[b.partner] if swap.on else b.s, p[: len(b.y)]
+        voices, p = whole(b.s, b)[b.partner] if swap.on else b.s, p[: len(b.y)]
         p = torch.lerp(p.detach(), p, swap.reconstruction_share)
         return frame_error(decode(p, voices, b.length, b.x.shape[1]), b.frames, b.length)
 
     def told_apart(b: Batch) -> Tensor:
         """``spk`` of the batch, and of the same utterances in other voices."""
-        y = b.y
+        y, s = speakers(b), whole(b.spoken, b)
         if voices is not None:
-            y = torch.cat([y, torch.where(y < 0, y, y + y.amax() + 1)])
+            # Each process has drawn changes of its own.
+            other = y + (y.amax() + 1) * (1 + getattr(b, "ranks", 0))
+            y = torch.cat([y, torch.where(y < 0, y, other)])
         if o.speaker_loss.kind == "centroid":
-            return centroid_loss(b.spoken, y, o.speaker_loss.scale)
-        return contrastive_loss(b.spoken, y, o.speaker_loss.margin)
+            return centroid_loss(s, y, o.speaker_loss.scale)
+        return contrastive_loss(s, y, o.speaker_loss.margin)
 
     def step(n: SimpleNamespace, b: Batch) -> dict[str, Tensor]:
         terms = {}
-        if whole:
+        if of_whole:
             terms["reconstruction_loss"] = rebuild(b.given, b, n.R)
         if of_frames:
             terms["frame_reconstruction_loss"] = rebuild(b.f, b, n.F)
@@ -240,6 +244,12 @@ def rising(progress: float, start: float, warmup: float) -> float:
     return dann_ramp(0.5 * min((progress - start) / warmup, 1.0)) if warmup else 1.0
 
 
+def speakers(b: Batch) -> Tensor:
+    """Those of the whole batch."""
+    found: Tensor = getattr(b, "whole_y", b.y)
+    return found
+
+
 def total(values: Sequence[Tensor]) -> Tensor:
     """Sum of at least one."""
     found = values[0]
@@ -274,7 +284,8 @@ def cycle_loss(n: SimpleNamespace, b: Batch, assignments: Assignments | None) ->
     converted = n.R(p, voices, b.length, b.x.shape[1]) * inside(b.length, b.x.shape[1])
     # The running statistics of the encoders are those of speech.
     with still(norms(n.Ep, n.Es)):
-        loss = (n.Es(converted, b.length).float() - voices).square().sum(1).mean()
+        errors = (n.Es(converted, b.length).float() - voices).square().sum(1)
+        loss = mean_over(errors, torch.ones_like(errors))
         if assignments is not None and assignments.shares:
             found = n.Ep(converted, b.length).float()
             loss = loss + assignments.loss(n.K(found), b.row)
@@ -284,7 +295,7 @@ def cycle_loss(n: SimpleNamespace, b: Batch, assignments: Assignments | None) ->
 def frame_error(rebuilt: Tensor, frames: Tensor, length: Tensor) -> Tensor:
     """Mean squared error over the columns of all frames within the lengths."""
     error = (rebuilt.float() - frames).square() * inside(length, frames.shape[1])
-    return error.sum() / (length.sum() * frames.shape[2])
+    return error.sum() / (averaged(length.sum()) * frames.shape[2])
 
 
 def contrastive_loss(s: Tensor, y: Tensor, margin: float) -> Tensor:
@@ -323,11 +334,6 @@ def kinds_of_pairs(y: Tensor) -> tuple[Tensor, Tensor]:
     return (known & same & other).float(), (known & ~same).float()
 
 
-def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of the values where ``chosen`` is 1; 0 where it nowhere is."""
-    return (values * chosen).sum() / chosen.sum().clamp_min(1.0)
-
-
 @dataclass(frozen=True)
 class Verdict:
     """L_D, what D adds to it for itself, and the share of its judgments that are right.
@@ -348,6 +354,12 @@ def classifier(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
     return Verdict(mean_over(costs, known), torch.zeros_like(costs[0]), mean_over(right, known))
 
 
+def own(x: Tensor) -> Tensor:
+    """The rows that a process judges, of what each has the whole of."""
+    ranks = here()
+    return x if ranks.world == 1 else x[ranks.rank :: ranks.world]
+
+
 def pair_features(p: Tensor, q: Tensor) -> Tensor:
     """What D sees of pairs, in whichever order: ``(n, d) twice -> (n, 3 d)``."""
     return torch.cat([p + q, (p - q).abs(), p * q], 1)
@@ -355,7 +367,8 @@ def pair_features(p: Tensor, q: Tensor) -> Tensor:
 
 def pair(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
     """D tells pairs of one speaker from pairs of two."""
-    first, second = torch.triu_indices(len(p), len(p), 1, device=p.device)
+    pairs = torch.triu_indices(len(p), len(p), 1, device=p.device)
+    first, second = own(pairs.T).T
     logits = D(pair_features(p[first], p[second])).float()[:, 0]
     same, different = (kind[first, second] for kind in kinds_of_pairs(y))
     loss = mean_over(F.softplus(-logits), same) + mean_over(F.softplus(logits), different)
@@ -369,17 +382,17 @@ def wasserstein(D: Callable[[Tensor], Tensor], p: Tensor, y: Tensor) -> Verdict:
     Which of them scores higher is D's choice, so the accuracy is the share of the more frequent
     order of the two: never below one half.
     """
-    same, different = kinds_of_pairs(y)
+    same, different = (own(kind) for kind in kinds_of_pairs(y))
     draw = torch.rand_like(same)
     near, far = (draw * same).argmax(1), (draw * different).argmax(1)
     able = same.amax(1) * different.amax(1)
-    with_same, with_other = pair_features(p, p[near]), pair_features(p, p[far])
+    with_same, with_other = (pair_features(own(p), p[other]) for other in (near, far))
     gap = (D(with_same) - D(with_other)).float()[:, 0]
-    share = torch.rand(len(p), 1, device=p.device)
+    share = torch.rand(len(near), 1, device=p.device)
     between = torch.lerp(with_other.detach(), with_same.detach(), share).requires_grad_()
     (slope,) = torch.autograd.grad(plain(D)(between).float().sum(), between, create_graph=True)
     steep = (slope.square().sum(1) + 1e-12).sqrt()
     penalty = PENALTY * mean_over((steep - 1.0).square(), able)
-    ordered = mean_over((gap > 0).float(), able)
-    accuracy = torch.maximum(ordered, able.amax() - ordered)
+    ordered = averaged(mean_over((gap > 0).float(), able))
+    accuracy = torch.maximum(ordered, averaged(able.amax()).ceil() - ordered)
     return Verdict(-mean_over(gap.square(), able), penalty, accuracy)

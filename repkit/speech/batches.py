@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repkit.engine.batches import Batch, sent
+from repkit.engine.batches import Batch, digest, sent
+from repkit.engine.ranks import here, pooled
 from repkit.engine.rng import Kind, generator_of
 
 AT_ONCE = 2**15  # frames in a batch outside training, padding included
@@ -86,6 +87,9 @@ class SpeechBatches:
     ``partner`` (n,), the place in the batch of another utterance of the same speaker, and of itself
     where there is none or the speaker is unknown; ``row`` (n,), the utterance.
 
+    In a fit of several processes the rows of a batch are dealt out to them, so that one has at most
+    a row more than another. ``partner`` then is a place in the whole batch; see `whole`.
+
     Parameters
     ----------
     frames : FrameStore
@@ -123,6 +127,7 @@ class SpeechBatches:
         per_batch = -(-sum(self.cuts) // self.turn)
         largest = sorted(-(-len(m) // n) for m, n in zip(self.members, self.cuts, strict=True))
         self.size = per_batch * largest[-1]
+        self.own: Tensor | None = None  # what a process has of a batch differs from step to step
         self._planned = -1
         self._plan: list[list[np.ndarray]] = []
 
@@ -161,10 +166,47 @@ class SpeechBatches:
                 shift = rng.integers(1, len(places), len(places))
                 partner[places] = places[(np.arange(len(places)) + shift) % len(places)]
         # All in one: each way to the device takes as long as several operations there.
+        ranks, more = here(), {}
         table = np.stack([first, lengths, y, partner, rows])
+        if ranks.world > 1:
+            more = self._dealt(y, ranks.world)
+            table = np.ascontiguousarray(table[:, ranks.rank :: ranks.world])
+            lengths = table[1]
         there = dict(zip(NAMES, sent(torch.from_numpy(table), self.device), strict=True))
         time = int(lengths.max())
         if self.device.type == "cuda":
             time = -(-time // EVEN) * EVEN
         x = self.frames.pieces(there.pop("first"), there["length"], time)
-        return Batch(x=x, **there)
+        return Batch(x=x, **there, **more)
+
+    def digest(self) -> int:
+        """A number that other data hardly have; see `repkit.engine.batches`."""
+        y = digest([torch.from_numpy(self.y)], len(self.y))
+        return digest([self.frames.all], len(self.frames.all)) ^ y
+
+    def _dealt(self, y: np.ndarray, world: int) -> dict[str, Tensor]:
+        """What a process has to know of the rows of all."""
+        n = len(y)
+        if n < 2 * world:
+            raise ValueError(
+                f"batch_size must give each of the {world} processes at least 2 utterances; a step "
+                f"has {n}"
+            )
+        rank, place = np.arange(n) % world, np.arange(n) // world
+        table = np.stack([y, rank, rank * -(-n // world) + place])
+        names = ("whole_y", "ranks", "order")
+        return dict(zip(names, sent(torch.from_numpy(table), self.device), strict=True))
+
+
+def whole(x: Tensor, b: Batch) -> Tensor:
+    """Rows of the whole batch, in its order, from each process's: ``(n, ...) -> (m, ...)``.
+
+    If there are several for each utterance, those of one view after those of another.
+    """
+    ranks = here()
+    if ranks.world == 1:
+        return x
+    most = -(-len(b.order) // ranks.world)
+    rest = x.new_zeros(most - len(b.y), *x.shape[1:])
+    views = [pooled(torch.cat([view, rest])) for view in x.split(len(b.y))]
+    return torch.cat([view.index_select(0, b.order) for view in views])

@@ -16,6 +16,7 @@ from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from repkit.engine.modes import evaluating
+from repkit.engine.ranks import mean_over
 from repkit.speech.batches import FrameStore
 from repkit.speech.bodies import inside
 from repkit.speech.prototypes import DAMPING, SHARPNESS, TEMPERATURE
@@ -114,7 +115,7 @@ def assignment_loss(cosines: Tensor, shares: Tensor, mask: Tensor) -> Tensor:
     ``(n, steps, k)`` twice and ``(n, steps, 1)``; of several views, one after the other.
     """
     costs = -(shares * F.log_softmax(cosines / TEMPERATURE, 2)).sum(2, keepdim=True)
-    return (costs * mask).sum() / mask.sum().clamp_min(1.0)
+    return mean_over(costs, mask)
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from repkit.engine.batches import sent
 from repkit.engine.modes import evaluating
+from repkit.engine.ranks import here, mean_over
 from repkit.engine.rng import Kind, seed_of
 from repkit.speech.batches import FrameStore
 from repkit.speech.networks import slices
@@ -78,6 +79,7 @@ class Assignments:
                 seed = seed_of(self.seed, Kind.CLUSTERS, k)
                 directions.copy_(self._placed(x, groups, len(directions), seed))
             found.append(self._assigned(x, groups, directions))
+        here().spread_([*n.K.directions, *found])
         if changed := not self.shares:
             self.shares = found
         else:
@@ -109,7 +111,7 @@ class Assignments:
         total = torch.zeros((), device=rows.device)
         for cosine, shares in zip(cosines, self.shares, strict=True):
             costs = -(shares[rows] * F.log_softmax(cosine / TEMPERATURE, 1)).sum(1)
-            total = total + (costs * known).sum() / known.sum().clamp_min(1.0)
+            total = total + mean_over(costs, known)
         return total / max(len(self.shares), 1)
 
 

@@ -46,6 +46,7 @@ from repkit.base.parameters import (
 from repkit.base.parts import Consistency
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.modes import norms, still
+from repkit.engine.ranks import averaged, pooled
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import entropy, weighted_cross_entropy
 from repkit.schedules import rise
@@ -158,7 +159,7 @@ def triplegan(
             terms["entropy"] = entropy(free).mean()
             c_loss = c_loss + o.entropy * terms["entropy"]
         if o.balance:
-            terms["balance_loss"] = _balance(free)
+            terms["balance_loss"] = _balance(pooled(free))
             c_loss = c_loss + o.balance * terms["balance_loss"]
         if not adversaries:
             return {"C": c_loss, **terms}
@@ -183,7 +184,7 @@ def triplegan(
         if pseudo.weight:
             shown = fake if o.augment is None else o.augment(fake)
             with torch.no_grad():
-                agreed = (n.ema.C(shown).argmax(1) == wanted).float().mean()
+                agreed = averaged((n.ema.C(shown).argmax(1) == wanted).float().mean())
             # The running statistics of C are those of data.
             with still(norms(n.C)):
                 told = n.C(shown).float()

@@ -33,6 +33,7 @@ from repkit.base.parameters import (
 )
 from repkit.base.parts import Optimizer
 from repkit.base.weighting import class_weight_rule, row_weights
+from repkit.engine.ranks import here
 from repkit.nets.trunks import Encoder, spectral_norms
 from repkit.schedules import RATES
 from repkit.triplegan.algorithm import Objective, triplegan
@@ -296,7 +297,7 @@ class TripleGAN(
         )
         system = triplegan(
             networks,
-            n_labeled=n_labeled,
+            n_labeled=here().share(n_labeled),
             n_classes=len(self.classes_),
             latent_dim=self.latent_dim,
             objective=filled(Objective, vars(self)),

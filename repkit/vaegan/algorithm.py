@@ -36,6 +36,7 @@ from repkit.base.parameters import (
 from repkit.base.parts import Discriminator
 from repkit.engine.batches import Batch, to_float
 from repkit.engine.compiling import plain
+from repkit.engine.ranks import averaged
 from repkit.engine.system import Noise, Phase, System
 from repkit.losses import (
     ADVERSARIAL,
@@ -153,7 +154,7 @@ def vaegan(
             "d_reconstructed": called_real(fake_back),
         }
         if o.balanced_steps:
-            d_steps, g_steps = who_steps(d_real, d_fake)
+            d_steps, g_steps = who_steps(averaged(d_real), averaged(d_fake))
             terms |= {"skip_D": ~d_steps, "skip_G": ~g_steps}
         return terms
 
@@ -182,7 +183,7 @@ def similarity(found: Tensor, wanted: Tensor) -> Tensor:
     on average: what the likelihood of the paper assumes.
     """
     found, wanted = found.flatten(1).float(), wanted.flatten(1).float()
-    variance = (wanted - wanted.mean(0)).square().mean().clamp_min(1e-8)
+    variance = averaged((wanted - averaged(wanted.mean(0))).square().mean()).clamp_min(1e-8)
     return 0.5 * (found - wanted).square().sum(1).mean() / variance
 
 

@@ -26,6 +26,15 @@ def test_parameters_come_from_options_and_a_file(run, files):
     assert "code " not in run("info", "m")[1]
 
 
+def test_one_process_trains(run, files, monkeypatch):
+    there = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+    for name, value in there.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = run("fit", "dann", "source.csv", "--label", "kind", "--out", "m", *SMALL)
+    assert code == 2
+    assert "repkit fit is of one process, and torchrun has started several" in err
+
+
 def test_it_is_the_fit_of_the_estimator(run, files):
     import pandas as pd
 
