@@ -72,7 +72,7 @@ def cases(preset: str, device: str) -> list[Case]:
         TASK,
         "LogisticRegression",
         "source only, denoised",
-        over_pairs(pairs, load_denoised, logistic(1e-3)),
+        over_pairs(pairs, load_denoised, logistic(1e-2)),
         seeds=1,
     )
     ours_and_peers = table(
