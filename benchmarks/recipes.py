@@ -139,7 +139,7 @@ AMAZON_RADIUS = 2.0  # a row's length is 10
 AMAZON_AUGMENT: dict[str, Any] = {"augment": nn.Dropout(0.2)}
 # On denoised rows, chosen as the rest: .836 and .811 on the two pairs, two seeds, against .804 and
 # .783 on the words. A first version did not take out the means of the domains (.835 and .805 there)
-# and had .786 over all pairs, with some near chance: that was seen before the means were thought of.
+# and had .786 over all pairs, some near chance: that was seen before the means were thought of.
 AMAZON_RECIPE = AMAZON_FIRST
 
 # Chosen on two of the twelve pairs (caltech to amazon, webcam to caltech), two seeds. This data has
