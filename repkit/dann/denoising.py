@@ -29,8 +29,9 @@ class MarginalizedDenoiser(TransformerMixin, BaseEstimator):
 
     No copy of a row is ever spoiled: the expectation has a closed form (equation 5 of the paper).
     Words that one domain uses and another does not, say, are filled in from the company they keep.
-    Fit it to the rows of all domains; no label is needed. What comes out goes into `DANN`, or into
-    a linear classifier, beside X or in its place.
+    Fit it to the rows of all domains; no label is needed. What comes out goes into `repkit.DANN` or
+    a linear classifier in the place of X. Where the domains lie apart, take the mean of each domain
+    out of its denoised rows first: the threshold of one is wrong for the other.
 
     Parameters
     ----------
