@@ -12,9 +12,9 @@ import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,7 +29,6 @@ from repkit.datasets import make_speech
 from repkit.engine import Engine
 
 STEPS, EPOCHS, ROUNDS = 60, 2, 2
-Fit = Callable[[], Any]
 
 
 def pictures(pixels: int, n: int = 2048) -> np.ndarray:
@@ -86,17 +85,12 @@ def step_seconds(name: str, device: str, graphs: bool) -> float:
         torch.cuda.synchronize()
         marks.append(time.perf_counter())
 
-    before = os.environ.get("REPKIT_CUDA_GRAPHS")
-    os.environ["REPKIT_CUDA_GRAPHS"] = str(int(graphs))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.set_params(max_epochs=EPOCHS + 1, steps_per_epoch=STEPS, callbacks=[mark])
-            model.fit(*given, **named)
-    finally:
-        os.environ.pop("REPKIT_CUDA_GRAPHS")
-        if before is not None:
-            os.environ["REPKIT_CUDA_GRAPHS"] = before
+    model.set_params(max_epochs=EPOCHS + 1, steps_per_epoch=STEPS, callbacks=[mark])
+    with (
+        patch.dict(os.environ, REPKIT_CUDA_GRAPHS=str(int(graphs))),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        model.fit(*given, **named)
     return statistics.median(np.diff(marks)) / STEPS
 
 
@@ -150,13 +144,8 @@ def operations(name: str, device: str) -> float:
             step(self)
         found.append(counter.total)
 
-    Engine.step = counted  # type: ignore[method-assign]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.set_params(max_epochs=1, steps_per_epoch=1).fit(*given, **named)
-    finally:
-        Engine.step = step  # type: ignore[method-assign]
+    with patch.object(Engine, "step", counted), warnings.catch_warnings(action="ignore"):
+        model.set_params(max_epochs=1, steps_per_epoch=1).fit(*given, **named)
     return found[-1]
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
@@ -21,6 +20,7 @@ import repkit
 from repkit.augment import RandomAffine, RandomThickness
 from repkit.datasets import make_speech
 from repkit.engine import Engine
+from repkit.engine.replay import Graphs
 
 STEPS, EPOCHS = 2, 1
 # What has convolutions, products that stay in float32, or both, also runs in bf16.
@@ -41,13 +41,6 @@ class Brighter(nn.Module):
 class Louder(Brighter):
     def forward(self, x, length, y):
         return x + self.factor, length
-
-
-class NoGraphs:
-    """In the place of what makes graphs: no step comes so far."""
-
-    def __init__(self, device, generators):
-        self.beside = nullcontext
 
 
 def small_net():
@@ -149,7 +142,7 @@ def main(only=""):
     # No graph is recorded in so few steps, but inputs are placed for one.
     with (
         accelerator() as device,
-        patch("repkit.engine.engine.CudaGraphs", NoGraphs),
+        patch("repkit.engine.engine.cuda_graphs", lambda *_: Graphs(None)),
         patch.dict(os.environ, {"REPKIT_CUDA_GRAPHS": "1"}),
     ):
         step, refresh = Engine.step, Engine.begin_epoch

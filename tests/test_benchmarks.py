@@ -1,5 +1,6 @@
 """The benchmark runner: rows as they are finished, none twice; and every case is runnable."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -8,13 +9,16 @@ from importlib import import_module
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
-from benchmarks import readme, runner, strokes
+from benchmarks import gpu, readme, runner, speech_arabic, strokes
 from benchmarks.__main__ import COMMANDS, NAMES, main, parser
 from benchmarks.autoencoders import Autoencoder
 from benchmarks.runner import COLUMNS, OUT, RESULTS, Case, NoMatch, read, run_cases
 from repkit import VAE, BiGAN, InfoGAN, TripleGAN, __version__
 from repkit.datasets import make_sprites
+from repkit.engine import replay
 
 
 def go(path, cases, **options):
@@ -416,3 +420,61 @@ def test_the_bar_moves_within_a_case(tmp_path, monkeypatch):
     assert len(lines) == 1
     assert [done for done, _ in seen] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75]
     assert seen[-1][1] == "task/VAE/, seed 1, epoch 3/3"
+
+
+# -------------------------------------------------------------------- a GPU
+
+
+def test_products_are_counted():
+    """Multiplications and additions, also of gradients; of those that torch's formulas know."""
+    linear, x = nn.Linear(5, 3, bias=False), torch.ones(4, 5, requires_grad=True)
+    with gpu.Counter() as counter:
+        linear(x).sum().backward()
+        torch.ones(9).exp()
+    assert counter.total == 3 * 2 * 4 * 5 * 3  # forward, and of the weights and of x
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_steps_are_timed_with_graphs_and_without(monkeypatch):
+    seen = []
+    monkeypatch.setattr(gpu, "STEPS", 2)
+    monkeypatch.setattr(gpu, "EPOCHS", 1)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: seen.append(replay.wanted()))
+    monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "1")
+    found = gpu.graph_ratio("DANN, MLP 20-128-128", "cpu")
+    assert seen == 2 * [False, False, True, True]  # in turn, two epochs each
+    assert found["times quicker"] > 0
+    assert found["ms"] > 0
+    assert os.environ["REPKIT_CUDA_GRAPHS"] == "1"
+    monkeypatch.setattr(gpu, "peak", lambda device: 1e9)
+    found = gpu.share("DANN, MLP 20-128-128", "cpu")
+    rows, products = 128, 20 * 128 + 128 * 128
+    assert found["TFLOP a step"] * 1e12 > 4 * rows * products  # forward, and gradients of weights
+    rate = found["TFLOP a step"] * 1e12 / (found["ms"] / 1000)
+    np.testing.assert_allclose(found["share of peak"], rate / 1e9)
+
+
+def test_every_fit_of_the_gpu_can_be_made():
+    for name in (*gpu.SMALL, *gpu.LARGE):
+        model, given, _ = gpu.fits(name, "cpu")
+        assert type(model).__name__ == name.split(",")[0]
+        assert len(given[0]) >= 200 or "Speech" in name
+
+
+# -------------------------------------------------------------------- conversions
+
+
+def test_matched_frames_are_of_other_words_of_the_voice(monkeypatch):
+    frames = [np.full((3, 2), [k + 1.0, (k + 1.0) ** 2], np.float32) for k in range(6)]
+    corpus = {
+        "frames": frames,
+        "speaker": np.array([0, 0, 0, 1, 1, 1]),
+        "word": np.array([0, 1, 2, 0, 1, 2]),
+    }
+    monkeypatch.setattr(speech_arabic, "corpus", lambda: corpus)
+    (found,) = speech_arabic.matched([frames[0]], np.array([0]), np.array([4]))
+    # Of the second speaker, but not the word that is said; the nearest by cosine come first.
+    own = [frames[4][0], frames[5][0]]
+    for row in found:
+        assert min(own, key=lambda y: np.abs(y - row).sum()) is own[0]
+        assert own[0][0] <= row[0] <= own[1][0]

@@ -6,7 +6,7 @@ import pytest
 from benchmarks import pairs
 from benchmarks.pairs import Pair, alone, dann, on_target, over_pairs, table, whole
 from repkit import DANN
-from repkit.dann import Entropy
+from repkit.dann import Entropy, MarginalizedDenoiser
 
 
 def blobs(source=None, target=None):
@@ -40,6 +40,38 @@ def test_train_on_target_is_tested_on_other_rows():
     assert len(half.X_test) == len(half.X_source) == 20
     both = np.concatenate([half.X_source, half.X_test])
     assert len(np.unique(both, axis=0)) == len(np.unique(pair.X_test, axis=0))
+
+
+def test_denoised_rows_lie_about_0_in_each_domain_and_are_as_long(monkeypatch):
+    fits = []
+
+    class Counted(MarginalizedDenoiser):
+        def fit(self, X, y=None):
+            fits.append(X)
+            return super().fit(X, y)
+
+    monkeypatch.setattr(pairs, "MarginalizedDenoiser", Counted)
+
+    def load(source, target):
+        pair = blobs()
+        if source > target:  # the other way round
+            pair = Pair(pair.X_target, pair.y_test, pair.X_source, pair.X_source, pair.y_source)
+        return pair._replace(X_test=pair.X_target[:5])
+
+    clean = pairs.denoised(load, 0.5, 1.0)
+    (a, b), plain = (clean("a", "b"), clean("b", "a")), load("a", "b")
+    assert len(fits) == 1  # the labels have no say in it, nor which domain has them
+    rows = np.vstack([plain.X_source, plain.X_target])
+    length = np.linalg.norm(rows, axis=1).mean()
+    np.testing.assert_allclose(np.linalg.norm(fits[0], axis=1).mean(), 1.0, rtol=1e-5)
+    model = MarginalizedDenoiser(0.5).fit(rows / length)
+    expected = model.transform(plain.X_target / length)
+    expected -= expected.mean(0)
+    expected *= length / np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(a.X_target, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(a.X_test, expected[:5], rtol=1e-3, atol=1e-3)  # not its own mean
+    np.testing.assert_array_equal(a.X_target, b.X_source)
+    np.testing.assert_array_equal(a.y_source, plain.y_source)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -33,8 +32,6 @@ from repkit.cli.sources import Pictures, Source, Table, Wanted, open_source
 from repkit.cli.systems import SYSTEMS, System
 
 _NAMED = "repkit.system"
-# Of torch.distributed: with all of them, fits of several processes are one; see `engine.ranks`.
-_TOGETHER = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 class _Fit(click.Command):
@@ -140,7 +137,9 @@ def fit(
     the batch, and a .npy file is read so in its place; the copy is removed at the end. Held in
     memory as a whole are .npz files, embedded sets, labels, and the frames of sound.
     """
-    if os.environ.get("WORLD_SIZE", "1") != "1" and all(map(os.environ.get, _TOGETHER)):
+    from repkit.engine.ranks import together  # torch is slow to import
+
+    if together():
         raise click.UsageError(
             "repkit fit is of one process, and torchrun has started several; call fit in a script, "
             "where each takes its share of every batch"

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 from scipy import linalg, sparse
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
 
@@ -17,7 +17,7 @@ __all__ = ["MarginalizedDenoiser"]
 MOST_LAYERS = 100
 
 
-class MarginalizedDenoiser(TransformerMixin, BaseEstimator):
+class MarginalizedDenoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Marginalized stacked denoising auto-encoder, mSDA (Chen, Xu, Weinberger and Sha 2012).
 
     Each layer rebuilds a row from what is left of it when columns are set to 0 at random, by the
@@ -40,8 +40,6 @@ class MarginalizedDenoiser(TransformerMixin, BaseEstimator):
     n_layers : int, default=3
         Number of layers. Each has a matrix of ``(n_features + 1) x n_features``, found in a time
         that grows with the third power of the columns.
-    output : {"last", "all"}, default="last"
-        What `transform` gives: the last layer, or X and all layers side by side.
     ridge : float, default=1e-5
         What is added to the diagonal before a layer is solved for, in units of its mean.
 
@@ -76,12 +74,10 @@ class MarginalizedDenoiser(TransformerMixin, BaseEstimator):
         noise: float = 0.5,
         *,
         n_layers: int = 3,
-        output: str = "last",
         ridge: float = 1e-5,
     ) -> None:
         self.noise = noise
         self.n_layers = n_layers
-        self.output = output
         self.ridge = ridge
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -107,7 +103,6 @@ class MarginalizedDenoiser(TransformerMixin, BaseEstimator):
         noise = _arguments.number(self.noise, "noise", 0.0, 1.0, above=True, below=True)
         layers = _arguments.integer(self.n_layers, "n_layers", 1, MOST_LAYERS)
         ridge = _arguments.number(self.ridge, "ridge", 0.0)
-        _arguments.choice(self.output, "output", ("last", "all"))
         h = self._rows(X, reset=True)
         self.maps_: list[np.ndarray] = []
         for _ in range(layers):
@@ -130,8 +125,9 @@ class MarginalizedDenoiser(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, n_features) or (n, (n_layers + 1) * n_features)
-            Of the type of X if that is float32 or float64, else float64.
+        ndarray of shape (n, n_features)
+            What the last layer makes of them; of the type of X if that is float32 or float64, else
+            float64.
 
         Raises
         ------
@@ -142,32 +138,9 @@ class MarginalizedDenoiser(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         h = self._rows(X, reset=False)
-        dtype, kept = h.dtype, [h.toarray() if sparse.issparse(h) else h]
         for found in self.maps_:
             h = _squashed(h, found)
-            kept.append(h)
-        whole = np.hstack(kept) if self.output == "all" else kept[-1]
-        return np.asarray(whole, dtype=dtype)
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Name the columns that `transform` gives.
-
-        Parameters
-        ----------
-        input_features : array-like of str, optional
-            Names of the columns of X.
-
-        Returns
-        -------
-        ndarray of str
-            ``<column>_denoised<layer>``; with ``output="all"``, behind those of X.
-        """
-        check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
-        layers = range(1, len(self.maps_) + 1)
-        of = [[f"{name}_denoised{layer}" for name in names] for layer in layers]
-        found = [list(names), *of] if self.output == "all" else of[-1:]
-        return np.array([name for part in found for name in part], dtype=object)
+        return np.asarray(h)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -165,12 +165,6 @@ class Batches:
         Default: the steps after which every row of every stream has been drawn at least once.
     constants : mapping of str to Tensor, optional
         What is the same in every batch.
-
-    Attributes
-    ----------
-    counts : list of int
-        Rows of each stream in the batches that are given: in a fit of several processes, this
-        one's share of them.
     """
 
     def __init__(
@@ -188,10 +182,8 @@ class Batches:
         self.seed = seed
         self.device = device
         counts, ranks = [count for _, count in self.streams], here()
-        self.size, self.counts = sum(counts), [ranks.share(count) for count in counts]
-        places = ranks.places(counts)
-        self.own = None if ranks.world == 1 else places.to(device)
-        self._places = None if ranks.world == 1 else places
+        self.size = sum(counts)
+        self.own = None if ranks.world == 1 else ranks.places(counts)
         self.steps_per_epoch = steps_per_epoch or max(
             -(-len(rows) // count) for rows, count in self.streams
         )
@@ -236,8 +228,8 @@ class Batches:
                 for k, (_, count) in enumerate(self.streams)
             ]
             table = torch.cat(columns, 1)
-            if self._places is not None:
-                table = table[:, self._places]
+            if self.own is not None:
+                table = table[:, self.own]
             self._host_table, self._table = table.numpy(), sent(table, self.device)
             self._epoch = epoch
         return self._table[place]

@@ -18,7 +18,7 @@ from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
 from repkit.engine.ranks import here
-from repkit.engine.replay import CudaGraphs, Graphs, foreign, wanted
+from repkit.engine.replay import Graphs, cuda_graphs, foreign, wanted
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
@@ -123,7 +123,7 @@ class Engine:
             name: torch.empty((batches.size, *noise.shape), device=self.device)
             for name, noise in system.noise.items()
         }
-        self._own = batches.own
+        self._own = None if batches.own is None else batches.own.to(self.device)
         self._scheduled = {name: torch.zeros((), device=self.device) for name in system.schedules}
         self._generator = torch.Generator(self.device)
         self._norms_outside: dict[tuple[int, ...], list[Any]] = {}
@@ -137,8 +137,7 @@ class Engine:
         self._graphs: Graphs | None = None
         self._changes = list(changes)
         if self.device.type == "cuda" and not compile and wanted():
-            make = CudaGraphs(self.device, [self._generator])
-            self.use_graphs(Graphs(make, make.beside))
+            self.use_graphs(cuda_graphs(self.device, [self._generator]))
         self._reset()
 
     def _meet(self) -> None:

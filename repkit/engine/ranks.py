@@ -213,7 +213,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     """
     global _joined
     outer = _joined
-    ranks = ALONE if outer or not _together() else _formed(device)
+    ranks = ALONE if outer or not together() else _formed(device)
     _joined = True
     try:
         with _as(ranks):
@@ -222,7 +222,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         _joined = outer
 
 
-def _together() -> bool:
+def together() -> bool:
     """Whether this process is one of several that fit together."""
     if os.environ.get("REPKIT_RANKS") == "0" or not dist.is_available():
         return False

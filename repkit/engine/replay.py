@@ -72,17 +72,20 @@ class CudaGraph:
     ----------
     generators : iterable of torch.Generator
         Those of the device, beside the global one, from which random numbers are drawn.
-    pool : tuple of int
-        The memory that it shares with the other graphs of a training, of which one runs at a time.
     stream : torch.cuda.Stream
         On which it is recorded.
+    other : CudaGraph, optional
+        Another of the same training, whose memory it shares: one runs at a time.
     """
 
     def __init__(
-        self, generators: Iterable[torch.Generator], pool: Any, stream: torch.cuda.Stream
+        self,
+        generators: Iterable[torch.Generator],
+        stream: torch.cuda.Stream,
+        other: CudaGraph | None = None,
     ) -> None:
         self.graph = torch.cuda.CUDAGraph()
-        self.pool, self.stream = pool, stream
+        self.stream, self.pool = stream, None if other is None else other.graph.pool()
         for generator in generators:
             self.graph.register_generator_state(generator)
 
@@ -168,38 +171,6 @@ def foreign(code: Iterable[Any]) -> str | None:
     return None
 
 
-class CudaGraphs:
-    """Makes the graphs of a training.
-
-    Parameters
-    ----------
-    device : torch.device
-    generators : iterable of torch.Generator
-        See `CudaGraph`.
-    """
-
-    def __init__(self, device: torch.device, generators: Iterable[torch.Generator]) -> None:
-        self.device, self.generators = device, list(generators)
-        self.stream = torch.cuda.Stream(device)
-        self.anew()
-
-    def anew(self) -> None:
-        """No graph made before is used any more."""
-        self.pool = torch.cuda.graph_pool_handle()
-
-    def __call__(self) -> CudaGraph:
-        return CudaGraph(self.generators, self.pool, self.stream)
-
-    @contextmanager
-    def beside(self) -> Iterator[None]:
-        """The stream of the graphs, as CUDA wants steps to be taken that are to be recorded."""
-        current = torch.cuda.current_stream(self.device)
-        self.stream.wait_stream(current)
-        with torch.cuda.stream(self.stream):
-            yield
-        current.wait_stream(self.stream)
-
-
 Shapes = tuple[tuple[int, ...], ...]  # of the tensors of a batch
 Kind = tuple[Any, ...]  # steps of one kind are the same, but for numbers and shapes
 
@@ -210,14 +181,14 @@ class Graphs:
     Parameters
     ----------
     make : callable
-        ``() -> Graph``: a new one. It may have ``anew``, called when all before are given up.
+        ``Graph or None -> Graph``: a new one, given any other that is in use.
     stream : callable
         ``() -> context`` in which steps are taken before they are recorded.
     """
 
     def __init__(
         self,
-        make: Callable[[], Graph],
+        make: Callable[[Any], Graph],
         stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.make, self.stream = make, stream
@@ -233,7 +204,6 @@ class Graphs:
         """Record anew: optimizers have other tensors than before."""
         for found in (self._taken, self._seen, self._met, self._graphs):
             found.clear()
-        getattr(self.make, "anew", lambda: None)()
 
     def give_up(self, reason: str) -> None:
         """Take all further steps one operation after the other."""
@@ -285,7 +255,7 @@ class Graphs:
             with self.stream():
                 return act()
         else:
-            graph = self.make()
+            graph = self.make(next((other for other, _ in self._graphs.values()), None))
             try:
                 with graph.recording():
                     found = act()
@@ -315,3 +285,18 @@ class Graphs:
             del self._seen[kind]
             self._met[kind] = {shapes}
         return found
+
+
+def cuda_graphs(device: torch.device, generators: Iterable[torch.Generator]) -> Graphs:
+    """Graphs of CUDA; steps before them are taken on their stream, as CUDA wants it."""
+    stream, generators = torch.cuda.Stream(device), list(generators)
+
+    @contextmanager
+    def beside() -> Iterator[None]:
+        current = torch.cuda.current_stream(device)
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            yield
+        current.wait_stream(stream)
+
+    return Graphs(lambda other: CudaGraph(generators, stream, other), beside)

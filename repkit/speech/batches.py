@@ -15,7 +15,15 @@ from repkit.engine.rng import Kind, generator_of
 AT_ONCE = 2**15  # frames in a batch outside training, padding included
 NAMES = ("first", "length", "y", "partner", "row")  # of what goes to the device in a step
 JITTER = 0.25  # of the natural logarithm of a length, when utterances are sorted by it
-EVEN = 16  # on a GPU, where each shape of batches is a graph, they are as long as multiples of it
+EVEN = 16  # frames, of which batches on a GPU are multiples
+
+
+def padded(time: int, device: torch.device) -> int:
+    """Frames of a batch whose longest utterance has so many: of few lengths on a GPU.
+
+    There each shape of batches is a graph of its own.
+    """
+    return -(-time // EVEN) * EVEN if device.type == "cuda" else time
 
 
 class FrameStore:
@@ -173,9 +181,7 @@ class SpeechBatches:
             table = np.ascontiguousarray(table[:, ranks.rank :: ranks.world])
             lengths = table[1]
         there = dict(zip(NAMES, sent(torch.from_numpy(table), self.device), strict=True))
-        time = int(lengths.max())
-        if self.device.type == "cuda":
-            time = -(-time // EVEN) * EVEN
+        time = padded(int(lengths.max()), self.device)
         x = self.frames.pieces(there.pop("first"), there["length"], time)
         return Batch(x=x, **there, **more)
 

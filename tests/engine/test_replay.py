@@ -45,8 +45,9 @@ class Tape(TorchDispatchMode):
 
     made = []
 
-    def __init__(self):
+    def __init__(self, other=None):
         super().__init__()
+        self.other = other
         self.done, self.fresh, self.replays = [], True, 0
         Tape.made.append(self)
 
@@ -282,6 +283,31 @@ def test_there_is_an_end_to_the_number_of_graphs(monkeypatch):
         ((_, _, value),) = made.take((0,), shapes, lambda b=batch: [(0, ("loss",), b.x.sum())])
         assert value.item() == n
     assert len(Tape.made) == 2
+
+
+def test_steps_that_are_found_to_differ_are_not_recorded():
+    Tape.made = []
+    made, x, numbers = Graphs(Tape), torch.ones(2), iter(range(100))
+    for n in range(WARM + 4):
+        if made.given_up is None:
+            scaled = (0.5 * next(numbers) + 1.0,)
+            ((_, _, value),) = made.take((0,), (), lambda s=scaled: [(0, ("a",), (x * s[0]).sum())])
+            assert value.item() == n + 2.0
+    assert made.given_up == "mul is given something else at every step"
+    assert not Tape.made
+
+
+def test_graphs_share_the_memory_of_another():
+    Tape.made = []
+    made = Graphs(Tape)
+    for n in [1] * 6 + [1, 2, 3] * 3:
+        batch = SimpleNamespace(x=torch.ones(n))
+        shapes = made.place(batch)
+        made.take((0,), shapes, lambda b=batch: [(0, ("loss",), b.x.sum())])
+    first, *rest = Tape.made
+    assert first.other is None
+    assert {tape.other for tape in rest} == {first}
+    assert len(rest) == 2
 
 
 def test_the_look_goes_on_to_another_shape(monkeypatch):

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from repkit.speech.batches import FrameStore, SpeechBatches
+from repkit import SpeechAutoencoder
+from repkit.datasets import make_speech
+from repkit.speech import batches as module
+from repkit.speech.batches import FrameStore, SpeechBatches, padded
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 def some_frames(n=40, seed=0, longest=30):
@@ -138,3 +141,35 @@ def test_one_long_utterance_is_a_part_of_its_own(monkeypatch, longest):
     monkeypatch.setattr("repkit.speech.batches.AT_ONCE", 2)
     parts = list(FrameStore(some_frames(3), CPU).in_order(longest))
     assert [len(rows) for rows, _, _ in parts] == [1, 1, 1]
+
+
+def test_batches_are_of_few_lengths_on_a_gpu(monkeypatch):
+    assert [padded(n, CUDA) for n in (1, 16, 17)] == [16, 16, 32]
+    assert padded(17, CPU) == 17
+    plain = [make(Y).at(step) for step in range(5)]
+    monkeypatch.setattr(module, "padded", lambda time, device: padded(time, CUDA))
+    for step, batch in enumerate(plain):
+        longer, time = make(Y).at(step), int(batch.length.max())
+        assert batch.x.shape[1] == time
+        assert longer.x.shape[1] == padded(time, CUDA)
+        torch.testing.assert_close(longer.x[:, :time], batch.x)
+        assert not longer.x[:, time:].any()
+
+
+@pytest.mark.parametrize("encoder", ["conv", "transformer"])
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_padded_changes_no_loss(encoder, monkeypatch):
+    speech = make_speech(2, 3, 4, random_state=0)
+    X = [x[: 1500 + 150 * k] for k, x in enumerate(speech.data)]
+    given = {"width": 24, "phonetic_dim": 6, "speaker_dim": 4, "batch_size": (2, 4)}
+    model = SpeechAutoencoder(
+        sample_rate=8000, perturb=0.0, max_epochs=2, random_state=0, **given
+    ).set_params(encoder__network=encoder, encoder__pooling="both")
+    model.set_params(prototypes__sizes=(2,), prototypes__segment_size=2, prototypes__start=0.0)
+
+    def history():
+        return model.fit(X, speech.speaker).history_.drop(columns="seconds").to_numpy(float)
+
+    expected = history()
+    monkeypatch.setattr(module, "padded", lambda time, device: padded(time, CUDA))
+    np.testing.assert_allclose(history(), expected, rtol=1e-4, atol=1e-4)
