@@ -102,17 +102,13 @@ def denoised(load: Load, noise: float, length: float) -> Load:
             rows = np.vstack([pair.X_source, pair.X_target]) * (length / before)
             fitted[key] = MarginalizedDenoiser(noise).fit(rows)
 
-        def clean(X: np.ndarray, of: np.ndarray) -> np.ndarray:
-            h, own = (fitted[key].transform(x * (length / before)) for x in (X, of))
-            h -= own.mean(0)
-            scaled: np.ndarray = before * h / np.linalg.norm(h, axis=1, keepdims=True)
-            return scaled.astype(np.float32)
-
-        return pair._replace(
-            X_source=clean(pair.X_source, pair.X_source),
-            X_target=clean(pair.X_target, pair.X_target),
-            X_test=clean(pair.X_test, pair.X_target),
-        )
+        given = pair.X_source, pair.X_target, pair.X_test
+        parts = [fitted[key].transform(x * (length / before)) for x in given]
+        means = [parts[k].mean(0) for k in (0, 1, 1)]  # the test rows are of the target
+        parts = [h - mean for h, mean in zip(parts, means, strict=True)]
+        parts = [before * h / np.linalg.norm(h, axis=1, keepdims=True) for h in parts]
+        source, target_rows, test = (h.astype(np.float32) for h in parts)
+        return pair._replace(X_source=source, X_target=target_rows, X_test=test)
 
     return found
 
