@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from repkit._processes import asked_alone, launched
 from repkit.cli import systems
 from repkit.cli.commands import (
     BROKEN_OFF,
@@ -137,9 +138,7 @@ def fit(
     the batch, and a .npy file is read so in its place; the copy is removed at the end. Held in
     memory as a whole are .npz files, embedded sets, labels, and the frames of sound.
     """
-    from repkit.engine.ranks import together  # torch is slow to import
-
-    if together():
+    if launched() and not asked_alone():
         raise click.UsageError(
             "repkit fit is of one process, and torchrun has started several; call fit in a script, "
             "where each takes its share of every batch"

@@ -17,7 +17,6 @@ environment each process fits for itself.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +27,9 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from repkit._processes import asked_alone, launched
+
 T = TypeVar("T")
-NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class RankError(RuntimeError):
@@ -224,13 +224,9 @@ def joined(device: torch.device) -> Iterator[Ranks]:
 
 def together() -> bool:
     """Whether this process is one of several that fit together."""
-    if os.environ.get("REPKIT_RANKS") == "0" or not dist.is_available():
+    if asked_alone() or not dist.is_available():
         return False
-    if dist.is_initialized():
-        return dist.get_world_size() > 1
-    if multiprocessing.parent_process() is not None or not all(map(os.environ.get, NEEDED)):
-        return False
-    return os.environ["WORLD_SIZE"].isdecimal() and int(os.environ["WORLD_SIZE"]) > 1
+    return dist.get_world_size() > 1 if dist.is_initialized() else launched()
 
 
 _talks: dict[Any, Any] = {}

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ log = logging.getLogger("repkit")
 
 WARM = 3  # steps of a kind before two are compared: state is made, kernels are chosen
 PATIENCE = 20  # steps to wait for a batch of the shape of the one that was looked at
-KNOWN = ("torch.", "torchaudio.", "torchvision.", "repkit.")
+KNOWN = re.compile(r"(torch|torchaudio|torchvision|repkit)\.")
 MOST = 64  # graphs of a training
 # Operations for which the host needs numbers of the device.
 LOOKS = {
@@ -166,7 +167,7 @@ def foreign(code: Iterable[Any]) -> str | None:
     for part in code:
         for inner in part.modules() if isinstance(part, nn.Module) else [part]:
             named = inner if hasattr(inner, "__qualname__") else type(inner)
-            if not f"{named.__module__}.".startswith(KNOWN):
+            if not KNOWN.match(f"{named.__module__}."):
                 return f"{named.__module__}.{named.__qualname__}"
     return None
 

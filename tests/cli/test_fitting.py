@@ -137,3 +137,18 @@ def test_help_of_a_system_lists_its_parameters(run, system):
     assert ("adversary__warmup : " in out) == (system == "speech")
     assert "\n  max_epochs : int" in out
     assert "  checkpoint : " not in out
+
+
+def test_fit_is_of_one_process(run, tmp_path, monkeypatch):
+    for name, value in {
+        "RANK": "1",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "a",
+        "MASTER_PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    args = ("fit", "vae", "digits", "--out", str(tmp_path / "m.pt"))
+    code, _, error = run(*args)
+    assert code == 2
+    assert "repkit fit is of one process" in error
+    assert not list(tmp_path.iterdir())
