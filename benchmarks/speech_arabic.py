@@ -27,10 +27,10 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.arabic_commands import picture
 from benchmarks.ge2e import ge2e
-from benchmarks.recipes import WORDS, spectral
+from benchmarks.recipes import WORDS, spectral, split
 from benchmarks.runner import Case
 from benchmarks.spoken import level, resampled
-from repkit import DANN, SpeechAutoencoder
+from repkit import DANN, SpeechAutoencoder, recipes
 from repkit.audio import FrontEnd, as_utterances, extract, to_waveform
 from repkit.datasets import load_arabic_commands
 from repkit.metrics import (
@@ -58,27 +58,11 @@ TASK, ABLATION = "arabic, unseen speakers", "arabic, unseen speakers, short"
 VARIANT = "arabic, variants"
 PARTS = ("train", "validation", "test")
 
-# Sizes were chosen on the validation speakers, one seed of three settings; cycle and strength
-# of perturbation are those of FSDD.
-RECIPE: dict[str, Any] = {
-    "phonetic_dim": 64,
-    "adversary": None,
-    "prototypes": Prototypes((40, 80)),
-    "swap": Swap(cycle=0.3),
-    "perturb": 1.7,
-    "steps_per_epoch": 50,
-    "max_epochs": 32,
-}
-# For the speaker vector, by the equal error rate of the validation speakers, one seed.
-SPEAKER: dict[str, Any] = {
-    "speaker_dim": 32,
-    "batch_size": (9, 8),
-    "encoder": SpeechEncoder(statistics=True),
-    "speaker_loss": SpeakerLoss(kind="centroid", voices=1.5),
-}
-# Twice as long and twice as wide, which a GPU alone does in minutes: of the variants below, that
-# with the best words of the validation speakers, one seed of each.
-LARGE: dict[str, Any] = {**RECIPE, **SPEAKER, "perturb": 2.3, "width": 192, "max_epochs": 64}
+# "words" is the recipe with a speaker vector that was chosen for itself.
+VOICED = recipes.speech("words")
+RECIPE, SPEAKER = split(VOICED, "speaker_dim", "batch_size", "encoder", "speaker_loss")
+# Twice as long and twice as wide, which a GPU alone does in minutes.
+LARGE = recipes.speech("words-large")
 VARIANTS: dict[str, dict[str, Any]] = {
     "64 epochs": {"max_epochs": 64},
     "64 epochs, width 192": {"max_epochs": 64, "width": 192},
@@ -440,7 +424,7 @@ def cases(preset: str, device: str) -> list[Case]:
             TASK,
             "SpeechAutoencoder",
             "recipe, other voices",
-            lambda seed: judge({**RECIPE, **SPEAKER}, device, seed),
+            lambda seed: judge(VOICED, device, seed),
         ),
         Case(TASK, "DANN", "sees the words", lambda seed: supervised_figures(device, seed)),
         Case(TASK, "match_frames", "log-mel", lambda seed: untrained(device, seed)),

@@ -90,6 +90,7 @@ ELSEWHERE = {
     "datasets/_tables": "datasets/test_table_files",
     "datasets/_voice": "datasets/test_synthetic_speech",
     "datasets/amazon": "datasets/test_tables",
+    "recipes/*": "test_recipes",
     "datasets/gas": "datasets/test_tables",
     "datasets/office": "datasets/test_tables",
     "datasets/pacs": "datasets/test_tables",

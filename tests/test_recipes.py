@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import repkit
-from benchmarks import gan_recipes, triplegan_mnist, vaegan_mnist
+from benchmarks import gan_recipes, speech_arabic, triplegan_mnist, vaegan_mnist
 from benchmarks import recipes as of_adaptation
 from repkit import recipes
 
@@ -14,10 +14,18 @@ NAMES = {
     "vae": ("VAE", ("digits", "mnist")),
     "vaegan": ("VAEGAN", ("digits", "mnist")),
     "triplegan": ("TripleGAN", ("digits", "mnist")),
-    "dann": ("DANN", ("gray-digits", "color-digits", "meters")),
+    "dann": (
+        "DANN",
+        ("gray-digits", "color-digits", "meters", "reviews", "sensors", "deep-features"),
+    ),
+    "speech": (
+        "SpeechAutoencoder",
+        ("words", "words-large", "frames", "few-voices", "few-voices-quantized"),
+    ),
 }
 EACH = [(system, name) for system, (_, names) in NAMES.items() for name in names]
-SIDES = {"digits": (1, 8, 8), "meters": (3, 32, 32), "color-digits": (3, 28, 28)}
+SHAPES = {"digits": (1, 8, 8), "meters": (3, 32, 32), "color-digits": (3, 28, 28)}
+FEW = {"max_epochs": 1, "steps_per_epoch": 1, "device": "cpu", "random_state": 0}
 
 
 @pytest.mark.parametrize(("system", "name"), EACH)
@@ -31,16 +39,36 @@ def test_a_recipe_is_one_of_its_class(system, name):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 @pytest.mark.parametrize(
-    ("system", "name"), [("bigan", "digits"), ("triplegan", "digits"), ("dann", "meters")]
+    ("system", "name"),
+    [
+        ("bigan", "digits"),
+        ("triplegan", "digits"),
+        ("dann", "meters"),
+        ("dann", "reviews"),
+        ("dann", "sensors"),
+        ("dann", "deep-features"),
+    ],
 )
 def test_a_recipe_trains(system, name):
-    X = np.random.default_rng(0).random((24, *SIDES[name])).astype(np.float32)
-    few = {"max_epochs": 1, "steps_per_epoch": 1, "device": "cpu", "random_state": 0}
-    model = getattr(repkit, NAMES[system][0])(**{**getattr(recipes, system)(name), **few})
+    X = np.random.default_rng(0).random((24, *SHAPES.get(name, (12,)))).astype(np.float32)
+    model = getattr(repkit, NAMES[system][0])(**{**getattr(recipes, system)(name), **FEW})
     given = {"bigan": (), "triplegan": (np.arange(24) % 3,)}
     model.fit(X, *given.get(system, (np.arange(24) % 3, np.repeat([1, -1], 12))))
     assert len(model.transform(X)) == 24
+
+
+@pytest.mark.parametrize("name", ["words", "frames"])
+def test_a_recipe_of_speech_trains_and_is_read_back(name, tmp_path):
+    frames = list(np.random.default_rng(0).normal(size=(24, 30, 40)))
+    given = {**recipes.speech(name), **FEW, "batch_size": (2, 2)}
+    model = repkit.SpeechAutoencoder(**given).fit(frames, np.arange(24) % 4)
+    model.save(tmp_path / "m.pt")
+    back = repkit.load(tmp_path / "m.pt")
+    p = [np.concatenate(m.transform_frames(frames)) if name == "frames" else m.transform(frames)
+         for m in (model, back)]  # fmt: skip
+    np.testing.assert_array_equal(*p)
 
 
 def test_an_unknown_name_lists_those_that_there_are():
@@ -60,6 +88,8 @@ def test_the_benchmarks_use_them():
     assert gan_recipes.INFOGAN_PAPER["max_epochs"] == 50
     assert triplegan_mnist.MNIST["width"] == recipes.triplegan("mnist")["width"]
     assert vaegan_mnist.SETTINGS["MNIST"]["VAEGAN"] == recipes.vaegan("mnist")
+    assert speech_arabic.VOICED.keys() == {**speech_arabic.RECIPE, **speech_arabic.SPEAKER}.keys()
+    assert not speech_arabic.RECIPE.keys() & speech_arabic.SPEAKER.keys()
     base, strong = of_adaptation.COLOR, of_adaptation.TEXTURE
     whole = recipes.dann("color-digits")
     assert {*base, *of_adaptation.PSEUDO_COLOR, "strong_augment"} == set(whole)

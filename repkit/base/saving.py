@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from repkit._version import __version__
 from repkit.base import model_file
+from repkit.base.named_code import is_name, name_of, named
 from repkit.base.parameters import Part
 from repkit.engine.flat import recurrent
 
@@ -28,10 +29,14 @@ def write(
     history: list[dict[str, Any]],
     weights: Weights,
 ) -> None:
-    """Write a model file. Parameters that are code are named in the header, not written."""
+    """Write a model file.
+
+    Parameters that are code are named in the header, not written, but for the makers of networks
+    that repkit has itself.
+    """
     plain, code = {}, []
     for key, value in params.items():
-        value = _part_as_dict(value) if isinstance(value, Part) else value
+        value = _held(value)
         try:
             json.dumps(value, default=model_file.encode)
             plain[key] = value
@@ -54,17 +59,22 @@ def write(
     model_file.save(path, header, tensors)
 
 
-def _part_as_dict(part: Part) -> dict[str, Any]:
-    return {"part": type(part).__name__, "params": part.get_params()}
+def _held(value: Any) -> Any:
+    """What a header can hold in the place of a part, or of a maker of networks of repkit's."""
+    if isinstance(value, Part):
+        params = {k: _held(v) for k, v in value.get_params().items()}
+        return {"part": type(value).__name__, "params": params}
+    return name_of(value) or value if callable(value) else value
 
 
 def read_parameters(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a header's parameters into those of the class: tuples, and parts, of JSON's lists.
+    """Turn a header's parameters into those of the class: tuples, parts, makers of networks.
 
     Raises
     ------
     ValueError
-        If there is a part where the class has none, or one of another kind.
+        If there is a part where the class has none, or one of another kind; or a maker that is
+        none of repkit's.
     """
     fields = {f.name: f for f in dataclasses.fields(cls)}
     found: dict[str, Any] = {}
@@ -75,13 +85,15 @@ def read_parameters(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"parameter {name} holds a part {value['part']!r}")
             if not isinstance(value["params"], dict):
                 raise ValueError(f"parameter {name} holds a part without parameters")
-            found[name] = kind(**{k: _no_list(v) for k, v in value["params"].items()})
+            found[name] = kind(**{k: _read(v) for k, v in value["params"].items()})
         else:
-            found[name] = _no_list(value)
+            found[name] = _read(value)
     return found
 
 
-def _no_list(value: Any) -> Any:
+def _read(value: Any) -> Any:
+    if is_name(value):
+        return named(value)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -1,36 +1,17 @@
-"""Settings by name, as the benchmarks use them: what was found good on data of a kind, and how.
-
-Each function gives the parameters of a class as a dict, a new one each time:
-``BiGAN(**recipes.bigan("digits"), random_state=0)``. Change any of them with
-``{**recipes.bigan("digits"), "max_epochs": 20}``. No label of a test set chose any of them; what
-was looked at to choose them is told in each function, and what they reach in benchmarks/README.md.
-"""
+"""Internal. Settings of the systems that generate."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
-
-from torch import nn
 
 from repkit import nets
-from repkit._arguments import choice
-from repkit.augment import RandomAffine, RandomInvert, RandomTexture, RandomThickness
+from repkit.augment import RandomAffine
 from repkit.base.parts import Consistency, Optimizer
 from repkit.infogan.parts import Categorical
-from repkit.nets import Standardize
+from repkit.recipes._named import Settings, named
 from repkit.triplegan.parts import PseudoDiscriminative
 
-__all__ = ["bigan", "dann", "digit_net", "infogan", "triplegan", "vae", "vaegan"]
-
-Settings = dict[str, Any]
-
-
-def _given(table: Mapping[str, Mapping[str, Any]], name: str) -> Settings:
-    return copy.deepcopy(dict(table[choice(name, "name", list(table))]))
-
+__all__ = ["bigan", "infogan", "triplegan", "vae", "vaegan"]
 
 # The reconstruction term (ALICE) ties E to G within minutes instead of hours; augmentation keeps D
 # from learning the pairs by heart. Each ingredient has its row among the ablations.
@@ -91,7 +72,7 @@ def bigan(name: str) -> Settings:
     >>> BiGAN(**recipes.bigan("digits"), random_state=0).data_cycle
     10.0
     """
-    return _given(_BIGAN, name)
+    return named(_BIGAN, name)
 
 
 # Changes of a digit that keep it a digit. Real and generated images alike go through the weak ones
@@ -152,7 +133,7 @@ def infogan(name: str) -> Settings:
     dict
         Parameters.
     """
-    return _given(_INFOGAN, name)
+    return named(_INFOGAN, name)
 
 
 _SMALL: dict[str, Settings] = {
@@ -195,7 +176,7 @@ def vae(name: str) -> Settings:
     dict
         Parameters.
     """
-    return _given(_VAE, name)
+    return named(_VAE, name)
 
 
 def vaegan(name: str) -> Settings:
@@ -212,7 +193,7 @@ def vaegan(name: str) -> Settings:
     dict
         Parameters.
     """
-    return _given(_VAEGAN, name)
+    return named(_VAEGAN, name)
 
 
 _DECAY = Optimizer("adam", momentum=0.5, weight_decay=5e-3)
@@ -266,122 +247,4 @@ def triplegan(name: str) -> Settings:
     dict
         Parameters.
     """
-    return _given(_TRIPLEGAN, name)
-
-
-def digit_net(shape_in: tuple[int, ...], dim_out: int, width: int = 16) -> nn.Module:
-    """Make the features of digits that are seen under other light.
-
-    Five convolutions and a linear layer, all with batch norm. Every image is first brought to mean
-    0 and deviation 1, so that brightness and contrast, which differ between the domains, are gone
-    before anything is learned.
-
-    Parameters
-    ----------
-    shape_in : tuple of int
-        (channels, height, width), both sides at least 8.
-    dim_out : int
-        Features.
-    width : int, default=16
-        Channels of the first convolution.
-
-    Returns
-    -------
-    nn.Module
-        ``(n, *shape_in) -> (n, dim_out)``.
-    """
-
-    def block(channels: int, size: int, kernel: int = 3) -> list[nn.Module]:
-        return [
-            nn.Conv2d(channels, size, kernel, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(size),
-            nn.ReLU(),
-        ]
-
-    return nn.Sequential(
-        Standardize(),
-        *block(shape_in[0], width, 5),
-        nn.MaxPool2d(2),
-        *block(width, 2 * width),
-        *block(2 * width, 2 * width),
-        nn.MaxPool2d(2),
-        *block(2 * width, 4 * width),
-        *block(4 * width, 4 * width),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(4 * width * (shape_in[1] // 8) * (shape_in[2] // 8), dim_out),
-        nn.BatchNorm1d(dim_out),
-        nn.ReLU(),
-    )
-
-
-# Each domain has batch norm statistics of its own: shared ones cost MNIST-M 20 points.
-_ADAPTED: Settings = {
-    "backbone": digit_net,
-    "domain_norm": "separate",
-    "learning_rate": 2e-3,
-    "learning_rate_schedule": "cosine",
-    "optimizer": Optimizer(weight_decay=1e-4),
-    "batch_size": 64,
-    "ema": 0.998,
-    "max_epochs": 10,
-    "steps_per_epoch": 100,
-}
-_SLIGHT = RandomAffine(degrees=5, zoom=0.05, stretch=0.02, shear=0.05, shift=0.03)
-_DANN: dict[str, Settings] = {
-    # Changes of strokes alone: those of shape, not of what lies behind it.
-    "gray-digits": {
-        **_ADAPTED,
-        "consistency": Consistency(1.0, threshold=0.9, start=0.2),
-        "augment": _SLIGHT,
-        "strong_augment": nn.Sequential(RandomAffine(), RandomThickness()),
-    },
-    # Learned more slowly. The changes are also of what lies behind a digit, as |x - field| of
-    # random smooth fields: that is how MNIST-M itself is blended, with photographs in the place of
-    # the fields, so that what is known of the target's making is built in.
-    "color-digits": {
-        **_ADAPTED,
-        "steps_per_epoch": 250,
-        "consistency": Consistency(2.0, threshold=0.8, start=0.1),
-        "entropy": 0.1,
-        "augment": _SLIGHT,
-        "strong_augment": nn.Sequential(
-            RandomAffine(degrees=10, zoom=0.1, stretch=0.05, shear=0.1, shift=0.04),
-            RandomTexture(grids=(2, 6, 14, 28)),
-            RandomInvert(),
-        ),
-    },
-    # Print and light for shape and texture, and polarity, since some meters have light digits on
-    # dark wheels.
-    "meters": {
-        **_ADAPTED,
-        "consistency": Consistency(1.0, threshold=0.9, start=0.2),
-        "entropy": 0.1,
-        "augment": _SLIGHT,
-        "strong_augment": nn.Sequential(
-            RandomAffine(degrees=10, zoom=0.25, stretch=0.15, shear=0.15, shift=0.08),
-            RandomThickness(),
-            RandomTexture(p=0.5, grids=(2, 5)),
-            RandomInvert(),
-        ),
-    },
-}
-
-
-def dann(name: str) -> Settings:
-    """Give settings of `repkit.DANN`.
-
-    Parameters
-    ----------
-    name : {"gray-digits", "color-digits", "meters"}
-        Images of 28 or 32 pixels. "gray-digits" are for MNIST to USPS and back: a first guess,
-        which no target label changed. "color-digits" are for MNIST to MNIST-M, chosen on the labels
-        of 2000 target rows of its training part. "meters" are for photographed digits: a first
-        guess; one pair of meters, set aside to choose by its labels, changed nothing.
-
-    Returns
-    -------
-    dict
-        Parameters.
-    """
-    return _given(_DANN, name)
+    return named(_TRIPLEGAN, name)
