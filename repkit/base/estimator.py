@@ -23,6 +23,7 @@ from repkit.base import reporting, saving
 from repkit.base.applying import Applying
 from repkit.base.exporting import Exporting
 from repkit.base.fingerprint import fingerprint
+from repkit.base.forecast import Forecast, is_wanted
 from repkit.base.html import learned
 from repkit.base.keeping import Kept
 from repkit.base.parameters import (
@@ -475,12 +476,15 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
                     shown_on._wear(before)
 
             callbacks = reporting.bound(self.callbacks, shown_on)  # type: ignore[arg-type]
+            told: Any = callbacks
+            if number == 0 and is_wanted(self):
+                told = (*callbacks, Forecast(self, self._trainings()))
             with giving_way(), self._telling(engine, checkpoints):
                 result = train(
                     engine,
                     max_epochs=self.max_epochs,
                     checkpoints=checkpoints,
-                    callbacks=callbacks,
+                    callbacks=told,
                     evaluate=problem.evaluate,
                     show=show,
                     select=problem.select or reporting.selection(callbacks),

@@ -70,7 +70,7 @@ def train(
     callbacks : iterable of callable
         Each is called with the epoch's row, which it may add to; a true answer ends the training.
         What has a method ``on_step`` is told ``on_step(done, of)`` after each step: how many of an
-        epoch's steps are taken, as the host counts them.
+        epoch's steps are taken, as the host counts them; it need not be callable.
     evaluate : callable, optional
         Gives more columns of the row; run with the networks in evaluation mode.
     show : callable, optional
@@ -173,8 +173,9 @@ def _watched(
     if evaluate is not None:
         row |= evaluate()
     row["seconds"] = since + time.perf_counter()
-    with show([*history, row]) if callbacks else nullcontext():
-        for callback in [*callbacks]:
+    called = [c for c in callbacks if callable(c)]
+    with show([*history, row]) if called else nullcontext():
+        for callback in called:
             try:
                 stop = callback(row)
             except Exception as error:
