@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.cluster]
 @pytest.fixture(scope="module")
 def cluster():
     with pytest.MonkeyPatch.context() as patch:
-        # Ray's own niceness, 15, starves the workers beside other tests: importing can take minutes.
+        # Ray's own niceness, 15, starves workers beside other tests: importing can take minutes.
         patch.setenv("RAY_worker_niceness", "0")
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         ray.data.DataContext.get_current().enable_progress_bars = False
