@@ -43,6 +43,7 @@ def test_the_columns_of_the_history(fitted):
         "loss_D",
         "loss_GE",
         "adversarial_loss",
+        "data_cycle_loss",
         "d_real",
         "d_fake",
         "reconstruction_ratio",
@@ -125,9 +126,7 @@ def test_an_encoder_linked_to_nothing_is_told(digits):
 
 def test_a_loose_link_is_told():
     history = pd.DataFrame({"epoch": [1, 2]})
-    with pytest.warns(
-        ConvergenceWarning, match=r"loosely linked .* 0\.80, .* longer"
-    ) as told:
+    with pytest.warns(ConvergenceWarning, match=r"loosely linked .* 0\.80, .* longer") as told:
         judge_link(history, 0.8, 10.0)
     assert "data_cycle" not in str(told[0].message)
     with pytest.warns(ConvergenceWarning, match="; set data_cycle=10 rather than 0.5, or train"):
