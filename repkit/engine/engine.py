@@ -359,6 +359,8 @@ class Engine:
             )
         # All gradients first, then all steps: every group moves from the same point.
         groups = [name for name in groups if self.groups[name].parameters]
+        for group in groups:
+            self.groups[group].drop()
         unreached = {
             group: self.groups[group].set_gradients(
                 torch.autograd.grad(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 # Every parameter starts at a multiple of so many numbers. A kernel's vector loop then never ends
 # inside one, and its rounding does not depend on what else is in the group.
 ALIGN = 64
-LONG = 2**14  # numbers from which copying a gradient takes longer than a kernel of its own
+LONG = 2**16  # numbers from which copying a gradient takes longer than a kernel of its own
 
 # Of a vector, from where to where, and what the optimizer takes there in the place of its gradient.
 Piece = tuple[int, int, Tensor]
@@ -175,7 +175,7 @@ class Group:
 
     def _lend(self, gradients: Sequence[Tensor | None]) -> set[int]:
         """The parameters whose gradients are left where they are."""
-        self.lent = [[] for _ in self.vectors]
+        self.drop()
         found = set()
         for k, owner in self._long.items():
             parameter, place, g = self.parameters[k], self._gradients[k], gradients[k]
@@ -188,6 +188,12 @@ class Group:
             else:
                 parameter.grad = place
         return found
+
+    def drop(self) -> None:
+        """Let go of what was lent, so that the next gradients find the memory free."""
+        for k in self._long if any(self.lent) else ():
+            self.parameters[k].grad = None
+        self.lent = [[] for _ in self.vectors]
 
     @contextmanager
     def holding(
