@@ -21,11 +21,13 @@ from torch import nn
 
 from benchmarks import loops, peers
 from benchmarks.recipes import digit_net
+from benchmarks.runner import Case
 from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN
 from repkit.speech.batches import FrameStore, SpeechBatches
 from repkit.speech.perturb import RandomSpeed
 
-ROUNDS = 15
+SYSTEMS = ("DANN", "BiGAN", "InfoGAN", "VAE", "VAEGAN", "TripleGAN")
+ROUNDS = 11
 SECONDS = 0.15  # of a round's turn, about
 
 Fit = Callable[[Any], Any]
@@ -70,11 +72,17 @@ def one_thread() -> Iterator[None]:
 
 
 def seconds(device: str) -> float:
-    """Processor time, which of one thread is its wall time on an idle machine; a GPU's wall time."""
+    """Processor time, for one thread the wall time of an idle machine; on a GPU, wall time."""
     if peers.resolve(device) == "cuda":
         torch.cuda.synchronize()
         return time.perf_counter()
     return time.process_time()
+
+
+def middle(ratios: list[float], name: str = "time ratio") -> Ratio:
+    """Median of the rounds, and half the distance of the quartiles."""
+    low, median, high = statistics.quantiles(ratios, n=4)
+    return {name: median, "spread of rounds": (high - low) / 2}
 
 
 class Turns:
@@ -108,19 +116,20 @@ class Turns:
 
     def ratio(self) -> Ratio:
         """Median of ours over theirs, round by round, and half the quartiles' distance."""
-        ratios = [ours / theirs for ours, theirs in self.turns[1:]]  # the first warms up
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        return {"time ratio": middle, "spread of rounds": (high - low) / 2}
+        return middle([ours / theirs for ours, theirs in self.turns[1:]])  # the first warms up
 
 
-def step_ratio(model: Any, fit: Fit, loop: loops.Loop, device: str) -> Ratio:
-    """Ours over theirs, in ``ROUNDS`` rounds of so many steps that a turn can be timed."""
+def step_ratio(
+    model: Any, fit: Fit, loop: loops.Loop, device: str, block: int | None = None
+) -> Ratio:
+    """Ours over theirs, in ``ROUNDS`` rounds of ``block`` steps, or as many as can be timed."""
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a few steps link no encoder
-        loop(3)
-        start = seconds(device)
-        loop(3)
-        block = max(1, round(3 * SECONDS / (seconds(device) - start)))
+        if block is None:
+            loop(3)
+            start = seconds(device)
+            loop(3)
+            block = max(1, round(3 * SECONDS / (seconds(device) - start)))
         turns = Turns(loop, block, device)
         length = (ROUNDS + 1) * block
         fit(
@@ -131,28 +140,42 @@ def step_ratio(model: Any, fit: Fit, loop: loops.Loop, device: str) -> Ratio:
     return turns.ratio()
 
 
-def networks_of(model: Any, fit: Fit, device: str) -> dict[str, nn.Module]:
-    """What the model trains, ready to be trained by somebody else."""
+LAYOUTS = {"channels_last": torch.channels_last, "torch layout": torch.contiguous_format}
+
+
+def networks_of(
+    model: Any, fit: Fit, device: str, layout: str = "channels_last"
+) -> dict[str, nn.Module]:
+    """What the model trains, ready to be trained by somebody else.
+
+    Ours lays the weights of convolutions out with the channels last. A loop in which somebody has
+    thought of that has nothing to lose by it; one as torch makes the weights may be slower.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = fit(clone(model).set_params(max_epochs=1, steps_per_epoch=1, device=device))
     found = {name: copy.deepcopy(network).train() for name, network in fitted.networks_.items()}
     for network in found.values():
         network.to(peers.resolve(device)).requires_grad_(True)
+        network.to(memory_format=LAYOUTS[layout])
     return found
 
 
-def dann_ratio(kind: str, device: str, precision: str, fused: bool) -> Ratio:
+def dann_ratio(
+    kind: str, device: str, precision: str, fused: bool = True, layout: str = "channels_last"
+) -> Ratio:
     X, y, domain = tables() if kind == "MLP" else images()
     network = mlp if kind == "MLP" else digit_net
     model = DANN(network, batch_size=64, precision=precision, random_state=0)
-    loop = loops.dann(X, y, network, device, fused)
+    loop = loops.dann(X, y, lambda *a: network(*a).to(memory_format=LAYOUTS[layout]), device, fused)
     return step_ratio(model, lambda m: m.fit(X, y, sample_domain=domain), loop, device)
 
 
-def image_ratio(system: str, kind: str, device: str, precision: str) -> Ratio:
+def image_ratio(
+    system: str, kind: str, device: str, precision: str, layout: str = "channels_last"
+) -> Ratio:
     """The systems of images: their defaults, but for what only a history needs."""
-    X, y, _ = images()
+    X = images()[0]
     named = "mlp" if kind == "MLP" else "dcgan"
     model: Any = {"BiGAN": BiGAN, "InfoGAN": InfoGAN, "VAE": VAE, "VAEGAN": VAEGAN}[system](
         width=512,
@@ -175,12 +198,12 @@ def image_ratio(system: str, kind: str, device: str, precision: str) -> Ratio:
         "VAE": loops.vae,
         "VAEGAN": loops.vaegan,
     }[system]
-    networks = networks_of(model, fit, device)
+    networks = networks_of(model, fit, device, layout)
     loop = make(networks, X, model.latent_dim, model.batch_size, device)
     return step_ratio(model, fit, loop, device)
 
 
-def triplegan_ratio(kind: str, device: str, precision: str) -> Ratio:
+def triplegan_ratio(kind: str, device: str, precision: str, layout: str = "channels_last") -> Ratio:
     """Every term counts from the first step on: a loop could leave out what does not."""
     X, y, _ = images()
     y = np.where(np.arange(len(y)) < 200, y, -1)
@@ -197,7 +220,7 @@ def triplegan_ratio(kind: str, device: str, precision: str) -> Ratio:
     def fit(m: Any) -> Any:
         return m.fit(X, y)
 
-    networks = networks_of(model, fit, device)
+    networks = networks_of(model, fit, device, layout)
     loop = loops.triplegan(networks, X, y, model.latent_dim, model.batch_size, device)
     return step_ratio(model, fit, loop, device)
 
@@ -223,3 +246,31 @@ def speech_ratio(body: str, device: str) -> Ratio:
         RandomSpeed().to(where),
     )
     return step_ratio(model, fit, loop, device)
+
+
+def ratio(system: str, kind: str, device: str, precision: str, layout: str) -> Ratio:
+    """Of any system: "MLP", "convolutions" or, of speech, the body of the encoders."""
+    if system == "SpeechAutoencoder":
+        return speech_ratio(kind, device)
+    if system == "DANN":
+        return dann_ratio(kind, device, precision, layout=layout)
+    if system == "TripleGAN":
+        return triplegan_ratio(kind, device, precision, layout)
+    return image_ratio(system, kind, device, precision, layout)
+
+
+def cases(device: str) -> list[Case]:
+    """The seeds are repetitions."""
+    chosen = [(s, "MLP", "fp32", "channels_last") for s in SYSTEMS]
+    chosen += [(s, "convolutions", "fp32", layout) for layout in LAYOUTS for s in SYSTEMS]
+    chosen += [(s, "convolutions", "bf16", "channels_last") for s in ("DANN", "BiGAN", "InfoGAN")]
+    chosen += [("SpeechAutoencoder", body, "fp32", "channels_last") for body in ("conv", "gru")]
+    return [
+        Case(
+            f"step, {kind}" + (" in torch layout" if layout == "torch layout" else ""),
+            system,
+            f"{precision}, against a hand-written fp32 loop",
+            lambda seed, chosen=(system, kind, device, precision, layout): ratio(*chosen),
+        )
+        for system, kind, precision, layout in chosen
+    ]

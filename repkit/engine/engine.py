@@ -396,9 +396,7 @@ class Engine:
         """One step, unless ``skip`` is true: then weights and state stay as they are."""
         if isinstance(optimizer, Adam):
             optimizer.step(skip, own.lent)
-        elif skip is None:
-            optimizer.step()
-        elif not skip:  # other optimizers know no such thing: the host has to look
+        elif skip is None or not skip:  # other optimizers know no such thing: the host has to look
             optimizer.step()
 
     def _draw_noise(self, batch: Batch) -> None:
