@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -30,11 +31,12 @@ HEAVY = ("torch._dynamo", "torch._inductor", "scipy.stats", "pandas", "matplotli
 
 LOAD = """
 import json, sys, time
+begun = time.process_time()
 import torch, sklearn.base
 before, start = set(sys.modules), time.process_time()
 {statement}
 seconds, new = time.process_time() - start, set(sys.modules) - before
-print(json.dumps([seconds, len(new), sorted(set({heavy}) & new)]))
+print(json.dumps([seconds, len(new), len(set({heavy}) & new), seconds / (start - begun)]))
 """
 
 
@@ -135,17 +137,17 @@ def audio_shares(source: str, network: str, device: str, n: int = 200) -> dict[s
 
 
 def started(statement: str) -> dict[str, float]:
-    """Processor seconds of a statement after torch and sklearn.base, in fresh processes."""
+    """Processor time of a statement after torch and sklearn.base, in fresh processes."""
     code = LOAD.format(statement=statement, heavy=HEAVY)
+    # As everywhere but on some machines of builds: modules are compiled once.
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     turns = []
-    for _ in range(5):
-        out = subprocess.check_output([sys.executable, "-c", code], text=True)
+    for _ in range(6):
+        out = subprocess.check_output([sys.executable, "-c", code], text=True, env=env)
         turns.append(json.loads(out))
-    return {
-        "s": statistics.median(s for s, _, _ in turns),
-        "modules": turns[0][1],
-        "heavy modules": len(turns[0][2]),
-    }
+    turns = turns[1:]
+    names = ("s", "modules", "heavy modules", "share of torch and sklearn.base")
+    return {k: statistics.median(v) for k, v in zip(names, zip(*turns, strict=True), strict=True)}
 
 
 def load_seconds(system: str) -> dict[str, float]:
