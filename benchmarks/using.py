@@ -190,7 +190,7 @@ def cases(device: str) -> list[Case]:
         for s in ("DANN", "SpeechAutoencoder")
     ]
     listed += [
-        Case("first load", "repkit", statement, lambda seed, s=statement: started(s), seeds=5)
+        Case("first load", "repkit", statement, lambda seed, s=statement: started(s))
         for statement in ("import repkit", "from repkit import DANN")
     ]
     return listed
