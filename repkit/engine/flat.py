@@ -180,7 +180,7 @@ class Group:
         for k, owner in self._long.items():
             parameter, place, g = self.parameters[k], self._gradients[k], gradients[k]
             if g is not None and g.stride() == place.stride() and g.dtype == place.dtype:
-                start, n = place.storage_offset(), place.numel()
+                start, n = int(place.storage_offset()), int(place.numel())
                 flat = g.as_strided((n,), (1,), g.storage_offset())
                 self.lent[owner].append((start, start + n, flat))
                 parameter.grad = g
