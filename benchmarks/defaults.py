@@ -18,6 +18,7 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from benchmarks import bigan_mnist, gas_drift, meter_digits, triplegan_mnist, vaegan_mnist
@@ -27,6 +28,7 @@ from benchmarks.quick import domains
 from benchmarks.recipes import METER_PSEUDO, METERS, PRINT
 from benchmarks.runner import Case
 from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, TripleGAN, recipes
+from repkit.dann import Selection, ShareWarning
 from repkit.datasets import load_digits_domains, load_mnist, load_mnist_m
 from repkit.metrics import linear_probe, reconstruction_ratio
 
@@ -81,7 +83,7 @@ def timed(model: Any, *given: Any, **named: Any) -> dict[str, float]:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         model.fit(*given, **named)
-    warned = any("Convergence" in w.category.__name__ for w in told)
+    warned = any(issubclass(w.category, (ConvergenceWarning, ShareWarning)) for w in told)
     return {SPENT: time.process_time() - started, "warned": float(warned)}
 
 
@@ -212,7 +214,7 @@ def cases(preset: str, device: str) -> list[Case]:
                     Case(task, system, name, lambda seed, r=run, t=task, s=settings: r(t, s, seed))
                 )
         listed.append(Case(task, "pixels", "", partial(pixels, task), seeds=1))
-        variants = {"defaults": {}}
+        variants = {"defaults": {}, "guard alone": {"select": Selection(guard=True)}}
         if task in ADAPTATION:
             variants["recipe"] = ADAPTATION[task]
         for name, settings in {**variants, "source only": {}}.items():

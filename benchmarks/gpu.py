@@ -23,7 +23,7 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmarks.recipes import digit_net
 from benchmarks.runner import Case
-from benchmarks.speed import images, mlp, tables
+from benchmarks.steps import images, mlp, tables
 from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN
 from repkit.datasets import make_speech
 from repkit.engine import Engine

@@ -13,7 +13,7 @@ from benchmarks.runner import RESULTS, read
 README = Path(__file__).parent / "README.md"
 # <!-- table: BENCHMARK task=T;U metrics=A;B --> ... <!-- end -->
 MARK = re.compile(
-    r"(<!-- table: (?P<name>\w+)(?: task=(?P<task>[\w,; ]+?))?(?: metrics=(?P<metrics>[^>]+?))?"
+    r"(<!-- table: (?P<name>\w+)(?: task=(?P<task>[\w,; +-]+?))?(?: metrics=(?P<metrics>[^>]+?))?"
     r" -->\n).*?(<!-- end -->)",
     re.S,
 )

@@ -7,95 +7,16 @@ sides take turns, so that a machine's other work falls on both.
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
 
-import numpy as np
-import torch
 from sklearn.base import clone
-from torch import nn
 
-from benchmarks import busy, loops, peers
-from benchmarks.recipes import digit_net
+from benchmarks import busy, growth, peers, steps, using
 from benchmarks.runner import Case
-from repkit import DANN, VAEGAN, BiGAN, InfoGAN
-
-ROUNDS = 7
-
-
-def mlp(shape_in: tuple[int, ...], dim_out: int) -> nn.Module:
-    """20-128-128, the shape that the libraries were compared with before."""
-    return nn.Sequential(nn.Linear(shape_in[0], 128), nn.ReLU(), nn.Linear(128, dim_out), nn.ReLU())
-
-
-def tables(n: int = 2048) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(2 * n, 20)).astype(np.float32)
-    y = rng.integers(0, 10, 2 * n)
-    return X, y, np.repeat([1, -2], n)
-
-
-def images(n: int = 1024) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    X = rng.random((2 * n, 1, 28, 28), dtype=np.float32)
-    return X, rng.integers(0, 10, 2 * n), np.repeat([1, -2], n)
-
-
-def step_ratio(model: Any, fit: Callable[[Any], Any], loop: loops.Loop, device: str) -> float:
-    """Median of ours over theirs: an epoch of the model and as many steps of the loop, in turn."""
-    steps = model.steps_per_epoch
-    loop(steps)
-    ours: list[float] = []
-    theirs: list[float] = []
-    mark = 0.0
-
-    def turn(row: dict[str, float]) -> None:
-        nonlocal mark
-        synchronize(device)
-        ours.append(time.perf_counter() - mark)
-        start = time.perf_counter()
-        loop(steps)
-        synchronize(device)
-        theirs.append(time.perf_counter() - start)
-        mark = time.perf_counter()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a few steps link no encoder
-        fit(model.set_params(max_epochs=ROUNDS + 1, callbacks=[turn], device=device))
-    return statistics.median(ours[1:]) / statistics.median(theirs[1:])  # the first warms up
-
-
-def dann_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
-    X, y, domain = tables() if kind == "MLP" else images()
-    network = mlp if kind == "MLP" else digit_net
-    model = DANN(
-        network,
-        steps_per_epoch=400 if kind == "MLP" else 20,
-        batch_size=64,
-        precision=precision,
-        random_state=0,
-    )
-    loop = loops.dann(X, y, network, device, fused)
-    return step_ratio(model, lambda m: m.fit(X, y, sample_domain=domain), loop, device)
-
-
-def gan_ratio(kind: str, device: str, precision: str, fused: bool) -> float:
-    X = images()[0]
-    common = {"width": 512, "batch_size": 128, "precision": precision, "random_state": 0}
-    common["validation_fraction"] = 0.0
-    if kind == "BiGAN":
-        names = dict.fromkeys(("encoder", "generator", "discriminator"), "mlp")
-        model: Any = BiGAN(**names, **common, steps_per_epoch=20)
-        loop = loops.bigan(X, 512, device, fused)
-    else:
-        model = InfoGAN(**common, recalibrate=False, steps_per_epoch=10)
-        loop = loops.infogan(X, 512, device, fused)
-    return step_ratio(model, lambda m: m.fit(X), loop, device)
+from benchmarks.steps import images, mlp, step_ratio, tables
+from repkit import DANN, VAEGAN
 
 
 def pythae_ratio(kind: str, device: str, precision: str) -> float:
@@ -119,13 +40,7 @@ def pythae_ratio(kind: str, device: str, precision: str) -> float:
         warnings.simplefilter("ignore")
         networks = clone(model).fit(X).networks_
     loop = pythae_loop.vaegan(networks, X, model.latent_dim, device)
-    model.set_params(steps_per_epoch=len(X) // 64)
-    return 1.0 / step_ratio(model, lambda m: m.fit(X), loop, device)
-
-
-def synchronize(device: str) -> None:
-    if peers.resolve(device) == "cuda":
-        torch.cuda.synchronize()
+    return 1.0 / step_ratio(model, lambda m: m.fit(X), loop, device, len(X) // 64)["time ratio"]
 
 
 def fit_ratio(train: peers.Trainer, device: str, seed: int) -> float:
@@ -156,43 +71,9 @@ def fit_ratio(train: peers.Trainer, device: str, seed: int) -> float:
     return statistics.median(theirs) / statistics.median(ours)
 
 
-def import_ratio(statement: str) -> float:
-    """Seconds of ``statement`` after torch and sklearn.base, over theirs; fresh processes."""
-
-    def seconds(code: str) -> float:
-        timed = f"import time; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"
-        return float(subprocess.check_output([sys.executable, "-c", timed], text=True))
-
-    base = "import torch, sklearn.base"
-    turns = [(seconds(base), seconds(f"{base}; {statement}")) for _ in range(5)]
-    return statistics.median(b for _, b in turns) / statistics.median(a for a, _ in turns)
-
-
 def cases(preset: str, device: str) -> list[Case]:
-    """Steps, fits, imports. The seeds are repetitions."""
-    listed = [
-        Case(
-            f"step, {kind}",
-            "DANN",
-            f"{precision}, against a hand-written fp32 loop with {optimizer} Adam",
-            lambda seed, k=kind, p=precision, o=optimizer: {
-                "time ratio": dann_ratio(k, device, p, o == "fused")
-            },
-        )
-        for kind in ("MLP", "convolutions")
-        for precision in (("fp32",) if kind == "MLP" else ("fp32", "bf16"))
-        for optimizer in ("default", "fused")
-    ]
-    listed += [
-        Case(
-            f"step, {what}",
-            system,
-            f"{precision}, against a hand-written fp32 loop with fused Adam",
-            lambda seed, k=system, p=precision: {"time ratio": gan_ratio(k, device, p, True)},
-        )
-        for system, what in (("BiGAN", "MLP 784-512, batch 128"), ("InfoGAN", "28 px, batch 128"))
-        for precision in ("fp32", "bf16")
-    ]
+    """Steps, fits, what is done with a fitted model, metrics. The seeds are repetitions."""
+    listed = steps.cases(device)
     for name, train in peers.available().items():
         listed.append(
             Case(
@@ -216,14 +97,4 @@ def cases(preset: str, device: str) -> list[Case]:
                 ("dcgan", "convolutions", "bf16"),
             )
         ]
-    for statement in ("import repkit", "from repkit import DANN"):
-        listed.append(
-            Case(
-                "import, over torch and sklearn.base",
-                "repkit",
-                statement,
-                lambda seed, s=statement: {"time ratio": import_ratio(s)},
-                seeds=5,  # one repetition is uncertain by more than the package takes
-            )
-        )
-    return listed + busy.cases()
+    return [*listed, *using.cases(device), *growth.cases(device), *busy.cases()]

@@ -102,6 +102,8 @@ def number(
     TypeError, ValueError
         If it is no real number, or out of range.
     """
+    if type(value) is float and low < value < high:  # as in every step of a training
+        return value
     least = f"above {low:g}" if above else f"of at least {low:g}"
     wanted = "a finite number" if low == -math.inf else f"a number {least}"
     passed = isinstance(value, int | float | np.integer | np.floating) and value > high

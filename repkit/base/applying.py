@@ -47,7 +47,10 @@ class Applying:
             part = np.minimum(
                 np.arange(start, start + -(-(stop - start) // BLOCK) * BLOCK), stop - 1
             )
-            stored = convert(X[part]) if convert else self._checked(X[part])
+            # A view where it can be one: the way to the device copies.
+            whole = type(X) is np.ndarray and len(part) == stop - start
+            taken = X[start:stop] if whole else X[part]
+            stored = convert(taken) if convert else self._checked(taken)
             x = self._scaler(device)(to_device(stored, device))
             out = function(x, rows[part])[: stop - start].float().cpu().numpy()
             if result is None:

@@ -115,6 +115,13 @@ class Engine:
             for name, g in self.groups.items()
             if g.parameters
         }
+        for name, own_optimizer in self.optimizers.items():
+            # Several processes take the mean of one vector; a graph wants fixed addresses.
+            self.groups[name].lends = (
+                isinstance(own_optimizer, Adam)
+                and self.device.type == "cpu"
+                and self.ranks.world == 1
+            )
         self._frozen = frozen(*system.networks.values())
         self._base_rates = {
             group: [g["lr"] for g in opt.param_groups] for group, opt in self.optimizers.items()
@@ -352,6 +359,8 @@ class Engine:
             )
         # All gradients first, then all steps: every group moves from the same point.
         groups = [name for name in groups if self.groups[name].parameters]
+        for group in groups:
+            self.groups[group].drop()
         unreached = {
             group: self.groups[group].set_gradients(
                 torch.autograd.grad(
@@ -370,7 +379,7 @@ class Engine:
             if len(unreached[group]) == len(own.parameters):
                 continue
             with own.holding(unreached[group], partial(self._states, optimizer, own)):
-                self._move(optimizer, terms.get(f"skip_{group}"))
+                self._move(optimizer, own, terms.get(f"skip_{group}"))
         names = tuple(f"loss_{k}" if k in self.groups else k for k in terms)
         values = torch.stack([v.detach().float() for v in terms.values()])
         return number, names, values
@@ -383,13 +392,11 @@ class Engine:
         return [optimizer.state.get(vector, {}) for vector in group.vectors]
 
     @staticmethod
-    def _move(optimizer: Optimizer, skip: Tensor | None) -> None:
+    def _move(optimizer: Optimizer, own: Group, skip: Tensor | None) -> None:
         """One step, unless ``skip`` is true: then weights and state stay as they are."""
-        if skip is None:
-            optimizer.step()
-        elif isinstance(optimizer, Adam):
-            optimizer.step(skip)
-        elif not skip:  # other optimizers know no such thing: the host has to look
+        if isinstance(optimizer, Adam):
+            optimizer.step(skip, own.lent)
+        elif skip is None or not skip:  # other optimizers know no such thing: the host has to look
             optimizer.step()
 
     def _draw_noise(self, batch: Batch) -> None:

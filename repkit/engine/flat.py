@@ -12,6 +12,10 @@ from torch import Tensor, nn
 # Every parameter starts at a multiple of so many numbers. A kernel's vector loop then never ends
 # inside one, and its rounding does not depend on what else is in the group.
 ALIGN = 64
+LONG = 2**16  # numbers from which copying a gradient takes longer than a kernel of its own
+
+# Of a vector, from where to where, and what the optimizer takes there in the place of its gradient.
+Piece = tuple[int, int, Tensor]
 
 
 def flatten(parameters: Iterable[nn.Parameter]) -> Tensor:
@@ -92,6 +96,10 @@ class Group:
         The learning rate of each vector; None: the optimizer's own.
     counts : list of int
         How many of the parameters make up each vector.
+    lends : bool
+        Whether long gradients stay where they are, for an optimizer that takes ``lent``.
+    lent : list of list of (int, int, Tensor)
+        For each vector, the parts whose gradient is not in its ``grad``, in order.
     """
 
     def __init__(
@@ -129,25 +137,63 @@ class Group:
             self._gradients += mirrored(vector.grad, part)
         for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = gradient
+        self.lends = False
+        self.lent: list[list[Piece]] = [[] for _ in self.vectors]
+        # Long parameters that end where the next begins, so that no kernel ends between the two:
+        # their vectors.
+        owners = [k for k, count in enumerate(self.counts) for _ in range(count)]
+        self._long = {
+            k: owner
+            for k, (p, owner) in enumerate(zip(self.parameters, owners, strict=True))
+            if p.numel() >= LONG and p.numel() % ALIGN == 0 and kinds[owner][1] is None
+        }
 
     def set_gradients(self, gradients: Sequence[Tensor | None]) -> list[int]:
         """Hand the gradients to the optimizer; a parameter that the loss does not reach has 0.
+
+        They are copied into the vectors' ``grad``, but for those that are ``lent``.
 
         Returns
         -------
         list of int
             The places of those parameters, which shall not move: see `holding`.
         """
-        reached = [
-            (place, g) for place, g in zip(self._gradients, gradients, strict=True) if g is not None
-        ]
-        if len(reached) < len(gradients):
+        unreached = [k for k, g in enumerate(gradients) if g is None]
+        if unreached:
             for vector in self.vectors:
                 if vector.grad is not None:
                     vector.grad.zero_()
+        lent = self._lend(gradients) if self.lends else set()
+        reached = [
+            (place, g)
+            for k, (place, g) in enumerate(zip(self._gradients, gradients, strict=True))
+            if g is not None and k not in lent
+        ]
         if reached:
             torch._foreach_copy_([place for place, _ in reached], [g for _, g in reached])
-        return [k for k, g in enumerate(gradients) if g is None]
+        return unreached
+
+    def _lend(self, gradients: Sequence[Tensor | None]) -> set[int]:
+        """The parameters whose gradients are left where they are."""
+        self.drop()
+        found = set()
+        for k, owner in self._long.items():
+            parameter, place, g = self.parameters[k], self._gradients[k], gradients[k]
+            if g is not None and g.stride() == place.stride() and g.dtype == place.dtype:
+                start, n = int(place.storage_offset()), int(place.numel())
+                flat = g.as_strided((n,), (1,), g.storage_offset())
+                self.lent[owner].append((start, start + n, flat))
+                parameter.grad = g
+                found.add(k)
+            else:
+                parameter.grad = place
+        return found
+
+    def drop(self) -> None:
+        """Let go of what was lent, so that the next gradients find the memory free."""
+        for k in self._long if any(self.lent) else ():
+            self.parameters[k].grad = None
+        self.lent = [[] for _ in self.vectors]
 
     @contextmanager
     def holding(
@@ -192,6 +238,7 @@ class Group:
 
     def release(self) -> None:
         """Give each parameter memory of its own again."""
+        self.lent = [[] for _ in self.vectors]
         for parameter in self.parameters:
             parameter.grad = None
             parameter.data = parameter.data.clone(memory_format=torch.preserve_format)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from repkit.engine.flat import Piece
+
 
 class Adam:
     """Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019).
@@ -56,29 +58,40 @@ class Adam:
             for vector in self.vectors
         ]
 
-    def step(self, skip: torch.Tensor | None = None) -> None:
+    def step(
+        self, skip: torch.Tensor | None = None, lent: Sequence[Sequence[Piece]] | None = None
+    ) -> None:
         """Move the parameters by their gradients.
 
         Parameters
         ----------
         skip : bool tensor of shape (), optional
             Where it is true, weights and state stay as they are. The host does not look at it.
+        lent : sequence of sequence of (int, int, Tensor), optional
+            For each vector, parts of it and their gradients, which then are not read in its own
+            ``grad``: in order, from and to multiples of `flat.ALIGN`.
         """
         found_inf = None if skip is None else skip.float()
         taken = 1 if found_inf is None else 1 - found_inf
         k = 0
         for group in self.param_groups:
             for vector in group["params"]:
-                state = self.state[k]
+                state, pieces = self.state[k], lent[k] if lent else ()
                 k += 1
                 state["step"] += taken
+                moved = [vector.data, state["mean"], state["square"]]
+                weights, means, squares = ([x] for x in moved)
+                gradients = [vector.grad]
+                if pieces:
+                    cuts, gradients = _cuts(vector.grad, pieces)
+                    weights, means, squares = ([x[cut] for cut in cuts] for x in moved)
                 torch._fused_adamw_(
-                    [vector.data],
-                    [vector.grad],
-                    [state["mean"]],
-                    [state["square"]],
+                    weights,
+                    gradients,
+                    means,
+                    squares,
                     [],
-                    [state["step"]],
+                    [state["step"]] * len(weights),
                     lr=group["lr"],
                     beta1=self.beta1,
                     beta2=self.beta2,
@@ -104,3 +117,17 @@ class Adam:
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
+
+
+def _cuts(own: torch.Tensor, lent: Sequence[Piece]) -> tuple[list[slice], list[torch.Tensor]]:
+    """The whole of a vector in slices, and the gradient of each: its own, or a lent one."""
+    cuts, gradients, end = [], [], 0
+    for start, stop, gradient in [*lent, (len(own), len(own), own[:0])]:
+        if start > end:
+            cuts.append(slice(end, start))
+            gradients.append(own[end:start])
+        if stop > start:
+            cuts.append(slice(start, stop))
+            gradients.append(gradient)
+        end = stop
+    return cuts, gradients

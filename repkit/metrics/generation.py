@@ -160,6 +160,7 @@ def precision_recall(
         covered[columns] |= mask.any(dim=0)
         inside += int(mask.sum())
         recalled[columns] |= (cost <= generated_ball[rows, None]).any(dim=0)
+        del cost, mask  # before the next block is made
     return {
         "precision": _share(precise),
         "recall": _share(recalled),

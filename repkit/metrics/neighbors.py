@@ -113,4 +113,5 @@ def _nearest(
         column = torch.cat([index[rows], column + columns.start], dim=1)
         best[rows], kept = value.topk(n_neighbors, largest=False)
         index[rows] = column.gather(1, kept)
+        del cost  # before the next block is made
     return index.cpu().numpy()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.engine.flat import ALIGN, Group, chunk_of, flatten, recurrent, views
+from repkit.engine.flat import ALIGN, LONG, Group, chunk_of, flatten, recurrent, views
 from repkit.engine.optim import Adam
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -211,3 +211,33 @@ def test_a_rate_for_each_piece():
     chunks = [list(layer.parameters()) for layer in net[:2]]
     group = Group(net.parameters(), rates, chunks)
     assert (group.rates, group.counts) == ([0.1, 0.2, 0.1], [4, 4, 2])
+
+
+def test_long_gradients_are_lent_and_steps_are_the_same_bit_by_bit():
+    """Between short ones, of another layout, unreached, and of a length that ends inside a row."""
+    shapes = [(5,), (LONG // 64, 64), (3, 7), (64, 32, 8, 8), (LONG + 1,), (2 * LONG // 32, 32)]
+    groups, adam = [], []
+    for lends in (False, True):
+        torch.manual_seed(0)
+        group = Group(parameters(shapes), [0.1, 0.1, 0.1, 0.1, 0.2, 0.2])
+        group.lends = lends
+        groups.append(group)
+        adam.append(Adam([{"params": [v], "lr": 0.1} for v in group.vectors], 0.1))
+    for step in range(4):
+        for group, optimizer in zip(groups, adam, strict=True):
+            torch.manual_seed(step)
+            found = [torch.randn(p.shape) for p in group.parameters]
+            found[1] = found[1].t().contiguous().t() if step == 1 else found[1]
+            found[3] = None if step == 2 else found[3]
+            unreached = group.set_gradients(found)
+            lent = [stop - start for pieces in group.lent for start, stop, _ in pieces]
+            if group.lends:
+                assert lent == [LONG] * (step != 1) + [2 * LONG] * (step != 2) + [2 * LONG]
+            for p, g in zip(group.parameters, found, strict=True):
+                assert_same(p.grad, torch.zeros_like(p) if g is None else g)
+            with group.holding(unreached, lambda o=optimizer: o.state):
+                optimizer.step(None, group.lent)
+        assert_same(*([p.data for p in group.parameters] for group in groups))
+    groups[1].drop()
+    assert groups[1].lent == [[], []]
+    assert groups[1].parameters[1].grad is None

@@ -2,8 +2,8 @@
 ==========================================
 
 The discriminator of :class:`~repkit.BiGAN` sees pairs of an image and a code, from the encoder or
-from the generator, and both learn to be taken for the other. That alone compares no pixels, and takes
-hours; ``data_cycle``, which does compare them, ties the two within minutes.
+from the generator, and both learn to be taken for the other. That alone compares no pixels, and
+takes hours; ``data_cycle``, which does compare them, ties the two within minutes.
 """
 
 from sklearn.datasets import load_digits

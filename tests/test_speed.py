@@ -1,0 +1,113 @@
+"""The benchmarks of speed: loops that move what they should, turns, and what a process imports."""
+
+import copy
+
+import pytest
+import torch
+from sklearn.base import clone
+from torch import nn
+
+from benchmarks import loops, speed, steps, using
+from repkit import VAE
+from repkit.engine.engine import Engine
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(steps, "ROUNDS", 3)
+    monkeypatch.setattr(steps, "SECONDS", 1e-6)
+    monkeypatch.setattr(steps, "images", lambda make=steps.images: make(80))
+    monkeypatch.setattr(steps, "spoken", lambda make=steps.spoken: make(6, 12))
+
+
+@pytest.mark.parametrize("system", ["VAEGAN", "TripleGAN", "SpeechAutoencoder"])
+def test_a_loop_trains_the_networks_of_the_system(system, small, monkeypatch):
+    seen = {}
+
+    def taken(model, fit, loop, device, block=None, ratio=steps.step_ratio):
+        players = [p for p in reached(loop) if isinstance(p, loops.Player)]
+        before = [copy.deepcopy(p.parameters) for p in players]
+        found = ratio(model, fit, loop, device, block)
+        pairs = [
+            pair
+            for old, player in zip(before, players, strict=True)
+            for pair in zip(old, player.parameters, strict=True)
+        ]
+        seen["moved"] = [not torch.equal(a, b) for a, b in pairs]
+        seen["finite"] = all(b.isfinite().all() for _, b in pairs)
+        return found
+
+    monkeypatch.setattr(steps, "step_ratio", taken)
+    kind = "conv" if system == "SpeechAutoencoder" else "MLP"
+    found = steps.ratio(system, kind, "cpu", "fp32", "channels_last")
+    assert found["time ratio"] > 0
+    assert seen["finite"]
+    assert len(seen["moved"]) > 4
+    assert all(seen["moved"])
+
+
+def reached(loop):
+    """What a loop has around it, one level of tuples deep."""
+    for cell in loop.__closure__:
+        content = cell.cell_contents
+        yield from content if isinstance(content, tuple) else (content,)
+
+
+def test_a_players_loss_moves_that_player_alone():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 1)
+    players = loops.Player(first), loops.Player(second)
+    before = first.weight.detach().clone(), second.weight.detach().clone()
+    loss = second(first(torch.ones(2, 3))).sum()
+    loops.descend((players[0], loss))
+    assert not torch.equal(first.weight, before[0])
+    assert torch.equal(second.weight, before[1])
+    still = 0.0 * first.weight.sum()
+    loops.descend((players[0], still), (players[1], second(torch.ones(2, 3)).sum()))
+    assert not torch.equal(second.weight, before[1])
+
+
+def test_a_loop_and_a_fit_go_the_same_way(monkeypatch):
+    """A step over all rows from the same weights, without noise; the fit has no divergence yet."""
+
+    def silent(self, batch):
+        batch.noise = torch.zeros_like(self._noise["noise"])
+
+    monkeypatch.setattr(Engine, "_draw_noise", silent)
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+    monkeypatch.setattr(loops, "divergence", lambda *_: torch.zeros(()))
+    X = steps.images(32)[0]
+    model = VAE(
+        encoder="mlp", generator="mlp", width=16, max_epochs=1, steps_per_epoch=1, batch_size=64,
+        learning_rate_schedule="constant", validation_fraction=0.0, device="cpu", random_state=0,
+    )  # fmt: skip
+    still = clone(model).set_params(learning_rate=1e-12)
+    networks = steps.networks_of(still, lambda m: m.fit(X), "cpu")
+    ours = model.fit(X).networks_
+    before = [p.detach().clone() for p in networks["E"].parameters()]
+    loops.vae(networks, X, model.latent_dim, 64, "cpu")(1)
+    apart = 0.0
+    for old, p, q in zip(before, networks["E"].parameters(), ours["E"].parameters(), strict=True):
+        p = p.detach()
+        apart = max(apart, float((p - old).abs().max()))
+        assert float((p - q.detach()).abs().median()) < 1e-5
+    assert apart > 9e-4  # as Adam's first step is long
+
+
+def test_turns_leave_out_the_first():
+    turns = steps.Turns(lambda n: None, 2, "cpu")
+    for done in range(1, 9):
+        turns.on_step(done, 8)
+    assert len(turns.turns) == 4
+    turns.turns = [(9.0, 1.0), (1.0, 2.0), (2.0, 4.0), (3.0, 4.0)]
+    assert turns.ratio()["time ratio"] == 0.5
+
+
+def test_the_first_load_brings_in_nothing_heavy():
+    found = using.started("from repkit import load")
+    assert found["heavy modules"] == 0
+    assert found["modules"] < 300
+
+
+def test_all_cases_have_names_of_their_own():
+    names = [case.name for case in speed.cases("cpu", "cpu")]
+    assert len(names) == len(set(names))
