@@ -7,7 +7,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from benchmarks import loops, speed, steps, using
+from benchmarks import loops, speed, steps
 from repkit import VAE
 from repkit.engine.engine import Engine
 
@@ -100,12 +100,6 @@ def test_turns_leave_out_the_first():
     assert len(turns.turns) == 4
     turns.turns = [(9.0, 1.0), (1.0, 2.0), (2.0, 4.0), (3.0, 4.0)]
     assert turns.ratio()["time ratio"] == 0.5
-
-
-def test_the_first_load_brings_in_nothing_heavy():
-    found = using.started("from repkit import load")
-    assert found["heavy modules"] == 0
-    assert found["modules"] < 300
 
 
 def test_all_cases_have_names_of_their_own():
