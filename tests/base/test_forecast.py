@@ -68,6 +68,15 @@ def test_all_trainings_count(slow):
     assert steps[1] == 3 * steps[0]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_it_is_said_once(monkeypatch):
+    clock = iter(range(0, 10**6, 60))
+    monkeypatch.setattr(forecast, "perf_counter", lambda: float(next(clock)))
+    with pytest.warns(UserWarning, match="this fit will take") as found:
+        InfoGAN(**SLOW, n_init=2).fit(X[:40, 0, :2, :2].reshape(40, -1))
+    assert sum("this fit will take" in str(w.message) for w in found) == 1
+
+
 def test_epochs_that_fit_into_ten_minutes(slow):
     (warning,) = told(BiGAN(**SLOW), X[:40])
     assert "with max_epochs=10 it takes 10" in str(warning.message)

@@ -35,10 +35,18 @@ def mine(shape_in, dim_out):
     return nn.Linear(shape_in[0], dim_out)
 
 
+def conv(shape_in, dim_out):
+    """Another one of that name, which says that it is of the package."""
+
+
+conv.__module__ = "repkit.nets.trunks"
+
+
 @pytest.mark.parametrize(
     "value",
     [
         mine,
+        conv,
         lambda shape_in, dim_out: mine(shape_in, dim_out),
         RandomAffine(),
         _Given,
