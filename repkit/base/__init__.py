@@ -24,7 +24,7 @@ compile : False
     networks as they are, for what is compiled has no second derivative.
 device : 'auto'
     Where to train.
-learning_rate : 0.001 in DANN, VAE, VAEGAN; 0.0002 in BiGAN; None in InfoGAN, TripleGAN; 0.002 in
+learning_rate : 0.001 in DANN, VAE, VAEGAN; 0.0005 in BiGAN; None in InfoGAN, TripleGAN; 0.002 in
         Speech
     Learning rate.
 learning_rate_schedule : 'constant' in DANN, InfoGAN; 'half' in BiGAN; 'cosine' in VAE, VAEGAN,
@@ -45,7 +45,7 @@ verbose : 0
     goes to the logger "repkit" if somebody listens to it.
 warm_start : False
     Whether to start from the networks of the fit before.
-width : 128 in DANN; 1024 in BiGAN, InfoGAN; 512 in VAE, VAEGAN; 256 in TripleGAN; 96 in Speech
+width : 128 in DANN; 1024 in InfoGAN; 512 in BiGAN, VAE, VAEGAN; 256 in TripleGAN; 96 in Speech
     Width of the networks that are given by name: of fully connected layers, of the features
     of DANN.
 
@@ -65,7 +65,7 @@ discriminator : 'auto' (BiGAN, InfoGAN, VAEGAN, TripleGAN)
     The network that plays against the generator, its loss and its penalty.
 discriminator_norm : 'batch' in InfoGAN; 'spectral' in VAEGAN
     How the discriminator is normalized.
-ema : 0.0 in DANN, BiGAN, InfoGAN, VAE, VAEGAN; 0.99 in TripleGAN
+ema : 0.0 in DANN, InfoGAN, VAE, VAEGAN; 0.99 in BiGAN, TripleGAN
     Decay of the averaged weights, from 0 to below 1.
 encoder : 'auto' in BiGAN, VAE, VAEGAN; 'conv' in Speech
     The network that reads a sample, up to a last linear layer.
@@ -111,7 +111,7 @@ target_labels : False
 
 In BiGAN alone
 --------------
-data_cycle : 0.0
+data_cycle : 10.0
     Weight of ``|x - G(E(x))|^2`` in G and E (ALICE, Li et al. 2017).
 latent_cycle : 0.0
     Weight of ``|z - E(G(z))|^2`` in E.

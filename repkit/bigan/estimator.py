@@ -22,6 +22,7 @@ from repkit.base.parameters import (
     flag,
     integer,
     network,
+    number,
     parameters,
     part,
     per_group,
@@ -43,6 +44,7 @@ LINKED = 0.9  # a reconstruction ratio above this is that of an encoder linked t
 # Above this, of one linked loosely: without data_cycle .85 on MNIST and .86 on digits in the time
 # in which data_cycle=10 reaches .41 and .36.
 FIRMLY = 0.7
+TYING = 10.0  # what data_cycle is by default
 
 
 @parameters
@@ -87,8 +89,9 @@ class BiGAN(Objective, Autoencoder):
         ``prior="normal"``. `transform` gives the mean.
     latent_cycle : float, default=0.0
         Weight of ``|z - E(G(z))|^2`` in E.
-    data_cycle : float, default=0.0
-        Weight of ``|x - G(E(x))|^2`` in G and E (ALICE, Li et al. 2017).
+    data_cycle : float, default=10.0
+        Weight of ``|x - G(E(x))|^2`` in G and E (ALICE, Li et al. 2017). 0 is the objective of the
+        BiGAN paper, which links E to G in hours rather than minutes.
     augment : callable, optional
         Maps a float batch to one of the same shape; applied to X while training. See
         `repkit.augment`.
@@ -98,9 +101,9 @@ class BiGAN(Objective, Autoencoder):
     validation_fraction : float, default=0.05
         Share of X, at most 1000 rows, that is held back from training. The scores of an epoch are
         taken over it.
-    width : int, default=1024
+    width : int, default=512
         Width of the fully connected layers of networks that are given by name.
-    ema : float, default=0.0
+    ema : float, default=0.99
         Decay of the averaged weights, from 0 to below 1. Above 0, the averaged weights are the
         ones that are used.
     data_range : (low, high), optional
@@ -113,7 +116,7 @@ class BiGAN(Objective, Autoencoder):
         Steps in an epoch. By default, as many as show every row once.
     batch_size : int, default=128
         Rows in a step.
-    learning_rate : float or dict, default=2e-4
+    learning_rate : float or dict, default=5e-4
         Learning rate. A dict gives rates by the name of a network, or of a module inside one:
         ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
         keeps the default.
@@ -183,7 +186,6 @@ class BiGAN(Objective, Autoencoder):
     >>> X = load_digits().images / 16
     >>> model = BiGAN(
     ...     latent_dim=16,
-    ...     data_cycle=1.0,
     ...     width=64,
     ...     max_epochs=5,
     ...     batch_size=64,
@@ -202,9 +204,10 @@ class BiGAN(Objective, Autoencoder):
     generator: nets.Spec = network(default="auto")
     unary: bool = flag(default=False)
     latent_dim: int = integer(1, MOST_UNITS, default=50, kw_only=False)
-    width: int = integer(1, MOST_UNITS, default=1024)
+    width: int = integer(1, MOST_UNITS, default=512)
     batch_size: int = integer(2, MOST_ROWS, default=128)
-    learning_rate: float | Mapping[str, float] = per_group(default=2e-4)
+    ema: float = number(0.0, 0.999999, default=0.99)
+    learning_rate: float | Mapping[str, float] = per_group(default=5e-4)
     learning_rate_schedule: str | Callable[[float], float] = schedule(RATES, default="half")
     optimizer: Any = part(Optimizer, default=Optimizer("adam", momentum=0.5, weight_decay=2.5e-5))
 
@@ -241,7 +244,7 @@ class BiGAN(Objective, Autoencoder):
 
     def _judge(self) -> None:
         judge_discriminator(self.history_)
-        judge_link(self.history_, self.reconstruction_ratio_)
+        judge_link(self.history_, self.reconstruction_ratio_, self.data_cycle)
 
     def _check_together(self) -> None:
         if self.stochastic and self.prior != "normal":
@@ -356,20 +359,21 @@ class BiGAN(Objective, Autoencoder):
         return self.networks_["E"].head.in_features  # type: ignore[union-attr, return-value]
 
 
-def judge_link(history: pd.DataFrame, ratio: float) -> None:
+def judge_link(history: pd.DataFrame, ratio: float, data_cycle: float) -> None:
     """Warn of an encoder that the generator does not know, or hardly."""
     if "failed_step" in history or ratio < FIRMLY:
         return
     told = f"the reconstruction ratio is {ratio:.2f}, and 1 is what random codes give"
-    if ratio < LINKED:
-        message = (
-            f"the encoder is loosely linked to the generator: {told}; add data_cycle=10, or train "
-            "longer (max_epochs)"
-        )
+    remedies = ["train longer (max_epochs)"]
+    if data_cycle < TYING:
+        remedies.insert(0, f"set data_cycle={TYING:g} rather than {data_cycle:g}")
+    if not ratio < LINKED:
+        told = f"is not linked to the generator: {told}"
+        remedies += [
+            "add latent_cycle=1",
+            "with a discriminator of your own, use batch norm where x and z meet",
+        ]
     else:
-        message = (
-            f"the encoder is not linked to the generator: {told}; train longer (max_epochs), add "
-            "data_cycle=10 or latent_cycle=1, or, with a discriminator of your own, use batch norm "
-            "where x and z meet"
-        )
+        told = f"is loosely linked to the generator: {told}"
+    message = f"the encoder {told}; {', or '.join(remedies)}"
     warnings.warn(message, ConvergenceWarning, stacklevel=6)

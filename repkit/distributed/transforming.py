@@ -57,9 +57,13 @@ def transform(
     batch_size : int, default=1024
         Samples that a worker of Ray computes at a time. Dask's are those of a partition or a chunk.
     workers : int, optional
-        Workers of Ray, each with a copy of the estimator. By default Ray chooses.
+        Most workers of Ray at a time, each with a copy of the estimator. There is one at first, and
+        Ray adds others as long as samples wait and CPUs are left for the tasks that read and write.
+        By default Ray chooses how many.
     **options
-        More for Ray's ``map_batches``, such as ``num_gpus=1`` or ``num_cpus=4``.
+        More for Ray's ``map_batches``, such as ``num_gpus=1`` or ``num_cpus=4``, which each worker
+        asks for. By default it asks for one CPU and no GPU; on a cluster of a single CPU for none,
+        which leaves that CPU to the tasks that read and write.
 
     Returns
     -------

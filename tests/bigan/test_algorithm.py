@@ -84,6 +84,7 @@ def make(
     **o,
 ):
     nets = nets or networks(columns, o.get("stochastic", False))
+    o.setdefault("data_cycle", 0.0)  # as in the paper
     objective = Objective(discriminator=Discriminator(loss=loss, r1=r1), **o)
     system = bigan(nets, latent_dim=LATENT, prior=prior, objective=objective, r1_every=r1_every)
     return engine_of(system, batches, rate, precision)

@@ -43,6 +43,7 @@ def test_the_columns_of_the_history(fitted):
         "loss_D",
         "loss_GE",
         "adversarial_loss",
+        "data_cycle_loss",
         "d_real",
         "d_fake",
         "reconstruction_ratio",
@@ -125,14 +126,17 @@ def test_an_encoder_linked_to_nothing_is_told(digits):
 
 def test_a_loose_link_is_told():
     history = pd.DataFrame({"epoch": [1, 2]})
-    with pytest.warns(ConvergenceWarning, match=r"loosely linked .* 0\.80, .* add data_cycle=10, "):
-        judge_link(history, 0.8)
-    with pytest.warns(ConvergenceWarning, match="is not linked to the generator"):
-        judge_link(history, float("nan"))
+    with pytest.warns(ConvergenceWarning, match=r"loosely linked .* 0\.80, .* longer") as told:
+        judge_link(history, 0.8, 10.0)
+    assert "data_cycle" not in str(told[0].message)
+    with pytest.warns(ConvergenceWarning, match="; set data_cycle=10 rather than 0.5, or train"):
+        judge_link(history, 0.8, 0.5)
+    with pytest.warns(ConvergenceWarning, match=r"is not linked to the generator.*latent_cycle=1"):
+        judge_link(history, float("nan"), 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        judge_link(history, 0.69)
-        judge_link(history.assign(failed_step=3.0), 0.95)
+        judge_link(history, 0.69, 0.0)
+        judge_link(history.assign(failed_step=3.0), 0.95, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import pickle
 import warnings
 from typing import ClassVar
 
@@ -6,6 +7,7 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
+from joblib import parallel_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
@@ -663,11 +665,8 @@ def test_small_domains_stay_in_the_fit_of_the_way_back():
     ids=str,
 )
 def test_a_search_stops_where_no_candidate_can_be_scored(scorer, message, routing):
-    # In processes once: starting them takes longer than all else.
-    n_jobs = 2 if isinstance(scorer, SNDScorer) else None
     X, _, domain, truth = shift(ambiguous, n=60)
-    grid = {"C": [0.1, 1.0]}
-    search = GridSearchCV(LogisticRegression(), grid, scoring=scorer, cv=2, n_jobs=n_jobs)
+    search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, scoring=scorer, cv=2)
     with pytest.raises(ScorerError, match=message):
         search.fit(X, truth, sample_domain=domain)
     several = search.set_params(scoring={"own": scorer}, refit="own")
@@ -675,6 +674,18 @@ def test_a_search_stops_where_no_candidate_can_be_scored(scorer, message, routin
         several.fit(X, truth, sample_domain=domain)
     with pytest.raises((TypeError, ValueError), match=message):
         scorer(LogisticRegression().fit(X, truth), X, truth, domain)
+
+
+def test_an_error_comes_whole_out_of_a_worker(routing):
+    """Threads as workers; from a process it comes pickled, which is tried beside."""
+    X, _, domain, truth = shift(ambiguous, n=60)
+    search = GridSearchCV(
+        LogisticRegression(), {"C": [0.1, 1.0]}, scoring=SNDScorer(temperature=0), cv=2, n_jobs=2
+    )
+    with parallel_config("threading"), pytest.raises(ScorerError, match="temperature must") as told:
+        search.fit(X, truth, sample_domain=domain)
+    back = pickle.loads(pickle.dumps(told.value))
+    assert (type(back), str(back)) == (ScorerError, str(told.value))
 
 
 def test_a_fold_without_target_rows_stops_a_search(routing):
