@@ -157,6 +157,13 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
 
 
+def drawn(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Means and log variances, and a code of each law."""
+    mean, log_variance = codes.chunk(2, 1)
+    log_variance = log_variance.clamp(-10, 10)
+    return mean, log_variance, mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+
+
 def vae(n: Networks, X: np.ndarray, latent_dim: int, size: int, device: str) -> Loop:
     """Bernoulli's likelihood, of logits."""
     E, G = n["E"], n["G"][:-1]  # type: ignore[index]
@@ -166,9 +173,7 @@ def vae(n: Networks, X: np.ndarray, latent_dim: int, size: int, device: str) -> 
     def run(steps: int) -> None:
         for _ in range(steps):
             xb = x[next(rows)]
-            mean, log_variance = E(xb).chunk(2, 1)
-            log_variance = log_variance.clamp(-10, 10)
-            z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+            mean, log_variance, z = drawn(E(xb))
             error = F.binary_cross_entropy_with_logits(G(z), xb, reduction="sum") / size
             descend((player, error + divergence(mean, log_variance)))
 
@@ -184,9 +189,7 @@ def vaegan(n: Networks, X: np.ndarray, latent_dim: int, size: int, device: str) 
     def run(steps: int) -> None:
         for _ in range(steps):
             xb = x[next(rows)]
-            mean, log_variance = E(xb).chunk(2, 1)
-            log_variance = log_variance.clamp(-10, 10)
-            z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+            mean, log_variance, z = drawn(E(xb))
             fakes = G(torch.cat([z, torch.randn_like(mean)]))
             with cached():
                 (wanted, real), (hidden, fake) = D(xb), D(fakes)

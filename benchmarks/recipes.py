@@ -161,12 +161,12 @@ OFFICE_RECIPE = OFFICE_FIRST
 GAS, GAS_RECIPE = split(
     recipes.dann("sensors"), "divergence", "ema", "consistency", "augment", "strong_augment"
 )
-GAS_AUGMENT = {k: GAS_RECIPE[k] for k in ("augment", "strong_augment")}
+_, GAS_AUGMENT = split(GAS_RECIPE, "augment", "strong_augment")
 GAS_RADIUS = 3.0  # a row's length is about 11
 
 # Chosen on photo to art painting, one seed. A classifier of cosines makes the confusion of classes
 # worth 14 points there (.73 to .87), where it is worth 8 with a linear one (.71 to .80). Square
 # roots and rows of one length, without a label, are worth 3 points to a linear model.
 PACS, PACS_RECIPE = split(recipes.dann("deep-features"), "divergence", "entropy", "augment")
-PACS_AUGMENT = {"augment": PACS_RECIPE["augment"]}
+_, PACS_AUGMENT = split(PACS_RECIPE, "augment")
 PACS_RADIUS = 6.0  # a row's length is about 36

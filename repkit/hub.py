@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -252,7 +253,10 @@ def _changed(model: Estimator) -> dict[str, str]:
     defaults = {f.name: f.default for f in fields(type(model))}
     now = {**model.get_params(deep=False), **model.fitted_params_}
     return {
-        k: repr(v) for k, v in now.items() if k not in PRIVATE and repr(v) != repr(defaults.get(k))
+        # Functions by their names: where they lie in memory tells nothing.
+        k: re.sub(r"<function (\S+) at 0x\w+>", r"\1", repr(v))
+        for k, v in now.items()
+        if k not in PRIVATE and repr(v) != repr(defaults.get(k))
     }
 
 

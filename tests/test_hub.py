@@ -3,6 +3,7 @@
 import shutil
 import sys
 import types
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 import repkit
-from repkit import DANN, VAE, from_pretrained, push_to_hub
+from repkit import DANN, VAE, from_pretrained, nets, push_to_hub
 from repkit.base.model_file import ModelFileError
 from repkit.hub import FILE, model_card
 
@@ -107,7 +108,10 @@ def test_the_card_tells_what_it_is(model):
 
 def test_the_card_of_a_classifier():
     y, domain = np.where(np.arange(24) % 2, "cat", "dog"), np.repeat([1, -1], 12)
-    card = model_card(DANN(random_state=0, **SMALL).fit(X, y, domain))
+    named = {"backbone": nets.mlp, "heads": partial(nets.mlp, hidden=(4,))}
+    card = model_card(DANN(random_state=0, **SMALL, **named).fit(X, y, domain))
+    assert "| backbone | mlp |" in card
+    assert "| heads | functools.partial(mlp, hidden=(4,)) |" in card
     assert "| classes | 2: cat, dog |" in card
     assert "| domains | 1 to learn from, 1 to adapt to |" in card
 

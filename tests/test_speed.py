@@ -2,13 +2,14 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from torch import nn
 
-from benchmarks import loops, speed, steps
-from repkit import VAE
+from benchmarks import growth, loops, speed, steps, using
+from repkit import VAE, metrics
 from repkit.engine.engine import Engine
 
 
@@ -100,6 +101,54 @@ def test_turns_leave_out_the_first():
     assert len(turns.turns) == 4
     turns.turns = [(9.0, 1.0), (1.0, 2.0), (2.0, 4.0), (3.0, 4.0)]
     assert turns.ratio()["time ratio"] == 0.5
+
+
+@pytest.mark.parametrize("kind", ["MLP 20-128-128", "MLP 784-512", "convolutions"])
+def test_rows_are_those_of_a_bare_loop(kind, monkeypatch):
+    """Or it raises; both take the same batches, and ours does not take a tenth of the time."""
+    monkeypatch.setattr(using, "ROUNDS", 3)
+    found = using.transform_rate(kind, 64, "cpu")
+    assert 0 < found["share of rate"] < 10
+
+
+def test_shares_of_turns(monkeypatch):
+    clock = iter([0, 1, 3, 0, 2, 3, 0, 3, 4])
+    monkeypatch.setattr(using, "seconds", lambda device: next(clock))
+    monkeypatch.setattr(using, "ROUNDS", 2)
+    calls = []
+    found = using.in_turn(lambda: calls.append("ours"), lambda: calls.append("theirs"), "cpu")
+    assert found == [2.0, 3.0]  # the first warms up
+    assert calls == ["ours", "theirs"] * 3
+
+
+@pytest.mark.parametrize("source", ["arrays", "files"])
+def test_sound_outside_the_networks(source, monkeypatch):
+    monkeypatch.setattr(using, "ROUNDS", 2)
+    monkeypatch.setattr(using, "RATE", 8000)
+    found = using.audio_shares(source, "conv", "cpu", n=12)
+    assert 0 < found["share outside the network"] < 1
+    assert found["times real time"] > 0
+
+
+@pytest.mark.parametrize("name", growth.METRICS)
+def test_metrics_grow(name, monkeypatch):
+    """What a process would be given runs, and its figures are read as they are printed."""
+    said = {}
+
+    def child(command, text):
+        said[int(command[4])] = f"warned\n[{int(command[4]) / 1000}, {int(command[4])}]"
+        return said[int(command[4])]
+
+    monkeypatch.setattr(growth.subprocess, "check_output", child)
+    found = growth.grown(name, "cpu")
+    assert found == {"MB, 5000 rows": 5.0, "MB, 20000 rows": 20.0, "exponent of time": 1.0}
+    names = {"X", "y", "s", "factors", "device"}
+    rng = np.random.default_rng(0)
+    y, s = rng.integers(0, 5, (2, 100))
+    X = rng.normal(size=(100, 4)).astype(np.float32)
+    given = dict(zip(sorted(names), (X, "cpu", np.stack([y, s], 1), s, y), strict=True))
+    result = eval(growth.METRICS[name], vars(metrics) | given)
+    assert np.isfinite(list(result.values()) if isinstance(result, dict) else result).all()
 
 
 def test_all_cases_have_names_of_their_own():

@@ -16,10 +16,10 @@ WARM = 3  # steps before that, which are slower
 
 
 def is_wanted(estimator: Any) -> bool:
-    """Whether nobody watches a fit on a CPU, nor has said how long it is to be."""
+    """Whether nobody watches a fit on a CPU, keeps its state, or has said how long it is to be."""
     defaults = {f.name: f.default for f in dataclasses.fields(estimator)}
     untouched = all(getattr(estimator, k) == defaults[k] for k in ("max_epochs", "steps_per_epoch"))
-    watched = estimator.verbose or estimator.callbacks
+    watched = estimator.verbose or estimator.callbacks or estimator.checkpoint is not None
     return estimator.device.type == "cpu" and untouched and not watched
 
 

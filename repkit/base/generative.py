@@ -102,8 +102,8 @@ class Generative(Estimator):
     verbose : int, default=0
         Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
         goes to the logger "repkit" if somebody listens to it. At 0, a fit on a CPU whose
-        ``max_epochs``, ``steps_per_epoch`` and ``callbacks`` are left as they are warns early if it
-        will take more than ten minutes.
+        ``max_epochs``, ``steps_per_epoch``, ``callbacks`` and ``checkpoint`` are left as they are
+        warns early if it will take more than ten minutes.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 

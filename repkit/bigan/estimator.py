@@ -44,7 +44,6 @@ LINKED = 0.9  # a reconstruction ratio above this is that of an encoder linked t
 # Above this, of one linked loosely: without data_cycle .85 on MNIST and .86 on digits in the time
 # in which data_cycle=10 reaches .41 and .36.
 FIRMLY = 0.7
-TYING = 10.0  # what data_cycle is by default
 
 
 @parameters
@@ -149,8 +148,8 @@ class BiGAN(Objective, Autoencoder):
     verbose : int, default=0
         Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
         goes to the logger "repkit" if somebody listens to it. At 0, a fit on a CPU whose
-        ``max_epochs``, ``steps_per_epoch`` and ``callbacks`` are left as they are warns early if it
-        will take more than ten minutes.
+        ``max_epochs``, ``steps_per_epoch``, ``callbacks`` and ``checkpoint`` are left as they are
+        warns early if it will take more than ten minutes.
     random_state : int, RandomState, Generator or None, default=None
         Seed of everything random. With an int, every fit gives the same model.
 
@@ -365,17 +364,19 @@ def judge_link(history: pd.DataFrame, ratio: float, data_cycle: float) -> None:
     """Warn of an encoder that the generator does not know, or hardly."""
     if "failed_step" in history or ratio < FIRMLY:
         return
-    told = f"the reconstruction ratio is {ratio:.2f}, and 1 is what random codes give"
+    loosely = ratio < LINKED  # NaN is no link at all
     remedies = ["train longer (max_epochs)"]
-    if data_cycle < TYING:
-        remedies.insert(0, f"set data_cycle={TYING:g} rather than {data_cycle:g}")
-    if not ratio < LINKED:
-        told = f"is not linked to the generator: {told}"
+    if data_cycle < Objective.data_cycle:
+        remedies.insert(0, f"set data_cycle={Objective.data_cycle:g} rather than {data_cycle:g}")
+    if not loosely:
         remedies += [
             "add latent_cycle=1",
             "with a discriminator of your own, use batch norm where x and z meet",
         ]
-    else:
-        told = f"is loosely linked to the generator: {told}"
-    message = f"the encoder {told}; {', or '.join(remedies)}"
-    warnings.warn(message, ConvergenceWarning, stacklevel=6)
+    warnings.warn(
+        f"the encoder is {'loosely' if loosely else 'not'} linked to the generator: the "
+        f"reconstruction ratio is {ratio:.2f}, and 1 is what random codes give; "
+        f"{', or '.join(remedies)}",
+        ConvergenceWarning,
+        stacklevel=6,
+    )

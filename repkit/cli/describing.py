@@ -56,7 +56,7 @@ def _described(header: Header) -> list[tuple[str, str]]:
             lines.append((name, _listed(list(values))))
     for which, networks in _networks(header).items():
         lines += [(f"{which} {name}", f"{n:,} weights") for name, n in networks.items()]
-    changed = [f"{k}={v!r}" for k, v in _changed(content)]
+    changed = [f"{k}={_written(v)}" for k, v in _changed(content)]
     lines.append(("parameters", ", ".join(changed) if changed else "all as by default"))
     if content.get("code"):
         lines.append(("code", f"{', '.join(content['code'])}: not in the file"))
@@ -102,6 +102,14 @@ def _changed(content: dict[str, Any]) -> list[tuple[str, Any]]:
         else:
             flat[name] = value
     return [(k, v) for k, v in flat.items() if k in defaults and defaults[k] != v]
+
+
+def _written(value: Any) -> str:
+    """A value as in a call; a maker of networks, of which the file has the name, as such."""
+    if not isinstance(value, dict) or set(value) != {"maker", "arguments"}:
+        return repr(value)
+    bound = [f"{k}={v!r}" for k, v in value["arguments"].items()]
+    return f"partial({', '.join([value['maker'], *bound])})" if bound else value["maker"]
 
 
 # ---------------------------------------------------------------- data sets

@@ -83,7 +83,14 @@ def test_epochs_that_fit_into_ten_minutes(slow):
 
 
 @pytest.mark.parametrize(
-    "change", [{"max_epochs": 49}, {"steps_per_epoch": 100}, {"verbose": 1}, {"callbacks": [print]}]
+    "change",
+    [
+        {"max_epochs": 49},
+        {"steps_per_epoch": 100},
+        {"verbose": 1},
+        {"callbacks": [print]},
+        {"checkpoint": "run"},
+    ],
 )
 def test_nothing_is_said_to_who_has_chosen_or_watches(change):
     assert not forecast.is_wanted(BiGAN(**SLOW, **change)._resolved())

@@ -1,10 +1,12 @@
 """`repkit info` and `repkit data`."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
+from repkit import TripleGAN, nets
 from repkit.cli import describing
 from repkit.datasets import load_image_folder, load_speech_folder, load_table
 
@@ -32,6 +34,17 @@ def test_info_of_every_system(run, models):
         found = json.loads(run("info", path, "--json")[1])
         assert found["bytes"] == path.stat().st_size
         assert len(found["history"]) == 2
+
+
+def test_info_names_makers_of_networks(run, tmp_path):
+    few = {"width": 8, "max_epochs": 1, "steps_per_epoch": 1, "device": "cpu", "random_state": 0}
+    X, y = np.random.default_rng(0).random((12, 1, 8, 8)), np.repeat([1, 0, -1], 4)
+    classifier = partial(nets.conv, width=4)
+    TripleGAN(classifier=classifier, **few).fit(X, y).save(tmp_path / "bound")
+    TripleGAN(classifier=nets.conv, **few).fit(X, y).save(tmp_path / "plain")
+    for name, said in {"bound": "partial(nets.conv, width=4)", "plain": "nets.conv"}.items():
+        _, out, _ = run("info", tmp_path / name)
+        assert f"parameters   classifier={said}, device='cpu', " in out
 
 
 def test_data_sets_are_listed(run):

@@ -1,4 +1,4 @@
-"""Datasets of Ray, on a cluster of two workers of its own."""
+"""Datasets of Ray, on clusters of one CPU and of two."""
 
 import numpy as np
 import pytest
@@ -14,18 +14,20 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.cluster]
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(request):
     with pytest.MonkeyPatch.context() as patch:
         # Ray's own niceness, 15, starves workers beside other tests: importing can take minutes.
         patch.setenv("RAY_worker_niceness", "0")
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        cpus = getattr(request, "param", 2)
+        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield
         ray.shutdown()
 
 
-@pytest.mark.usefixtures("cluster")
-def test_rows_of_a_table_in_their_order(table, model, tmp_path):
+@pytest.mark.parametrize("cluster", [1, 2], indirect=True, ids="{} CPUs".format)
+def test_rows_of_a_table_in_their_order(cluster, table, model, tmp_path):
+    """As many workers as CPUs, or more, leave some to the tasks that read."""
     model.save(tmp_path / "vae.safetensors")
     data = ray.data.from_pandas(table).repartition(7)
     found = transform(data, tmp_path / "vae.safetensors", batch_size=32, workers=2).to_pandas()
