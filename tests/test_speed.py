@@ -67,6 +67,13 @@ def test_a_players_loss_moves_that_player_alone():
     assert not torch.equal(second.weight, before[1])
 
 
+def test_codes_are_drawn_from_their_law(monkeypatch):
+    monkeypatch.setattr(torch, "randn_like", torch.ones_like)
+    mean, log_variance, z = loops.drawn(torch.tensor([[1.0, 2.0, 0.0, 40.0]]))
+    assert (mean.tolist(), log_variance.tolist()) == ([[1, 2]], [[0, 10]])
+    torch.testing.assert_close(z, torch.tensor([[2.0, 2.0 + 2.718281828**5]]))
+
+
 def test_a_loop_and_a_fit_go_the_same_way(monkeypatch):
     """A step over all rows from the same weights, without noise; the fit has no divergence yet."""
 
