@@ -15,7 +15,7 @@ from repkit.engine.batches import let_go, to_device
 
 ROWS = 1024  # of one forward pass, at most
 BLOCK = 64
-LOOK = 16 * ROWS  # rows after which those of a memory map may go
+LOOK = 2**25  # bytes after which those of a memory map may go
 
 
 class Applying:
@@ -39,7 +39,7 @@ class Applying:
         """``function`` over the rows of X, and a value for each, in bounded memory."""
         device = self._where()
         result: np.ndarray | None = None
-        n = X.shape[0]
+        n, touched = X.shape[0], 0
         for start in range(0, n, ROWS):
             # Whole multiples of BLOCK rows: matrix kernels for odd sizes round differently, and a
             # row's result should not depend on how many others come with it.
@@ -56,8 +56,10 @@ class Applying:
             if result is None:
                 result = np.empty((n, *out.shape[1:]), dtype=np.float32)
             result[start:stop] = out
-            if stop % LOOK == 0:
+            touched += getattr(taken, "nbytes", 0)
+            if touched > LOOK:
                 let_go(X)
+                touched = 0
         assert result is not None
         return result
 

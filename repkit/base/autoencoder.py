@@ -19,7 +19,7 @@ from repkit.base.estimator import Problem
 from repkit.base.generative import Generative
 from repkit.base.labels import check_count
 from repkit.base.parameters import MOST_UNITS, fitted, flag, integer, number, parameters
-from repkit.engine.batches import to_device
+from repkit.engine.batches import rows_of, to_device
 from repkit.engine.system import System
 from repkit.metrics import reconstruction_ratio
 
@@ -125,7 +125,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
         self, data: Any, networks: dict[str, nn.Module], device: torch.device, seed: int
     ) -> Problem:
         rows, held_back = self._split(data.shape[0], seed, self.validation_fraction)
-        x = to_device(self._converted(data[held_back]), device)
+        x = to_device(self._converted(rows_of(data, held_back)), device)
 
         def evaluate() -> dict[str, float]:
             return {"reconstruction_ratio": self._ratio(x)}

@@ -18,7 +18,7 @@ from repkit.base.estimator import Estimator
 from repkit.base.exporting import Scaling
 from repkit.base.parameters import MOST_UNITS, anything, fitted, integer, number, parameters
 from repkit.base.samples import dense, extremes, worked_type
-from repkit.engine.batches import Batches, to_device, to_float
+from repkit.engine.batches import Batches, rows_of, to_device, to_float
 from repkit.engine.modes import renew_statistics
 from repkit.engine.rng import Kind, drawn_seed, generator_of
 
@@ -233,7 +233,7 @@ class Generative(Estimator):
         """Scaled samples, a few thousand, for running statistics."""
         scale, size = self._scaler(self.device_), min(self.batch_size, len(rows))
         for k in range(0, min(len(rows), max(RECALIBRATION, size)) - size + 1, size):
-            yield scale(to_device(self._converted(X[rows[k : k + size]]), self.device_))
+            yield scale(to_device(self._converted(rows_of(X, rows[k : k + size])), self.device_))
 
     def _latent_batches(self, seed: int) -> Iterator[Tensor]:
         """Inputs of the generator, as many."""

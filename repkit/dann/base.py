@@ -51,7 +51,7 @@ from repkit.dann.rows import (
     hold_back,
     signed_ids,
 )
-from repkit.engine.batches import Batches, to_device
+from repkit.engine.batches import Batches, rows_of, to_device
 from repkit.engine.ranks import here
 from repkit.losses import multilinear
 from repkit.nets.domain_norm import of_one_domain
@@ -293,7 +293,7 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         shares = self._shares(train_codes, data.weights, sides)
 
         def take(rows: np.ndarray) -> Tensor:
-            return self._scaler(device)(to_device(self._converted(X[rows]), device))
+            return self._scaler(device)(to_device(self._converted(rows_of(X, rows)), device))
 
         system = dann(
             networks,
@@ -350,7 +350,7 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         domains = data.domains
         rows = np.concatenate([held_back if len(held_back) else domains.source, domains.target])
         labels = self._labels(data, rows)
-        X, sample_domain = data.X[rows], domains.signed[rows]
+        X, sample_domain = rows_of(data.X, rows), domains.signed[rows]
         select: Any = self.select.score
         return partial(scored, select, self, X, labels, sample_domain)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from repkit._random import SEEDS
 from repkit.base import saving
+from repkit.engine.batches import rows_of
 from repkit.engine.ranks import here
 from repkit.engine.rng import Kind, generator_of, seed_of
 
@@ -51,7 +52,7 @@ class Guarded(Base):
         }
         rng = generator_of(self.seed_, Kind.GUARD)
         rows = np.sort(rng.permutation(data.domains.target)[:ROWS])
-        X, domain = data.X[rows], self.domains_[data.domains.rows[rows]]
+        X, domain = rows_of(data.X, rows), self.domains_[data.domains.rows[rows]]
         with_it, without = (
             self.use(which).predict_proba(X, domain).argmax(1) for which in (adapted, "source")
         )

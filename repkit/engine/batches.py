@@ -29,8 +29,8 @@ def to_float(x: Tensor) -> Tensor:
     return x.float()
 
 
-TOUCHED = 2**27  # bytes of a memory map that may stay in memory, about
-PAGES = 2**16  # bytes that come in when a row is touched, at least
+TOUCHED = 2**28  # bytes of a memory map that may stay in memory, about
+PAGES = 2**21  # bytes that come in when a row is touched, at most: a huge page of the file
 
 
 def let_go(X: Any) -> None:
@@ -41,12 +41,29 @@ def let_go(X: Any) -> None:
         held.madvise(mmap.MADV_DONTNEED)
 
 
-def passes(X: Any, size: int = TOUCHED // 4) -> Iterator[Any]:
+def _at_once(X: np.memmap) -> int:
+    """How many rows, each of them anywhere, bring in no more than ``TOUCHED``."""
+    return max(1, TOUCHED // max(PAGES, X.nbytes // max(1, len(X))))
+
+
+def rows_of(X: Any, rows: np.ndarray) -> Any:
+    """Rows of an array, a sparse table or a memory map, of which nothing stays in memory."""
+    if not isinstance(X, np.memmap):
+        return X[rows]
+    step = _at_once(X)
+    found = np.empty((len(rows), *X.shape[1:]), X.dtype)
+    for start in range(0, len(rows), step):
+        found[start : start + step] = X[rows[start : start + step]]
+        let_go(X)
+    return found
+
+
+def passes(X: Any, size: int | None = None) -> Iterator[Any]:
     """Blocks of the rows of an array, in order; of a memory map, one is in memory at a time."""
     if not isinstance(X, np.memmap):
         yield X
         return
-    step = max(1, size // max(1, X.nbytes // max(1, len(X))))
+    step = max(1, (size or TOUCHED // 8) // max(1, X.nbytes // max(1, len(X))))
     for start in range(0, len(X), step):
         yield X[start : start + step]
         let_go(X)
@@ -66,18 +83,16 @@ class HostRows:
 
     source: Any
     convert: Callable[[Any], np.ndarray]
-    _touched: list[int] = field(default_factory=lambda: [0], compare=False, repr=False)
+    _since: list[int] = field(default_factory=lambda: [0], compare=False, repr=False)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """These rows, as an array."""
-        found = self.source[rows]
         if isinstance(self.source, np.memmap):
-            self._touched[0] += len(rows) * max(PAGES, found.nbytes // max(1, len(rows)))
-            if self._touched[0] > TOUCHED:
-                let_go(self.source)
-                self._touched[0] = 0
-            found = np.asarray(found)
-        return self.convert(found)
+            self._since[0] += len(rows)
+            if self._since[0] < _at_once(self.source):
+                return self.convert(np.asarray(self.source[rows]))
+            self._since[0] = 0
+        return self.convert(rows_of(self.source, rows))
 
 
 Store = Tensor | HostRows

@@ -25,7 +25,7 @@ from repkit.base.parameters import (
     per_group,
 )
 from repkit.base.parts import Optimizer
-from repkit.engine.batches import to_device
+from repkit.engine.batches import rows_of, to_device
 from repkit.engine.rng import Kind, generator_of
 from repkit.infogan.algorithm import Codes, Objective, infogan
 from repkit.infogan.codes import Coded, check_categorical
@@ -313,7 +313,7 @@ class InfoGAN(Objective, Coded):
         self, data: np.ndarray, networks: dict[str, nn.Module], device: torch.device, seed: int
     ) -> Problem:
         rows, held_back = self._split(data.shape[0], seed, self.validation_fraction)
-        x = to_device(self._converted(data[held_back]), device)
+        x = to_device(self._converted(rows_of(data, held_back)), device)
         inputs = self._latents(ROWS, generator_of(seed, Kind.MONITOR))
         shown, codes, scale = (
             torch.from_numpy(inputs).to(device),

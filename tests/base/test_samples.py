@@ -11,7 +11,9 @@ from scipy import sparse
 from sklearn.base import clone
 
 from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, TripleGAN
+from repkit.base import applying
 from repkit.base.samples import as_samples, check_layout, extremes, pixels_of, with_meaning
+from repkit.engine import batches
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -313,6 +315,42 @@ def test_a_memory_map_is_never_read_as_a_whole(model, dtype, shape, tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 14e6  # bytes; X has 15e6 or 31e6, as float32 61e6
+
+
+def test_little_of_a_memory_map_stays_in_memory(model, tmp_path, monkeypatch):
+    """A row that is touched brings a whole page of the file in, until the pages are let go."""
+    page, most, stays = 2**12, 2**18, [set()]
+    for module, name, value in [
+        (batches, "PAGES", page),
+        (batches, "TOUCHED", most),
+        (applying, "LOOK", most // 8),
+    ]:
+        monkeypatch.setattr(module, name, value)
+
+    class Watched(np.memmap):
+        def __getitem__(self, rows):
+            if type(self) is Watched and self.ndim == 2 and len(self) == 3000:
+                places = np.arange(3000)[rows].ravel() * 256 // page
+                stays.append(stays[-1] | set(places.tolist()))
+            return super().__getitem__(rows)
+
+    def let_go(X):
+        if isinstance(X, np.memmap):
+            stays.append(set())
+
+    monkeypatch.setattr(batches, "let_go", let_go)
+    monkeypatch.setattr(applying, "let_go", let_go)
+    X = Watched(tmp_path / "x", np.float32, "w+", shape=(3000, 64))
+    X[:] = RNG.random(X.shape)
+    stays[:] = [set()]
+    model.set_params(steps_per_epoch=20)
+    if "recalibrate" in model.get_params():
+        model.set_params(recalibrate=True)
+    has_labels = hasattr(model, "predict_proba")
+    of_map = model.fit(X, np.arange(3000) % 3) if has_labels else model.fit(X)
+    outputs(of_map, X)
+    assert len(stays) > 60  # of 188 pages
+    assert max(len(pages) for pages in stays) * page <= 1.5 * most
 
 
 @only("VAE", "BiGAN", "VAEGAN")
