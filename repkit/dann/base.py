@@ -166,6 +166,8 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
             If there is no target row.
         ConvergenceWarning
             If a loss is not finite, or the domain classifier is dead or has won.
+        ShareWarning
+            If the shares of the classes that target rows are given part far from the source's.
         """
         return self._fit(X, y, sample_domain, source, sample_weight)
 
@@ -235,6 +237,10 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         """Of the divergence of the fit, if it had a target."""
         divergence = Divergence.of(self._built.divergence)
         return divergence.kind if self._is_adapting() else None
+
+    def _has_aligned(self) -> bool:
+        """Whether a divergence has pulled the features of the domains together."""
+        return self._kind() is not None and bool((self.history_["lam"] > 0).any())
 
     def _rates_without_d(self) -> Any:
         """What ``learning_rate`` says of F and C."""
@@ -361,7 +367,9 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         if self._kind() is not None:
             judge_adversary(self.history_)
         if "share_distance" in self.history_:
-            judge_shares(self.history_, getattr(self, "selected_epoch_", len(self.history_)))
+            epoch = getattr(self, "selected_epoch_", len(self.history_))
+            aligned = self._has_aligned() and not hasattr(self, "guarded_")
+            judge_shares(self.history_, epoch, aligned)
 
     def _probe(self, X: np.ndarray) -> None:
         self.predict(X, np.repeat(self.domains_[-1:], len(X)))

@@ -148,6 +148,7 @@ def test_a_weight_draws_predictions_to_its_class(name):
 
 
 @every_model
+@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 def test_samples_and_classes_alone_and_together(name):
     of_class = np.where(Y == "a", 3.0, 0.5)
     wanted = proba(name, of_class)

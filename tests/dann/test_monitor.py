@@ -150,11 +150,36 @@ def test_without_classes_and_domain_classifier_there_is_little_to_see():
     assert Monitor(lambda x, p: (x, x, None), take, DOMAINS, device=CPU, seed=0)() == {}
 
 
-def test_shares_that_part_far_are_told():
-    rows = pd.DataFrame({"share_distance": [0.9, 0.41, 0.4]})
-    with pytest.warns(ShareWarning, match=r"by 0\.41 .*entropy__prior='estimate'"):
-        judge_shares(rows, 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        judge_shares(rows, 3)
-        judge_shares(rows.assign(failed_step=1.0), 1)
+@pytest.mark.parametrize(
+    ("distance", "chance", "aligned", "far"),
+    [
+        (0.41, 0.0, False, 0.4),
+        (0.4, 0.0, False, None),
+        (0.21, 0.0, True, 0.2),
+        (0.2, 0.0, True, None),
+        (0.31, 0.15, True, 0.3),  # so few target rows that chance may do as much
+        (0.29, 0.15, True, None),
+        (0.51, 0.25, False, 0.5),
+    ],
+)
+def test_shares_that_part_far_are_told(distance, chance, aligned, far):
+    rows = pd.DataFrame({"share_distance": [0.9, distance, 0.0], "share_chance": chance})
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        judge_shares(rows, 2, aligned)
+        judge_shares(rows, 3, aligned)
+        judge_shares(rows.assign(failed_step=1.0), 1, aligned)
+    assert [w.category for w in record] == [ShareWarning] * (far is not None)
+    for said in (str(w.message) for w in record):
+        assert f"by {distance} " in said
+        assert f"above {far} is far" in said
+        assert "entropy__prior='estimate'" in said
+        assert ("select__guard=True" in said) == aligned
+
+
+def test_what_chance_makes_of_equal_shares():
+    """The mean distance of samples of so many rows from the shares that they are drawn from."""
+    shares = np.array([0.5, 0.3, 0.2])
+    drawn = np.random.default_rng(0).multinomial(10, shares, 4000) / 10
+    expected = np.abs(drawn - shares).sum(1).mean() / 2
+    assert monitor(shares=shares)()["share_chance"] == pytest.approx(expected, rel=0.1)
