@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from repkit._arguments import device as usable
 from repkit._arguments import named, shown
@@ -274,12 +275,20 @@ def _padded(
 ) -> list[np.ndarray]:
     """Frames of whole waveforms of one rate."""
     target, half = front_end.sample_rate, front_end.n_fft // 2
-    x = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(device)
-    x = resample(x, rate, target)
-    samples = torch.tensor([resampled_length(len(w), rate, target) for w in waves], device=device)
-    # The interpolation rings into the padding; a signal alone is cut there.
-    x = x.masked_fill(torch.arange(x.shape[1], device=device) >= samples[:, None], 0.0)
-    static = front_end.static(torch.nn.functional.pad(x, (half, half)))
+    count = [resampled_length(len(w), rate, target) for w in waves]
+    x = waves[0].new_zeros(len(waves), max(count) + 2 * half)
+    if rate == target:
+        for row, wave in zip(x, waves, strict=True):
+            row[half : half + len(wave)] = wave
+        x = x.to(device)
+    else:
+        x = x.to(device)
+        found = resample(pad_sequence(waves, batch_first=True).to(device), rate, target)
+        # The interpolation rings into the padding; a signal alone is cut there.
+        for row, new, n in zip(x, found, count, strict=True):
+            row[half : half + n] = new[:n]
+    samples = torch.tensor(count, device=device)
+    static = front_end.static(x)
     return _finished(static, 1 + samples // front_end.hop_length, front_end, front_end.deltas)
 
 

@@ -227,4 +227,4 @@ def scaled(samples: np.ndarray) -> np.ndarray:
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128) / 128
     full = {"int8": 2.0**7, "int32": 2.0**31}.get(samples.dtype.name, 2.0**15)
-    return (samples / full).astype(np.float32)
+    return np.multiply(samples, np.float32(1 / full), dtype=np.float32, casting="unsafe")

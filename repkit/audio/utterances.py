@@ -217,20 +217,21 @@ class Utterances:
         """
         total, full, peak = 0, 0, 0.0
         for block in self._raw(i, size):
-            high = np.abs(block)
-            top = float(high.max(initial=0.0))
+            top = float(max(block.max(initial=0.0), -block.min(initial=0.0)))
             if not np.isfinite(top):
                 bad = total + int(np.argmin(np.isfinite(block)))
                 raise AudioError(i, self.name(i), f"it contains NaN or inf (first at sample {bad})")
             if top > _LARGEST_SAMPLE:
+                place = total + int(np.abs(block).argmax())
                 raise AudioError(
                     i,
                     self.name(i),
-                    f"it contains {top:.3g} (at sample {total + int(high.argmax())}): beyond "
-                    f"{_LARGEST_SAMPLE:.0g} there is no sound",
+                    f"it contains {top:.3g} (at sample {place}): beyond {_LARGEST_SAMPLE:.0g} "
+                    "there is no sound",
                 )
             if _FULL_SCALE <= top <= 1:
-                full += int(((high[1:] >= _FULL_SCALE) & (block[1:] == block[:-1])).sum())
+                loud = np.abs(block[1:]) >= _FULL_SCALE
+                full += int((loud & (block[1:] == block[:-1])).sum())
             total, peak = total + len(block), max(peak, top)
             yield block
         if total == 0:

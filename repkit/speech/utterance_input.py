@@ -99,9 +99,9 @@ def framed(whole: np.ndarray, kind: str, front_end: FrontEnd) -> tuple[np.ndarra
     if kind != "audio" or front_end.kind != "logmel":
         return whole, 0.0
     n_mels, own = front_end.n_mels, np.float32(level(whole[:, : front_end.n_mels]))
-    for x in in_pieces(whole):
-        x[:, :n_mels] -= own
-        np.logaddexp(x[:, :n_mels], np.float32(QUIET), out=x[:, :n_mels])
+    static = torch.from_numpy(whole)[:, :n_mels]
+    static.sub_(float(own))
+    torch.logaddexp(static, static.new_tensor(QUIET), out=static)
     return whole, float(own)
 
 
@@ -133,8 +133,8 @@ def doubtful_rate(frames: list[np.ndarray], front_end: FrontEnd) -> str | None:
 
 def level(x: np.ndarray) -> float:
     """Logarithm of the mean energy of log-mel frames."""
-    total = sum(np.exp(piece, dtype=np.float64).sum() for piece in in_pieces(x))
-    return float(np.log(total / x.size))
+    total = sum(torch.from_numpy(piece).double().exp_().sum() for piece in in_pieces(x))
+    return float(np.log(float(total) / x.size))
 
 
 def is_table(X: Any) -> bool:
