@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # How far predicted shares on the target may be from those of the source before a warning. Of 28
 # pairs of domains (gas sensors, PACS, Office-Caltech, small digits), DANN with nothing set lost on
-# five of the seven beyond NEAR, up to 21 points.
+# five of the seven beyond NEAR, 6.6 points in the mean; on the others it lost nothing in the mean.
 FAR = 0.4
 NEAR = 0.2  # where a divergence pulls the shares together
 ROWS = 512  # of each side, a sample that is drawn once
