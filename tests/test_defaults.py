@@ -6,10 +6,7 @@ import pytest
 from benchmarks import defaults
 
 FEW = {"max_epochs": 1, "steps_per_epoch": 2, "device": "cpu", "width": 16}
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def test_every_system_has_its_rows():

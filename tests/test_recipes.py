@@ -39,7 +39,6 @@ def test_a_recipe_is_one_of_its_class(system, name):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 @pytest.mark.parametrize(
     ("system", "name"),
     [

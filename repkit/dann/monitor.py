@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # five of the seven beyond NEAR, 6.6 points in the mean; on the others it lost nothing in the mean.
 FAR = 0.4
 NEAR = 0.2  # where a divergence pulls the shares together
+SOON = 4  # epochs; before, it is too early to say
 ROWS = 512  # of each side, a sample that is drawn once
 PAIRED_ROWS = 256  # of them, for the score that compares all pairs
 
@@ -118,7 +119,7 @@ class Monitor:
 
 def judge_adversary(history: pd.DataFrame) -> None:
     """Warn of a domain classifier that learned nothing, or that nothing could fool."""
-    if "failed_step" in history or len(history) < 4:
+    if "failed_step" in history or len(history) < SOON:
         return
     late = history.tail(len(history) // 4)
     adversarial = "domain_loss" in history
@@ -151,6 +152,7 @@ def judge_shares(history: pd.DataFrame, epoch: int, aligned: bool) -> None:
     With ``aligned``, a divergence has pulled both sides together, which harms where shares differ.
     """
     row = history.iloc[epoch - 1]
+    aligned = aligned and len(history) >= SOON
     far = max(NEAR if aligned else FAR, 2 * row["share_chance"])
     if "failed_step" in history or not row["share_distance"] > far:
         return

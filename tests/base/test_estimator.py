@@ -109,8 +109,6 @@ def test_a_fit_that_was_interrupted_goes_on(whole, tmp_path, epoch):
     assert resumed.history_[columns].equals(whole.history_[columns])
 
 
-# With some seed or other, shares of classes part far by chance.
-@pytest.mark.filterwarnings("ignore::repkit.dann.monitor.ShareWarning")
 def test_without_a_random_state_the_stored_seed_is_taken(tmp_path):
     before = np.random.get_state()[1].copy()
     with pytest.raises(KeyboardInterrupt):

@@ -490,7 +490,6 @@ class Body(nn.Sequential):
         super().__init__(nn.Linear(*shape, width), nn.ReLU())
 
 
-@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 @pytest.mark.parametrize(
     ("name", "one", "same", "other"),
     [

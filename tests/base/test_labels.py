@@ -245,7 +245,6 @@ def test_a_source_row_needs_a_label(none):
             clone(model).set_params(target_labels=target_labels).fit(data, y, *more)
 
 
-@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 def test_source_labels_tell_whether_minus_one_is_a_class():
     model, data, more = MODELS["DANN"]
     y = np.where(PLACE, 1, -1)

@@ -83,7 +83,6 @@ def test_no_other_name_leads_anywhere(maker, arguments):
         named({"maker": maker, "arguments": arguments})
 
 
-@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 def test_a_model_is_read_back_with_its_networks(tmp_path):
     y, domain = np.arange(12) % 3, np.repeat([1, -1], 6)
     model = DANN(recipes.digit_net, heads=nets.Cosine, width=8, **FEW).fit(X, y, domain)

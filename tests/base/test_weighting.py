@@ -148,7 +148,6 @@ def test_a_weight_draws_predictions_to_its_class(name):
 
 
 @every_model
-@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 def test_samples_and_classes_alone_and_together(name):
     of_class = np.where(Y == "a", 3.0, 0.5)
     wanted = proba(name, of_class)
@@ -210,7 +209,6 @@ def test_target_rows_with_a_label_count():
     assert abs(a - b).max() > 1e-3
 
 
-@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")  # no step, no shares
 def test_the_domain_loss_is_not_weighted():
     """The first step's losses: networks are as the seed makes them."""
     one = {"max_epochs": 1, "steps_per_epoch": 1, "learning_rate": 0.0}

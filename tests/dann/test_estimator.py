@@ -229,7 +229,6 @@ def test_a_dead_adversary_is_named(moons):
     assert record[0].filename == __file__  # the caller's line
 
 
-@pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 def test_a_collapsed_adversary_is_named(moons):
     X = np.where(moons.sample_domain[:, None] >= 0, moons.X, moons.X + 40)
     model = DANN(**{**FAST, "max_epochs": 8, "steps_per_epoch": 20}, lam=1e-4)

@@ -163,7 +163,7 @@ def test_without_classes_and_domain_classifier_there_is_little_to_see():
     ],
 )
 def test_shares_that_part_far_are_told(distance, chance, aligned, far):
-    rows = pd.DataFrame({"share_distance": [0.9, distance, 0.0], "share_chance": chance})
+    rows = pd.DataFrame({"share_distance": [0.9, distance, 0.0, 0.0], "share_chance": chance})
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
         judge_shares(rows, 2, aligned)
@@ -175,6 +175,13 @@ def test_shares_that_part_far_are_told(distance, chance, aligned, far):
         assert f"above {far} is far" in said
         assert "entropy__prior='estimate'" in said
         assert ("select__guard=True" in said) == aligned
+
+
+def test_an_early_share_is_no_sign_of_harm():
+    rows = pd.DataFrame({"share_distance": [0.3] * 3, "share_chance": 0.0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge_shares(rows, 3, True)
 
 
 def test_what_chance_makes_of_equal_shares():

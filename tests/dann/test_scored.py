@@ -40,8 +40,6 @@ def normed(shape_in, width):
 
 
 FAST = {"max_epochs": 3, "width": 16, "random_state": 0, "device": "cpu", "learning_rate": 0.01}
-# The targets are far off, and all their rows are taken for one class.
-pytestmark = pytest.mark.filterwarnings("ignore::repkit.dann.ShareWarning")
 SEPARATE = {**FAST, "backbone": normed, "domain_norm": "separate", "lam": 0.0}
 KINDS = {
     "signed": ([0, 5, -1, -3], None),
