@@ -188,13 +188,13 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
     match the features of the domains as wholes, and the balance term of ``entropy`` matches equal
     shares: both then pull rows of frequent classes to rare ones. ``entropy__prior`` names the
     shares, or estimates them. Where predicted shares part from those of the source rows by more
-    than 0.2 after an alignment without a guard, by more than 0.4 otherwise, and by more than
-    twice what chance does (``share_distance`` and ``share_chance`` of ``history_``), `fit`
-    warns. A class that no source row has is never predicted: its rows get the label of a class
-    that is near, often with a high probability, since the terms on target rows ask for certain
-    predictions. With a tenth class in turned digits the greatest probability was .67 for its
-    rows without adaptation, .83 with it, and .997 with ``Entropy(confusion=1.0)``, as for all
-    other rows: nothing tells such rows apart.
+    than 0.2 after four epochs or more of an alignment without a guard, by more than 0.4 otherwise,
+    and by more than twice what chance does (``share_distance`` and ``share_chance`` of
+    ``history_``), `fit` warns. A class that no source row has is never predicted: its rows get the
+    label of a class that is near, often with a high probability, since the terms on target rows
+    ask for certain predictions. With a tenth class in turned digits the greatest probability was
+    .67 for its rows without adaptation, .83 with it, and .997 with ``Entropy(confusion=1.0)``, as
+    for all other rows: nothing tells such rows apart.
 
     Examples
     --------
