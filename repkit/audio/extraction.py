@@ -276,19 +276,14 @@ def _padded(
     """Frames of whole waveforms of one rate."""
     target, half = front_end.sample_rate, front_end.n_fft // 2
     count = [resampled_length(len(w), rate, target) for w in waves]
-    x = waves[0].new_zeros(len(waves), max(count) + 2 * half)
-    if rate == target:
-        for row, wave in zip(x, waves, strict=True):
-            row[half : half + len(wave)] = wave
-        x = x.to(device)
-    else:
-        x = x.to(device)
-        found = resample(pad_sequence(waves, batch_first=True).to(device), rate, target)
-        # The interpolation rings into the padding; a signal alone is cut there.
-        for row, new, n in zip(x, found, count, strict=True):
-            row[half : half + n] = new[:n]
+    signals: Any = waves
+    if rate != target:
+        signals = resample(pad_sequence(waves, batch_first=True).to(device), rate, target)
+    x = signals[0].new_zeros(len(waves), max(count) + 2 * half)
+    for row, signal, n in zip(x, signals, count, strict=True):
+        row[half : half + n] = signal[:n]  # beyond, interpolation rings into the padding
+    static = front_end.static(x.to(device))
     samples = torch.tensor(count, device=device)
-    static = front_end.static(x)
     return _finished(static, 1 + samples // front_end.hop_length, front_end, front_end.deltas)
 
 

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from repkit.base.samples import worked_type
 from repkit.base.surroundings import in_settled
-from repkit.engine.batches import let_go, to_device
+from repkit.engine.batches import READ, let_go, to_device
 
 ROWS = 1024  # of one forward pass, at most
 BLOCK = 64
-LOOK = 2**25  # bytes after which those of a memory map may go
 
 
 class Applying:
@@ -57,7 +56,7 @@ class Applying:
                 result = np.empty((n, *out.shape[1:]), dtype=np.float32)
             result[start:stop] = out
             touched += getattr(taken, "nbytes", 0)
-            if touched > LOOK:
+            if touched > READ:  # of a memory map
                 let_go(X)
                 touched = 0
         assert result is not None

@@ -29,7 +29,9 @@ def to_float(x: Tensor) -> Tensor:
     return x.float()
 
 
-TOUCHED = 2**28  # bytes of a memory map that may stay in memory, about
+# Bytes of a memory map that may stay in memory, about: of rows anywhere, and of rows in order.
+TOUCHED = 2**28
+READ = 2**25
 PAGES = 2**21  # bytes that come in when a row is touched, at most: a huge page of the file
 
 
@@ -41,16 +43,16 @@ def let_go(X: Any) -> None:
         held.madvise(mmap.MADV_DONTNEED)
 
 
-def _at_once(X: np.memmap) -> int:
-    """How many rows, each of them anywhere, bring in no more than ``TOUCHED``."""
-    return max(1, TOUCHED // max(PAGES, X.nbytes // max(1, len(X))))
+def _count(X: np.memmap, most: int, least: int = 1) -> int:
+    """How many rows, each of at least so many bytes, bring in no more than ``most``."""
+    return max(1, most // max(least, X.nbytes // max(1, len(X))))
 
 
 def rows_of(X: Any, rows: np.ndarray) -> Any:
     """Rows of an array, a sparse table or a memory map, of which nothing stays in memory."""
     if not isinstance(X, np.memmap):
         return X[rows]
-    step = _at_once(X)
+    step = _count(X, TOUCHED, PAGES)
     found = np.empty((len(rows), *X.shape[1:]), X.dtype)
     for start in range(0, len(rows), step):
         found[start : start + step] = X[rows[start : start + step]]
@@ -58,12 +60,12 @@ def rows_of(X: Any, rows: np.ndarray) -> Any:
     return found
 
 
-def passes(X: Any, size: int | None = None) -> Iterator[Any]:
+def passes(X: Any) -> Iterator[Any]:
     """Blocks of the rows of an array, in order; of a memory map, one is in memory at a time."""
     if not isinstance(X, np.memmap):
         yield X
         return
-    step = max(1, (size or TOUCHED // 8) // max(1, X.nbytes // max(1, len(X))))
+    step = _count(X, READ)
     for start in range(0, len(X), step):
         yield X[start : start + step]
         let_go(X)
@@ -89,7 +91,7 @@ class HostRows:
         """These rows, as an array."""
         if isinstance(self.source, np.memmap):
             self._since[0] += len(rows)
-            if self._since[0] < _at_once(self.source):
+            if self._since[0] < _count(self.source, TOUCHED, PAGES):
                 return self.convert(np.asarray(self.source[rows]))
             self._since[0] = 0
         return self.convert(rows_of(self.source, rows))

@@ -40,7 +40,7 @@ from repkit.schedules import RATES
 from repkit.triplegan.algorithm import Objective, triplegan
 from repkit.triplegan.networks import ProjectionDiscriminator
 
-__all__ = ["TripleGAN"]
+__all__ = ["PlainImagesWarning", "TripleGAN"]
 
 
 class PlainImagesWarning(UserWarning):

@@ -13,7 +13,9 @@ from sklearn.base import clone
 from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, TripleGAN
 from repkit.base import applying
 from repkit.base.samples import as_samples, check_layout, extremes, pixels_of, with_meaning
+from repkit.dann import Entropy, Selection
 from repkit.engine import batches
+from repkit.metrics import EntropyScorer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -317,13 +319,15 @@ def test_a_memory_map_is_never_read_as_a_whole(model, dtype, shape, tmp_path):
     assert peak < 14e6  # bytes; X has 15e6 or 31e6, as float32 61e6
 
 
-def test_little_of_a_memory_map_stays_in_memory(model, tmp_path, monkeypatch):
-    """A row that is touched brings a whole page of the file in, until the pages are let go."""
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    """A memory map whose touched rows bring whole pages in, until these are let go."""
     page, most, stays = 2**12, 2**18, [set()]
     for module, name, value in [
         (batches, "PAGES", page),
         (batches, "TOUCHED", most),
-        (applying, "LOOK", most // 8),
+        (batches, "READ", most // 8),
+        (applying, "READ", most // 8),
     ]:
         monkeypatch.setattr(module, name, value)
 
@@ -343,14 +347,30 @@ def test_little_of_a_memory_map_stays_in_memory(model, tmp_path, monkeypatch):
     X = Watched(tmp_path / "x", np.float32, "w+", shape=(3000, 64))
     X[:] = RNG.random(X.shape)
     stays[:] = [set()]
+    yield X
+    assert len(stays) > 60  # of 188 pages
+    assert max(len(pages) for pages in stays) * page <= 1.5 * most
+
+
+def test_little_of_a_memory_map_stays_in_memory(model, watched):
     model.set_params(steps_per_epoch=20)
     if "recalibrate" in model.get_params():
         model.set_params(recalibrate=True)
-    has_labels = hasattr(model, "predict_proba")
-    of_map = model.fit(X, np.arange(3000) % 3) if has_labels else model.fit(X)
-    outputs(of_map, X)
-    assert len(stays) > 60  # of 188 pages
-    assert max(len(pages) for pages in stays) * page <= 1.5 * most
+    given = [np.arange(3000) % 3] if hasattr(model, "predict_proba") else []
+    outputs(model.fit(watched, *given), watched)
+
+
+@only("DANN")
+@pytest.mark.filterwarnings("ignore::repkit.dann.GuardWarning")
+def test_little_stays_of_one_that_adapts(model, watched):
+    """With rows that a prior is estimated from, those of a guard, and those of a scorer."""
+    domain = np.repeat([1, -1], 1500)
+    model.set_params(
+        entropy=Entropy(1.0, prior="estimate"),
+        select=Selection(EntropyScorer(), guard=True),
+        max_epochs=2,
+    )
+    model.fit(watched, np.arange(3000) % 3, domain).predict(watched, domain)
 
 
 @only("VAE", "BiGAN", "VAEGAN")

@@ -204,7 +204,9 @@ def test_rows_on_the_disk_are_read_ahead(tmp_path):
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="memory cannot be given back")
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
-def test_what_was_read_of_a_memory_map_goes(tmp_path, mode):
+def test_what_was_read_of_a_memory_map_goes(tmp_path, mode, monkeypatch):
+    monkeypatch.setattr("repkit.engine.batches.READ", 2**20)
+
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
 
@@ -213,7 +215,7 @@ def test_what_was_read_of_a_memory_map_goes(tmp_path, mode):
     if mode != "r":
         x[5] = 9
     before = resident()
-    total = sum(int(block.sum()) for block in passes(x, 2**20))
+    total = sum(int(block.sum()) for block in passes(x))
     assert total == 4096 * 4096 + (0 if mode == "r" else 8 * 4096)
     if mode != "c":  # of which what was written would be lost
         assert resident() - before < 2**22
