@@ -284,9 +284,9 @@ class TripleGAN(
         if len(self.input_shape_) == 1 or changed or not self.consistency.weight:
             return
         warnings.warn(
-            "with neither augment nor strong_augment, consistency adds next to nothing on images; if "
-            "changed images keep their classes, repkit.recipes.triplegan has changes, and networks, "
-            "for them (small digits from 50 labels: .98, and .89 with nothing set); else "
+            "with neither augment nor strong_augment, consistency adds next to nothing on images; "
+            "if changed images keep their classes, repkit.recipes.triplegan has changes, and "
+            "networks, for them (small digits from 50 labels: .98, and .89 with nothing set); else "
             "consistency=0 saves its time",
             PlainImagesWarning,
             stacklevel=6,
