@@ -1,6 +1,7 @@
 """What the estimators share, with every divergence: input, domains, copies, and what is told."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -124,6 +125,28 @@ def test_shares_that_part_far_are_told(moons):
     with pytest.warns(ShareWarning, match="predicted for target rows part from") as record:
         model.fit(X, moons.y, sample_domain=moons.sample_domain)
     assert record[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("params", "guarded", "told"),
+    [
+        ({}, None, True),
+        ({"divergence": "coral"}, None, True),
+        ({"lam": 0.0}, None, False),  # nothing has pulled the shares together
+        ({"divergence": None}, None, False),
+        ({}, False, False),  # a guard has looked
+    ],
+)
+def test_nearer_shares_are_told_of_where_a_divergence_pulls(moons, params, guarded, told):
+    model = DANN(**{**FAST, "max_epochs": 4}, **params)
+    model.fit(moons.X, moons.y, sample_domain=moons.sample_domain)
+    model.history_ = model.history_.assign(share_distance=0.3, share_chance=0.0)
+    if guarded is not None:
+        model.guarded_ = guarded
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        model._judge()
+    assert [w.category for w in record].count(ShareWarning) == told
 
 
 def test_a_target_with_other_shares():
