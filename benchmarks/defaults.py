@@ -28,10 +28,9 @@ from benchmarks.quick import domains
 from benchmarks.recipes import METER_PSEUDO, METERS, PRINT
 from benchmarks.runner import Case
 from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, TripleGAN, recipes
-from repkit.dann import Selection, ShareWarning
+from repkit.dann import PlainImagesWarning, Selection, ShareWarning
 from repkit.datasets import load_digits_domains, load_mnist, load_mnist_m
 from repkit.metrics import linear_probe, reconstruction_ratio
-from repkit.triplegan import PlainImagesWarning
 
 MNIST, METER = "MNIST, 10 000 images", "meters"
 TABLE = "gas sensors"

@@ -212,6 +212,16 @@ def function(*, default: Any) -> Any:
     return _field(default, rule)
 
 
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """The schedule that a number stands for."""
+
+    value: float
+
+    def __call__(self, progress: float) -> float:
+        return self.value
+
+
 def schedule(named: Mapping[str, Any], *, default: Any, numbers: bool = False) -> Any:
     """Make a field for a function of progress.
 
@@ -236,8 +246,7 @@ def schedule(named: Mapping[str, Any], *, default: Any, numbers: bool = False) -
         if callable(value):
             return _probed(name, value)
         if numbers and isinstance(value, Real) and not isinstance(value, bool | np.bool_):
-            constant = _arguments.number(value, name, 0.0, MOST_WEIGHT)
-            return lambda progress: constant
+            return Constant(_arguments.number(value, name, 0.0, MOST_WEIGHT))
         wanted = f"one of {sorted(named)}, {'a number of at least 0, ' if numbers else ''}"
         message = f"{name} must be {wanted}or a function of progress in [0, 1], not {shown(value)}"
         raise (ValueError if isinstance(value, str) else TypeError)(message)

@@ -1,5 +1,6 @@
 """Domain-adversarial training (Ganin et al. 2016), and other divergences of domains."""
 
+from repkit.base.plain_images import PlainImagesWarning
 from repkit.dann.algorithm import Alignment, Objective, dann
 from repkit.dann.base import NoTargetWarning
 from repkit.dann.denoising import MarginalizedDenoiser
@@ -19,6 +20,7 @@ __all__ = [
     "MarginalizedDenoiser",
     "NoTargetWarning",
     "Objective",
+    "PlainImagesWarning",
     "Selection",
     "ShareWarning",
     "Updates",

@@ -23,6 +23,7 @@ from repkit.base.exporting import Program
 from repkit.base.parameters import (
     MOST_ROWS,
     MOST_UNITS,
+    Constant,
     choice,
     filled,
     fitted,
@@ -120,6 +121,9 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
         """Shares of the classes in the label loss; None if there are no classes."""
         return None
 
+    def _tell_of_plain_images(self) -> None:
+        """Warn if images are adapted to that nothing changes, where there is a remedy to name."""
+
     # ---------------------------------------------------------------- fit
 
     def fit(
@@ -168,6 +172,8 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
             If a loss is not finite, or the domain classifier is dead or has won.
         ShareWarning
             If the shares of the classes that target rows are given part far from the source's.
+        PlainImagesWarning
+            If `DANN` adapts to images with neither ``augment`` nor ``strong_augment``.
         """
         return self._fit(X, y, sample_domain, source, sample_weight)
 
@@ -228,10 +234,19 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
                 NoTargetWarning,
                 stacklevel=5,
             )
+        if self._learns_from_targets():
+            self._tell_of_plain_images()
         return Rows(X, domains=domains, **read)
 
     def _is_adapting(self) -> bool:
         return len(self.domains_) > self.n_source_domains_ and not self._source_only
+
+    def _learns_from_targets(self) -> bool:
+        """Whether a loss has a weight that reads target rows, beside batch norm."""
+        aligned = self.divergence.kind is not None and self.lam != Constant(0.0)
+        certain = self.entropy
+        weights = (certain.weight, certain.smoothness, certain.confusion, self.consistency.weight)
+        return self._is_adapting() and (aligned or any(weights))
 
     def _kind(self) -> str | None:
         """Of the divergence of the fit, if it had a target."""

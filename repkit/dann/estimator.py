@@ -14,6 +14,7 @@ from torch import Tensor
 from repkit.base.estimator import as_shares
 from repkit.base.labels import accuracy
 from repkit.base.parameters import anything, fitted, parameters
+from repkit.base.plain_images import tell_of_plain_images
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective
 from repkit.dann.base import PRIOR_ROWS, DomainAdaptation, Rows
@@ -258,6 +259,16 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
             own = np.bincount(codes[rows], weights=weight, minlength=len(total))
             total += count * own / len(rows)
         return total / total.sum()
+
+    def _tell_of_plain_images(self) -> None:
+        tell_of_plain_images(
+            self,
+            "images are adapted to as they are, which is far from what can be had (small digits: "
+            ".77, and .88 with the changes, terms and network of a recipe); if changed images keep "
+            "their classes, give augment, or see repkit.recipes.dann; if none may be changed, "
+            "augment=torch.nn.Identity() says so",
+            stacklevel=6,
+        )
 
     def _prior(
         self,

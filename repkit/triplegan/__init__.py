@@ -1,7 +1,8 @@
 """Triple-GAN (Li et al. 2017), with the consistency term of FixMatch."""
 
+from repkit.base.plain_images import PlainImagesWarning
 from repkit.triplegan.algorithm import Objective, triplegan
-from repkit.triplegan.estimator import PlainImagesWarning, TripleGAN
+from repkit.triplegan.estimator import TripleGAN
 from repkit.triplegan.parts import AdversarialTerm, PseudoDiscriminative
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -33,6 +32,7 @@ from repkit.base.parameters import (
     sizes,
 )
 from repkit.base.parts import Optimizer
+from repkit.base.plain_images import tell_of_plain_images
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.engine.ranks import here
 from repkit.nets.trunks import Encoder, spectral_norms
@@ -40,11 +40,7 @@ from repkit.schedules import RATES
 from repkit.triplegan.algorithm import Objective, triplegan
 from repkit.triplegan.networks import ProjectionDiscriminator
 
-__all__ = ["PlainImagesWarning", "TripleGAN"]
-
-
-class PlainImagesWarning(UserWarning):
-    """A consistency term was asked for, and neither ``augment`` nor ``strong_augment`` given."""
+__all__ = ["TripleGAN"]
 
 
 @parameters
@@ -273,24 +269,16 @@ class TripleGAN(
                 "can only be told apart with labels of at least two classes"
             )
         self._learn_range(X)
-        if not labels.known.all():
-            self._tell_of_plain_images()
+        if self.consistency.weight and not labels.known.all():
+            tell_of_plain_images(
+                self,
+                "consistency adds next to nothing on images; if changed images keep their classes, "
+                "repkit.recipes.triplegan has changes, and networks, for them (small digits from "
+                "50 labels: .98, and .89 with nothing set); else consistency=0 saves its time",
+                stacklevel=5,
+            )
         weights = row_weights(sample_weight, self.class_weight, self.classes_, place)
         return X, place, weights
-
-    def _tell_of_plain_images(self) -> None:
-        """Warn if consistency is asked of images that nothing changes."""
-        changed = self.augment is not None or self.strong_augment is not None
-        if len(self.input_shape_) == 1 or changed or not self.consistency.weight:
-            return
-        warnings.warn(
-            "with neither augment nor strong_augment, consistency adds next to nothing on images; "
-            "if changed images keep their classes, repkit.recipes.triplegan has changes, and "
-            "networks, for them (small digits from 50 labels: .98, and .89 with nothing set); else "
-            "consistency=0 saves its time",
-            PlainImagesWarning,
-            stacklevel=6,
-        )
 
     def _networks(self) -> dict[str, nn.Module]:
         shape, n_classes = self.input_shape_, len(self.classes_)
