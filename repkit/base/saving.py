@@ -177,7 +177,8 @@ def states_of(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]
 def laid_out(x: Tensor) -> Tensor:
     """The tensor, its channels last in memory if it is of a convolution over images.
 
-    One that was unpickled in inference mode is copied, so that it can be trained again.
+    Its strides are those of training for a single channel too, which `contiguous` leaves as they
+    are: by them some processors choose another kernel, of other last digits. One that was unpickled in inference mode is copied, so that it can be trained again.
     """
     x = x.clone() if x.is_inference() else x
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+    return x.to(memory_format=torch.channels_last) if x.ndim == 4 else x

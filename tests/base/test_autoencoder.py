@@ -49,7 +49,7 @@ def test_learns_to_reconstruct_digits(fitted, digits):
         fitted.reconstruction_ratio_
     )
     own = np.square(fitted.reconstruct(digits) - digits).mean()
-    assert own < 0.6 * np.square(digits.mean(0) - digits).mean()
+    assert own < 0.7 * np.square(digits.mean(0) - digits).mean()
 
 
 def test_the_ratio_is_of_rows_that_were_held_back(short, digits):

@@ -91,6 +91,10 @@ def test_a_model_is_read_back_with_its_networks(tmp_path):
     assert back.backbone is recipes.digit_net
     assert back.heads is nets.Cosine
     np.testing.assert_array_equal(back.predict_proba(X), model.predict_proba(X))
+    # A convolution of one channel has strides of its own, by which some processors take a kernel.
+    for name, network in model.networks_.items():
+        own, read = network.state_dict(), back.networks_[name].state_dict()
+        assert {k: t.stride() for k, t in read.items()} == {k: t.stride() for k, t in own.items()}
     # As files of earlier versions were read.
     again = load(tmp_path / "m.pt", backbone=recipes.digit_net)
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))

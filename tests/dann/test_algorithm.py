@@ -347,7 +347,8 @@ def test_without_lambda_the_features_are_those_of_the_label_loss(updates, condit
     with_d = features(networks(conditional), lam=0.0, updates=updates, conditional=conditional)
     if updates == "joint":
         without = features(networks(with_d=False), divergence=None)
-        torch.testing.assert_close(with_d, without, rtol=0, atol=0)
+        # Some processors take another kernel for another number of rows.
+        torch.testing.assert_close(with_d, without, rtol=1e-5, atol=1e-7)
         return
     # In alternation C has moved before F; a loop of the two on their own.
     torch.manual_seed(4)
