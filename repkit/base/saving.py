@@ -178,7 +178,8 @@ def laid_out(x: Tensor) -> Tensor:
     """The tensor, its channels last in memory if it is of a convolution over images.
 
     Its strides are those of training for a single channel too, which `contiguous` leaves as they
-    are: by them some processors choose another kernel, of other last digits. One that was unpickled in inference mode is copied, so that it can be trained again.
+    are: by them some processors choose another kernel, of other last digits. One that was
+    unpickled in inference mode is copied, so that it can be trained again.
     """
     x = x.clone() if x.is_inference() else x
     return x.to(memory_format=torch.channels_last) if x.ndim == 4 else x

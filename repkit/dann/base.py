@@ -23,7 +23,6 @@ from repkit.base.exporting import Program
 from repkit.base.parameters import (
     MOST_ROWS,
     MOST_UNITS,
-    Constant,
     choice,
     filled,
     fitted,
@@ -234,19 +233,11 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
                 NoTargetWarning,
                 stacklevel=5,
             )
-        if self._learns_from_targets():
-            self._tell_of_plain_images()
+        self._tell_of_plain_images()
         return Rows(X, domains=domains, **read)
 
     def _is_adapting(self) -> bool:
         return len(self.domains_) > self.n_source_domains_ and not self._source_only
-
-    def _learns_from_targets(self) -> bool:
-        """Whether a loss has a weight that reads target rows, beside batch norm."""
-        aligned = self.divergence.kind is not None and self.lam != Constant(0.0)
-        certain = self.entropy
-        weights = (certain.weight, certain.smoothness, certain.confusion, self.consistency.weight)
-        return self._is_adapting() and (aligned or any(weights))
 
     def _kind(self) -> str | None:
         """Of the divergence of the fit, if it had a target."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from repkit.base.estimator import as_shares
 from repkit.base.labels import accuracy
-from repkit.base.parameters import anything, fitted, parameters
+from repkit.base.parameters import Constant, anything, fitted, parameters
 from repkit.base.plain_images import tell_of_plain_images
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective
@@ -261,6 +261,11 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
         return total / total.sum()
 
     def _tell_of_plain_images(self) -> None:
+        aligned = self.divergence.kind is not None and self.lam != Constant(0.0)
+        certain = self.entropy
+        terms = (certain.weight, certain.smoothness, certain.confusion, self.consistency.weight)
+        if not self._is_adapting() or not (aligned or any(terms)):
+            return
         tell_of_plain_images(
             self,
             "images are adapted to as they are, which is far from what can be had (small digits: "

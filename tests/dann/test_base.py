@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from repkit import DANN, load
-from repkit.dann import Divergence, Entropy, PlainImagesWarning, Selection, ShareWarning
+from repkit.dann import Divergence, Entropy, ShareWarning
 from repkit.datasets import make_domains
 
 FAST = {"max_epochs": 3, "steps_per_epoch": 4, "batch_size": 12, "random_state": 0, "width": 8}
@@ -215,35 +215,3 @@ def test_resuming_with_an_estimated_prior(moons, tmp_path):
     for name, network in whole.networks_.items():
         for key, value in network.state_dict().items():
             assert torch.equal(resumed.networks_[name].state_dict()[key], value)
-
-
-@pytest.mark.parametrize(
-    ("params", "told"),
-    [
-        ({}, True),
-        ({"divergence": "coral"}, True),
-        ({"lam": lambda p: p}, True),
-        ({"divergence": None, "entropy": 0.1}, True),
-        ({"divergence": None, "entropy": Entropy(confusion=1.0)}, True),
-        ({"lam": 0.0, "entropy": Entropy(smoothness=1.0)}, True),
-        ({"lam": 0.0, "consistency": 1.0, "ema": 0.9}, True),
-        ({"select": Selection(guard=True)}, True),
-        ({"lam": 0.0}, False),
-        ({"divergence": None}, False),
-        ({"augment": torch.nn.Identity()}, False),
-        ({"strong_augment": torch.nn.Identity()}, False),
-        ({"images": False}, False),
-        ({"target": False}, False),
-    ],
-)
-def test_images_that_are_adapted_to_as_they_are_are_told_of(params, told):
-    params = {"images": True, "target": True, **params}
-    X = np.random.default_rng(0).normal(size=(40, 8, 8)).astype(np.float32)
-    X = X if params.pop("images") else X.reshape(40, -1)
-    domain = np.repeat([1, -1], 20) if params.pop("target") else None
-    with warnings.catch_warnings(record=True) as record:
-        warnings.simplefilter("always")
-        DANN(**FAST, **params).fit(X, np.arange(40) % 2, sample_domain=domain)
-    found = [w for w in record if w.category is PlainImagesWarning]
-    assert len(found) == told  # once, with a guard's twin too
-    assert all(w.filename == __file__ for w in found)

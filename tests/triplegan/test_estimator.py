@@ -22,7 +22,7 @@ from torch import nn
 from repkit import Consistency, TripleGAN, load
 from repkit.base.generative import rng_of
 from repkit.engine.modes import norms
-from repkit.triplegan import AdversarialTerm, PlainImagesWarning, PseudoDiscriminative
+from repkit.triplegan import AdversarialTerm, PseudoDiscriminative
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 FAST = {
@@ -528,26 +528,3 @@ def test_the_named_discriminator_is_spectrally_normalized(fitted):
 def test_bad_parameters(digits, options, message):
     with pytest.raises((ValueError, TypeError), match=message):
         TripleGAN(**{**FAST, **options}).fit(digits[0][:60], PART)
-
-
-@pytest.mark.parametrize(
-    ("params", "told"),
-    [
-        ({}, True),
-        ({"consistency": 0.0}, False),
-        ({"augment": torch.nn.Identity()}, False),
-        ({"strong_augment": torch.nn.Identity()}, False),
-        ({"images": False}, False),
-        ({"labels": "all"}, False),
-    ],
-)
-def test_consistency_of_images_that_nothing_changes_is_told(digits, few, params, told):
-    params = {"images": True, "labels": "few", **params}
-    X = digits[0].reshape(-1, 8, 8) if params.pop("images") else digits[0]
-    y = few if params.pop("labels") == "few" else digits[1]
-    with warnings.catch_warnings(record=True) as record:
-        warnings.simplefilter("always")
-        TripleGAN(width=8, max_epochs=1, steps_per_epoch=1, random_state=0, **params).fit(X, y)
-    found = [w for w in record if w.category is PlainImagesWarning]
-    assert len(found) == told
-    assert all(w.filename == __file__ for w in found)
