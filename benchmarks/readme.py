@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks import gains
 from benchmarks.runner import RESULTS, read
 
 README = Path(__file__).parent / "README.md"
@@ -19,10 +20,14 @@ MARK = re.compile(
 )
 
 
+GAINS = re.compile(r"(<!-- gains -->\n).*?(<!-- end -->)", re.S)
+
+
 def update(path: Path = README) -> None:
     """Replace what stands between each pair of marks."""
     text = path.read_text(encoding="utf-8")
     text = MARK.sub(lambda m: m[1] + tables(m["name"], m["metrics"], m["task"]) + m[5], text)
+    text = GAINS.sub(lambda m: m[1] + gains.table() + m[2], text)
     path.write_text(text, encoding="utf-8")
 
 

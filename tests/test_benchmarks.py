@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import gpu, readme, runner, speech_arabic, strokes
+from benchmarks import gains, gpu, readme, runner, speech_arabic, strokes
 from benchmarks.__main__ import COMMANDS, NAMES, main, parser
 from benchmarks.autoencoders import Autoencoder
 from benchmarks.runner import COLUMNS, OUT, RESULTS, Case, NoMatch, read, run_cases
@@ -318,6 +318,42 @@ def test_a_table_has_the_tasks_and_metrics_asked_for_in_that_order(tmp_path, mon
     assert lines[2] == "| A, x | 0.300 | 0.100 ± 0.010 (0.200) | 2 | abc1234 |"
     lines = readme.tables("toy", "other;error", "ten").splitlines()
     assert lines[0] == "| cpu, preset cpu | other | error | seconds a run | commit |"
+
+
+def test_gains_are_recipe_less_source_and_of_the_worst_pair(tmp_path, monkeypatch):
+    monkeypatch.setattr(gains, "RESULTS", tmp_path)
+    rows = rows_of(
+        *(
+            (task, "DANN", variant, "accuracy_last", mean, "", "")
+            for task, source, recipe in (
+                ("all pairs", 0.5, 0.6),
+                ("a->b", 0.4, 0.7),
+                ("b->a", 0.6, 0.5),
+                ("three to one", 0.5, 0.5),
+                ("others->a", 0.5, 0.4),
+                ("without a recipe", 0.5, None),
+            )
+            for variant, mean in (("source only + augment", source), ("whole recipe", recipe))
+            if mean is not None
+        ),
+        ("all pairs", "DANN", "whole recipe, guarded", "accuracy_last", 0.45, "", ""),
+        ("all pairs", "DANN", "whole recipe", "accuracy_selected", 0.9, "", ""),
+        ("all pairs", "peer", "whole recipe", "accuracy_last", 0.9, "", ""),
+    )
+    rows.to_csv(tmp_path / "amazon-cpu.csv", index=False)
+    lines = gains.table().splitlines()
+    assert lines[2:] == [
+        "| all pairs | cpu, cpu | 0.500 | 0.600 | +0.100 | -0.100 |  | -0.050 |",
+        "| three to one | cpu, cpu | 0.500 | 0.500 | +0.000 | -0.100 |  |  |",
+        "| **worst** |  |  |  | +0.000 | -0.100 |  | -0.050 |",
+    ]
+
+
+def test_no_task_is_worse_for_its_recipe():
+    """By more than half a point, as the README says of the committed rows."""
+    found = gains.gains()
+    assert len(found) >= 20
+    assert found["added"].min() >= -0.005
 
 
 def test_systems_that_share_metrics_share_a_table():
