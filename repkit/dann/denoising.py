@@ -164,21 +164,23 @@ def _denoising_map(X: Any, noise: float, ridge: float) -> np.ndarray:
     ndarray of shape (d + 1, d)
     """
     n, d = X.shape
-    scatter = np.empty((d + 1, d + 1), dtype=X.dtype)
+    # In float64, since many words are rare: float32 cannot tell such a matrix from a singular one.
+    own, X = X.dtype, X.astype(np.float64)
+    scatter = np.empty((d + 1, d + 1))
     product = X.T @ X
     scatter[:d, :d] = product.toarray() if sparse.issparse(product) else product
     scatter[d, :d] = scatter[:d, d] = np.asarray(X.sum(axis=0)).ravel()
     scatter[d, d] = n
-    kept = np.full(d + 1, 1.0 - noise, dtype=X.dtype)
+    kept = np.full(d + 1, 1.0 - noise)
     kept[d] = 1.0
     # E of spoiled x x^T; a column is there with itself as often as alone.
     spoiled = scatter * kept[:, None] * kept
     spoiled[np.diag_indices(d + 1)] = kept * np.diag(scatter)
-    spoiled[np.diag_indices(d + 1)] += ridge * np.diag(scatter).mean() + np.finfo(X.dtype).tiny
+    spoiled[np.diag_indices(d + 1)] += ridge * np.diag(scatter).mean() + np.finfo(float).tiny
     found: np.ndarray = linalg.solve(
         spoiled, kept[:, None] * scatter[:, :d], assume_a="pos", overwrite_a=True, overwrite_b=True
     )
-    return found
+    return found.astype(own)
 
 
 def _squashed(X: Any, found: np.ndarray) -> np.ndarray:

@@ -56,6 +56,18 @@ def test_sparse_rows_and_types():
     np.testing.assert_allclose(few, expected, atol=1e-3)
 
 
+def test_float32_is_as_exact_with_words_that_hardly_occur():
+    """The map of a column depends on all others, of which some are a millionth of the largest."""
+    rng = np.random.default_rng(0)
+    X = rng.random((400, 30)) * np.logspace(0, -3, 30)
+    X[:, -5:] *= rng.random((400, 5)) < 0.02
+    wanted, found = (
+        MarginalizedDenoiser(0.5, n_layers=1, ridge=1e-7).fit(X.astype(kind)).maps_[0]
+        for kind in (np.float64, np.float32)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5 * np.abs(wanted).max())
+
+
 def test_words_of_another_domain_are_filled_in():
     """A word that the source never uses is known by the company that it keeps."""
     rng = np.random.default_rng(0)
