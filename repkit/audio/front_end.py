@@ -187,10 +187,11 @@ class FrontEnd:
             center=False,
             return_complex=True,
         )
-        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag).transpose(1, 2)
+        squares = torch.view_as_real(spectrum.transpose(1, 2)).square_()
         # Sums in float64: in float32 the order of the terms, which depends on the shape of the
         # batch, would show in the last digits, and in more of them after normalization.
-        frames = torch.log(power.to(tools.filters.dtype) @ tools.filters + FLOOR)
+        power = (squares[..., 0] + squares[..., 1]).to(tools.filters.dtype)
+        frames = (power @ tools.filters).add_(FLOOR).log_()
         return (frames if self.kind == "logmel" else frames @ tools.dct).float()
 
 

@@ -150,8 +150,11 @@ def blocks(path: Path, size: int) -> Iterator[np.ndarray]:
             raise ValueError(reason)
         # Compressed formats without a seek table only estimate their length.
         exact, found, rows = file.format not in {"MP3", "OGG"}, 0, max(1, size // file.channels)
-        while len(block := file.read(rows, dtype="float32", always_2d=True)):
+        # What libsndfile makes of 16 bits itself, in a fraction of its time.
+        kind = "int16" if file.subtype == "PCM_16" else "float32"
+        while len(block := file.read(rows, dtype=kind, always_2d=True)):
             found += len(block)
+            block = scaled(block)
             yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
         if exact and found < file.frames:
             raise ValueError(f"it is torn: {found} of {file.frames} samples could be read")
@@ -160,10 +163,11 @@ def blocks(path: Path, size: int) -> Iterator[np.ndarray]:
 def _opened(path: Path) -> Any:
     """A ``soundfile.SoundFile`` whose rate and channels are those of a recording."""
     soundfile = need("soundfile", "speech")
-    if path.is_dir():
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
         os.scandir(path).close()  # says why, where it cannot be listed
         raise ValueError("it is a folder")
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+    if not stat.S_ISREG(mode):  # a pipe would be waited for
         raise ValueError("it is no file")
     path.open("rb").close()  # says why, where it cannot be opened
     # As bytes: a name need not be text.

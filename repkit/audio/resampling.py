@@ -41,7 +41,7 @@ def ratio(rate: int, target: int) -> Fraction:
 
 def resampled_length(n: int, rate: int, target: int) -> int:
     """Number of samples that `n` samples at `rate` Hz become at `target` Hz."""
-    return ceil(n * ratio(rate, target))
+    return n if rate == target else ceil(n * ratio(rate, target))
 
 
 def resample(x: Tensor, rate: int, target: int) -> Tensor:

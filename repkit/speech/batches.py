@@ -69,7 +69,7 @@ class FrameStore:
         steps = torch.arange(time, device=self.device)
         inside = steps < length[:, None]
         index = torch.where(inside, first[:, None] + steps, 0)
-        return self.all[index] * inside[..., None]
+        return self.all[index].mul_(inside[..., None])
 
     def in_order(self, max_frames: int) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
         """Yield ``(rows, x, length)`` of all utterances by length; of long ones the beginning."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from repkit.audio import FrontEnd, Skipped, Utterances, extract
-from repkit.audio.frames import in_pieces
+from repkit.audio.frames import PIECE
 from repkit.audio.front_end import LOWEST
 from repkit.base.applying import BLOCK
 from repkit.speech.batches import FrameStore
@@ -98,11 +99,15 @@ def framed(whole: np.ndarray, kind: str, front_end: FrontEnd) -> tuple[np.ndarra
     """Frames as the networks' statistics take them, changed in place, and their level."""
     if kind != "audio" or front_end.kind != "logmel":
         return whole, 0.0
-    n_mels, own = front_end.n_mels, np.float32(level(whole[:, : front_end.n_mels]))
-    static = torch.from_numpy(whole)[:, :n_mels]
-    static.sub_(float(own))
-    torch.logaddexp(static, static.new_tensor(QUIET), out=static)
-    return whole, float(own)
+    pieces = torch.from_numpy(whole)[:, : front_end.n_mels].split(PIECE)
+    # Of the first piece, which most utterances have alone, they are computed once.
+    first = pieces[0].double().exp_()
+    total = float(first.sum()) + sum(float(x.double().exp_().sum()) for x in pieces[1:])
+    own = float(np.float32(np.log(total / (len(whole) * front_end.n_mels))))
+    for piece in pieces:
+        energies = first if piece is pieces[0] else piece.double().exp_()
+        piece.copy_(energies.mul_(math.exp(-own)).add_(math.exp(QUIET)).log_())
+    return whole, own
 
 
 def doubtful_rate(frames: list[np.ndarray], front_end: FrontEnd) -> str | None:
@@ -131,12 +136,6 @@ def doubtful_rate(frames: list[np.ndarray], front_end: FrontEnd) -> str | None:
     )
 
 
-def level(x: np.ndarray) -> float:
-    """Logarithm of the mean energy of log-mel frames."""
-    total = sum(torch.from_numpy(piece).double().exp_().sum() for piece in in_pieces(x))
-    return float(np.log(float(total) / x.size))
-
-
 def is_table(X: Any) -> bool:
     """Whether it is an array, data frame or sparse matrix of two dimensions."""
     if isinstance(X, list | tuple | str | Path):
@@ -151,7 +150,7 @@ def standardization(
     """Stored frames and their lengths to what the networks see: standardized, zero beyond ends."""
     center = torch.from_numpy(mean).to(device)
     scale = torch.from_numpy(1.0 / std).to(device)
-    return lambda x, length: (x - center) * scale * inside(length, x.shape[1])
+    return lambda x, length: (x - center).mul_(scale).mul_(inside(length, x.shape[1]))
 
 
 # ---------------------------------------------------------------- pieces of long utterances

@@ -44,6 +44,16 @@ def test_formats(tmp_path, name, subtype, tolerance):
         np.testing.assert_allclose(got, tone(), rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff", "a.au"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_16_bits_are_what_libsndfile_makes_of_them(tmp_path, name, channels):
+    samples = np.random.default_rng(0).integers(-32768, 32768, (2500, channels), dtype=np.int16)
+    samples[:2] = [[-32768], [32767]]
+    soundfile.write(tmp_path / name, samples, 8000, subtype="PCM_16")
+    wanted = soundfile.read(tmp_path / name, dtype="float32", always_2d=True)[0].mean(axis=1)
+    np.testing.assert_array_equal(read(tmp_path / name), wanted)
+
+
 def test_stereo_is_averaged(tmp_path):
     both = np.stack([tone(), np.zeros(4000, np.float32)], axis=1)
     soundfile.write(tmp_path / "a.wav", both, 8000, subtype="FLOAT")

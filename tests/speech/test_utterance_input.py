@@ -12,8 +12,8 @@ from repkit.speech.utterance_input import (
     QUIET,
     ROUND,
     doubtful_rate,
+    framed,
     is_table,
-    level,
     padded_batches,
     pieces_of,
     standardization,
@@ -36,7 +36,25 @@ def test_the_level_is_taken_out_and_kept():
     np.testing.assert_allclose(found.frames[0], found.frames[1], atol=1e-2)
     assert found.levels[0] - found.levels[1] == pytest.approx(2 * np.log(10), abs=1e-2)
     assert min(x.min() for x in found.frames) >= QUIET
-    assert level(np.log(np.array([[1.0, 3.0]]))) == pytest.approx(np.log(2))
+
+
+def test_a_level_is_the_logarithm_of_the_mean_energy():
+    x = np.log(np.array([[1.0, 3.0]], dtype=np.float32))
+    found, level = framed(x.copy(), "audio", FrontEnd(n_mels=2))
+    assert level == pytest.approx(np.log(2))
+    np.testing.assert_allclose(found, np.logaddexp(x - level, QUIET), rtol=1e-6)
+
+
+def test_the_level_of_a_long_recording_is_taken_out_in_pieces(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    front_end = FrontEnd(n_mels=3)
+    whole, level = framed(x.copy(), "audio", front_end)
+    monkeypatch.setattr("repkit.speech.utterance_input.PIECE", 16)
+    found, own = framed(x.copy(), "audio", front_end)
+    assert own == pytest.approx(level, rel=1e-6)
+    np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
+    deltas = framed(np.hstack([x, x]), "audio", front_end)[0]  # further columns stay
+    np.testing.assert_array_equal(deltas[:, 3:], x)
 
 
 def test_ready_frames_are_taken_as_they_are():
