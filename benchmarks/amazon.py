@@ -12,10 +12,21 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from benchmarks.pairs import DENOISED, Pair, alone, denoised, logistic, over_pairs, table, whole
+from benchmarks.pairs import (
+    DENOISED,
+    GUARD,
+    Pair,
+    alone,
+    denoised,
+    logistic,
+    over_pairs,
+    table,
+    whole,
+)
 from benchmarks.recipes import (
     AMAZON,
     AMAZON_AUGMENT,
+    AMAZON_DENOISED,
     AMAZON_FIRST,
     AMAZON_RADIUS,
     AMAZON_RECIPE,
@@ -62,9 +73,10 @@ def cases(preset: str, device: str) -> list[Case]:
         "conditional + entropy": {"conditional": True, "entropy": 0.2},
         "entropy + pseudo, no adversary": {**AMAZON_FIRST, "lam": 0.0, "conditional": False},
         "conditional + entropy + pseudo": AMAZON_FIRST,
-        "source only, denoised": {"on": "source"},
-        "joint, denoised": {},
-        **whole(AMAZON_RECIPE),
+        "source only, denoised": {**AMAZON_DENOISED, "on": "source"},
+        "joint, denoised": AMAZON_DENOISED,
+        **{name: {**AMAZON_DENOISED, **s} for name, s in whole(AMAZON_RECIPE).items()},
+        "joint, guarded": {"select": GUARD},
         "train on target": {"on": "source"},
     }
     pairs = tuple(permutations(AMAZON_DOMAINS, 2))

@@ -38,6 +38,7 @@ DENOISED = (
     "whole recipe",
     "whole recipe, guarded",
     "whole recipe, no adversary",
+    "whole recipe + adversary",
 )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import repkit
 from benchmarks import gan_recipes, speech_arabic, triplegan_mnist, vaegan_mnist
@@ -16,7 +17,15 @@ NAMES = {
     "triplegan": ("TripleGAN", ("digits", "mnist")),
     "dann": (
         "DANN",
-        ("gray-digits", "color-digits", "meters", "reviews", "sensors", "deep-features"),
+        (
+            "gray-digits",
+            "color-digits",
+            "meters",
+            "reviews",
+            "denoised-reviews",
+            "sensors",
+            "deep-features",
+        ),
     ),
     "speech": (
         "SpeechAutoencoder",
@@ -46,6 +55,7 @@ def test_a_recipe_is_one_of_its_class(system, name):
         ("triplegan", "digits"),
         ("dann", "meters"),
         ("dann", "reviews"),
+        ("dann", "denoised-reviews"),
         ("dann", "sensors"),
         ("dann", "deep-features"),
     ],
@@ -56,6 +66,20 @@ def test_a_recipe_trains(system, name):
     given = {"bigan": (), "triplegan": (np.arange(24) % 3,)}
     model.fit(X, *given.get(system, (np.arange(24) % 3, np.repeat([1, -1], 12))))
     assert len(model.transform(X)) == 24
+
+
+@pytest.mark.parametrize("name", ["gray-digits", "denoised-reviews", "deep-features"])
+def test_a_recipe_of_adaptation_is_read_back(name, tmp_path):
+    shape = (1, 28, 28) if name == "gray-digits" else (12,)
+    X = np.random.default_rng(0).random((24, *shape)).astype(np.float32)
+    model = repkit.DANN(**{**recipes.dann(name), **FEW})
+    model.fit(X, np.arange(24) % 3, np.repeat([1, -1], 12)).save(tmp_path / "m.pt")
+    back = repkit.load(tmp_path / "m.pt")
+    np.testing.assert_array_equal(back.predict_proba(X), model.predict_proba(X))
+    dropped = [m.p for m in back.networks_["F"].modules() if isinstance(m, torch.nn.Dropout)]
+    assert dropped == [
+        m.p for m in model.networks_["F"].modules() if isinstance(m, torch.nn.Dropout)
+    ]
 
 
 @pytest.mark.parametrize("name", ["words", "frames"])
