@@ -269,7 +269,7 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
         tell_of_plain_images(
             self,
             "images are adapted to as they are, which is far from what can be had (small digits: "
-            ".77, and .88 with the changes, terms and network of a recipe); if changed images keep "
+            ".70, and .88 with the changes, terms and network of a recipe); if changed images keep "
             "their classes, give augment, or see repkit.recipes.dann; if none may be changed, "
             "augment=torch.nn.Identity() says so",
             stacklevel=6,
