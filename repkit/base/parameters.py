@@ -30,6 +30,7 @@ from repkit import _arguments
 from repkit._arguments import MOST, shown
 
 __all__ = [
+    "Constant",
     "Part",
     "anything",
     "check_parameters",
@@ -214,7 +215,13 @@ def function(*, default: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """The schedule that a number stands for."""
+    """The schedule that a number stands for.
+
+    Parameters
+    ----------
+    value : float
+        What it gives at any progress.
+    """
 
     value: float
 
