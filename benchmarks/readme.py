@@ -20,14 +20,20 @@ MARK = re.compile(
 )
 
 
-GAINS = re.compile(r"(<!-- gains -->\n).*?(<!-- end -->)", re.S)
+# Tables that are reckoned from the results of several benchmarks.
+RECKONED = {"gains": gains.table}
 
 
 def update(path: Path = README) -> None:
     """Replace what stands between each pair of marks."""
     text = path.read_text(encoding="utf-8")
-    text = MARK.sub(lambda m: m[1] + tables(m["name"], m["metrics"], m["task"]) + m[5], text)
-    text = GAINS.sub(lambda m: m[1] + gains.table() + m[2], text)
+
+    def content(m: re.Match[str]) -> str:
+        if m["name"] in RECKONED:
+            return RECKONED[m["name"]]()
+        return tables(m["name"], m["metrics"], m["task"])
+
+    text = MARK.sub(lambda m: m[1] + content(m) + m[5], text)
     path.write_text(text, encoding="utf-8")
 
 

@@ -260,8 +260,7 @@ def _computed(
                     longer.append(i)
                     break
             else:
-                whole = len(read) == 1 and read[0].flags.carray
-                waves[i] = torch.from_numpy(read[0] if whole else np.concatenate(read))
+                waves[i] = torch.from_numpy(np.concatenate(read))
         except AudioError as error:
             utterances.reject(error)
     for i in longer:

@@ -111,7 +111,7 @@ target_labels : False
 
 In BiGAN alone
 --------------
-data_cycle : 5.0
+data_cycle : 10.0
     Weight of ``|x - G(E(x))|^2`` in G and E (ALICE, Li et al. 2017).
 latent_cycle : 0.0
     Weight of ``|z - E(G(z))|^2`` in E.

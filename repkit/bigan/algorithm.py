@@ -51,7 +51,7 @@ class Objective:
     latent_cycle : float, default=0.0
         Weight of ``|z - E(G(z))|^2``, a mean over components, for E alone: were G trained by it
         too, it could hide z in details that no eye finds.
-    data_cycle : float, default=5.0
+    data_cycle : float, default=10.0
         Weight of ``|x - G(E(x))|^2``, a mean over components, for G and E (ALICE, Li et al. 2017);
         0 in the BiGAN paper.
     augment : callable, optional
@@ -61,7 +61,7 @@ class Objective:
     discriminator: Any = part(Discriminator, default="auto")
     stochastic: bool = flag(default=False)
     latent_cycle: float = number(default=0.0)
-    data_cycle: float = number(default=5.0)
+    data_cycle: float = number(default=10.0)
     augment: Callable[[Tensor], Tensor] | None = function(default=None)
 
 

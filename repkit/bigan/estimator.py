@@ -88,7 +88,7 @@ class BiGAN(Objective, Autoencoder):
         ``prior="normal"``. `transform` gives the mean.
     latent_cycle : float, default=0.0
         Weight of ``|z - E(G(z))|^2`` in E.
-    data_cycle : float, default=5.0
+    data_cycle : float, default=10.0
         Weight of ``|x - G(E(x))|^2`` in G and E (ALICE, Li et al. 2017). 0 is the objective of the
         BiGAN paper, which links E to G in hours rather than minutes.
     augment : callable, optional

@@ -100,12 +100,12 @@ def framed(whole: np.ndarray, kind: str, front_end: FrontEnd) -> tuple[np.ndarra
     if kind != "audio" or front_end.kind != "logmel":
         return whole, 0.0
     pieces = torch.from_numpy(whole)[:, : front_end.n_mels].split(PIECE)
-    # Of the first piece, which most utterances have alone, they are computed once.
+    # Energies are computed once of the first piece, which is all that most utterances have.
     first = pieces[0].double().exp_()
     total = float(first.sum()) + sum(float(x.double().exp_().sum()) for x in pieces[1:])
     own = float(np.float32(np.log(total / (len(whole) * front_end.n_mels))))
-    for piece in pieces:
-        energies = first if piece is pieces[0] else piece.double().exp_()
+    for k, piece in enumerate(pieces):
+        energies = piece.double().exp_() if k else first
         piece.copy_(energies.mul_(math.exp(-own)).add_(math.exp(QUIET)).log_())
     return whole, own
 

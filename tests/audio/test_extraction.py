@@ -31,6 +31,24 @@ def test_alone_as_in_a_batch(waves, options, rate):
         np.testing.assert_allclose(other, alone, rtol=1e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", ["read-only", "reversed", "every second", "big-endian"])
+def test_arrays_in_forms_that_torch_refuses(waves, form):
+    """They come in as a copy, and the caller's are as they were."""
+    given = [np.ascontiguousarray(w, dtype=np.float32) for w in waves]
+    forms = {
+        "read-only": lambda w: np.frombuffer(w.tobytes(), np.float32),
+        "reversed": lambda w: w[::-1].copy()[::-1],
+        "every second": lambda w: np.repeat(w, 2)[::2],
+        "big-endian": lambda w: w.astype(">f4"),
+    }
+    made = [forms[form](w) for w in given]
+    wanted = extract(as_utterances(given), FrontEnd()).frames
+    found = extract(as_utterances(made), FrontEnd()).frames
+    for a, b, w, m in zip(found, wanted, given, made, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(m, w)
+
+
 @pytest.mark.parametrize("options", KINDS)
 @pytest.mark.parametrize("rate", [16000, 8000, 44100])
 @pytest.mark.parametrize("block", [1, 400, 4099])

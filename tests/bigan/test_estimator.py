@@ -129,7 +129,7 @@ def test_a_loose_link_is_told():
     with pytest.warns(ConvergenceWarning, match=r"loosely linked .* 0\.80, .* longer") as told:
         judge_link(history, 0.8, 10.0)
     assert "data_cycle" not in str(told[0].message)
-    with pytest.warns(ConvergenceWarning, match="; set data_cycle=5 rather than 0.5, or train"):
+    with pytest.warns(ConvergenceWarning, match="; set data_cycle=10 rather than 0.5, or train"):
         judge_link(history, 0.8, 0.5)
     with pytest.warns(ConvergenceWarning, match=r"is not linked to the generator.*latent_cycle=1"):
         judge_link(history, float("nan"), 0.0)
