@@ -23,6 +23,12 @@ def test_logmel_is_torchaudios(waves):
         np.testing.assert_allclose(frames_of(x), expected, rtol=1e-5, atol=1e-4)
 
 
+def test_silence_is_at_the_floor():
+    x = np.zeros(4000)
+    x[-1] = 0.5  # or it would be refused
+    assert frames_of(x)[:20] == pytest.approx(np.log(1e-6))
+
+
 def test_mfcc_is_torchaudios(waves):
     options = {**SHAPE, "pad_mode": "constant"}
     expected = MFCC(16000, 13, log_mels=True, melkwargs=options)(torch.tensor(waves[-1])).T
