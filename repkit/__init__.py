@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from repkit._importing import uncollected
 from repkit._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f"repkit.{_HOMES[name]}"), name)
+        with uncollected():
+            return getattr(import_module(f"repkit.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'repkit' has no attribute {name!r}")
 
 

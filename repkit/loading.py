@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from repkit._arguments import path as path_of
+from repkit._importing import uncollected
 from repkit.base.contents import check_entries
 from repkit.base.earlier import with_names_of_now
 from repkit.base.estimator import Estimator
@@ -36,6 +37,7 @@ HOMES = {
 
 
 @in_settled
+@uncollected()  # it imports the estimator's class
 def load(path: str | os.PathLike[str], *, device: Any = "cpu", **code: Any) -> Estimator:
     """Open a model file. Nothing in it is run.
 
