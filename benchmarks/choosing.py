@@ -43,9 +43,11 @@ from repkit.metrics import (
     SNDScorer,
     TransferScorer,
     ensemble_agreement,
+    ensemble_order,
 )
 
 ALL = "all tasks"
+MARGIN = 0.1
 ROWS = 800  # of each domain at most, drawn at random
 COLUMNS = 128  # of more columns, as many principal components of the rows of both domains
 
@@ -188,10 +190,14 @@ class Pool(NamedTuple):
     joint: np.ndarray  # candidates of plain DANN
 
 
+def plain(found: Pool) -> int:
+    """The candidate without adaptation that does best on held-back source rows."""
+    return int(found.plain[found.scores["source accuracy"][found.plain].argmax()])
+
+
 def unadapted(found: Pool) -> float:
-    """Accuracy of the candidate without adaptation that does best on held-back source rows."""
-    best = found.scores["source accuracy"][found.plain].argmax()
-    return float(found.accuracy[found.plain[best]])
+    """Accuracy of that candidate."""
+    return float(found.accuracy[plain(found)])
 
 
 @cache
@@ -243,11 +249,22 @@ def places(weight: float) -> np.ndarray:
 
 # -------------------------------------------------------------------- rows
 
+
+def with_margin(found: Pool) -> float:
+    """EnsV's pick where it agrees by more than `MARGIN` more than the candidate without adaptation.
+
+    The margin was chosen on other pairs, the first group of the benchmark ``guarding``.
+    """
+    first = ensemble_order(found.scores["EnsV"], baseline=plain(found), margin=MARGIN)[0]
+    return float(found.accuracy[first])
+
+
 PICKS: dict[str, Callable[[Pool], float]] = {
     **{
         scorer: lambda found, scorer=scorer: found.accuracy[found.scores[scorer].argmax()]
         for scorer in (*SCORERS, "EnsV", "source accuracy", "mean rank of all")
     },
+    "EnsV, by a margin of 0.1": with_margin,
     "no adaptation": unadapted,
     "plain DANN at the default rate, last epoch": lambda found: found.accuracy[found.joint[1]],
     "a random candidate": lambda found: found.accuracy.mean(),

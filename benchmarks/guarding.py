@@ -1,7 +1,9 @@
-"""What the guard of `DANN` gives and takes: its twin without adaptation, on 49 pairs of domains.
+"""What keeps an adaptation from doing harm gives and takes: the guard, and the search.
 
-Each method is trained with ``select__guard=True`` on 23 pairs on which the guard's threshold was
-chosen, with target labels, and on 26 others. Both weights of a fit are tested on the target rows.
+Each method is trained with ``select__guard=True`` on 23 pairs of domains on which the guard's
+threshold was chosen, with target labels, and on 26 others. Both weights of a fit are tested on the
+target rows. `AdaptationSearch`, whose margin was chosen on the same 23 pairs, has its candidates by
+default; *adapted* is the plain adversary then.
 
 - *gain*: accuracy less that of the twin, mean of the pairs;
 - *worst*: the smallest gain;
@@ -11,7 +13,7 @@ chosen, with target labels, and on 26 others. Both weights of a fit are tested o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -21,7 +23,7 @@ from benchmarks.choosing import amazon, digits, drawn, gas, office, pacs, standa
 from benchmarks.methods import methods
 from benchmarks.runner import Case
 from repkit import DANN
-from repkit.dann import Selection
+from repkit.dann import AdaptationSearch, Selection
 from repkit.datasets import load_gas_drift
 
 Domains = list[tuple[np.ndarray, np.ndarray]]
@@ -110,17 +112,42 @@ def both(group: str, method: str, name: str, seed: int) -> tuple[float, float, b
     return found[0], found[1], guarded
 
 
+@cache
+def found_of(group: str, name: str, seed: int) -> tuple[float, float, float, bool]:
+    """Accuracy as given, without adaptation, and of the search; whether it takes none."""
+    task = drawn(GROUPS[group][name](), seed)
+    target = task.part == 2
+    search = AdaptationSearch(DANN(**BASE, device="cpu", random_state=seed))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit(task.X, np.where(target, -1, task.y), sample_domain=np.where(target, -2, 1))
+    models = [search.estimators_["as given"], search.estimators_["no adaptation"], search]
+    found = [float(np.mean(m.predict(task.X[target]) == task.y[target])) for m in models]
+    return found[0], found[1], found[2], search.best_candidate_ == "no adaptation"
+
+
 def gains(group: str, method: str, seed: int) -> Mapping[str, float]:
     """Of the adapted weights, and of those that the guard leaves in use."""
     rows = [both(group, method, name, seed) for name in GROUPS[group]]
-    adapted = np.array([a - s for a, s, _ in rows])
-    used = np.array([0.0 if guarded else a - s for a, s, guarded in rows])
+    used = [(a, s, s if guarded else a, guarded) for a, s, guarded in rows]
+    return summed(used)
+
+
+def searched(group: str, seed: int) -> Mapping[str, float]:
+    """Of the plain adversary, and of what the search takes."""
+    return summed([found_of(group, name, seed) for name in GROUPS[group]])
+
+
+def summed(rows: Sequence[tuple[float, float, float, bool]]) -> Mapping[str, float]:
+    """Of accuracies adapted, without adaptation and as used, and whether there is no adaptation."""
+    adapted = np.array([a - s for a, s, _, _ in rows])
+    used = np.array([u - s for _, s, u, _ in rows])
     return {
         **{f"{which} gain": float(g.mean()) for which, g in (("adapted", adapted), ("used", used))},
         **{f"{which} worst": float(g.min()) for which, g in (("adapted", adapted), ("used", used))},
         "adapted bad": float(np.mean(adapted < -0.02)),
         "used bad": float(np.mean(used < -0.02)),
-        "guarded": float(np.mean([guarded for _, _, guarded in rows])),
+        "guarded": float(np.mean([guarded for *_, guarded in rows])),
     }
 
 
@@ -130,4 +157,7 @@ def cases(preset: str, device: str) -> list[Case]:
         Case(group, "DANN", method, partial(gains, group, method), seeds=2)
         for group in GROUPS
         for method in METHODS
+    ] + [
+        Case(group, "AdaptationSearch", "candidates by default", partial(searched, group), seeds=2)
+        for group in GROUPS
     ]

@@ -15,7 +15,8 @@ from benchmarks import peers
 from benchmarks.methods import accuracies, methods
 from benchmarks.peers import Trainer
 from benchmarks.runner import Case
-from repkit.dann import MarginalizedDenoiser, Selection
+from repkit import DANN
+from repkit.dann import AdaptationSearch, MarginalizedDenoiser, Selection
 
 
 class Pair(NamedTuple):
@@ -133,6 +134,29 @@ def dann(settings: Mapping[str, Any], device: str) -> Method:
             seed=seed,
             domain_source=pair.source_domain,
         )
+
+    return method
+
+
+def searched(settings: Mapping[str, Any], device: str) -> Method:
+    """Our search between ways of adapting, with DANN's settings; its choice needs no label."""
+
+    def method(pair: Pair, seed: int) -> dict[str, float]:
+        own = np.ones(len(pair.X_source), int) if pair.source_domain is None else pair.source_domain
+        y = np.concatenate([pair.y_source, np.full(len(pair.X_target), -1)])
+        domain = np.concatenate([own, np.full(len(pair.X_target), -9)])
+        search = AdaptationSearch(DANN(**settings, device=device, random_state=seed))
+        search.fit(np.concatenate([pair.X_source, pair.X_target]), y, sample_domain=domain)
+
+        def correct(model: Any) -> float:
+            return float(np.mean(model.predict(pair.X_test) == pair.y_test))
+
+        none = search.estimators_["no adaptation"]
+        return {
+            "accuracy_last": correct(search),
+            "accuracy_unadapted": correct(none),
+            "guarded": float(search.best_estimator_ is none),
+        }
 
     return method
 
@@ -255,6 +279,9 @@ def table(
         ("DANN", name): dann({**base, **settings}, device) for name, settings in variants.items()
     }
     methods["DANN", "the class's default"] = dann({"select": None}, device)
+    methods["AdaptationSearch", "nothing set"] = searched({}, device)
+    recipe = {**base, **variants["whole recipe"]}
+    methods["AdaptationSearch", "whole recipe"] = searched(recipe, device)
     methods["LogisticRegression", "source only"] = logistic(C)
     once = [("LogisticRegression", "source only")]
     for name, make in peers.shallow().items():

@@ -123,6 +123,7 @@ METRICS = {
     "batch_nuclear_norm": ({}, {"proba": probabilities()}),
     "logit_matrix_norm": ({"proba": P}, {"proba": probabilities(), "p": [1e5, *POSITIVE], "threshold": [*NEGATIVE, *NUMBER]}),
     "class_cluster_information": ({"features": F, "labels": Y}, {"features": features(F, width=False), "labels": labels(Y), "n_clusters": [0, N + 1, *INTEGER], "n_init": [0, None, 10**7, *INTEGER], "random_state": SEED}),
+    "ensemble_order": ({"agreement": [0.1, 0.9]}, {"agreement": [None, "junk", [], [[0.1]], [np.nan], ["a"], {"a": 1}, Anything()], "baseline": [2, -1, 0.5, "first"], "margin": [-0.1, 1.0, np.nan, "wide", None]}),
     "ensemble_agreement": ({}, {"probas": [None, 3.0, "junk", {"a": P}, Anything(), [], [P, P[:-1]], [[1.0]], *([P, v] for v in probabilities())]}),
     "transfer_score": ({"features": F, "proba": P}, {"features": features(F, width=False), "proba": [*probabilities(), P[:-1]], "share": [1.5, *POSITIVE], "random_state": SEED}),
     "mig": (CODES, {**TABLES, "n_bins": [1, 10**7, *INTEGER], "max_samples": [1, *INTEGER], "random_state": SEED}),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import guarding
-from benchmarks.guarding import BASE, GROUPS, cases, gains
+from benchmarks.guarding import BASE, GROUPS, cases, gains, searched
 from repkit import DANN
 
 
@@ -21,6 +21,7 @@ def small(monkeypatch):
     monkeypatch.setitem(GROUPS, "other pairs", {"toy": two_domains})
     yield
     guarding.both.cache_clear()
+    guarding.found_of.cache_clear()
 
 
 def test_target_labels_do_not_train(small, monkeypatch):
@@ -31,6 +32,8 @@ def test_target_labels_do_not_train(small, monkeypatch):
     )
     for method in guarding.METHODS:
         guarding.both("other pairs", method, "toy", 0)
+    guarding.found_of("other pairs", "toy", 0)
+    assert len(seen) == len(guarding.METHODS) + 6
     for y, given in seen:
         assert ((given["sample_domain"] < 0) == (y == -1)).all()
         assert (y == -1).sum() == 60
@@ -53,7 +56,36 @@ def test_figures(monkeypatch):
     assert found == pytest.approx(wanted)
 
 
+def test_figures_of_the_search(monkeypatch):
+    fits = {
+        "one": (0.9, 0.5, 0.8, False),
+        "two": (0.3, 0.6, 0.6, True),
+        "3": (0.5, 0.6, 0.5, False),
+    }
+    monkeypatch.setitem(GROUPS, "other pairs", dict.fromkeys(fits))
+    monkeypatch.setattr(guarding, "found_of", lambda group, name, seed: fits[name])
+    found = searched("other pairs", 0)
+    wanted = {
+        "adapted gain": 0.0,
+        "used gain": 0.2 / 3,
+        "adapted worst": -0.3,
+        "used worst": -0.1,
+        "adapted bad": 2 / 3,
+        "used bad": 1 / 3,
+        "guarded": 1 / 3,
+    }
+    assert found == pytest.approx(wanted)
+
+
+def test_the_search_is_compared_on_target_rows(small):
+    adapted, plain, used, none = guarding.found_of("other pairs", "toy", 0)
+    task = guarding.drawn(two_domains(), 0)
+    assert none == (used == plain) or used == plain  # level where the labels are the same
+    assert all(round(60 * v, 6) % 1 == 0 for v in (adapted, plain, used))  # shares of 60 rows
+    assert (task.part == 2).sum() == 60
+
+
 def test_no_pair_is_in_both_groups():
     one, other = (set(pairs) for pairs in GROUPS.values())
     assert (len(one), len(other), one & other) == (23, 26, set())
-    assert len(cases("cpu", "cpu")) == 10
+    assert len(cases("cpu", "cpu")) == 12

@@ -8,9 +8,11 @@ from repkit.dann.estimator import DANN
 from repkit.dann.monitor import GuardWarning, ShareWarning
 from repkit.dann.parts import Divergence, Entropy, Heads, Selection, Updates
 from repkit.dann.regressor import DANNRegressor
+from repkit.dann.search import AdaptationSearch
 
 __all__ = [
     "DANN",
+    "AdaptationSearch",
     "Alignment",
     "DANNRegressor",
     "Divergence",

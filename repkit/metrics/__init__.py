@@ -51,6 +51,7 @@ from repkit.metrics.structure import (
     batch_nuclear_norm,
     class_cluster_information,
     ensemble_agreement,
+    ensemble_order,
     logit_matrix_norm,
     transfer_score,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "domain_accuracy",
     "enrolled_eer",
     "ensemble_agreement",
+    "ensemble_order",
     "factor_vae_score",
     "frechet_distance",
     "importance_weighted_validation",

@@ -13,13 +13,19 @@ import numpy as np
 
 from repkit import _arguments
 from repkit._random import legacy_generator
-from repkit.metrics._arrays import feature_matrix, label_vector, probability_matrix
+from repkit.metrics._arrays import (
+    feature_matrix,
+    label_vector,
+    probability_matrix,
+    value_vector,
+)
 from repkit.metrics.selection import information_maximization
 
 __all__ = [
     "batch_nuclear_norm",
     "class_cluster_information",
     "ensemble_agreement",
+    "ensemble_order",
     "logit_matrix_norm",
     "transfer_score",
 ]
@@ -232,6 +238,48 @@ def ensemble_agreement(probas: Sequence[Any]) -> np.ndarray:
             )
     ensemble = np.mean(tables, axis=0).argmax(axis=1)
     return np.array([np.mean(P.argmax(axis=1) == ensemble) for P in tables])
+
+
+def ensemble_order(
+    agreement: Any, *, baseline: int | None = None, margin: float = 0.1
+) -> np.ndarray:
+    """Order candidates by their agreement with the ensemble, the best first.
+
+    Parameters
+    ----------
+    agreement : array of shape (n_candidates,)
+        What :func:`ensemble_agreement` gives.
+    baseline : int, optional
+        The place of the candidate without adaptation. Others come before it only if they agree by
+        more than `margin` more than it does.
+    margin : float, default=0.1
+        From 0 to below 1.
+
+    Returns
+    -------
+    order : ndarray of int of shape (n_candidates,)
+        Places. Of equals, the first comes first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `agreement` is empty or not finite, or `baseline` is not the place of a candidate.
+
+    Examples
+    --------
+    >>> ensemble_order([0.8, 0.85, 0.95], baseline=0, margin=0.1).tolist()
+    [2, 0, 1]
+    """
+    found = value_vector(agreement, "agreement")
+    margin = _arguments.number(margin, "margin", 0.0, 1.0, below=True)
+    if baseline is None:
+        return np.argsort(-found, kind="stable")
+    place = _arguments.integer(baseline, "baseline", 0, len(found) - 1)
+    behind = found <= found[place] + margin
+    behind[place] = False
+    # Of those that are not behind it, the baseline is the last.
+    keys = np.where(np.arange(len(found)) == place, np.inf, -found)
+    return np.lexsort((keys, behind))
 
 
 def transfer_score(features: Any, proba: Any, share: float = 0.05, random_state: Any = 0) -> float:

@@ -313,7 +313,14 @@ class EnsVScorer(DomainScorer):
         return structure.ensemble_agreement(probas)
 
     def rank(
-        self, estimators: Sequence[Any], X: Any, y: Any = None, sample_domain: Any = None
+        self,
+        estimators: Sequence[Any],
+        X: Any,
+        y: Any = None,
+        sample_domain: Any = None,
+        *,
+        baseline: int | None = None,
+        margin: float = 0.1,
     ) -> np.ndarray:
         """Order fitted candidates, the best first.
 
@@ -328,6 +335,11 @@ class EnsVScorer(DomainScorer):
         sample_domain : array of shape (n_samples,)
             Domain ids, at least 0 for source rows and below 0 for target rows, or as in the
             estimators' `fit`, if these were told which are sources.
+        baseline : int, optional
+            The place of the candidate without adaptation. Candidates come before it only if they
+            agree with the ensemble by more than `margin` more than it does.
+        margin : float, default=0.1
+            From 0 to below 1. See :class:`~repkit.dann.AdaptationSearch` for where it is from.
 
         Returns
         -------
@@ -337,11 +349,13 @@ class EnsVScorer(DomainScorer):
         Raises
         ------
         ValueError
-            If there are no candidates or no target rows, or classes differ.
+            If there are no candidates or no target rows, classes differ, or `baseline` is not the
+            place of a candidate.
         TypeError
             If an estimator lacks ``predict_proba``.
         """
-        return np.argsort(-self.scores(estimators, X, y, sample_domain), kind="stable")
+        scores = self.scores(estimators, X, y, sample_domain)
+        return structure.ensemble_order(scores, baseline=baseline, margin=margin)
 
     def _checked(self, estimator: Any, X: Any, y: Any, sample_domain: Any) -> Domains:
         raise TypeError(

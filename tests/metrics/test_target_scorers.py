@@ -204,6 +204,38 @@ def test_ensv_ranks_candidates(shifted):
     assert order[-1] == 0  # the worst
 
 
+@pytest.mark.parametrize(
+    ("scores", "baseline", "margin", "order"),
+    [
+        ([0.5, 0.9, 0.7], None, 0.1, [1, 2, 0]),
+        ([0.5, 0.9, 0.7], 0, 0.1, [1, 2, 0]),
+        ([0.5, 0.9, 0.7], 0, 0.3, [1, 0, 2]),
+        ([0.5, 0.9, 0.7], 0, 0.5, [0, 1, 2]),
+        ([0.7, 0.7, 0.7, 0.8], 1, 0.0, [3, 1, 0, 2]),
+        ([0.875, 0.5, 0.75, 0.25], 2, 0.125, [2, 0, 1, 3]),  # as much as the margin is not enough
+        ([0.9, 0.5, 0.75, 0.25], 2, 0.125, [0, 2, 1, 3]),
+    ],
+)
+def test_a_baseline_is_passed_by_more_than_the_margin(scores, baseline, margin, order, monkeypatch):
+    monkeypatch.setattr(EnsVScorer, "scores", lambda *a: np.array(scores))
+    found = EnsVScorer().rank([None] * len(scores), None, baseline=baseline, margin=margin)
+    assert found.tolist() == order
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"baseline": 2}, ValueError, "baseline must be an integer from 0 to 1, not 2"),
+        ({"baseline": "first"}, TypeError, "baseline must be an integer"),
+        ({"baseline": 0, "margin": -0.1}, ValueError, "margin must be"),
+    ],
+)
+def test_baselines_that_are_none(options, kind, said, monkeypatch):
+    monkeypatch.setattr(EnsVScorer, "scores", lambda *a: np.array([0.1, 0.2]))
+    with pytest.raises(kind, match=said):
+        EnsVScorer().rank([None, None], None, **options)
+
+
 def test_ensv_over_the_epochs_of_a_training():
     data = make_domains(n_samples=60, random_state=0)
     target, probas = data.X[data.sample_domain < 0], []

@@ -1,0 +1,329 @@
+"""`AdaptationSearch`: its candidates, what it chooses between them, and what it leaves alone."""
+
+import os
+
+os.environ["SCIPY_ARRAY_API"] = "1"  # or check_array_api_input is skipped
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from repkit import DANN, Consistency, DANNRegressor, NoTargetWarning, load
+from repkit.dann import (
+    AdaptationSearch,
+    Divergence,
+    Entropy,
+    GuardWarning,
+    Heads,
+    Selection,
+    search,
+)
+from repkit.metrics import EnsVScorer
+
+FAST = {"max_epochs": 2, "steps_per_epoch": 6, "batch_size": 16, "width": 8, "random_state": 0}
+RNG = np.random.default_rng(0)
+Y = RNG.integers(0, 3, 120)
+X = (RNG.normal(size=(120, 4)) + 2 * np.eye(4)[Y]).astype(np.float32)
+DOMAIN = np.repeat([0, -1], [80, 40])
+TARGET = DOMAIN < 0
+MINIBATCHES = "a row of weight 2 is not drawn into as many batches as two rows"
+KNOWN = {
+    "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
+    "check_sample_weight_equivalence_on_sparse_data": MINIBATCHES,
+}
+NAMES = ["no adaptation", "as given", "conditional", "coral", "confusion", "information"]
+
+
+@parametrize_with_checks(
+    [AdaptationSearch(DANN(width=32, random_state=0))], expected_failed_checks=lambda e: KNOWN
+)
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def test_the_suite_is_whole():
+    model = AdaptationSearch(DANN(**FAST))
+    results = check_estimator(model, on_fail=None, on_skip=None, legacy=False)
+    assert not [r for r in results if r["status"] == "skipped"]
+
+
+def fitted(candidates=None, agreement=None, monkeypatch=None, domain=DOMAIN, **options):
+    """A short search, with the agreement given where it is, and the warnings."""
+    if agreement is not None:
+        monkeypatch.setattr(EnsVScorer, "scores", lambda *a, **k: np.array(agreement, float))
+    margin = options.pop("margin", 0.1)
+    model = AdaptationSearch(DANN(**{**FAST, **options}), candidates, margin=margin)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.fit(X, Y, sample_domain=domain)
+    return model, told
+
+
+# ---------------------------------------------------------------- candidates
+
+
+def test_candidates_are_fits_of_their_own():
+    model, _ = fitted()
+    assert list(model.estimators_) == NAMES
+    none = {"divergence": None}
+    own = {
+        "no adaptation": none,
+        "as given": {},
+        "conditional": {"conditional": True},
+        "coral": {"divergence": "coral", "lam": 100.0},
+        "confusion": {**none, "entropy": Entropy(confusion=1.0)},
+        "information": {**none, "entropy": 1.0},
+    }
+    for name, params in own.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            alone = DANN(**FAST, **params).fit(X, Y, sample_domain=DOMAIN)
+        found = model.estimators_[name]
+        np.testing.assert_array_equal(found.predict_proba(X), alone.predict_proba(X))
+    scores = EnsVScorer().scores(list(model.estimators_.values()), X, sample_domain=DOMAIN)
+    np.testing.assert_array_equal(model.results_["agreement"], scores)
+    first = model.estimators_["no adaptation"].predict(X[TARGET])
+    for name, found in model.estimators_.items():
+        differing = np.mean(found.predict(X[TARGET]) != first)
+        assert model.results_.loc[name, "differs"] == differing
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"divergence": None}, ["no adaptation", *NAMES[2:]]),
+        ({"divergence": None, "entropy": 0.5}, NAMES),
+        ({"entropy": 0.5}, [*NAMES[:2], "no divergence", *NAMES[2:]]),
+        (
+            {"consistency": Consistency(1.0, threshold=0.5), "ema": 0.9},
+            [*NAMES[:2], "no divergence", *NAMES[2:]],
+        ),
+        ({"divergence": "mmd"}, NAMES),
+        ({"divergence": Divergence("wasserstein"), "updates": "alternating"}, NAMES),
+        ({"conditional": "entropy", "heads": Heads(domain=torch.nn.LazyLinear(2))}, NAMES),
+        ({"learning_rate": {"F": 1e-3, "D": 1e-4}}, NAMES),
+        ({"select": Selection("infomax", guard=True)}, NAMES),
+    ],
+    ids=repr,
+)
+def test_candidates_by_default(options, names):
+    model, _ = fitted(**options)
+    assert list(model.estimators_) == names
+    none = model.estimators_["no adaptation"]
+    assert none.divergence is None
+    assert not none.conditional
+    assert (none.entropy, none.consistency) == (0.0, 0.0)
+    assert "D" not in none.networks_
+    for found in model.estimators_.values():
+        assert not hasattr(found, "guarded_")  # the search has that twin
+
+
+def test_own_candidates():
+    model, _ = fitted({"slow": {"learning_rate": 1e-4}, "cdan": {"conditional": True}})
+    assert list(model.estimators_) == ["no adaptation", "slow", "cdan"]
+    assert model.estimators_["slow"].learning_rate == 1e-4
+    model, _ = fitted([{"entropy__weight": 0.3}, {"lam": 0.5}])
+    assert list(model.estimators_) == ["no adaptation", "0", "1"]
+    assert model.estimators_["0"].get_params()["entropy__weight"] == 0.3
+    given = {"no adaptation": {"learning_rate": 1e-2}, "a": {}}
+    assert list(fitted(given)[0].estimators_) == ["no adaptation", "a"]
+    assert fitted(given)[0].estimators_["no adaptation"].divergence is None
+
+
+# ---------------------------------------------------------------- choice
+
+
+@pytest.mark.parametrize(
+    ("agreement", "margin", "best"),
+    [
+        ([0.5, 0.9, 0.8], 0.1, "a"),
+        ([0.5, 0.7, 0.8], 0.1, "b"),
+        ([0.8, 0.9, 0.7], 0.05, "a"),
+        ([0.8, 0.85, 0.7], 0.1, "no adaptation"),
+        ([0.5, 0.625, 0.7], 0.25, "no adaptation"),
+        ([0.5, 0.75, 0.7], 0.25, "no adaptation"),  # more than the margin is asked for
+        ([0.5, 0.5, 0.5], 0.0, "no adaptation"),
+        ([0.5, 0.6, 0.6], 0.0, "a"),
+    ],
+)
+def test_the_choice(agreement, margin, best, monkeypatch, tmp_path):
+    ways = {"a": {"lam": 0.5}, "b": {"conditional": True}}
+    model, told = fitted(ways, agreement, monkeypatch, margin=margin)
+    assert model.best_candidate_ == best
+    assert model.best_estimator_ is model.estimators_[best]
+    assert model.results_.index[model.results_["chosen"]].tolist() == [best]
+    guard = [w for w in told if w.category is GuardWarning]
+    assert len(guard) == (best == "no adaptation")
+    assert all(w.filename == __file__ for w in guard)
+    if best != "no adaptation":
+        assert model.best_params_ == ways[best]
+    used = model.best_estimator_
+    np.testing.assert_array_equal(model.predict_proba(X), used.predict_proba(X))
+    np.testing.assert_array_equal(model.predict(X), used.predict(X))
+    np.testing.assert_array_equal(model.transform(X), used.transform(X))
+    assert model.score(X, Y) == used.score(X, Y)
+    used.save(tmp_path / "m.safetensors")
+    assert (load(tmp_path / "m.safetensors").predict(X) == model.predict(X)).all()
+
+
+def test_a_fit_that_fails_is_not_chosen(monkeypatch):
+    wild = {"learning_rate": 1e30}  # beyond what float32 holds
+    model, told = fitted({"wild": wild, "a": {}}, [0.2, 0.9], monkeypatch)
+    assert model.best_candidate_ == "a"
+    assert np.isnan(model.results_.loc["wild", "agreement"])
+    assert not [w for w in told if "not finite" in str(w.message)]
+    assert fitted({"wild": wild}, [0.9], monkeypatch)[0].best_candidate_ == "no adaptation"
+
+
+def test_if_the_fit_without_adaptation_fails_another_is_taken(monkeypatch):
+    real = search._unadapted
+    monkeypatch.setattr(search, "_unadapted", lambda m: {**real(m), "learning_rate": 1e30})
+    model, _ = fitted({"a": {}, "b": {"lam": 0.1}}, [0.1, 0.2], monkeypatch)
+    assert model.best_candidate_ == "b"
+
+
+def test_warnings_are_those_of_the_chosen(monkeypatch):
+    def told(**agreed):
+        ways = {"a": {"callbacks": lambda row: warnings.warn("from a", stacklevel=1)}, "b": {}}
+        _, found = fitted(ways, [0.1, *agreed.values()], monkeypatch)
+        return [str(w.message) for w in found]
+
+    assert any("from a" in m for m in told(a=0.9, b=0.5))
+    assert not any("from a" in m for m in told(a=0.5, b=0.9))
+
+
+# ---------------------------------------------------------------- data
+
+
+def test_target_labels_are_never_read():
+    first, _ = fitted()
+    y = Y.copy()
+    y[TARGET] = RNG.permutation(y[TARGET])
+    again = AdaptationSearch(DANN(**FAST))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again.fit(X, y, sample_domain=DOMAIN)
+    pd.testing.assert_frame_equal(
+        first.results_.drop(columns="seconds"), again.results_.drop(columns="seconds")
+    )
+    np.testing.assert_array_equal(first.predict_proba(X), again.predict_proba(X))
+
+
+def test_without_target_rows_there_is_one_candidate():
+    for domain in (None, np.zeros(120, int)):
+        model, told = fitted(domain=domain)
+        assert list(model.estimators_) == ["no adaptation"]
+        assert [w.category for w in told] == [NoTargetWarning]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [sparse.csr_matrix, pd.DataFrame, torch.tensor, np.asarray])
+def test_kinds_of_rows_and_names_of_domains(make, monkeypatch):
+    monkeypatch.setattr(search, "ROWS", 25)
+    names = np.where(TARGET, "south", "north")
+    rows = make(X)
+    if make is pd.DataFrame:
+        rows.columns = list("abcd")
+    model = AdaptationSearch(DANN(**FAST), [{}, {"conditional": True}])
+    model.fit(rows, Y, sample_domain=names, source="north")
+    wanted = AdaptationSearch(DANN(**FAST), [{}, {"conditional": True}])
+    wanted.fit(X, Y, sample_domain=DOMAIN)
+    np.testing.assert_array_equal(model.results_["agreement"], wanted.results_["agreement"])
+    assert (model.results_["agreement"] * 25 % 1 == 0).all()  # of so many rows
+    assert model.n_features_in_ == 4
+    assert hasattr(model, "feature_names_in_") == (make is pd.DataFrame)
+    model.fit(X, Y, sample_domain=DOMAIN)
+    assert not hasattr(model, "feature_names_in_")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_images_and_memory_maps(tmp_path):
+    images = RNG.integers(0, 255, (60, 1, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    y, domain = np.arange(60) % 2, np.repeat([1, -2], [40, 20])
+    found = [
+        AdaptationSearch(DANN(**FAST), [{"augment": torch.nn.Identity()}])
+        .fit(rows, y, sample_domain=domain)
+        .predict_proba(images)
+        for rows in (images, np.load(tmp_path / "x.npy", mmap_mode="r"))
+    ]
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pipelines_frames_and_pickles():
+    model = AdaptationSearch(DANN(**FAST), [{}]).set_output(transform="pandas")
+    frame = model.fit_transform(X, Y, sample_domain=DOMAIN)
+    assert list(frame.columns) == [f"dann{k}" for k in range(8)] or frame.shape == (120, 8)
+    np.testing.assert_array_equal(frame, model.best_estimator_.transform(X))
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert clone(model).get_params()["estimator__width"] == 8
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe = make_pipeline(StandardScaler(), AdaptationSearch(DANN(**FAST), [{}]))
+        pipe.fit(X, Y, sample_domain=DOMAIN)
+        assert list(pipe[-1].estimators_) == ["no adaptation", "0"]
+        assert 0 <= pipe.score(X, Y, sample_domain=DOMAIN) <= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_interrupted_search_goes_on(tmp_path):
+    ways, seen = {"a": {}, "b/c": {"conditional": True}}, []
+
+    def stop(row):
+        seen.append(row["epoch"])
+        if len(seen) == 5:  # in the second epoch of the third candidate
+            raise KeyboardInterrupt
+
+    def run(folder, **more):
+        model = AdaptationSearch(DANN(**FAST, checkpoint=folder, **more), ways)
+        return model.fit(X, Y, sample_domain=DOMAIN)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "one", callbacks=stop)
+    seen.clear()
+    resumed = run(tmp_path / "one", callbacks=lambda row: seen.append(row["epoch"]))
+    assert len(seen) < 6
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == ["a", "b-c", "no adaptation"]
+    whole = run(tmp_path / "two")
+    np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"estimator": DANNRegressor()}, TypeError, "estimator must be a DANN, or None, not"),
+        ({"estimator": DANN}, TypeError, "estimator must be a DANN"),
+        ({"margin": 1.0}, ValueError, "margin must be"),
+        ({"margin": "wide"}, TypeError, "margin must be"),
+        ({"candidates": "coral"}, TypeError, "candidates must be a dict or list of dicts"),
+        ({"candidates": 3}, TypeError, "candidates must be a dict or list of dicts"),
+        ({"candidates": []}, ValueError, "candidates must hold 1 to 1000 sets"),
+        ({"candidates": {"a": 1}}, TypeError, "map names to dicts of parameters; it has 'a': 1"),
+        ({"candidates": {1: {}}}, TypeError, "map names to dicts of parameters"),
+        ({"candidates": [{}, {"lamda": 1}]}, ValueError, r"candidates\['1'\].*'?lamda"),
+    ],
+    ids=repr,
+)
+def test_errors(options, kind, said, monkeypatch):
+    monkeypatch.setattr(DANN, "fit", lambda *a, **k: pytest.fail("nothing is fitted before"))
+    with pytest.raises(kind, match=said):
+        AdaptationSearch(**options).fit(X, Y, sample_domain=DOMAIN)
+
+
+def test_not_fitted():
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        AdaptationSearch().predict(X)
