@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from repkit.base.parts import Consistency, Discriminator, Optimizer
     from repkit.bigan import BiGAN
     from repkit.callbacks import EarlyStopping, Probe
-    from repkit.dann import DANN, DANNRegressor, NoTargetWarning
+    from repkit.dann import DANN, AdaptationSearch, DANNRegressor, NoTargetWarning
     from repkit.hub import from_pretrained, push_to_hub
     from repkit.infogan import InfoGAN
     from repkit.loading import load
@@ -40,6 +40,7 @@ _HOMES = {
     "VAE": "vae",
     "VAEGAN": "vaegan",
     "BiGAN": "bigan",
+    "AdaptationSearch": "dann",
     "Consistency": "base.parts",
     "DANN": "dann",
     "DANNRegressor": "dann",
@@ -65,6 +66,7 @@ __all__ = [
     "DANN",
     "VAE",
     "VAEGAN",
+    "AdaptationSearch",
     "BiGAN",
     "Consistency",
     "DANNRegressor",

@@ -75,7 +75,7 @@ class _SettingType(click.ParamType):
     short_help="Train a system on DATA.",
     example="""\
 repkit fit vae images/ --size 32 --out vae.safetensors --set latent_dim=16
-repkit fit dann source.csv --target target.csv --label y --out dann.safetensors
+repkit fit dann source.csv --target target.csv --label y --out dann.safetensors --search
 repkit fit speech wavs/ --out speech.safetensors --set prototypes__weight=0.5 --resume
 repkit fit dann --help            (also lists all parameters of the system)""",
 )
@@ -106,6 +106,12 @@ repkit fit dann --help            (also lists all parameters of the system)""",
     metavar="FILE",
     help="Parameters in a TOML file, those of a part as a table; --set counts more.",
 )
+@click.option(
+    "--search",
+    is_flag=True,
+    help="Fit several ways of adapting, and none, and keep the one that the target rows speak for "
+    "(dann with --target).",
+)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoints of a run broken off.")
 @click.option("--force", is_flag=True, help="Replace MODEL if it is there, and an unfinished run.")
 @skip_option
@@ -119,6 +125,7 @@ def fit(
     size: tuple[int, int] | None,
     settings: tuple[str, ...],
     config: Path | None,
+    search: bool,
     resume: bool,
     force: bool,
     on_error: str,
@@ -148,6 +155,8 @@ def fit(
     check_out(out, force=force)
     if target and not kind.adapts:
         raise click.UsageError(f"--target goes with dann and dann-regressor, not with {system}")
+    if search and not (system == "dann" and target):
+        raise click.UsageError("--search goes with dann and --target: it chooses how to adapt")
     folder = out.with_name(f"{out.name}.checkpoints")
     _look_for_runs(folder, resume, force)
     wanted = Wanted(label, drop, size, skip=on_error == "skip")
@@ -156,7 +165,7 @@ def fit(
     mapped = out.with_name(f"{out.name}.samples.npy")
     try:
         X, y, domain = read_all(sources, system, mapped)
-        _fit(kind, system, params, (X, y, domain), sources, out, folder)
+        _fit(kind, system, params, (X, y, domain), sources, out, folder, search)
     finally:
         mapped.unlink(missing_ok=True)
 
@@ -169,6 +178,7 @@ def _fit(
     sources: list[Source],
     out: Path,
     folder: Path,
+    search: bool,
 ) -> None:
     X, y, domain = data
     _tell_skipped(sources)
@@ -178,7 +188,7 @@ def _fit(
     if kind.speech and sources[0].wanted.skip:
         params.setdefault("on_error", "skip")
     model = systems.estimator(system, params)
-    _train(model, X, y, domain, folder, sources)
+    model = _train(model, X, y, domain, folder, sources, search)
     if isinstance(sources[0], Table):  # a memory map has no names
         model.feature_names_in_ = np.array(sources[0].names, dtype=object)
     model.save(out)
@@ -320,15 +330,22 @@ def _look_for_runs(folder: Path, resume: bool, force: bool) -> None:
 
 def _newest(folder: Path) -> int:
     """The epoch of the newest checkpoint; 0 if there is none."""
-    return max((int(p.stem.rpartition("-")[2]) for p in folder.glob("*/epoch-*.ckpt")), default=0)
+    kept = folder.glob("**/epoch-*.ckpt")  # a search has a folder for each candidate
+    return max((int(p.stem.rpartition("-")[2]) for p in kept), default=0)
 
 
-def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) -> None:
+def _train(
+    model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any, search: bool
+) -> Any:
+    """Fit the model, or the candidates of a search; give what is fitted."""
+    from repkit import AdaptationSearch
     from repkit.cli.progress import epochs as shown_epochs
 
     there = _newest(folder) > 0
     more = {} if domain is None else {"sample_domain": domain}
-    epochs = shown_epochs(model.max_epochs, getattr(model, "n_init", 1))
+    fitted = AdaptationSearch(model) if search else model
+    trainings = len(fitted.make_candidates()) if search else getattr(model, "n_init", 1)
+    epochs = shown_epochs(model.max_epochs, trainings)
 
     def began(row: dict[str, Any]) -> None:
         if epochs.first is None and there:
@@ -340,10 +357,12 @@ def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) 
             else:
                 say(f"going on from epoch {row['epoch'] - 1}")
 
-    model.set_params(checkpoint=folder, callbacks=[began, epochs])
+    # A search copies what is no function.
+    shows: Any = (lambda row: epochs(row)) if search else epochs
+    model.set_params(checkpoint=folder, callbacks=[began, shows])
     try:
         with epochs:
-            model.fit(X, **({} if y is None else {"y": y}), **more)
+            fitted.fit(X, **({} if y is None else {"y": y}), **more)
     except BaseException as error:
         given = list(click.get_current_context().find_root().obj)
         if (kept := _newest(folder)) == 0:
@@ -362,6 +381,12 @@ def _train(model: Any, X: Any, y: Any, domain: Any, folder: Path, sources: Any) 
         if isinstance(error, ValueError) and sources[0].given not in str(error):
             raise ValueError(f"{sources[0].given}: {error}") from error
         raise
+    if search:
+        model = fitted.best_estimator_
+        agreement = fitted.results_["agreement"]
+        say("agreement: " + ", ".join(f"{name} {v:.2f}" for name, v in agreement.items()))
+        say(f"taken: {fitted.best_candidate_}")
     # What the command line has put in is no part of the model.
     own = {"checkpoint": None, "callbacks": None}
     model.set_params(**own).fitted_params_.update(own)
+    return model

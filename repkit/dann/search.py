@@ -169,11 +169,8 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         GuardWarning
             If the candidate without adaptation is used.
         """
-        base = DANN() if self.estimator is None else self.estimator
-        if not isinstance(base, DANN):
-            raise TypeError(f"estimator must be a DANN, or None, not {shown(base)}")
         margin = _arguments.number(self.margin, "margin", 0.0, 1.0, below=True)
-        candidates = self._candidates(base)  # all are checked before the first is fitted
+        candidates = self.make_candidates()  # all are checked before the first is fitted
         if sample_domain is None:
             target = np.empty(0, dtype=int)
         else:
@@ -184,7 +181,7 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         fitted: dict[str, DANN] = {}
         seconds: dict[str, float] = {}
         told: dict[str, list[warnings.WarningMessage]] = {}
-        for name, (_, model) in candidates.items():
+        for name, model in candidates.items():
             start = time.perf_counter()
             with warnings.catch_warnings(record=True) as told[name]:
                 warnings.simplefilter("always")
@@ -198,7 +195,7 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
             domain = np.asarray(sample_domain)[rows]
             agreement, differs = _compared(fitted, take(X, rows), domain)
             best = list(fitted)[_best(agreement, margin)]
-        self.best_params_ = candidates[best][0]
+        self.best_params_ = self._params()[best]
         self._keep(fitted, best, told[best])
         self.results_ = _table(fitted, best, agreement, differs, seconds)
         return self
@@ -255,39 +252,62 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
                 stacklevel=3,
             )
 
-    def _candidates(self, base: DANN) -> dict[str, tuple[dict[str, Any], DANN]]:
-        """Parameters and an unfitted model of each candidate, that without adaptation first."""
-        named = self.candidates
-        if named is None:
+    def make_candidates(self) -> dict[str, DANN]:
+        """Make the candidates that `fit` fits.
+
+        Returns
+        -------
+        dict of str to DANN
+            Not fitted, that without adaptation first.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``estimator`` is no `DANN`, or ``candidates`` does not hold parameters of it.
+        """
+        found = {}
+        for name, params in self._params().items():
+            with _arguments.named(f"candidates[{name!r}]", "parameters of DANN"):
+                model = clone(self._base()).set_params(**params)
+            if model.checkpoint is not None:
+                folder = _arguments.path(model.checkpoint, "checkpoint", "a folder")
+                model.set_params(checkpoint=folder / name.replace("/", "-"))
+            found[name] = model
+        return found
+
+    def _base(self) -> DANN:
+        base = DANN() if self.estimator is None else self.estimator
+        if not isinstance(base, DANN):
+            raise TypeError(f"estimator must be a DANN, or None, not {shown(base)}")
+        return base
+
+    def _params(self) -> dict[str, dict[str, Any]]:
+        """What each candidate sets in the estimator, by name."""
+        base, given = self._base(), self.candidates
+        named: Mapping[Any, Any]
+        if given is None:
             named = dict(_ways(base))
-        elif isinstance(named, Mapping):
-            named = dict(named)
-        elif isinstance(named, str) or not hasattr(named, "__iter__"):
+        elif isinstance(given, Mapping):
+            named = given
+        elif isinstance(given, str) or not hasattr(given, "__iter__"):
             raise TypeError(
                 "candidates must be a dict or list of dicts of parameters, or None, not "
-                f"{shown(named)}"
+                f"{shown(given)}"
             )
         else:
-            named = {str(k): one for k, one in enumerate(named)}
+            named = {str(k): params for k, params in enumerate(given)}
         if not 1 <= len(named) <= MOST_CANDIDATES:
             raise ValueError(
                 f"candidates must hold 1 to {MOST_CANDIDATES} sets of parameters, not {len(named)}"
             )
-        named = {NONE: _unadapted(base), **{k: v for k, v in named.items() if k != NONE}}
-        found: dict[str, tuple[dict[str, Any], DANN]] = {}
         for name, params in named.items():
             if not isinstance(name, str) or not isinstance(params, Mapping):
                 raise TypeError(
                     "candidates must map names to dicts of parameters; it has "
                     f"{shown(name)}: {shown(params)}"
                 )
-            with _arguments.named(f"candidates[{name!r}]", "parameters of DANN"):
-                model = clone(base).set_params(**params)
-            if model.checkpoint is not None:
-                folder = _arguments.path(model.checkpoint, "checkpoint", "a folder")
-                model.set_params(checkpoint=folder / name.replace("/", "-"))
-            found[name] = dict(params), model
-        return found
+        named = {NONE: _unadapted(base), **{k: v for k, v in named.items() if k != NONE}}
+        return {name: dict(params) for name, params in named.items()}
 
     # ---------------------------------------------------------------- use
 
@@ -384,7 +404,7 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        own = (DANN() if self.estimator is None else self.estimator).__sklearn_tags__()
+        own = self._base().__sklearn_tags__()
         tags.input_tags, tags.transformer_tags = own.input_tags, own.transformer_tags
         return tags
 

@@ -6,6 +6,7 @@ import torch
 
 import repkit
 from repkit._progress import Epochs
+from repkit.dann import GuardWarning
 
 from .conftest import SMALL
 
@@ -123,6 +124,62 @@ def test_a_broken_off_fit_keeps_its_epochs(run, files, monkeypatch):
         torch.testing.assert_close(
             network.state_dict(), gone_on[name].state_dict(), rtol=0.0, atol=0.0
         )
+
+
+SEARCH = ["fit", "dann", "source.csv", "--target", "target.csv", "--label", "kind", "--search"]
+
+
+def test_a_search_writes_the_candidate_that_it_takes(run, files):
+    import pandas as pd
+
+    code, out, err = run(*SEARCH, "--out", "m", *SMALL)
+    assert (code, out) == (0, "")
+    source, target = pd.read_csv("source.csv"), pd.read_csv("target.csv")
+    model = repkit.AdaptationSearch(
+        repkit.DANN(max_epochs=2, width=12, random_state=0, device="cpu")
+    )
+    X = pd.concat([source, target])[["a", "b"]]
+    y = [*source["kind"], *["?"] * len(target)]
+    with pytest.warns(GuardWarning):
+        model.fit(X, y, sample_domain=np.repeat([1, -1], 40))
+    assert "warning: no candidate agrees" in err
+    found = repkit.load("m")
+    np.testing.assert_array_equal(found.predict_proba(X), model.predict_proba(X))
+    assert f"taken: {model.best_candidate_}\n" in err
+    for name, agreement in model.results_["agreement"].items():
+        assert f"{name} {agreement:.2f}" in err
+    assert "training 1/6 epoch 1/2" in err
+    assert "training 6/6 epoch 2/2" in err
+    assert "code " not in run("info", "m")[1]
+    assert not (files / "m.checkpoints").exists()
+
+
+def test_a_search_that_was_broken_off_goes_on(run, files, monkeypatch):
+    plain, seen = Epochs.__call__, []
+
+    def interrupted(self, row):
+        plain(self, row)
+        seen.append(row["epoch"])
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Epochs, "__call__", interrupted)
+    code, _, err = run(*SEARCH, "--out", "m", *SMALL)
+    assert code == 130
+    assert "--resume" in err
+    monkeypatch.setattr(Epochs, "__call__", lambda *a: seen.append(0) or plain(*a))
+    seen.clear()
+    assert run(*SEARCH, "--out", "m", *SMALL, "--resume")[0] == 0
+    assert len(seen) < 12
+    assert run(*SEARCH, "--out", "n", *SMALL)[0] == 0
+    one, other = (repkit.load(name).weights_["last"]["F"] for name in "mn")
+    assert all((one[k] == v).all() for k, v in other.items())
+
+
+@pytest.mark.parametrize("args", [["dann"], ["dann-regressor", "--target", "target.csv"], ["vae"]])
+def test_a_search_needs_a_target_and_classes(run, files, args):
+    code, _, err = run("fit", args[0], "source.csv", *args[1:], "--search", "--out", "m", *SMALL)
+    assert (code, "--search goes with dann and --target" in err) == (2, True)
 
 
 def test_a_fit_that_fails_says_so(run, files):

@@ -1,9 +1,5 @@
 """`AdaptationSearch`: its candidates, what it chooses between them, and what it leaves alone."""
 
-import os
-
-os.environ["SCIPY_ARRAY_API"] = "1"  # or check_array_api_input is skipped
-
 import pickle
 import warnings
 
@@ -16,11 +12,9 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from repkit import DANN, Consistency, DANNRegressor, NoTargetWarning, load
+from repkit import DANN, AdaptationSearch, Consistency, DANNRegressor, NoTargetWarning, load
 from repkit.dann import (
-    AdaptationSearch,
     Divergence,
     Entropy,
     GuardWarning,
@@ -36,25 +30,7 @@ Y = RNG.integers(0, 3, 120)
 X = (RNG.normal(size=(120, 4)) + 2 * np.eye(4)[Y]).astype(np.float32)
 DOMAIN = np.repeat([0, -1], [80, 40])
 TARGET = DOMAIN < 0
-MINIBATCHES = "a row of weight 2 is not drawn into as many batches as two rows"
-KNOWN = {
-    "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
-    "check_sample_weight_equivalence_on_sparse_data": MINIBATCHES,
-}
 NAMES = ["no adaptation", "as given", "conditional", "coral", "confusion", "information"]
-
-
-@parametrize_with_checks(
-    [AdaptationSearch(DANN(width=32, random_state=0))], expected_failed_checks=lambda e: KNOWN
-)
-def test_scikit_learn(estimator, check):
-    check(estimator)
-
-
-def test_the_suite_is_whole():
-    model = AdaptationSearch(DANN(**FAST))
-    results = check_estimator(model, on_fail=None, on_skip=None, legacy=False)
-    assert not [r for r in results if r["status"] == "skipped"]
 
 
 def fitted(candidates=None, agreement=None, monkeypatch=None, domain=DOMAIN, **options):
@@ -126,6 +102,15 @@ def test_candidates_by_default(options, names):
     assert "D" not in none.networks_
     for found in model.estimators_.values():
         assert not hasattr(found, "guarded_")  # the search has that twin
+
+
+def test_candidates_can_be_had_before():
+    model = AdaptationSearch(DANN(**FAST, checkpoint="runs"))
+    found = model.make_candidates()
+    assert list(found) == NAMES
+    assert not any(hasattr(one, "networks_") for one in found.values())
+    assert found["confusion"].get_params()["entropy__confusion"] == 1.0
+    assert str(found["coral"].checkpoint) == "runs/coral"
 
 
 def test_own_candidates():
