@@ -25,6 +25,7 @@ from repkit.dann.estimator import DANN
 from repkit.dann.monitor import GuardWarning
 from repkit.dann.parts import Divergence, Entropy, Heads, Selection
 from repkit.dann.rows import check_domains
+from repkit.engine.ranks import here
 from repkit.engine.rng import Kind, generator_of
 from repkit.metrics import EnsVScorer, ensemble_order
 from repkit.metrics._domains import n_rows, take
@@ -194,10 +195,19 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
             rows = np.sort(generator_of(seed, Kind.GUARD).permutation(target)[:ROWS])
             domain = np.asarray(sample_domain)[rows]
             agreement, differs = _compared(fitted, take(X, rows), domain)
-            best = list(fitted)[_best(agreement, margin)]
-        self.best_params_ = self._params()[best]
-        self._keep(fitted, best, told[best])
+            best = here().first(lambda: list(fitted)[_best(agreement, margin)])
+        self._keep(fitted, best)
         self.results_ = _table(fitted, best, agreement, differs, seconds)
+        for warning in told[best]:
+            warnings.warn(warning.message, warning.category, stacklevel=2)
+        if best == NONE and len(fitted) > 1:
+            warnings.warn(
+                f"no candidate agrees with the ensemble of all by more than margin={margin:g} more "
+                "than the one without adaptation, which is in use; results_ has the figures, and "
+                "estimators_ the others",
+                GuardWarning,
+                stacklevel=2,
+            )
         return self
 
     def fit_transform(
@@ -231,26 +241,15 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         fit = self.fit(X, y, sample_domain, source, sample_weight)
         return fit.transform(X, sample_domain)
 
-    def _keep(
-        self, fitted: dict[str, DANN], best: str, told: list[warnings.WarningMessage]
-    ) -> None:
+    def _keep(self, fitted: dict[str, DANN], best: str) -> None:
         self.estimators_, self.best_candidate_ = fitted, best
         self.best_estimator_ = model = fitted[best]
+        self.best_params_ = self._params()[best]
         self.classes_ = model.classes_
         self.n_features_in_ = model.n_features_in_
         self.__dict__.pop("feature_names_in_", None)  # of a fit before
         if hasattr(model, "feature_names_in_"):
             self.feature_names_in_ = model.feature_names_in_
-        for warning in told:
-            warnings.warn(warning.message, warning.category, stacklevel=3)
-        if best == NONE and len(fitted) > 1:
-            warnings.warn(
-                "no candidate agrees with the ensemble of all by more than margin="
-                f"{self.margin:g} more than the one without adaptation, which is in use; "
-                "results_ has the figures, and estimators_ the others",
-                GuardWarning,
-                stacklevel=3,
-            )
 
     def make_candidates(self) -> dict[str, DANN]:
         """Make the candidates that `fit` fits.

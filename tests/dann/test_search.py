@@ -177,6 +177,15 @@ def test_if_the_fit_without_adaptation_fails_another_is_taken(monkeypatch):
     assert model.best_candidate_ == "b"
 
 
+def test_warnings_that_are_errors_come_last(monkeypatch):
+    monkeypatch.setattr(EnsVScorer, "scores", lambda *a, **k: np.array([0.9, 0.1]))
+    model = AdaptationSearch(DANN(**FAST), [{}])
+    with pytest.raises(GuardWarning):  # an error in these tests
+        model.fit(X, Y, sample_domain=DOMAIN)
+    assert model.results_["chosen"].tolist() == [True, False]
+    assert model.predict(X).shape == (120,)
+
+
 def test_warnings_are_those_of_the_chosen(monkeypatch):
     def told(**agreed):
         ways = {"a": {"callbacks": lambda row: warnings.warn("from a", stacklevel=1)}, "b": {}}
