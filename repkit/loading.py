@@ -37,7 +37,6 @@ HOMES = {
 
 
 @in_settled
-@uncollected()  # it imports the estimator's class
 def load(path: str | os.PathLike[str], *, device: Any = "cpu", **code: Any) -> Estimator:
     """Open a model file. Nothing in it is run.
 
@@ -98,7 +97,8 @@ def load(path: str | os.PathLike[str], *, device: Any = "cpu", **code: Any) -> E
         )
     try:
         estimator = cls(**{**params, **code})
-        estimator._from_file(header["fitted"], header["history"], tensors)
+        with uncollected():  # what networks need is imported
+            estimator._from_file(header["fitted"], header["history"], tensors)
     except Exception as error:  # whatever networks raise of what does not go together
         raise ModelFileError(
             f"{str(path)!r} does not hold the {cls.__name__} that its header describes: {error}"
@@ -116,7 +116,8 @@ def _is_code(value: Any) -> bool:
 def _class_of(name: str) -> type[Estimator]:
     if name not in HOMES:
         raise ModelFileError(f"holds a {name!r}; this version of repkit knows {sorted(HOMES)}")
-    cls: type[Estimator] = getattr(import_module(f"repkit.{HOMES[name]}"), name)
+    with uncollected():
+        cls: type[Estimator] = getattr(import_module(f"repkit.{HOMES[name]}"), name)
     return cls
 
 

@@ -346,7 +346,9 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
     def _checked(self, rows: Any) -> np.ndarray:
         """Rows as the device stores them, none of them beyond float32."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return check_range(self._converted(rows))
+            stored = self._converted(rows)
+        # What nothing has changed is finite, as all that was given.
+        return stored if stored is rows else check_range(stored)
 
     def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Stored rows to what the networks see."""

@@ -117,7 +117,10 @@ def to_device(x: np.ndarray, device: torch.device) -> Tensor:
     keep = x.dtype if x.dtype in (np.uint8, np.int64) else np.dtype(np.float32)
     # A copy, never from_numpy of the caller's memory: read-only arrays, and no aliasing.
     tensor = torch.from_numpy(np.array(x, dtype=keep, order="C", copy=True))
-    if tensor.ndim == 4:
+    if tensor.ndim == 4 and tensor.shape[1] == 1:
+        # The channels are last already, but for what the strides say.
+        tensor = tensor[:, 0, :, :, None].permute(0, 3, 1, 2)
+    elif tensor.ndim == 4:
         tensor = tensor.to(memory_format=torch.channels_last)
     return sent(tensor, device)
 

@@ -140,6 +140,15 @@ def test_images_are_channels_last(dtype):
         assert np.array_equal(x.numpy(), expected)
 
 
+@pytest.mark.parametrize("shape", [(5, 1, 4, 6), (5, 1, 1, 1), (5, 1, 4, 1), (1, 1, 3, 3)])
+def test_one_channel_has_the_strides_of_a_conversion(shape):
+    array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    wanted = torch.from_numpy(array).to(memory_format=torch.channels_last)
+    found = to_device(array, CPU)
+    assert found.stride() == wanted.stride()
+    assert torch.equal(found, wanted)
+
+
 def test_the_device_holds_a_copy():
     for array in (np.zeros((3, 2), np.float32), np.zeros((3, 1, 2, 2), np.float32)):
         store = to_device(array, CPU)
