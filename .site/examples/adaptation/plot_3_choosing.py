@@ -9,7 +9,7 @@ lost least in a benchmark of 42 candidates on seven tasks; see :doc:`/choosing`.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from repkit import DANN
+from repkit import DANN, AdaptationSearch
 from repkit.datasets import make_domains
 from repkit.metrics import EnsVScorer, EntropyScorer, InfoMaxScorer
 
@@ -47,6 +47,15 @@ for ax, (name, score) in zip(axes, scores.items(), strict=True):
     ax.set(title=f"{name}: picks {accuracy[pick]:.0%}", xlabel="score, greater is better")
 axes[0].set_ylabel("accuracy on the target")
 axes[0].legend()
+
+# %%
+# `AdaptationSearch <repkit.AdaptationSearch>` makes the candidates itself: several ways of adapting,
+# and none. It keeps the one without adaptation unless another agrees with the ensemble by a margin
+# more.
+
+search = AdaptationSearch(DANN(learning_rate=3e-3, **common))
+search.fit(data.X, y, sample_domain=data.sample_domain)
+print(search.results_[["agreement", "differs", "chosen"]].round(2))
 
 # %%
 # **What to take from it.** A pick is better than a guess, and none is sure. Two moons have two
