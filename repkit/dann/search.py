@@ -471,9 +471,8 @@ def _compared(
 
 def _best(agreement: np.ndarray, margin: float) -> int:
     """The place of the candidate to take; the first is that without adaptation."""
-    if np.isnan(agreement[0]):  # its fit failed, and there is nothing to be level with
-        return 0 if np.isnan(agreement).all() else int(np.nanargmax(agreement))
-    return int(ensemble_order(np.nan_to_num(agreement, nan=-1.0), baseline=0, margin=margin)[0])
+    known = np.nan_to_num(agreement, nan=-1.0)  # of fits that failed: less than any other
+    return int(ensemble_order(known, baseline=0, margin=margin)[0])
 
 
 def _table(

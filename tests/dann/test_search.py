@@ -104,6 +104,11 @@ def test_candidates_by_default(options, names):
         assert not hasattr(found, "guarded_")  # the search has that twin
 
 
+def test_the_shares_that_are_aimed_at_stay():
+    found = AdaptationSearch(DANN(entropy=Entropy(0.5, prior="estimate"))).make_candidates()
+    assert found["information"].get_params()["entropy__prior"] == "estimate"
+
+
 def test_candidates_can_be_had_before():
     model = AdaptationSearch(DANN(**FAST, checkpoint="runs"))
     found = model.make_candidates()
