@@ -245,6 +245,31 @@ def test_kinds_of_rows_and_names_of_domains(make, monkeypatch):
     assert not hasattr(model, "feature_names_in_")
 
 
+def norm_net(shape_in, width):
+    return torch.nn.Sequential(
+        torch.nn.Linear(shape_in[0], width), torch.nn.BatchNorm1d(width), torch.nn.ReLU()
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_and_domains_reach_the_estimator():
+    own = DANN(norm_net, domain_norm="separate", **FAST)
+    weight = RNG.random(120) + (Y == 1)
+    model = AdaptationSearch(own, [{}])
+    features = model.fit_transform(X, Y, sample_domain=DOMAIN, sample_weight=weight)
+    alone = clone(own).fit(X, Y, sample_domain=DOMAIN, sample_weight=weight)
+    found = model.estimators_["0"]
+    np.testing.assert_array_equal(found.predict_proba(X, DOMAIN), alone.predict_proba(X, DOMAIN))
+    used = model.best_estimator_
+    np.testing.assert_array_equal(features, used.transform(X, DOMAIN))
+    for method in ("transform", "predict_proba", "predict"):
+        given, wanted = (getattr(m, method)(X, DOMAIN) for m in (model, used))
+        np.testing.assert_array_equal(given, wanted)
+    assert (model.predict_proba(X, DOMAIN) != model.predict_proba(X)).any()
+    right = used.predict(X, DOMAIN) == Y
+    assert model.score(X, Y, weight, DOMAIN) == pytest.approx(np.average(right, weights=weight))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_images_and_memory_maps(tmp_path):
     images = RNG.integers(0, 255, (60, 1, 8, 8), dtype=np.uint8)
