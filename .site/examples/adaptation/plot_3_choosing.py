@@ -49,9 +49,9 @@ axes[0].set_ylabel("accuracy on the target")
 axes[0].legend()
 
 # %%
-# `AdaptationSearch <repkit.AdaptationSearch>` makes the candidates itself: several ways of adapting,
-# and none. It keeps the one without adaptation unless another agrees with the ensemble by a margin
-# more.
+# `AdaptationSearch <repkit.AdaptationSearch>` makes the candidates itself: several ways of
+# adapting, and none. It keeps the one without adaptation unless another agrees with the ensemble by
+# a margin more.
 
 search = AdaptationSearch(DANN(learning_rate=3e-3, **common))
 search.fit(data.X, y, sample_domain=data.sample_domain)
@@ -59,8 +59,8 @@ print(search.results_[["agreement", "differs", "chosen"]].round(2))
 
 # %%
 # Here that is the outcome: minimum class confusion is .09 above it, not .1. The conditional
-# adversary, which solves this task, agrees with few of the others, and no target row says that it is
-# right.
+# adversary, which solves this task, agrees with few of the others, and no target row says that it
+# is right.
 #
 # **What to take from it.** A pick is better than a guess, and none is sure. Two moons have two
 # classes of equal size, which is what infomax hopes for; where shares are uneven it gives up 25
