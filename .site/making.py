@@ -46,7 +46,7 @@ def make() -> None:
     found = section(benchmarks, "Choosing without labels: `choosing`")
     write("made/choosing.inc", table(found, choosing))
     guarding = ("", "adapted gain", "used gain", "adapted worst", "used worst", "guarded")
-    found = section(benchmarks, "The guard: `guarding`").replace("other pairs: ", "")
+    found = section(benchmarks, "The guard and the search: `guarding`").replace("other pairs: ", "")
     write("made/guarding.inc", table(found, guarding))
     write("made/changes.inc", section(ROOT / "README.md", "Changes").strip() + "\n")
     write("made/commands.inc", commands())

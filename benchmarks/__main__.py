@@ -22,7 +22,7 @@ ABOUT = {
     "pacs_deep": "PACS as deep features, twelve pairs of styles, and three to one",
     "choosing": "label-free scorers: how good the candidate is that each picks",
     "unknown_class": "rows of a class that no source row has",
-    "guarding": "a twin without adaptation: what the guard gives and takes",
+    "guarding": "what the guard of an adaptation, and the search between several, give and take",
     "defaults": "what each class gives without a setting, beside its recipe",
     "bigan_mnist": "features and reconstructions of MNIST and of small digits",
     "infogan_mnist": "categories and continuous codes of the same",
