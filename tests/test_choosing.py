@@ -31,6 +31,17 @@ def small(monkeypatch):
     choosing.pool.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("agreement", "wanted"), [([0.4, 0.7, 0.55], 0.7), ([0.4, 0.7, 0.65], 0.6)]
+)
+def test_the_margin_is_over_the_best_candidate_without_adaptation(agreement, wanted):
+    """Which is the third: it does better on held-back source rows than the first."""
+    scores = {"EnsV": np.array(agreement), "source accuracy": np.array([0.8, 1.0, 0.9])}
+    accuracy = np.array([0.5, 0.7, 0.6])
+    found = Pool(accuracy, scores, plain=np.array([0, 2]), joint=np.array([1]))
+    assert choosing.with_margin(found) == wanted
+
+
 def test_no_target_label_is_read_for_a_choice(small):
     a, b = (choosing.pool(name, 0) for name in choosing.TASKS)
     assert len(a.accuracy) == 2 * len(small)

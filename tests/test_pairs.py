@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks import pairs
-from benchmarks.pairs import Pair, alone, dann, on_target, over_pairs, table, whole
+from benchmarks.pairs import Pair, alone, dann, on_target, over_pairs, searched, table, whole
 from repkit import DANN
-from repkit.dann import Entropy, MarginalizedDenoiser
+from repkit.dann import AdaptationSearch, Entropy, MarginalizedDenoiser
 
 
 def blobs(source=None, target=None):
@@ -89,16 +89,39 @@ def test_every_variant_trains(name):
 def test_no_label_of_the_target_is_given(monkeypatch):
     seen = {}
 
-    def fit(self, X, y, sample_domain=None):
+    def fit(self, X, y, sample_domain=None, **more):
         seen.update(y=y, domain=sample_domain)
         raise StopIteration
 
     monkeypatch.setattr(DANN, "fit", fit)
     several = blobs()._replace(source_domain=np.repeat([1, 2], 20))
-    with pytest.raises(StopIteration):
-        dann(SHORT, "cpu")(several, 0)
-    assert (seen["y"][40:] == -1).all()
-    assert seen["domain"].tolist() == [1] * 20 + [2] * 20 + [-9] * 40
+    for method in (dann, searched):
+        seen.clear()
+        with pytest.raises(StopIteration):
+            method(SHORT, "cpu")(several, 0)
+        assert (seen["y"][40:] == -1).all()
+        assert seen["domain"].tolist() == [1] * 20 + [2] * 20 + [-9] * 40
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("margin", [0.0, 0.99])
+def test_the_search_is_tested_beside_no_adaptation(margin, monkeypatch):
+    made = []
+
+    class Kept(AdaptationSearch):
+        def __init__(self, model):
+            super().__init__(model, margin=margin)
+            made.append(self)
+
+    monkeypatch.setattr(pairs, "AdaptationSearch", Kept)
+    pair = blobs()
+    found = searched(SHORT, "cpu")(pair, 0)
+    (search,) = made
+    none = search.estimators_["no adaptation"]
+    assert found["accuracy_last"] == search.score(pair.X_test, pair.y_test)
+    assert found["accuracy_unadapted"] == none.score(pair.X_test, pair.y_test)
+    assert found["guarded"] == (search.best_candidate_ == "no adaptation")
+    assert found["guarded"] or margin == 0.0
 
 
 def test_the_recipe_has_its_fair_opponents():

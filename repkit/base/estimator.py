@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
@@ -217,6 +218,9 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
     _rates: ClassVar[Mapping[str, float]] = {}
     # Parameters that can be set after the fit, with an effect at once.
     _live: ClassVar[tuple[str, ...]] = ()
+    # Fits of a search that begins with this one, 0 for those that follow. What is to be said of a
+    # fit is then left to the search.
+    _one_of: ClassVar[int] = 1
 
     networks_: dict[str, nn.Module] = fitted()
     weights_: saving.Weights = fitted()
@@ -347,8 +351,10 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
         """Rows as the device stores them, none of them beyond float32."""
         with np.errstate(over="ignore", invalid="ignore"):
             stored = self._converted(rows)
-        # What nothing has changed is finite, as all that was given.
-        return stored if stored is rows else check_range(stored)
+        # What nothing has changed was looked at when it was given, unless scikit-learn was told
+        # not to.
+        looked_at = stored is rows and not get_config()["assume_finite"]
+        return stored if looked_at else check_range(stored)
 
     def _scaler(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Stored rows to what the networks see."""
@@ -392,7 +398,7 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
                 raise
             finally:
                 reporting.tear_down(self)
-        if ranks.rank:
+        if ranks.rank or self._one_of != 1:
             return self  # rank 0 says what there is to say
         if failure:
             warnings.warn(failure, ConvergenceWarning, stacklevel=4)
@@ -482,7 +488,7 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             callbacks = reporting.bound(self.callbacks, shown_on)  # type: ignore[arg-type]
             told: Any = callbacks
             if number == 0 and is_wanted(self):
-                told = (*callbacks, Forecast(self, self._trainings()))
+                told = (*callbacks, Forecast(self, self._trainings() * self._one_of))
             with giving_way(), self._telling(engine, checkpoints):
                 result = train(
                     engine,

@@ -54,7 +54,7 @@ class Forecast:
         pace, epochs = spent / (self.steps - WARM), int(self.estimator.max_epochs)
         steps = of * epochs * self.trainings
         if pace * steps > LONG:
-            warnings.warn(self._said(pace, steps, epochs), stacklevel=_outside())
+            warnings.warn(self._said(pace, steps, epochs), stacklevel=outside())
 
     def _said(self, pace: float, steps: int, epochs: int) -> str:
         within = max(1, int(epochs * LONG / (pace * steps)))
@@ -83,8 +83,8 @@ def _made_for_images(estimator: Any) -> list[str]:
     return found
 
 
-def _outside() -> int:
-    """How many calls above the caller the package was entered."""
+def outside() -> int:
+    """How many calls above the caller the package was entered, for ``stacklevel``."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("repkit."):
         level, frame = level + 1, frame.f_back

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from repkit.base.forecast import outside
+
 __all__ = ["PlainImagesWarning", "tell_of_plain_images"]
 
 
@@ -12,7 +14,7 @@ class PlainImagesWarning(UserWarning):
     """Unlabeled images are learned from as they are, without a change of their look."""
 
 
-def tell_of_plain_images(model: Any, why: str, *, stacklevel: int) -> None:
+def tell_of_plain_images(model: Any, why: str) -> None:
     """Warn if the samples of a model are images that nothing changes.
 
     Parameters
@@ -21,8 +23,6 @@ def tell_of_plain_images(model: Any, why: str, *, stacklevel: int) -> None:
         One that has read its samples, with ``augment`` and ``strong_augment``.
     why : str
         What that costs, and what to do; it ends the sentence.
-    stacklevel : int
-        Of the warning, as seen from the caller of this function.
     """
     changed = model.augment is not None or model.strong_augment is not None
     if len(model.input_shape_) == 1 or changed:
@@ -30,5 +30,5 @@ def tell_of_plain_images(model: Any, why: str, *, stacklevel: int) -> None:
     warnings.warn(
         f"with neither augment nor strong_augment, {why}",
         PlainImagesWarning,
-        stacklevel=stacklevel + 1,
+        stacklevel=outside(),
     )

@@ -329,9 +329,13 @@ def _look_for_runs(folder: Path, resume: bool, force: bool) -> None:
 
 
 def _newest(folder: Path) -> int:
-    """The epoch of the newest checkpoint; 0 if there is none."""
-    kept = folder.glob("**/epoch-*.ckpt")  # a search has a folder for each candidate
-    return max((int(p.stem.rpartition("-")[2]) for p in kept), default=0)
+    """The epoch of the newest checkpoint, or the sum of those of a search; 0 if there is none."""
+    newest: dict[str, int] = {}
+    for path in folder.glob("**/epoch-*.ckpt"):  # a search has a folder for each candidate
+        candidate = path.relative_to(folder).parts[-3] if path.parents[1] != folder else ""
+        epoch = int(path.stem.rpartition("-")[2])
+        newest[candidate] = max(newest.get(candidate, 0), epoch)
+    return sum(newest.values())
 
 
 def _train(
@@ -347,8 +351,13 @@ def _train(
     trainings = len(fitted.make_candidates()) if search else getattr(model, "n_init", 1)
     epochs = shown_epochs(model.max_epochs, trainings)
 
+    if search and there:
+        say(f"going on with what {folder} has of these data and parameters")
+        # Those that are complete are not told of again.
+        epochs.number = _newest(folder) // model.max_epochs
+
     def began(row: dict[str, Any]) -> None:
-        if epochs.first is None and there:
+        if epochs.first is None and there and not search:
             if row["epoch"] == 1:
                 click.echo(
                     f"warning: the run in {folder} is of other data or parameters; starting anew",
@@ -357,9 +366,12 @@ def _train(
             else:
                 say(f"going on from epoch {row['epoch'] - 1}")
 
+    def shows(row: dict[str, Any]) -> None:
+        epochs(row)
+
+    shows.on_step = epochs.on_step  # type: ignore[attr-defined]
     # A search copies what is no function.
-    shows: Any = (lambda row: epochs(row)) if search else epochs
-    model.set_params(checkpoint=folder, callbacks=[began, shows])
+    model.set_params(checkpoint=folder, callbacks=[began, shows if search else epochs])
     try:
         with epochs:
             fitted.fit(X, **({} if y is None else {"y": y}), **more)
@@ -370,7 +382,8 @@ def _train(
             how = "no epoch was finished"
         else:
             again = [a for a in given if a not in ("--force", "--resume")] + ["--resume"]
-            how = f"{kept} of {model.max_epochs} epochs are kept; go on with: "
+            total = model.max_epochs * (trainings if search else 1)
+            how = f"{kept} of {total} epochs are kept; go on with: "
             how += shlex.join(["repkit", *again])
         if isinstance(error, KeyboardInterrupt):
             click.echo(f"interrupted; {how}", err=True)

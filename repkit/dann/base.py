@@ -20,6 +20,7 @@ from repkit import nets
 from repkit._arguments import shown
 from repkit.base.estimator import Estimator, Problem
 from repkit.base.exporting import Program
+from repkit.base.forecast import outside
 from repkit.base.parameters import (
     MOST_ROWS,
     MOST_UNITS,
@@ -231,7 +232,7 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
             warnings.warn(
                 "no target rows (sample_domain < 0): training on the source rows only",
                 NoTargetWarning,
-                stacklevel=5,
+                stacklevel=outside(),
             )
         self._tell_of_plain_images()
         return Rows(X, domains=domains, **read)

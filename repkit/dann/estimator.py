@@ -272,7 +272,6 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
             ".70, and .88 with the changes, terms and network of a recipe); if changed images keep "
             "their classes, give augment, or see repkit.recipes.dann; if none may be changed, "
             "augment=torch.nn.Identity() says so",
-            stacklevel=6,
         )
 
     def _prior(

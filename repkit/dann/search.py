@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -15,20 +18,22 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from repkit import _arguments
 from repkit._arguments import shown
-from repkit.base.parts import Consistency
+from repkit.base.parameters import Constant
+from repkit.base.surroundings import in_settled
 from repkit.dann.estimator import DANN
 from repkit.dann.monitor import GuardWarning
-from repkit.dann.parts import Divergence, Entropy, Heads, Selection
-from repkit.dann.rows import check_domains
-from repkit.engine.ranks import here
+from repkit.dann.parts import Entropy
+from repkit.dann.rows import Domains, check_domains
+from repkit.engine.batches import rows_of
+from repkit.engine.ranks import joined
 from repkit.engine.rng import Kind, generator_of
-from repkit.metrics import EnsVScorer, ensemble_order
-from repkit.metrics._domains import n_rows, take
+from repkit.metrics import ensemble_agreement, ensemble_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +43,7 @@ __all__ = ["AdaptationSearch"]
 NONE = "no adaptation"
 GIVEN = "as given"
 ROWS = 10_000  # target rows on which the candidates are compared, at most
+BYTES = 2**27  # of them
 MOST_CANDIDATES = 1000
 
 
@@ -57,14 +63,15 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         default `DANN` as it is.
     candidates : dict of str to dict, or list of dict, optional
         Parameters of the estimator for each candidate, as ``set_params`` takes them. A candidate
-        without adaptation always comes first, and need not be named. By default, the estimator as
-        given; its other terms without a divergence, if it has any; and in place of its divergence
-        and its terms of entropy, the conditional adversary, "coral", minimum class confusion, and
-        the information term.
+        without adaptation always comes first; as "no adaptation" it can be given parameters, too.
+        By default, the estimator as given; its other terms without a divergence, if it has any; and
+        in place of its divergence and its terms of entropy, the conditional adversary, "coral",
+        minimum class confusion, and the information term. Those that would be equal are one, and
+        those that the data or other parameters do not allow are left out.
     margin : float, default=0.1
         How much more than the candidate without adaptation another must agree with the ensemble,
-        from 0 to below 1. 0.1 was best on 23 pairs of domains with known labels; see the benchmark
-        ``guarding``.
+        from 0 to below 1. On 23 pairs of domains with known labels, 0.05 gained as much and did
+        harm more often, and 0.2 gained less; see the benchmark ``guarding``.
 
     Attributes
     ----------
@@ -77,9 +84,10 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
     estimators_ : dict of str to DANN
         All candidates, fitted, by name; those of a list are named by their place, from 0.
     results_ : DataFrame
-        One row a candidate: agreement (with the ensemble, from 0 to 1, NaN for a fit that failed),
-        differs (share of the target rows to which it gives another class than the one without
-        adaptation), chosen, and seconds of its fit.
+        One row a candidate: agreement (with the ensemble, from 0 to 1), differs (share of the
+        target rows to which it gives another class than the one without adaptation), chosen,
+        seconds of its fit, and failed, what went wrong with that, if anything. A fit that failed
+        has no agreement, and is not chosen.
     classes_ : ndarray of shape (classes,)
         The labels.
     n_features_in_ : int
@@ -92,9 +100,12 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
 
     Notes
     -----
-    The fits come one after another, so that it takes up to seven times as long as one. Warnings of
-    candidates that are not chosen are not shown. ``checkpoint`` of the estimator has a sub-folder
-    for each candidate.
+    The fits come one after another, so that it takes up to seven times as long as one.
+    ``checkpoint`` of the estimator has a sub-folder for each candidate, and callbacks are copied
+    for each. Its ``warm_start`` and guard have no effect.
+
+    Without adaptation means no term on target rows. Batch norm of a network that has it still sees
+    them.
 
     It is no guarantee. Where the shares of the classes differ between the domains, all ways of
     adapting can be wrong alike, and then they outvote the one without adaptation.
@@ -171,44 +182,66 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
             If the candidate without adaptation is used.
         """
         margin = _arguments.number(self.margin, "margin", 0.0, 1.0, below=True)
-        candidates = self.make_candidates()  # all are checked before the first is fitted
-        if sample_domain is None:
-            target = np.empty(0, dtype=int)
-        else:
-            target = check_domains(sample_domain, n_rows(X, "X"), source).target
-        if not len(target):
-            candidates = {NONE: candidates[NONE]}
+        params = self._params()
+        candidates = self._made(params)  # all are checked before the first is fitted
         given = {"sample_domain": sample_domain, "source": source, "sample_weight": sample_weight}
         fitted: dict[str, DANN] = {}
-        seconds: dict[str, float] = {}
-        told: dict[str, list[warnings.WarningMessage]] = {}
+        rows: dict[str, dict[str, Any]] = {}
+        if not _has_targets(sample_domain, source):
+            candidates = {NONE: candidates[NONE]}
+        model: Any
         for name, model in candidates.items():
-            start = time.perf_counter()
-            with warnings.catch_warnings(record=True) as told[name]:
-                warnings.simplefilter("always")
-                fitted[name] = model.fit(X, y, **given)
-            seconds[name] = time.perf_counter() - start
+            start, failed = time.perf_counter(), ""
+            # The first forecasts the time of all; what is to be said of a fit is said at the end.
+            model._one_of = 0 if fitted else len(candidates)
+            try:
+                model.fit(X, y, **given)
+            except (TypeError, ValueError) as error:
+                if self.candidates is not None or name in (NONE, GIVEN):
+                    raise
+                failed = str(error)
+            else:
+                fitted[name] = model
+                if "failed_step" in model.history_:
+                    failed = "its training stopped, see history_"
+            rows[name] = {"seconds": time.perf_counter() - start, "failed": failed}
+        sound = [name for name in fitted if not rows[name]["failed"]]
         best = NONE
-        agreement, differs = np.ones(len(fitted)), np.zeros(len(fitted))
-        if len(fitted) > 1:
-            seed = fitted[NONE].seed_
-            rows = np.sort(generator_of(seed, Kind.GUARD).permutation(target)[:ROWS])
-            domain = np.asarray(sample_domain)[rows]
-            agreement, differs = _compared(fitted, take(X, rows), domain)
-            best = here().first(lambda: list(fitted)[_best(agreement, margin)])
-        self._keep(fitted, best)
-        self.results_ = _table(fitted, best, agreement, differs, seconds)
-        for warning in told[best]:
-            warnings.warn(warning.message, warning.category, stacklevel=2)
-        if best == NONE and len(fitted) > 1:
+        with joined(fitted[NONE].device_) as ranks:
+            if len(fitted) > 1:
+                domains = check_domains(sample_domain, len(np.asarray(sample_domain)), source)
+                labels, agreement = _compared(fitted, sound, X, domains)
+                for name in sound:
+                    rows[name]["agreement"] = agreement[name]
+                    rows[name]["differs"] = float(np.mean(labels[name] != labels[NONE]))
+                best = ranks.first(lambda: _best(agreement, margin))
+        for model in fitted.values():
+            del model._one_of
+        self._keep(fitted, best, params[best])
+        self.results_ = _table(rows, best)
+        if not ranks.rank:  # which says what there is to say
+            self._tell(sound, margin)
+        return self
+
+    @in_settled
+    def _tell(self, sound: list[str], margin: float) -> None:
+        """Warn as a fit of the one that is taken would, and where that has not adapted."""
+        self.best_estimator_._judge()
+        if not sound:
+            warnings.warn(
+                "the trainings of all candidates stopped, see results_ and their history_; the "
+                "last good weights of the one without adaptation are in use",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        elif self.best_candidate_ == NONE and len(self.estimators_) > 1:
             warnings.warn(
                 f"no candidate agrees with the ensemble of all by more than margin={margin:g} more "
                 "than the one without adaptation, which is in use; results_ has the figures, and "
                 "estimators_ the others",
                 GuardWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
-        return self
 
     def fit_transform(
         self,
@@ -241,10 +274,9 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         fit = self.fit(X, y, sample_domain, source, sample_weight)
         return fit.transform(X, sample_domain)
 
-    def _keep(self, fitted: dict[str, DANN], best: str) -> None:
-        self.estimators_, self.best_candidate_ = fitted, best
+    def _keep(self, fitted: dict[str, DANN], best: str, params: dict[str, Any]) -> None:
+        self.estimators_, self.best_candidate_, self.best_params_ = fitted, best, params
         self.best_estimator_ = model = fitted[best]
-        self.best_params_ = self._params()[best]
         self.classes_ = model.classes_
         self.n_features_in_ = model.n_features_in_
         self.__dict__.pop("feature_names_in_", None)  # of a fit before
@@ -264,13 +296,24 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         TypeError, ValueError
             If ``estimator`` is no `DANN`, or ``candidates`` does not hold parameters of it.
         """
-        found = {}
-        for name, params in self._params().items():
-            with _arguments.named(f"candidates[{name!r}]", "parameters of DANN"):
-                model = clone(self._base()).set_params(**params)
+        return self._made(self._params())
+
+    def _made(self, params: Mapping[str, Mapping[str, Any]]) -> dict[str, DANN]:
+        found: dict[str, DANN] = {}
+        seen: list[dict[str, str]] = []
+        for k, (name, own) in enumerate(params.items()):
+            model = clone(self._base())
+            if self.candidates is None:
+                model.set_params(**own)
+                if (key := _key(model)) in seen:
+                    continue
+                seen.append(key)
+            else:
+                with _arguments.named(f"candidates[{name!r}]", "parameters of DANN"):
+                    model.set_params(**own)._resolved()
             if model.checkpoint is not None:
                 folder = _arguments.path(model.checkpoint, "checkpoint", "a folder")
-                model.set_params(checkpoint=folder / name.replace("/", "-"))
+                model.set_params(checkpoint=folder / f"{k}-{re.sub('[^A-Za-z0-9]+', '-', name)}")
             found[name] = model
         return found
 
@@ -282,7 +325,7 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
 
     def _params(self) -> dict[str, dict[str, Any]]:
         """What each candidate sets in the estimator, by name."""
-        base, given = self._base(), self.candidates
+        base, given = self._base()._resolved(), self.candidates
         named: Mapping[Any, Any]
         if given is None:
             named = dict(_ways(base))
@@ -305,8 +348,9 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
                     "candidates must map names to dicts of parameters; it has "
                     f"{shown(name)}: {shown(params)}"
                 )
-        named = {NONE: _unadapted(base), **{k: v for k, v in named.items() if k != NONE}}
-        return {name: dict(params) for name, params in named.items()}
+        found = {NONE: {**_unadapted(base), **named.get(NONE, {})}}
+        rest = {name: {**_common(base), **own} for name, own in named.items() if name != NONE}
+        return found | rest
 
     # ---------------------------------------------------------------- use
 
@@ -403,7 +447,8 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        own = self._base().__sklearn_tags__()
+        like = self.estimator if isinstance(self.estimator, DANN) else DANN()
+        own = like.__sklearn_tags__()
         tags.input_tags, tags.transformer_tags = own.input_tags, own.transformer_tags
         return tags
 
@@ -411,39 +456,42 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
 # -------------------------------------------------------------------- candidates
 
 
+def _common(base: DANN) -> dict[str, Any]:
+    """What every candidate sets: the search has the twin that a guard would train."""
+    found: dict[str, Any] = {"select__guard": False} if base.select.guard else {}
+    return {**found, "warm_start": False} if base.warm_start else found
+
+
 def _unadapted(base: DANN) -> dict[str, Any]:
-    """What takes all adaptation out of a DANN."""
+    """What takes all terms on target rows out of a DANN."""
     return {**_without_d(base), "entropy": 0.0, "consistency": 0.0}
 
 
 def _without_d(base: DANN) -> dict[str, Any]:
     """No divergence, and nothing that is of its network."""
-    found: dict[str, Any] = {**_unguarded(base), "divergence": None, "conditional": False}
-    if Heads.of(base.heads).domain is not None:
+    found: dict[str, Any] = {**_common(base), "divergence": None, "conditional": False}
+    if base.heads.domain is not None:
         found["heads__domain"] = None
     if isinstance(base.learning_rate, Mapping):
-        found["learning_rate"] = base._rates_without_d()
+        rates = base._rates_without_d()
+        found["learning_rate"] = DANN.learning_rate if rates is None else rates
     return found
 
 
-def _unguarded(base: DANN) -> dict[str, Any]:
-    """The search itself has the twin that a guard would train."""
-    return {"select__guard": False} if Selection.of(base.select).guard else {}
-
-
 def _ways(base: DANN) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The candidates by default, but for that without adaptation."""
+    """The candidates by default of a resolved estimator, but for that without adaptation."""
     none = _without_d(base)
-    kind = Divergence.of(base.divergence).kind
-    certain = Entropy.of(base.entropy)
-    terms = (certain.weight, certain.smoothness, certain.confusion)
-    more = any(terms) or Consistency.of(base.consistency).weight > 0
+    kind = None if base.lam == Constant(0.0) else base.divergence.kind
+    certain = base.entropy
+    more = any((certain.weight, certain.smoothness, certain.confusion, base.consistency.weight))
     if kind is not None or more:
-        yield GIVEN, _unguarded(base)
+        yield GIVEN, {}
     if kind is not None and more:
         yield "no divergence", none
-    conditional = {**_unguarded(base), "divergence": "adversarial", "conditional": True}
-    if kind not in (None, "adversarial"):  # D of another kind has other outputs
+    conditional: dict[str, Any] = {"divergence": "adversarial", "conditional": True}
+    if kind != "adversarial":  # weights of other kinds are of other sizes
+        conditional["lam"] = "ramp"
+    if base.heads.domain is not None and not base.conditional:  # D has other inputs, or outputs
         conditional["heads__domain"] = None
     yield "conditional", {**conditional, "entropy": 0.0}
     # Covariances of features are close: weights from 1 to 100 are usual.
@@ -452,44 +500,53 @@ def _ways(base: DANN) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "information", {**none, "entropy": Entropy(1.0, prior=certain.prior)}
 
 
+def _key(model: DANN) -> dict[str, str]:
+    """What tells one candidate from another."""
+    resolved = model._resolved()
+    names = [f.name for f in fields(resolved) if f.name not in ("checkpoint", "callbacks")]
+    return {name: repr(getattr(resolved, name)) for name in names}
+
+
 # -------------------------------------------------------------------- choice
 
 
+def _has_targets(sample_domain: Any, source: Any) -> bool:
+    if sample_domain is None:
+        return False
+    return len(check_domains(sample_domain, len(np.asarray(sample_domain)), source).target) > 0
+
+
 def _compared(
-    fitted: Mapping[str, DANN], X: Any, domain: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Agreement of each candidate with the ensemble, and how far it differs from the first."""
-    models = list(fitted.values())
-    sound = [k for k, m in enumerate(models) if "failed_step" not in m.history_]
-    agreement = np.full(len(models), np.nan)
-    if sound:
-        found = EnsVScorer().scores([models[k] for k in sound], X, sample_domain=domain)
-        agreement[sound] = found
-    labels = [m.predict(X, domain) for m in models]
-    return agreement, np.array([np.mean(y != labels[0]) for y in labels])
+    fitted: Mapping[str, DANN], sound: Sequence[str], X: Any, domains: Domains
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Classes that each candidate predicts for target rows, and its agreement with all of them."""
+    first = fitted[NONE]
+    count = min(ROWS, max(1, BYTES // (4 * math.prod(first.input_shape_))))
+    rows = np.sort(generator_of(first.seed_, Kind.GUARD).permutation(domains.target)[:count])
+    # A data frame keeps the names of its columns, which the estimators have seen.
+    named = hasattr(X, "iloc")
+    part = X.iloc[rows] if named else rows_of(first._check_X(X, reset=False), rows)
+    domain = first.domains_[domains.rows[rows]]
+    names = dict.fromkeys([NONE, *sound])
+    probas = {name: fitted[name].predict_proba(part, domain) for name in names}
+    labels = {name: proba.argmax(1) for name, proba in probas.items()}
+    if not sound:
+        return labels, {}
+    agreement = ensemble_agreement([probas[name] for name in sound])
+    return labels, dict(zip(sound, agreement.tolist(), strict=True))
 
 
-def _best(agreement: np.ndarray, margin: float) -> int:
-    """The place of the candidate to take; the first is that without adaptation."""
-    known = np.nan_to_num(agreement, nan=-1.0)  # of fits that failed: less than any other
-    return int(ensemble_order(known, baseline=0, margin=margin)[0])
+def _best(agreement: Mapping[str, float], margin: float) -> str:
+    """The name of the candidate to take."""
+    known = {NONE: -1.0, **agreement}  # if that failed, less than any other
+    order = ensemble_order(list(known.values()), baseline=0, margin=margin)
+    return list(known)[order[0]]
 
 
-def _table(
-    fitted: Mapping[str, DANN],
-    best: str,
-    agreement: np.ndarray,
-    differs: np.ndarray,
-    seconds: Mapping[str, float],
-) -> pd.DataFrame:
+def _table(rows: Mapping[str, Mapping[str, Any]], best: str) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(
-        {
-            "agreement": agreement,
-            "differs": differs,
-            "chosen": [name == best for name in fitted],
-            "seconds": [seconds[name] for name in fitted],
-        },
-        index=pd.Index(list(fitted), name="candidate"),
-    )
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("candidate")
+    found["chosen"] = found.index == best
+    columns = ["agreement", "differs", "chosen", "seconds", "failed"]
+    return found.reindex(columns=columns)

@@ -154,7 +154,9 @@ def mirrored(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def model_of(estimator: Any) -> Any:
     """Give the estimator, or the best one of a fitted search, which takes no metadata itself."""
-    return getattr(estimator, "best_estimator_", estimator)
+    while hasattr(estimator, "best_estimator_"):  # a search between searches
+        estimator = estimator.best_estimator_
+    return estimator
 
 
 def last_step(estimator: Any) -> Any:

@@ -30,6 +30,7 @@ __all__ = [
     "transfer_score",
 ]
 
+ROUNDING = 1e-12  # of shares: .8 is .1 more than .7
 MOST_ORDER = 1000.0  # of a norm: in those of a greater one nothing is left of most numbers
 MOST_STARTS = 10**4  # of k-means
 _TINY = float(np.finfo(np.float32).tiny)
@@ -275,7 +276,7 @@ def ensemble_order(
     if baseline is None:
         return np.argsort(-found, kind="stable")
     place = _arguments.integer(baseline, "baseline", 0, len(found) - 1)
-    behind = found <= found[place] + margin
+    behind = found <= found[place] + margin + ROUNDING
     behind[place] = False
     # Of those that are not behind it, the baseline is the last.
     keys = np.where(np.arange(len(found)) == place, np.inf, -found)

@@ -275,7 +275,6 @@ class TripleGAN(
                 "consistency adds next to nothing on images; if changed images keep their classes, "
                 "repkit.recipes.triplegan has changes, and networks, for them (small digits from "
                 "50 labels: .98, and .89 with nothing set); else consistency=0 saves its time",
-                stacklevel=5,
             )
         weights = row_weights(sample_weight, self.class_weight, self.classes_, place)
         return X, place, weights

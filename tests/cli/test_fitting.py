@@ -166,11 +166,15 @@ def test_a_search_that_was_broken_off_goes_on(run, files, monkeypatch):
     monkeypatch.setattr(Epochs, "__call__", interrupted)
     code, _, err = run(*SEARCH, "--out", "m", *SMALL)
     assert code == 130
-    assert "--resume" in err
+    assert "interrupted; 3 of 12 epochs are kept" in err
     monkeypatch.setattr(Epochs, "__call__", lambda *a: seen.append(0) or plain(*a))
     seen.clear()
-    assert run(*SEARCH, "--out", "m", *SMALL, "--resume")[0] == 0
-    assert len(seen) < 12
+    code, _, err = run(*SEARCH, "--out", "m", *SMALL, "--resume")
+    assert (code, len(seen)) == (0, 9)
+    assert "going on with what m.checkpoints has" in err
+    assert "starting anew" not in err
+    assert "training 2/6 epoch 2/2" in err
+    assert "training 6/6 epoch 2/2" in err
     assert run(*SEARCH, "--out", "n", *SMALL)[0] == 0
     one, other = (repkit.load(name).weights_["last"]["F"] for name in "mn")
     assert all((one[k] == v).all() for k, v in other.items())

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -10,19 +11,24 @@ import sklearn
 import torch
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from repkit import DANN, AdaptationSearch, Consistency, DANNRegressor, NoTargetWarning, load
+from repkit.base import estimator
+from repkit.base.forecast import Forecast
 from repkit.dann import (
     Divergence,
     Entropy,
     GuardWarning,
     Heads,
     Selection,
+    ShareWarning,
     search,
 )
-from repkit.metrics import EnsVScorer
+from repkit.metrics import EnsVScorer, InfoMaxScorer
 
 FAST = {"max_epochs": 2, "steps_per_epoch": 6, "batch_size": 16, "width": 8, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -33,10 +39,15 @@ TARGET = DOMAIN < 0
 NAMES = ["no adaptation", "as given", "conditional", "coral", "confusion", "information"]
 
 
+def agreeing(monkeypatch, agreement):
+    """Put these agreements in the place of those of the candidates."""
+    monkeypatch.setattr(search, "ensemble_agreement", lambda probas: np.array(agreement, float))
+
+
 def fitted(candidates=None, agreement=None, monkeypatch=None, domain=DOMAIN, **options):
     """A short search, with the agreement given where it is, and the warnings."""
     if agreement is not None:
-        monkeypatch.setattr(EnsVScorer, "scores", lambda *a, **k: np.array(agreement, float))
+        agreeing(monkeypatch, agreement)
     margin = options.pop("margin", 0.1)
     model = AdaptationSearch(DANN(**{**FAST, **options}), candidates, margin=margin)
     with warnings.catch_warnings(record=True) as told:
@@ -79,6 +90,15 @@ def test_candidates_are_fits_of_their_own():
     [
         ({"divergence": None}, ["no adaptation", *NAMES[2:]]),
         ({"divergence": None, "entropy": 0.5}, NAMES),
+        ({"lam": 0.0}, ["no adaptation", *NAMES[2:]]),
+        # What would be equal is one.
+        ({"conditional": True}, [*NAMES[:2], *NAMES[3:]]),
+        ({"divergence": "coral", "lam": 100.0}, [*NAMES[:3], *NAMES[4:]]),
+        ({"divergence": None, "entropy": Entropy(confusion=1.0)}, [*NAMES[:4], NAMES[5]]),
+        ({"entropy": 1.0}, [*NAMES[:2], "no divergence", *NAMES[2:5]]),
+        ({"heads": Heads(domain=torch.nn.Linear(8, 2))}, NAMES),
+        ({"learning_rate": {"D": 1e-4}}, NAMES),
+        ({"warm_start": True}, NAMES),
         ({"entropy": 0.5}, [*NAMES[:2], "no divergence", *NAMES[2:]]),
         (
             {"consistency": Consistency(1.0, threshold=0.5), "ema": 0.9},
@@ -102,6 +122,27 @@ def test_candidates_by_default(options, names):
     assert "D" not in none.networks_
     for found in model.estimators_.values():
         assert not hasattr(found, "guarded_")  # the search has that twin
+    assert (model.results_["failed"] == "").all()
+    assert all("_one_of" not in one.__dict__ for one in model.estimators_.values())
+
+
+def test_weights_of_another_divergence_are_not_kept():
+    given = {"divergence": "coral", "lam": 50.0}
+    found = AdaptationSearch(DANN(**given)).make_candidates()
+    assert (found["as given"].lam, found["conditional"].lam) == (50.0, "ramp")
+    assert AdaptationSearch(DANN(lam=0.3)).make_candidates()["conditional"].lam == 0.3
+    assert AdaptationSearch(DANN(lam=0.0)).make_candidates()["conditional"].lam == "ramp"
+
+
+def test_what_the_data_do_not_allow_is_left_out():
+    """A covariance needs two rows of each domain in a batch."""
+    domain = np.r_[np.arange(80) % 10, np.full(40, -1)]
+    model, _ = fitted(domain=domain)
+    assert list(model.estimators_) == [*NAMES[:3], *NAMES[4:]]
+    assert "batch_size" in model.results_.loc["coral", "failed"]
+    assert np.isnan(model.results_.loc["coral", "agreement"])
+    with pytest.raises(ValueError, match="batch_size=16 leaves 1 row of a domain"):
+        fitted({"coral": {"divergence": "coral"}}, domain=domain)
 
 
 def test_the_shares_that_are_aimed_at_stay():
@@ -115,7 +156,10 @@ def test_candidates_can_be_had_before():
     assert list(found) == NAMES
     assert not any(hasattr(one, "networks_") for one in found.values())
     assert found["confusion"].get_params()["entropy__confusion"] == 1.0
-    assert str(found["coral"].checkpoint) == "runs/coral"
+    assert str(found["coral"].checkpoint) == "runs/3-coral"
+    names = ["..", "", "a/b"]
+    found = AdaptationSearch(DANN(checkpoint="runs"), {n: {} for n in names}).make_candidates()
+    assert [str(found[n].checkpoint) for n in names] == ["runs/1--", "runs/2-", "runs/3-a-b"]
 
 
 def test_own_candidates():
@@ -125,7 +169,11 @@ def test_own_candidates():
     model, _ = fitted([{"entropy__weight": 0.3}, {"lam": 0.5}])
     assert list(model.estimators_) == ["no adaptation", "0", "1"]
     assert model.estimators_["0"].get_params()["entropy__weight"] == 0.3
+    model, _ = fitted({"lam": v} for v in (0.1, 0.2))
+    assert list(model.estimators_) == ["no adaptation", "0", "1"]
+    assert model.best_params_["divergence"] is None
     given = {"no adaptation": {"learning_rate": 1e-2}, "a": {}}
+    assert fitted(given)[0].estimators_["no adaptation"].learning_rate == 1e-2
     assert list(fitted(given)[0].estimators_) == ["no adaptation", "a"]
     assert fitted(given)[0].estimators_["no adaptation"].divergence is None
 
@@ -170,7 +218,8 @@ def test_a_fit_that_fails_is_not_chosen(monkeypatch):
     wild = {"learning_rate": 1e30}  # beyond what float32 holds
     model, told = fitted({"wild": wild, "a": {}}, [0.2, 0.9], monkeypatch)
     assert model.best_candidate_ == "a"
-    assert np.isnan(model.results_.loc["wild", "agreement"])
+    assert model.results_.loc["wild", ["agreement", "differs"]].isna().all()
+    assert "training stopped" in model.results_.loc["wild", "failed"]
     assert not [w for w in told if "not finite" in str(w.message)]
     assert fitted({"wild": wild}, [0.9], monkeypatch)[0].best_candidate_ == "no adaptation"
 
@@ -182,8 +231,43 @@ def test_if_the_fit_without_adaptation_fails_another_is_taken(monkeypatch):
     assert model.best_candidate_ == "b"
 
 
+def test_if_all_fits_fail_it_is_said():
+    model, told = fitted([{}], learning_rate=1e30)
+    assert model.best_candidate_ == "no adaptation"
+    assert model.results_["agreement"].isna().all()
+    assert [w.category for w in told] == [ConvergenceWarning]
+    assert "trainings of all candidates stopped" in str(told[0].message)
+    assert told[0].filename == __file__
+
+
+def test_searches_in_threads_leave_warnings_alone():
+    before = warnings._showwarnmsg_impl
+    models = [AdaptationSearch(DANN(**{**FAST, "max_epochs": 1 + k}), [{}]) for k in range(3)]
+    work = [Thread(target=m.fit, args=(X, Y), kwargs={"sample_domain": DOMAIN}) for m in models]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for one in work:
+            one.start()
+        for one in work:
+            one.join(60)
+    assert not any(one.is_alive() for one in work)
+    assert warnings._showwarnmsg_impl is before
+    assert all(hasattr(m, "results_") for m in models)
+
+
+def test_a_forecast_is_of_all_fits(monkeypatch):
+    made = []
+    monkeypatch.setattr(estimator, "is_wanted", lambda model: True)
+    monkeypatch.setattr(estimator, "Forecast", lambda m, n: made.append(n) or Forecast(m, n))
+    fitted()
+    assert made == [6, 0, 0, 0, 0, 0]
+    made.clear()
+    fitted(domain=None)
+    assert made == [1]
+
+
 def test_warnings_that_are_errors_come_last(monkeypatch):
-    monkeypatch.setattr(EnsVScorer, "scores", lambda *a, **k: np.array([0.9, 0.1]))
+    agreeing(monkeypatch, [0.9, 0.1])
     model = AdaptationSearch(DANN(**FAST), [{}])
     with pytest.raises(GuardWarning):  # an error in these tests
         model.fit(X, Y, sample_domain=DOMAIN)
@@ -191,14 +275,23 @@ def test_warnings_that_are_errors_come_last(monkeypatch):
     assert model.predict(X).shape == (120,)
 
 
-def test_warnings_are_those_of_the_chosen(monkeypatch):
-    def told(**agreed):
-        ways = {"a": {"callbacks": lambda row: warnings.warn("from a", stacklevel=1)}, "b": {}}
-        _, found = fitted(ways, [0.1, *agreed.values()], monkeypatch)
-        return [str(w.message) for w in found]
+@pytest.mark.parametrize("best", ["a", "b"])
+def test_warnings_of_a_fit_are_those_of_the_chosen(best, monkeypatch):
+    judged = []
 
-    assert any("from a" in m for m in told(a=0.9, b=0.5))
-    assert not any("from a" in m for m in told(a=0.5, b=0.9))
+    def judge(model):
+        judged.append(model)
+        warnings.warn("shares", ShareWarning, stacklevel=5)  # 6 from a function that this calls
+
+    monkeypatch.setattr(DANN, "_judge", judge)
+    agreement = [0.1, 0.9, 0.5] if best == "a" else [0.1, 0.5, 0.9]
+    model, told = fitted({"a": {"lam": 1.0}, "b": {}}, agreement, monkeypatch)
+    assert judged == [model.estimators_[best]]
+    assert [(w.category, w.filename) for w in told] == [(ShareWarning, __file__)]
+    judged.clear()
+    with pytest.warns(ShareWarning):
+        DANN(**FAST).fit(X, Y, sample_domain=DOMAIN)
+    assert len(judged) == 1
 
 
 # ---------------------------------------------------------------- data
@@ -221,12 +314,25 @@ def test_target_labels_are_never_read():
 def test_without_target_rows_there_is_one_candidate():
     for domain in (None, np.zeros(120, int)):
         model, told = fitted(domain=domain)
+        assert told[0].filename == __file__
         assert list(model.estimators_) == ["no adaptation"]
         assert [w.category for w in told] == [NoTargetWarning]
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("make", [sparse.csr_matrix, pd.DataFrame, torch.tensor, np.asarray])
+@pytest.mark.parametrize(
+    "make",
+    [
+        sparse.csr_matrix,
+        sparse.coo_matrix,
+        sparse.dia_array,
+        pd.DataFrame,
+        torch.tensor,
+        lambda X: torch.tensor(X).to_sparse(),
+        list,
+        np.asarray,
+    ],
+)
 def test_kinds_of_rows_and_names_of_domains(make, monkeypatch):
     monkeypatch.setattr(search, "ROWS", 25)
     names = np.where(TARGET, "south", "north")
@@ -237,6 +343,9 @@ def test_kinds_of_rows_and_names_of_domains(make, monkeypatch):
     model.fit(rows, Y, sample_domain=names, source="north")
     wanted = AdaptationSearch(DANN(**FAST), [{}, {"conditional": True}])
     wanted.fit(X, Y, sample_domain=DOMAIN)
+    same = AdaptationSearch(DANN(**FAST), [{}, {"conditional": True}])
+    same.fit(X, Y, sample_domain=~TARGET, source=True)
+    np.testing.assert_array_equal(same.results_["agreement"], wanted.results_["agreement"])
     np.testing.assert_array_equal(model.results_["agreement"], wanted.results_["agreement"])
     assert (model.results_["agreement"] * 25 % 1 == 0).all()  # of so many rows
     assert model.n_features_in_ == 4
@@ -318,7 +427,8 @@ def test_an_interrupted_search_goes_on(tmp_path):
     seen.clear()
     resumed = run(tmp_path / "one", callbacks=lambda row: seen.append(row["epoch"]))
     assert len(seen) < 6
-    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == ["a", "b-c", "no adaptation"]
+    folders = ["0-no-adaptation", "1-a", "2-b-c"]
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == folders
     whole = run(tmp_path / "two")
     np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
 
@@ -339,6 +449,7 @@ def test_an_interrupted_search_goes_on(tmp_path):
         ({"candidates": {"a": 1}}, TypeError, "map names to dicts of parameters; it has 'a': 1"),
         ({"candidates": {1: {}}}, TypeError, "map names to dicts of parameters"),
         ({"candidates": [{}, {"lamda": 1}]}, ValueError, r"candidates\['1'\].*'?lamda"),
+        ({"candidates": [{}, {"lam": "?"}]}, ValueError, r"candidates\['1'\].*lam must be"),
     ],
     ids=repr,
 )
@@ -346,6 +457,21 @@ def test_errors(options, kind, said, monkeypatch):
     monkeypatch.setattr(DANN, "fit", lambda *a, **k: pytest.fail("nothing is fitted before"))
     with pytest.raises(kind, match=said):
         AdaptationSearch(**options).fit(X, Y, sample_domain=DOMAIN)
+
+
+def test_a_wrong_estimator_can_be_shown():
+    assert "AdaptationSearch" in AdaptationSearch(3)._repr_html_()
+
+
+def test_scorers_see_through_searches():
+    names = np.where(TARGET, "south", "north")
+    ways = GridSearchCV(AdaptationSearch(DANN(**FAST), [{}]), {"margin": [0.1]}, cv=2)
+    with sklearn.config_context(enable_metadata_routing=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ways.fit(X, Y, sample_domain=names, source="north")
+        best = ways.best_estimator_.best_estimator_
+        found, wanted = (InfoMaxScorer()(m, X, sample_domain=names) for m in (ways, best))
+    assert found == wanted
 
 
 def test_not_fitted():

@@ -58,9 +58,8 @@ search.fit(data.X, y, sample_domain=data.sample_domain)
 print(search.results_[["agreement", "differs", "chosen"]].round(2))
 
 # %%
-# Here that is the outcome: minimum class confusion is .09 above it, not .1. The conditional
-# adversary, which solves this task, agrees with few of the others, and no target row says that it
-# is right.
+# Here that is the outcome: no candidate is ahead by so much. The adversaries, which solve this
+# task, agree with few of the others, and no target row says that they are right.
 #
 # **What to take from it.** A pick is better than a guess, and none is sure. Two moons have two
 # classes of equal size, which is what infomax hopes for; where shares are uneven it gives up 25
