@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from scipy import sparse
 from sklearn.base import clone
@@ -517,3 +518,16 @@ def test_a_polars_frame_is_a_table():
     found = clone(model).fit(frame)
     assert found.feature_names_in_.tolist() == frame.columns
     np.testing.assert_array_equal(found.transform(frame), clone(model).fit(TABLE).transform(TABLE))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_rows_that_scikit_learn_has_not_looked_at_are_looked_at(kind):
+    """As with `assume_finite`, a promise that numbers are finite, or beyond float32."""
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype(kind)
+    model = VAE(2, width=8, max_epochs=1, steps_per_epoch=1, random_state=0).fit(X)
+    X[5, 1] = np.nan
+    with (
+        sklearn.config_context(assume_finite=True),
+        pytest.raises(ValueError, match="beyond what float32 holds"),
+    ):
+        model.transform(X)

@@ -162,6 +162,16 @@ def test_candidates_can_be_had_before():
     assert [str(found[n].checkpoint) for n in names] == ["runs/1--", "runs/2-", "runs/3-a-b"]
 
 
+def test_errors_of_the_estimator_as_given_are_raised():
+    spoiled = X.copy()
+    spoiled[3, 0] = np.nan
+    with pytest.raises(ValueError, match="contains NaN"):
+        AdaptationSearch(DANN(**FAST)).fit(spoiled, Y, sample_domain=DOMAIN)
+    domain = np.r_[np.arange(80) % 10, np.full(40, -1)]
+    with pytest.raises(ValueError, match="batch_size=16 leaves 1 row of a domain"):
+        fitted(divergence="coral", domain=domain)
+
+
 def test_own_candidates():
     model, _ = fitted({"slow": {"learning_rate": 1e-4}, "cdan": {"conditional": True}})
     assert list(model.estimators_) == ["no adaptation", "slow", "cdan"]
@@ -377,6 +387,13 @@ def test_weights_and_domains_reach_the_estimator():
     assert (model.predict_proba(X, DOMAIN) != model.predict_proba(X)).any()
     right = used.predict(X, DOMAIN) == Y
     assert model.score(X, Y, weight, DOMAIN) == pytest.approx(np.average(right, weights=weight))
+
+
+def test_few_rows_are_compared_where_rows_are_large(monkeypatch):
+    monkeypatch.setattr(search, "BYTES", 16 * 7)  # rows of four numbers of four bytes
+    model, _ = fitted([{}])
+    assert (model.results_["agreement"] * 7 % 1 == 0).all()
+    assert (model.results_["differs"] * 7 % 1).between(1e-9, 1 - 1e-9).sum() == 0
 
 
 @pytest.mark.filterwarnings("ignore")
