@@ -458,8 +458,7 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
 
 def _common(base: DANN) -> dict[str, Any]:
     """What every candidate sets: the search has the twin that a guard would train."""
-    found: dict[str, Any] = {"select__guard": False} if base.select.guard else {}
-    return {**found, "warm_start": False} if base.warm_start else found
+    return {"select__guard": False} if base.select.guard else {}
 
 
 def _unadapted(base: DANN) -> dict[str, Any]:
