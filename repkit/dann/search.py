@@ -82,7 +82,8 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
     best_params_ : dict
         What it sets in ``estimator``.
     estimators_ : dict of str to DANN
-        All candidates, fitted, by name; those of a list are named by their place, from 0.
+        All candidates that could be fitted, by name; those of a list are named by their place,
+        from 0.
     results_ : DataFrame
         One row a candidate: agreement (with the ensemble, from 0 to 1), differs (share of the
         target rows to which it gives another class than the one without adaptation), chosen,
@@ -102,7 +103,8 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
     -----
     The fits come one after another, so that it takes up to seven times as long as one.
     ``checkpoint`` of the estimator has a sub-folder for each candidate, and callbacks are copied
-    for each. Its ``warm_start`` and guard have no effect.
+    for each. Its ``warm_start`` and guard have no effect. Warnings about how a fit went are those
+    of the candidate that is taken.
 
     Without adaptation means no term on target rows. Batch norm of a network that has it still sees
     them.
@@ -112,8 +114,7 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
 
     Examples
     --------
-    >>> from repkit import DANN
-    >>> from repkit.dann import AdaptationSearch
+    >>> from repkit import DANN, AdaptationSearch
     >>> from repkit.datasets import make_domains
     >>> data = make_domains(random_state=0)
     >>> short = DANN(max_epochs=10, steps_per_epoch=20, learning_rate=3e-3, random_state=0)
