@@ -14,6 +14,7 @@ from repkit import (
     DANN,
     VAE,
     VAEGAN,
+    AdaptationSearch,
     BiGAN,
     DANNRegressor,
     InfoGAN,
@@ -25,7 +26,10 @@ from repkit.datasets import make_speech
 
 from .hostile import Anything, Case, faults, shown
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:no candidate agrees:repkit.dann.GuardWarning"),
+]
 
 RNG = np.random.default_rng(0)
 N = 24
@@ -33,9 +37,11 @@ X = RNG.random((N, 6))
 Y, DOMAIN = np.arange(N) % 3, np.where(np.arange(N) < N // 2, 1, -1)
 Z = X[:, 0] - X[:, 1]
 SPEECH = make_speech(3, 2, 2, random_state=0)
+ADAPTING = ("DANN", "DANNRegressor", "AdaptationSearch")
 SMALL = {"width": 12, "max_epochs": 1, "steps_per_epoch": 1, "random_state": 0}
 MODELS = {
     "DANN": lambda: DANN("mlp", **SMALL),
+    "AdaptationSearch": lambda: AdaptationSearch(DANN("mlp", **SMALL), [{}]),
     "DANNRegressor": lambda: DANNRegressor("mlp", **SMALL),
     "VAE": lambda: VAE(2, **SMALL),
     "VAEGAN": lambda: VAEGAN(2, **SMALL),
@@ -48,6 +54,7 @@ MODELS = {
 }
 DATA = {
     "DANN": (X, Y, DOMAIN),
+    "AdaptationSearch": (X, Y, DOMAIN),
     "DANNRegressor": (X, Z, DOMAIN),
     "TripleGAN": (X, Y),
     "SpeechAutoencoder": (SPEECH.data, SPEECH.speaker),
@@ -158,11 +165,11 @@ def fits(name):
         wrong = labels(SPEECH.speaker if speech else Y)
         for value in outputs(Z) if name == "DANNRegressor" else wrong:
             yield "fit", "y", value, lambda v: refused_fit(name, DATA[name][0], v)
-    if name in ("DANN", "DANNRegressor", "TripleGAN"):
+    if name in (*ADAPTING, "TripleGAN"):
         y = DATA[name][1]
         for value in weights():
             yield "fit", "sample_weight", value, lambda v: refused_fit(name, X, y, sample_weight=v)
-    if name in ("DANN", "DANNRegressor"):
+    if name in ADAPTING:
         for value in domains():
             yield "fit", "sample_domain", value, lambda v: refused_fit(name, X, y, v)
         for value in ("junk", 1.5, [7], [None], {}, Anything(), [], np.nan, np.ones((2, 2))):
@@ -193,7 +200,7 @@ def reads(model):
             yield "score", "y", value, lambda v: model.score(X, v)
         for value in weights():
             yield "score", "sample_weight", value, lambda v: model.score(X, y, sample_weight=v)
-    if isinstance(model, DANN | DANNRegressor):
+    if isinstance(model, DANN | DANNRegressor | AdaptationSearch):
         for method in ("transform", "predict", "predict_proba", "predict_domain", "adapt"):
             for value in domains() if hasattr(model, method) else []:
                 use = getattr(model, method)
@@ -272,6 +279,8 @@ def makes(model):
             yield "traverse", "n_rows", value, lambda v: model.traverse("continuous0", n_rows=v)
         for value in labels(Y)[:-3]:
             yield "match_labels", ("y", "labels"), value, lambda v: model.match_labels(v, X)
+    if isinstance(model, AdaptationSearch):
+        return  # the rest is that of its `best_estimator_`
     for value in WORDS:
         yield "use", "which", value, model.use
 
@@ -329,7 +338,7 @@ def test_paths(fitted, tmp_path):
 def test_before_the_fit(name):
     cls, rows = type(MODELS[name]()), []
     for method, function in inspect.getmembers(cls, inspect.isfunction):
-        if method.startswith(("_", "fit", "set_", "get_params", "get_metadata")):
+        if method.startswith(("_", "fit", "make", "set_", "get_params", "get_metadata")):
             continue
         p = inspect.signature(function).parameters.values()
         given = [X] * (

@@ -113,6 +113,12 @@ def test_the_search_is_tested_beside_no_adaptation(margin, monkeypatch):
             super().__init__(model, margin=margin)
             made.append(self)
 
+        def fit(self, *given, **named):
+            super().fit(*given, **named)
+            none = self.estimators_["no adaptation"]
+            none.predict = lambda X, domain=None: 1 - DANN.predict(none, X, domain)
+            return self
+
     monkeypatch.setattr(pairs, "AdaptationSearch", Kept)
     pair = blobs()
     found = searched(SHORT, "cpu")(pair, 0)

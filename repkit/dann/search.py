@@ -188,10 +188,12 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         given = {"sample_domain": sample_domain, "source": source, "sample_weight": sample_weight}
         fitted: dict[str, DANN] = {}
         rows: dict[str, dict[str, Any]] = {}
-        if not _has_targets(sample_domain, source):
+        if sample_domain is None:
             candidates = {NONE: candidates[NONE]}
         model: Any
         for name, model in candidates.items():
+            if fitted and len(fitted[NONE].domains_) == fitted[NONE].n_source_domains_:
+                break  # there is no target
             start, failed = time.perf_counter(), ""
             # The first forecasts the time of all; what is to be said of a fit is said at the end.
             model._one_of = 0 if fitted else len(candidates)
@@ -508,12 +510,6 @@ def _key(model: DANN) -> dict[str, str]:
 
 
 # -------------------------------------------------------------------- choice
-
-
-def _has_targets(sample_domain: Any, source: Any) -> bool:
-    if sample_domain is None:
-        return False
-    return len(check_domains(sample_domain, len(np.asarray(sample_domain)), source).target) > 0
 
 
 def _compared(

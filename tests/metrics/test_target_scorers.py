@@ -214,6 +214,8 @@ def test_ensv_ranks_candidates(shifted):
         ([0.7, 0.7, 0.7, 0.8], 1, 0.0, [3, 1, 0, 2]),
         ([0.875, 0.5, 0.75, 0.25], 2, 0.125, [2, 0, 1, 3]),  # as much as the margin is not enough
         ([0.9, 0.5, 0.75, 0.25], 2, 0.125, [0, 2, 1, 3]),
+        ([0.7, 0.8], 0, 0.1, [0, 1]),  # whatever the last digits are
+        ([0.8, 0.9], 0, 0.1, [0, 1]),
     ],
 )
 def test_a_baseline_is_passed_by_more_than_the_margin(scores, baseline, margin, order, monkeypatch):
