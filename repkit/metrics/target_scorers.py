@@ -339,7 +339,7 @@ class EnsVScorer(DomainScorer):
             The place of the candidate without adaptation. Candidates come before it only if they
             agree with the ensemble by more than `margin` more than it does.
         margin : float, default=0.1
-            From 0 to below 1. See :class:`~repkit.dann.AdaptationSearch` for where it is from.
+            From 0 to below 1. See :class:`~repkit.AdaptationSearch` for where it is from.
 
         Returns
         -------
