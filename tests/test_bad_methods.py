@@ -322,7 +322,7 @@ def test_paths(fitted, tmp_path):
     (tmp_path / "file").write_bytes(b"no model")
     wrong = [None, 3, "", tmp_path, tmp_path / "no" / "m", ["a"], Anything(), "a\0b", "x" * 5000,
              tmp_path / "file" / "m"]  # fmt: skip
-    models = [SimpleNamespace(save=load), *fitted.values()]
+    models = [SimpleNamespace(save=load), *(m for m in fitted.values() if hasattr(m, "save"))]
     rows = [("save or load", ("path", str(v)), v, m.save) for m in models for v in wrong]
     rows += [("load", str(tmp_path / "file"), tmp_path / "file", load)]
     for value in (3, ["a"], tmp_path / "file", "a\0b", "x" * 5000, Anything(), b"a"):
