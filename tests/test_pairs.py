@@ -117,17 +117,21 @@ def test_the_search_is_tested_beside_no_adaptation(margin, monkeypatch):
             super().fit(*given, **named)
             none = self.estimators_["no adaptation"]
             none.predict = lambda X, domain=None: 1 - DANN.predict(none, X, domain)
+            self.best_candidate_ = "as given" if margin == 0.0 else "no adaptation"
+            self.best_estimator_ = self.estimators_[self.best_candidate_]
             return self
 
     monkeypatch.setattr(pairs, "AdaptationSearch", Kept)
     pair = blobs()
+    pair = pair._replace(y_test=np.zeros_like(pair.y_test))  # what is flipped is told apart
     found = searched(SHORT, "cpu")(pair, 0)
     (search,) = made
     none = search.estimators_["no adaptation"]
     assert found["accuracy_last"] == search.score(pair.X_test, pair.y_test)
     assert found["accuracy_unadapted"] == none.score(pair.X_test, pair.y_test)
     assert found["guarded"] == (search.best_candidate_ == "no adaptation")
-    assert found["guarded"] or margin == 0.0
+    assert found["guarded"] == (margin > 0.0)
+    assert (found["accuracy_last"] == found["accuracy_unadapted"]) == (margin > 0.0)
 
 
 def test_the_recipe_has_its_fair_opponents():

@@ -524,7 +524,7 @@ def test_a_polars_frame_is_a_table():
 def test_rows_that_scikit_learn_has_not_looked_at_are_looked_at(kind):
     """As with `assume_finite`, a promise that numbers are finite, or beyond float32."""
     X = np.random.default_rng(0).normal(size=(40, 3)).astype(kind)
-    model = VAE(2, width=8, max_epochs=1, steps_per_epoch=1, random_state=0).fit(X)
+    model = DANN(width=8, max_epochs=1, steps_per_epoch=1, random_state=0).fit(X, X[:, 0] > 0)
     X[5, 1] = np.nan
     with (
         sklearn.config_context(assume_finite=True),
