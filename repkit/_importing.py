@@ -12,7 +12,7 @@ def uncollected() -> Iterator[None]:
     """Keep the collector from running; it is on again afterwards if it was on before.
 
     Modules make many objects that stay and hardly any that goes, yet their number starts the
-    collector, which then visits all that torch holds: a third of the time of a first import.
+    collector, which then visits all that torch holds: half of the time of a first import.
     """
     enabled = gc.isenabled()
     gc.disable()

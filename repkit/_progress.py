@@ -99,6 +99,9 @@ class Bar:
     def _count(self, done: float) -> str:
         return f"{int(done)}/{'?' if self.total is None else int(self.total)}"
 
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self  # who copies an estimator that shows it does not want another bar
+
     @property
     def is_shown(self) -> bool:
         """Whether a bar has been drawn."""

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import guarding
 from benchmarks.guarding import BASE, GROUPS, cases, gains, searched
-from repkit import DANN
+from repkit import DANN, AdaptationSearch
 
 
 def two_domains():
@@ -77,12 +77,27 @@ def test_figures_of_the_search(monkeypatch):
     assert found == pytest.approx(wanted)
 
 
-def test_the_search_is_compared_on_target_rows(small):
-    adapted, plain, used, none = guarding.found_of("other pairs", "toy", 0)
+@pytest.mark.parametrize("best", ["as given", "no adaptation"])
+def test_the_search_is_compared_on_target_rows(best, small, monkeypatch):
+    """Its candidates give another class to every row, so that none is taken for another."""
+    made = []
+
+    class Kept(AdaptationSearch):
+        def fit(self, *given, **named):
+            super().fit(*given, **named)
+            for k, name in enumerate(("as given", "no adaptation")):
+                self.estimators_[name].predict = lambda X, domain=None, k=k: np.full(len(X), k)
+            self.best_candidate_, self.best_estimator_ = best, self.estimators_[best]
+            made.append(self)
+            return self
+
+    monkeypatch.setattr(guarding, "AdaptationSearch", Kept)
+    found = guarding.found_of("other pairs", "toy", 0)
     task = guarding.drawn(two_domains(), 0)
-    assert used == plain or not none
-    assert all(round(60 * v, 6) % 1 == 0 for v in (adapted, plain, used))  # shares of 60 rows
-    assert (task.part == 2).sum() == 60
+    shares = [float(np.mean(task.y[task.part == 2] == k)) for k in (0, 1)]
+    assert shares[0] != shares[1]
+    used = shares[0] if best == "as given" else shares[1]
+    assert found == (*shares, used, best == "no adaptation")
 
 
 def test_no_pair_is_in_both_groups():

@@ -330,11 +330,10 @@ def _look_for_runs(folder: Path, resume: bool, force: bool) -> None:
 
 def _newest(folder: Path) -> int:
     """The epoch of the newest checkpoint, or the sum of those of a search; 0 if there is none."""
-    newest: dict[str, int] = {}
-    for path in folder.glob("**/epoch-*.ckpt"):  # a search has a folder for each candidate
-        candidate = path.relative_to(folder).parts[-3] if path.parents[1] != folder else ""
-        epoch = int(path.stem.rpartition("-")[2])
-        newest[candidate] = max(newest.get(candidate, 0), epoch)
+    newest: dict[Path, int] = {}
+    for path in folder.glob("**/epoch-*.ckpt"):
+        runs = path.parents[1]  # the folder, or in a search that of a candidate
+        newest[runs] = max(newest.get(runs, 0), int(path.stem.rpartition("-")[2]))
     return sum(newest.values())
 
 
@@ -366,12 +365,7 @@ def _train(
             else:
                 say(f"going on from epoch {row['epoch'] - 1}")
 
-    def shows(row: dict[str, Any]) -> None:
-        epochs(row)
-
-    shows.on_step = epochs.on_step  # type: ignore[attr-defined]
-    # A search copies what is no function.
-    model.set_params(checkpoint=folder, callbacks=[began, shows if search else epochs])
+    model.set_params(checkpoint=folder, callbacks=[began, epochs])
     try:
         with epochs:
             fitted.fit(X, **({} if y is None else {"y": y}), **more)

@@ -71,7 +71,8 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
     margin : float, default=0.1
         How much more than the candidate without adaptation another must agree with the ensemble,
         from 0 to below 1. On 23 pairs of domains with known labels, 0.05 gained as much and did
-        harm more often, and 0.2 gained less; see the benchmark ``guarding``.
+        harm more often, and 0.2 gained less and did harm less often; see the benchmark
+        ``guarding``.
 
     Attributes
     ----------

@@ -414,7 +414,7 @@ def test_images_and_memory_maps(tmp_path):
 def test_pipelines_frames_and_pickles():
     model = AdaptationSearch(DANN(**FAST), [{}]).set_output(transform="pandas")
     frame = model.fit_transform(X, Y, sample_domain=DOMAIN)
-    assert list(frame.columns) == [f"dann{k}" for k in range(8)] or frame.shape == (120, 8)
+    assert list(frame.columns) == [f"dann{k}" for k in range(8)]
     np.testing.assert_array_equal(frame, model.best_estimator_.transform(X))
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
