@@ -39,6 +39,21 @@ def methods(radius: float) -> dict[str, dict[str, Any]]:
     }
 
 
+def together(
+    source: Rows,
+    target: np.ndarray,
+    domain_source: np.ndarray | None = None,
+    domain_target: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of both sides, labels of which the target has none, and the domain of each row."""
+    X, y = source
+    own = np.full(len(X), 1) if domain_source is None else domain_source
+    other = np.full(len(target), -9) if domain_target is None else domain_target
+    # Not the target's labels: there is nothing to leak.
+    y = np.concatenate([y, np.full(len(target), -1)])
+    return np.concatenate([X, target]), y, np.concatenate([own, other])
+
+
 def accuracies(
     settings: Mapping[str, Any],
     source: Rows,
@@ -62,11 +77,7 @@ def accuracies(
     options.pop("on", None)
     (X, y), domain = source, domain_source
     if not alone:
-        own = np.full(len(X), 1) if domain is None else domain
-        other = np.full(len(target), -9) if domain_target is None else domain_target
-        X, domain = np.concatenate([X, target]), np.concatenate([own, other])
-        # Not the target's labels: there is nothing to leak.
-        y = np.concatenate([y, np.full(len(target), -1)])
+        X, y, domain = together(source, target, domain_source, domain_target)
     model = DANN(**options, device=device, random_state=seed).fit(X, y, sample_domain=domain)
 
     def correct() -> float:

@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from benchmarks import peers
-from benchmarks.methods import accuracies, methods
+from benchmarks.methods import accuracies, methods, together
 from benchmarks.peers import Trainer
 from benchmarks.runner import Case
 from repkit import DANN
@@ -142,11 +142,10 @@ def searched(settings: Mapping[str, Any], device: str) -> Method:
     """Our search between ways of adapting, with DANN's settings; its choice needs no label."""
 
     def method(pair: Pair, seed: int) -> dict[str, float]:
-        own = np.ones(len(pair.X_source), int) if pair.source_domain is None else pair.source_domain
-        y = np.concatenate([pair.y_source, np.full(len(pair.X_target), -1)])
-        domain = np.concatenate([own, np.full(len(pair.X_target), -9)])
+        source = pair.X_source, pair.y_source
+        X, y, domain = together(source, pair.X_target, pair.source_domain)
         search = AdaptationSearch(DANN(**settings, device=device, random_state=seed))
-        search.fit(np.concatenate([pair.X_source, pair.X_target]), y, sample_domain=domain)
+        search.fit(X, y, sample_domain=domain)
 
         def correct(model: Any) -> float:
             return float(np.mean(model.predict(pair.X_test) == pair.y_test))
