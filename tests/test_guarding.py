@@ -26,16 +26,16 @@ def small(monkeypatch):
 
 def test_target_labels_do_not_train(small, monkeypatch):
     seen = []
-    fit = DANN.fit
+    fit = DANN._fit
     monkeypatch.setattr(
-        DANN, "fit", lambda model, X, y, **k: seen.append((y, k)) or fit(model, X, y, **k)
+        DANN, "_fit", lambda m, X, y, d, *a, **k: seen.append((y, d)) or fit(m, X, y, d, *a, **k)
     )
     for method in guarding.METHODS:
         guarding.both("other pairs", method, "toy", 0)
     guarding.found_of("other pairs", "toy", 0)
     assert len(seen) == len(guarding.METHODS) + 6
-    for y, given in seen:
-        assert ((given["sample_domain"] < 0) == (y == -1)).all()
+    for y, domain in seen:
+        assert ((domain < 0) == (y == -1)).all()
         assert (y == -1).sum() == 60
 
 
@@ -86,7 +86,10 @@ def test_the_search_is_compared_on_target_rows(best, small, monkeypatch):
         def fit(self, *given, **named):
             super().fit(*given, **named)
             for k, name in enumerate(("as given", "no adaptation")):
-                self.estimators_[name].predict = lambda X, domain=None, k=k: np.full(len(X), k)
+                same = np.eye(3)[k]
+                self.estimators_[name].predict_proba = lambda X, d=None, p=same: np.tile(
+                    p, (len(X), 1)
+                )
             self.best_candidate_, self.best_estimator_ = best, self.estimators_[best]
             made.append(self)
             return self

@@ -89,11 +89,11 @@ def test_every_variant_trains(name):
 def test_no_label_of_the_target_is_given(monkeypatch):
     seen = {}
 
-    def fit(self, X, y, sample_domain=None, **more):
+    def fit(self, X, y, sample_domain, *more, **named):
         seen.update(y=y, domain=sample_domain)
         raise StopIteration
 
-    monkeypatch.setattr(DANN, "fit", fit)
+    monkeypatch.setattr(DANN, "_fit", fit)
     several = blobs()._replace(source_domain=np.repeat([1, 2], 20))
     for method in (dann, searched):
         seen.clear()
@@ -116,7 +116,7 @@ def test_the_search_is_tested_beside_no_adaptation(margin, monkeypatch):
         def fit(self, *given, **named):
             super().fit(*given, **named)
             none = self.estimators_["no adaptation"]
-            none.predict = lambda X, domain=None: 1 - DANN.predict(none, X, domain)
+            none.predict_proba = lambda X, d=None: DANN.predict_proba(none, X, d)[:, ::-1]
             self.best_candidate_ = "as given" if margin == 0.0 else "no adaptation"
             self.best_estimator_ = self.estimators_[self.best_candidate_]
             return self

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimator", "Problem", "as_shares", "fitted_attributes"]
 
+Start = Mapping[str, nn.Module]  # networks of which a training takes the weights over
 # Parameters that do not change what a step learns, so that a run may be resumed with others.
 NEUTRAL = {"checkpoint", "callbacks", "verbose", "device", "random_state", "max_epochs"}
 
@@ -218,9 +219,6 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
     _rates: ClassVar[Mapping[str, float]] = {}
     # Parameters that can be set after the fit, with an effect at once.
     _live: ClassVar[tuple[str, ...]] = ()
-    # Fits of a search that begins with this one, 0 for those that follow. What is to be said of a
-    # fit is then left to the search.
-    _one_of: ClassVar[int] = 1
 
     networks_: dict[str, nn.Module] = fitted()
     weights_: saving.Weights = fitted()
@@ -369,8 +367,12 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
     # ---------------------------------------------------------------- fit
 
     @in_settled
-    def _fit(self, *given: Any, **named: Any) -> Self:
-        """Train, and become what came of it; on any error, stay as before."""
+    def _fit(self, *given: Any, fits: int = 1, **named: Any) -> Self:
+        """Train, and become what came of it; on any error, stay as before.
+
+        ``fits`` is how many there will be from this one on, or 0 if it follows others; unless it is
+        the only one, what is to be said of it at the end is left to who fits several.
+        """
         fresh = self._resolved()
         for name in fitted_attributes(fresh):
             del fresh.__dict__[name]
@@ -389,7 +391,7 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
                     epochs = self._trainings() * int(self.max_epochs)
                     told = reporting.Told(self, given, epochs, lambda: fitted_attributes(self))
                     fresh.callbacks = (*fresh.callbacks, told)  # type: ignore[misc]
-                failure = fresh._train_all(data, start, shown_on=self)
+                failure = fresh._train_all(data, start, shown_on=self, fits=fits)
                 self._wear(fitted_attributes(fresh))
                 if told is not None:
                     told.end()
@@ -398,7 +400,7 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
                 raise
             finally:
                 reporting.tear_down(self)
-        if ranks.rank or self._one_of != 1:
+        if ranks.rank or fits != 1:
             return self  # rank 0 says what there is to say
         if failure:
             warnings.warn(failure, ConvergenceWarning, stacklevel=4)
@@ -406,15 +408,14 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             self._judge()
         return self
 
-    def _train_all(
-        self, data: Any, start: Mapping[str, nn.Module], *, shown_on: Self
-    ) -> str | None:
+    def _train_all(self, data: Any, start: Start, *, shown_on: Self, fits: int) -> str | None:
         """Every training; become the best. Returns what went wrong with that, if anything."""
         best: dict[str, Any] = {}
         failure: str | None = None
         scores: list[float] = []
         for number in range(self._trainings()):
-            failed = self._train(data, number, start, shown_on=shown_on)
+            forecast = self._trainings() * fits if number == 0 else 0
+            failed = self._train(data, number, start, shown_on=shown_on, forecast=forecast)
             # A training that failed comes last, whatever it had reached.
             scores.append(-np.inf if failed else self._score())
             if number == 0 or scores[-1] > max(scores[:-1]):
@@ -431,13 +432,13 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
         """Fitted attributes that need the trained networks."""
 
     def _afterwards(
-        self, data: Any, start: Mapping[str, nn.Module], failure: str | None, *, shown_on: Self
+        self, data: Any, start: Start, failure: str | None, *, shown_on: Self
     ) -> str | None:
         """Another training beside the one of the parameters. Returns what went wrong by then."""
         return failure
 
     def _train(
-        self, data: Any, number: int, start: Mapping[str, nn.Module], *, shown_on: Self
+        self, data: Any, number: int, start: Start, *, shown_on: Self, forecast: int = 0
     ) -> str | None:
         """One training, on a copy with checked parameters. Returns what went wrong, if anything."""
         device: torch.device = self.device  # type: ignore[assignment]
@@ -487,8 +488,8 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
 
             callbacks = reporting.bound(self.callbacks, shown_on)  # type: ignore[arg-type]
             told: Any = callbacks
-            if number == 0 and is_wanted(self):
-                told = (*callbacks, Forecast(self, self._trainings() * self._one_of))
+            if forecast and is_wanted(self):
+                told = (*callbacks, Forecast(self, forecast))
             with giving_way(), self._telling(engine, checkpoints):
                 result = train(
                     engine,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import warnings
 from time import perf_counter
 from typing import Any
 
+from repkit.base.caller import outside
 from repkit.base.parameters import Part
 
 LONG = 600.0  # seconds
@@ -81,11 +81,3 @@ def _made_for_images(estimator: Any) -> list[str]:
         if value == "auto" and any("network" in g.metadata for g in (f, *within)):
             found.append(f.name)
     return found
-
-
-def outside() -> int:
-    """How many calls above the caller the package was entered, for ``stacklevel``."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("repkit."):
-        level, frame = level + 1, frame.f_back
-    return level

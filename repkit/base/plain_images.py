@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from repkit.base.forecast import outside
+from repkit.base.caller import outside
 
 __all__ = ["PlainImagesWarning", "tell_of_plain_images"]
 

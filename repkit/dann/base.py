@@ -12,15 +12,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from repkit import nets
 from repkit._arguments import shown
+from repkit.base.caller import outside
 from repkit.base.estimator import Estimator, Problem
 from repkit.base.exporting import Program
-from repkit.base.forecast import outside
 from repkit.base.parameters import (
     MOST_ROWS,
     MOST_UNITS,
@@ -35,6 +35,7 @@ from repkit.base.parameters import (
     part,
 )
 from repkit.dann.algorithm import Alignment, Objective, dann
+from repkit.dann.by_domain import ByDomain
 from repkit.dann.monitor import (
     Monitor,
     judge_adversary,
@@ -78,14 +79,8 @@ class Rows:
 
 
 @parameters
-class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignment, Estimator):
+class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, ByDomain, Alignment, Estimator):
     """Base of the estimators; `DANN` and `DANNRegressor` say what the parameters are."""
-
-    # Metadata routing, as skada does: the domain travels to each method that can use it.
-    __metadata_request__fit: ClassVar = {"sample_domain": True, "source": True}
-    __metadata_request__predict: ClassVar = {"sample_domain": True}
-    __metadata_request__score: ClassVar = {"sample_domain": True}
-    __metadata_request__transform: ClassVar = {"sample_domain": True}
 
     backbone: nets.Spec = network(default="auto", kw_only=False)
     heads: Any = part(Heads, default=None)
@@ -176,39 +171,6 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Alignm
             If `DANN` adapts to images with neither ``augment`` nor ``strong_augment``.
         """
         return self._fit(X, y, sample_domain, source, sample_weight)
-
-    def fit_transform(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_domain: Any = None,
-        source: Any = None,
-        sample_weight: Any = None,
-    ) -> np.ndarray:
-        """Fit, then give the adapted features of the same rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
-            Source and target rows.
-        y : array-like of shape (n,)
-            Labels of the source rows.
-        sample_domain : array-like of shape (n,), optional
-            The domain of each row: at least 0 for a source, below 0 for a target, or a name.
-        source : scalar or list, optional
-            The domains that are sources, all others being targets.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows in the label loss, at least 0.
-
-        Returns
-        -------
-        ndarray of shape (n, features)
-            Outputs of the backbone, float64 if X is, else float32.
-        """
-        fit = self.fit(
-            X, y, sample_domain=sample_domain, source=source, sample_weight=sample_weight
-        )
-        return fit.transform(X, sample_domain)
 
     def _check_together(self) -> None:
         kind, conditional = self.divergence.kind, getattr(self, "conditional", False)

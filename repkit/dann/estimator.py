@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from repkit.base.estimator import as_shares
-from repkit.base.labels import accuracy
 from repkit.base.parameters import Constant, anything, fitted, parameters
 from repkit.base.plain_images import tell_of_plain_images
 from repkit.base.weighting import class_weight_rule, row_weights
 from repkit.dann.algorithm import Objective
 from repkit.dann.base import PRIOR_ROWS, DomainAdaptation, Rows
+from repkit.dann.by_domain import Classifying
 from repkit.dann.guard import Guarded
 from repkit.dann.rows import Domains, check_labels
 from repkit.dann.source_free import SourceFree
@@ -32,7 +31,7 @@ LEAST_SHARE = 1e-4  # of a class in a prior, for its logarithm
 
 
 @parameters
-class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
+class DANN(Classifying, SourceFree, Guarded, Objective, DomainAdaptation):
     r"""Domain-adversarial neural network.
 
     Learns a classifier from labeled source rows so that it works on unlabeled target rows: the
@@ -207,8 +206,6 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
     (300,)
     """
 
-    __metadata_request__predict_proba: ClassVar = {"sample_domain": True}
-
     class_weight: str | Mapping[Any, float] | None = anything(class_weight_rule, default=None)
 
     _fitted: ClassVar = (*DomainAdaptation._fitted, "classes_", "guarded_")
@@ -333,42 +330,3 @@ class DANN(ClassifierMixin, SourceFree, Guarded, Objective, DomainAdaptation):
             return self._probabilities(self.networks_["F"](x))
 
         return {"predict_proba": ("FC", proba), **super()._functions()}
-
-    def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
-        """The most probable label of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Samples of the shape that ``fit`` saw.
-        sample_domain : array-like of shape (n,), optional
-            The domain of each row; see `predict_proba`.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Values of ``classes_``.
-        """
-        proba = self.predict_proba(X, sample_domain)
-        return self.classes_[proba.argmax(1)]
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None, sample_domain: Any = None) -> float:
-        """Accuracy of `predict`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Samples of the shape that ``fit`` saw.
-        y : array-like of shape (n,)
-            True labels.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows.
-        sample_domain : array-like of shape (n,), optional
-            The domain of each row; see `predict_proba`.
-
-        Returns
-        -------
-        float
-            From 0 to 1.
-        """
-        return accuracy(y, self.predict(X, sample_domain), sample_weight)

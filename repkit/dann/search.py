@@ -8,24 +8,20 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    MetaEstimatorMixin,
-    TransformerMixin,
-    clone,
-)
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from repkit import _arguments
 from repkit._arguments import shown
+from repkit.base.caller import outside
 from repkit.base.parameters import Constant
 from repkit.base.surroundings import in_settled
+from repkit.dann.by_domain import ByDomain, Classifying
 from repkit.dann.estimator import DANN
 from repkit.dann.monitor import GuardWarning
 from repkit.dann.parts import Entropy
@@ -47,7 +43,7 @@ BYTES = 2**27  # of them
 MOST_CANDIDATES = 1000
 
 
-class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
+class AdaptationSearch(MetaEstimatorMixin, Classifying, ByDomain, BaseEstimator):
     """Several ways of adapting, and none: the one that the target rows speak for is used.
 
     No target label is needed, and nothing has to be chosen by hand. Each candidate is a fit of the
@@ -124,12 +120,6 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
     'CDAN'
     """
 
-    __metadata_request__fit: ClassVar = {"sample_domain": True, "source": True}
-    __metadata_request__predict: ClassVar = {"sample_domain": True}
-    __metadata_request__predict_proba: ClassVar = {"sample_domain": True}
-    __metadata_request__score: ClassVar = {"sample_domain": True}
-    __metadata_request__transform: ClassVar = {"sample_domain": True}
-
     def __init__(
         self,
         estimator: DANN | None = None,
@@ -183,23 +173,22 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         GuardWarning
             If the candidate without adaptation is used.
         """
+        return self._search(X, y, sample_domain, source, sample_weight)
+
+    @in_settled
+    def _search(self, X: Any, y: Any, sample_domain: Any, source: Any, sample_weight: Any) -> Self:
         margin = _arguments.number(self.margin, "margin", 0.0, 1.0, below=True)
-        params = self._params()
-        candidates = self._made(params)  # all are checked before the first is fitted
-        given = {"sample_domain": sample_domain, "source": source, "sample_weight": sample_weight}
+        candidates = self.make_candidates()  # all are checked before the first is fitted
+        alone = sample_domain is None  # a fit without a target, which says itself what there is
         fitted: dict[str, DANN] = {}
         rows: dict[str, dict[str, Any]] = {}
-        if sample_domain is None:
-            candidates = {NONE: candidates[NONE]}
-        model: Any
         for name, model in candidates.items():
             if fitted and len(fitted[NONE].domains_) == fitted[NONE].n_source_domains_:
                 break  # there is no target
             start, failed = time.perf_counter(), ""
-            # The first forecasts the time of all; what is to be said of a fit is said at the end.
-            model._one_of = 0 if fitted else len(candidates)
+            fits = 1 if alone else 0 if fitted else len(candidates)
             try:
-                model.fit(X, y, **given)
+                model._fit(X, y, sample_domain, source, sample_weight, fits=fits)
             except (TypeError, ValueError) as error:
                 if self.candidates is not None or name in (NONE, GIVEN):
                     raise
@@ -219,24 +208,21 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
                     rows[name]["agreement"] = agreement[name]
                     rows[name]["differs"] = float(np.mean(labels[name] != labels[NONE]))
                 best = ranks.first(lambda: _best(agreement, margin))
-        for model in fitted.values():
-            del model._one_of
-        self._keep(fitted, best, params[best])
+        self._keep(fitted, best)
         self.results_ = _table(rows, best)
-        if not ranks.rank:  # which says what there is to say
-            self._tell(sound, margin)
+        if not (ranks.rank or alone):  # rank 0 says what there is to say
+            self.best_estimator_._judge()
+            self._tell(bool(sound), margin)
         return self
 
-    @in_settled
-    def _tell(self, sound: list[str], margin: float) -> None:
-        """Warn as a fit of the one that is taken would, and where that has not adapted."""
-        self.best_estimator_._judge()
+    def _tell(self, sound: bool, margin: float) -> None:
+        """Warn where what is in use has not adapted."""
         if not sound:
             warnings.warn(
                 "the trainings of all candidates stopped, see results_ and their history_; the "
                 "last good weights of the one without adaptation are in use",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=outside(),
             )
         elif self.best_candidate_ == NONE and len(self.estimators_) > 1:
             warnings.warn(
@@ -244,43 +230,13 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
                 "than the one without adaptation, which is in use; results_ has the figures, and "
                 "estimators_ the others",
                 GuardWarning,
-                stacklevel=4,
+                stacklevel=outside(),
             )
 
-    def fit_transform(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_domain: Any = None,
-        source: Any = None,
-        sample_weight: Any = None,
-    ) -> np.ndarray:
-        """Fit, then give the features of the same rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
-            Source and target rows.
-        y : array-like of shape (n,)
-            Labels of the source rows.
-        sample_domain : array-like of shape (n,), optional
-            The domain of each row: at least 0 for a source, below 0 for a target, or a name.
-        source : scalar or list, optional
-            The domains that are sources, all others being targets.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows in the label loss, at least 0.
-
-        Returns
-        -------
-        ndarray of shape (n, features)
-            Outputs of the backbone, float64 if X is, else float32.
-        """
-        fit = self.fit(X, y, sample_domain, source, sample_weight)
-        return fit.transform(X, sample_domain)
-
-    def _keep(self, fitted: dict[str, DANN], best: str, params: dict[str, Any]) -> None:
-        self.estimators_, self.best_candidate_, self.best_params_ = fitted, best, params
-        self.best_estimator_ = model = fitted[best]
+    def _keep(self, fitted: dict[str, DANN], best: str) -> None:
+        self.estimators_, self.best_candidate_ = fitted, best
+        self.best_params_, self.best_estimator_ = self._params()[best], fitted[best]
+        model = self.best_estimator_
         self.classes_ = model.classes_
         self.n_features_in_ = model.n_features_in_
         self.__dict__.pop("feature_names_in_", None)  # of a fit before
@@ -300,12 +256,9 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         TypeError, ValueError
             If ``estimator`` is no `DANN`, or ``candidates`` does not hold parameters of it.
         """
-        return self._made(self._params())
-
-    def _made(self, params: Mapping[str, Mapping[str, Any]]) -> dict[str, DANN]:
         found: dict[str, DANN] = {}
         seen: list[dict[str, str]] = []
-        for k, (name, own) in enumerate(params.items()):
+        for k, (name, own) in enumerate(self._params().items()):
             model = clone(self._base())
             if self.candidates is None:
                 model.set_params(**own)
@@ -335,7 +288,7 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
             named = dict(_ways(base))
         elif isinstance(given, Mapping):
             named = given
-        elif isinstance(given, str) or not hasattr(given, "__iter__"):
+        elif isinstance(given, str) or not hasattr(given, "__len__"):  # an iterator is used up
             raise TypeError(
                 "candidates must be a dict or list of dicts of parameters, or None, not "
                 f"{shown(given)}"
@@ -361,23 +314,6 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
     def _used(self) -> DANN:
         check_is_fitted(self)
         return self.best_estimator_
-
-    def predict(self, X: Any, sample_domain: Any = None) -> np.ndarray:
-        """The most probable label of each row; see `DANN.predict`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Samples of the shape that ``fit`` saw.
-        sample_domain : array-like of shape (n,), optional
-            The domain of each row.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Values of ``classes_``.
-        """
-        return self._used().predict(X, sample_domain)
 
     def predict_proba(self, X: Any, sample_domain: Any = None) -> np.ndarray:
         """Predict the probabilities of the classes; see `DANN.predict_proba`.
@@ -411,7 +347,7 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
         ndarray of shape (n, features)
             Outputs of the backbone, float64 if X is, else float32.
         """
-        return np.asarray(self._used().transform(X, sample_domain))
+        return self._used().transform(X, sample_domain)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Give the names of the columns of `transform`.
@@ -427,27 +363,6 @@ class AdaptationSearch(MetaEstimatorMixin, ClassifierMixin, TransformerMixin, Ba
             One for each feature.
         """
         return self._used().get_feature_names_out(input_features)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None, sample_domain: Any = None) -> float:
-        """Accuracy of `predict`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Samples of the shape that ``fit`` saw.
-        y : array-like of shape (n,)
-            True labels.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows.
-        sample_domain : array-like of shape (n,), optional
-            The domain of each row.
-
-        Returns
-        -------
-        float
-            From 0 to 1.
-        """
-        return self._used().score(X, y, sample_weight, sample_domain)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
