@@ -51,6 +51,7 @@ from repkit.speech import (
     SpeechEncoder,
     Swap,
     match_frames,
+    match_voice,
 )
 
 RATE = 16000
@@ -316,6 +317,24 @@ def untrained(device: str, seed: int) -> dict[str, float]:
     return heard(frames, sounds(frames), rows, voices, device, seed)
 
 
+def voiced(device: str, seed: int) -> dict[str, float]:
+    """Conversion by frames that are matched and blended, scaled by speaker, without training.
+
+    The settings are those that did best on the validation speakers.
+    """
+    c = corpus()
+    rows, voices = test_conversions(seed)
+    frames = []
+    for row, voice in zip(rows, voices, strict=True):
+        other = (c["speaker"] == c["speaker"][voice]) & (c["word"] != c["word"][row])
+        reference, source = (
+            [c["frames"][k] for k in np.flatnonzero(which)]
+            for which in (other, c["speaker"] == c["speaker"][row])
+        )
+        frames += match_voice(c["frames"][row], reference, source=source)
+    return heard(frames, sounds(frames), rows, voices, device, seed)
+
+
 def heard(
     frames: list[np.ndarray],
     sound: list[np.ndarray],
@@ -428,6 +447,7 @@ def cases(preset: str, device: str) -> list[Case]:
         ),
         Case(TASK, "DANN", "sees the words", lambda seed: supervised_figures(device, seed)),
         Case(TASK, "match_frames", "log-mel", lambda seed: untrained(device, seed)),
+        Case(TASK, "match_voice", "log-mel", lambda seed: voiced(device, seed)),
         Case(TASK, "GE2E", "real speech", lambda seed: real_speech(device, seed), seeds=1),
     ]
     for name in ("mean and deviation", "PCA", "20 frames", "MFCC, mean and deviation"):

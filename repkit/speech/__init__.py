@@ -1,7 +1,7 @@
 """Speech auto-encoder with a phonetic and a speaker vector (Chen et al. 2018, 2019)."""
 
 from repkit.speech.estimator import SpeechAutoencoder
-from repkit.speech.matching import match_frames
+from repkit.speech.matching import match_frames, match_voice
 from repkit.speech.parts import (
     Adversary,
     Prototypes,
@@ -10,12 +10,14 @@ from repkit.speech.parts import (
     SpeechFrames,
     Swap,
 )
+from repkit.speech.posteriors import FramePosteriors
 from repkit.speech.speaker_erasure import SpeakerErasure
 from repkit.speech.units import merge_repeats, unit_counts
 from repkit.speech.verification import SpeakerVerifier
 
 __all__ = [
     "Adversary",
+    "FramePosteriors",
     "Prototypes",
     "SpeakerErasure",
     "SpeakerLoss",
@@ -25,6 +27,7 @@ __all__ = [
     "SpeechFrames",
     "Swap",
     "match_frames",
+    "match_voice",
     "merge_repeats",
     "unit_counts",
 ]

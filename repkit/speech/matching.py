@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from repkit import _arguments
+from repkit.audio import statistics
 from repkit.metrics.speaker._frames import frame_arrays
+from repkit.speech.neighbors_in_time import joined
 
-__all__ = ["match_frames"]
+__all__ = ["match_frames", "match_voice"]
 
-BLOCK = 2**22  # cosines that are in memory at once
+BLOCK = 2**22  # similarities that are in memory at once
+MOST_CONTEXT = 100
 
 
 def match_frames(
@@ -59,23 +62,106 @@ def match_frames(
                 "reference_frames must have a row for each of reference, "
                 f"{[len(a) for a in known]} rows, not {[len(a) for a in given]}"
             )
-    if sequences[0].shape[1] != known[0].shape[1]:
-        raise ValueError(
-            f"reference must have the {sequences[0].shape[1]} columns of X, not {known[0].shape[1]}"
-        )
+    _same_columns(sequences, known, "reference")
     table, rows = _unit(np.concatenate(known)), np.concatenate(given)
     n_neighbors = _arguments.integer(n_neighbors, "n_neighbors", 1, len(table))
+    return [_matched(_unit(x), table, rows, n_neighbors) for x in sequences]
+
+
+def match_voice(
+    X: Any,
+    reference: Any,
+    *,
+    source: Any = None,
+    n_neighbors: int = 4,
+    context: int = 1,
+    blend: float = 0.3,
+) -> list[np.ndarray]:
+    """Say what X says in the voice of a reference: matching of frames that are scaled by speaker.
+
+    Log-mel frames of both people are brought to mean 0 and deviation 1, each by their own frames.
+    A frame of X, with its neighbors in time, is then put in the place of those of the reference
+    that are nearest by Euclidean distance, as they are and on average. Their mean is blurred;
+    ``blend`` adds some of X itself, at the reference's mean and deviation. It needs no training
+    and no network. `match_frames` matches vectors of any kind as they are (Baas et al. 2023).
+
+    Parameters
+    ----------
+    X : array of shape (T, D), or list of them
+        Log-mel frames of one person, as `repkit.audio.extract` gives them.
+    reference : array of shape (K, D), or list of them
+        The same of the person who is to speak: half a minute or more.
+    source : array of shape (N, D), or list of them, optional
+        Frames of the one who speaks in X, by which X is scaled: a few words, the more the better.
+        Default: X.
+    n_neighbors : int, default=4
+        Frames of the reference of which the mean is taken. More keep more of the words and less of
+        the voice.
+    context : int, default=1
+        Frames on either side that are compared, too.
+    blend : float, default=0.3
+        Share of X in the result, from 0 to 1. More keeps more of the words and less of the voice.
+
+    Returns
+    -------
+    list of ndarray of shape (T, D)
+        Log-mel frames, one array for each of X; see `repkit.audio.to_waveform`.
+
+    Raises
+    ------
+    ValueError
+        If input is not finite, columns do not match, or a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from repkit.speech import match_voice
+    >>> rng = np.random.default_rng(0)
+    >>> low = rng.normal(size=(200, 8))
+    >>> high = 5 + 2 * rng.normal(size=(300, 8))
+    >>> (said,) = match_voice(low[:20], high, source=low)
+    >>> bool(abs(said.mean() - 5) < 0.5)
+    True
+    """
+    sequences, voice = _several(X, "X"), _several(reference, "reference")
+    own = sequences if source is None else _several(source, "source")
+    _same_columns(sequences, voice, "reference")
+    _same_columns(sequences, own, "source")
+    rows = np.concatenate(voice)
+    n_neighbors = _arguments.integer(n_neighbors, "n_neighbors", 1, len(rows))
+    context = _arguments.integer(context, "context", 0, MOST_CONTEXT)
+    blend = _arguments.number(blend, "blend", 0.0, 1.0)
+    (mean, std), (own_mean, own_std) = statistics(voice), statistics(own)
+    table = np.concatenate([joined((y - mean) / std, context) for y in voice])
+    # |q - t|^2 less what is the same for all t, as a product: (2 q, -1) (t, |t|^2)'.
+    table = np.hstack([table, np.square(table).sum(1, keepdims=True)])
+
+    def converted(x: np.ndarray) -> np.ndarray:
+        scaled = (x - own_mean) / own_std
+        query = np.pad(2 * joined(scaled, context), ((0, 0), (0, 1)), constant_values=-1.0)
+        near = _matched(query, table, rows, n_neighbors)
+        said: np.ndarray = (1 - blend) * near + blend * (scaled * std + mean)
+        return said
+
+    return [converted(x) for x in sequences]
+
+
+def _matched(x: np.ndarray, table: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+    """Mean of the rows of the n greatest products with the table."""
     step = max(1, BLOCK // len(table))
+    found = []
+    for start in range(0, len(x), step):
+        products = x[start : start + step] @ table.T
+        nearest = np.argpartition(-products, n - 1, axis=1)[:, :n]
+        found.append(rows[nearest].mean(1))
+    return np.concatenate(found)
 
-    def matched(x: np.ndarray) -> np.ndarray:
-        found = []
-        for start in range(0, len(x), step):
-            cosines = _unit(x[start : start + step]) @ table.T
-            nearest = np.argpartition(-cosines, n_neighbors - 1, axis=1)[:, :n_neighbors]
-            found.append(rows[nearest].mean(1))
-        return np.concatenate(found)
 
-    return [matched(x) for x in sequences]
+def _same_columns(X: list[np.ndarray], other: list[np.ndarray], name: str) -> None:
+    if X[0].shape[1] != other[0].shape[1]:
+        raise ValueError(
+            f"{name} must have the {X[0].shape[1]} columns of X, not {other[0].shape[1]}"
+        )
 
 
 def _several(X: Any, name: str) -> list[np.ndarray]:

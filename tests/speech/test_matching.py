@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from repkit.speech import match_frames, matching
+from repkit.speech import match_frames, match_voice, matching
 
 
 def test_the_mean_of_the_nearest_by_hand(monkeypatch):
@@ -61,3 +61,56 @@ def test_a_vocoder_of_ones_own(fitted, data):
             fitted.to_waveform(frames[0], vocoder=wrong)
     with pytest.raises(TypeError, match="vocoder must be callable, or None, not 'hifi'"):
         fitted.to_waveform(frames[0], vocoder="hifi")
+
+
+def scaled(frames):
+    rows = np.concatenate(frames)
+    return [(x - rows.mean(0)) / rows.std(0) for x in frames]
+
+
+def test_a_voice_by_hand(monkeypatch):
+    rng = np.random.default_rng(0)
+    source = [3 + 2 * rng.normal(size=(n, 4)) for n in (9, 12)]
+    voice = [rng.normal(size=(n, 4)) - 5 for n in (8, 11)]
+    monkeypatch.setattr(matching, "BLOCK", 4 * 19)  # four rows at once
+    found = match_voice(source[:1], voice, source=source, n_neighbors=2, context=1, blend=0.25)
+
+    def beside(x):
+        return np.hstack([np.concatenate([x[:1], x[:-1]]), x, np.concatenate([x[1:], x[-1:]])])
+
+    (q, _), table = scaled(source), np.concatenate([beside(y) for y in scaled(voice)])
+    distances = ((beside(q)[:, None] - table[None]) ** 2).sum(2)
+    rows = np.concatenate(voice)
+    near = rows[np.argsort(distances, axis=1)[:, :2]].mean(1)
+    wanted = 0.75 * near + 0.25 * (q * rows.std(0) + rows.mean(0))
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], wanted, atol=1e-4)
+
+
+def test_a_voice_has_what_the_reference_has():
+    rng = np.random.default_rng(0)
+    x, voice = rng.normal(size=(300, 3)), 10 + rng.normal(size=(500, 3))
+    (all_of_it,) = match_voice(x, voice, blend=1.0)
+    np.testing.assert_allclose(all_of_it.mean(0), voice.mean(0), atol=1e-4)
+    np.testing.assert_allclose(all_of_it.std(0), voice.std(0), atol=1e-4)
+    (none,) = match_voice(x, voice, blend=0.0, n_neighbors=1, context=0)
+    assert {tuple(row) for row in none} <= {tuple(row) for row in voice}
+    # A person to himself: nothing is lost.
+    (same,) = match_voice(x, x, n_neighbors=1)
+    np.testing.assert_allclose(same, x, atol=1e-5)
+
+
+def test_what_a_voice_cannot_be_made_of():
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    with pytest.raises(ValueError, match="reference must have the 2 columns of X, not 3"):
+        match_voice(x, np.ones((9, 3)))
+    with pytest.raises(ValueError, match="source must have the 2 columns of X, not 3"):
+        match_voice(x, x, source=np.ones((9, 3)))
+    with pytest.raises(ValueError, match="n_neighbors must be an integer from 1 to 6, not 7"):
+        match_voice(x, x, n_neighbors=7)
+    with pytest.raises(ValueError, match="blend must be"):
+        match_voice(x, x, blend=1.5)
+    with pytest.raises(ValueError, match="context must be an integer from 0"):
+        match_voice(x, x, context=-1)
+    with pytest.raises(ValueError, match=r"source\[0\] contains NaN"):
+        match_voice(x, x, source=np.full((3, 2), np.nan))
