@@ -12,7 +12,15 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.runner import Case
-from benchmarks.spoken import adapted, baseline, corpus, seen, unseen, unseen_baseline
+from benchmarks.spoken import (
+    adapted,
+    baseline,
+    corpus,
+    matched,
+    seen,
+    unseen,
+    unseen_baseline,
+)
 from repkit import recipes
 from repkit.speech import Adversary, Prototypes, Swap
 
@@ -21,6 +29,7 @@ from repkit.speech import Adversary, Prototypes, Swap
 # The strength of the perturbation in UNKNOWN was chosen with speakers 0, 3 and 4 left out.
 PLAIN, QUANTIZED = (recipes.speech(f"few-voices{more}") for more in ("", "-quantized"))
 UNKNOWN: dict[str, Any] = {**PLAIN, "swap": True, "perturb": 1.7, "max_epochs": 32}
+ELSEWHERE = recipes.speech("words")  # chosen on other speakers of another language
 SHORT: dict[str, Any] = {
     "phonetic_dim": 30,
     "adversary": None,
@@ -74,6 +83,21 @@ def cases(preset: str, device: str) -> list[Case]:
             lambda seed: unseen(corpus("FSDD"), UNKNOWN, device, seed),
         )
     )
+    listed += [
+        Case(
+            UNSEEN,
+            "SpeechAutoencoder",
+            "recipe of Arabic words",
+            lambda seed: unseen(corpus("FSDD"), ELSEWHERE, device, seed),
+        ),
+        Case(
+            SEEN,
+            "SpeechAutoencoder",
+            "recipe of Arabic words",
+            lambda seed: seen("FSDD", ELSEWHERE, device, seed),
+        ),
+        Case(SEEN, "match_voice", "log-mel", lambda seed: matched(corpus("FSDD")), seeds=1),
+    ]
     for name in ("mean and deviation", "PCA", "20 frames"):
         listed.append(
             Case(

@@ -21,6 +21,7 @@ from repkit.metrics import (
     resampled_pca,
     swap_test,
 )
+from repkit.speech import match_voice
 from repkit.speech.erasure import erased, leace
 
 RATE = 8000
@@ -120,9 +121,32 @@ def phonetic_figures(row: Any) -> dict[str, float]:
 
 def converted(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
     """Test words in the voice of another test utterance, drawn at random from all speakers."""
+    rows, voices = conversions(c)
+    return swapped(c, model.convert([c.waves[k] for k in rows], [c.waves[k] for k in voices]))
+
+
+def conversions(c: Corpus) -> tuple[np.ndarray, np.ndarray]:
+    """All test utterances, and for each another one, at random, in whose voice it is to be said."""
     rows = np.flatnonzero(c.test)
-    voices = np.random.default_rng(0).permutation(rows)
-    frames = model.convert([c.waves[k] for k in rows], [c.waves[k] for k in voices])
+    return rows, np.random.default_rng(0).permutation(rows)
+
+
+def matched(c: Corpus) -> dict[str, float]:
+    """The same without training, from frames of other words that the voice says in training."""
+    frames = []
+    for row, voice in zip(*conversions(c), strict=True):
+        own, other = c.speaker == c.speaker[row], c.speaker == c.speaker[voice]
+        source, reference = (
+            [c.frames[k] for k in np.flatnonzero(~c.test & which)]
+            for which in (own, other & (c.word != c.word[row]))
+        )
+        frames += match_voice(c.frames[row], reference, source=source)
+    return swapped(c, frames)
+
+
+def swapped(c: Corpus, frames: list[np.ndarray]) -> dict[str, float]:
+    """What probes that know real utterances of the training hear of conversions."""
+    rows, voices = conversions(c)
     real = np.flatnonzero(~c.test)
     found = swap_test(
         level(frames),
