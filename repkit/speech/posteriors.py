@@ -45,7 +45,7 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
     ----------
     n_components : int, default=64
         Clusters of a round.
-    n_rounds : int, default=3
+    n_rounds : int, default=5
         Rounds after the first. 0 leaves the mixture of the scaled frames alone. There are fewer
         where all frames fall into one cluster.
     n_directions : int, default=32
@@ -81,7 +81,7 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
     >>> model = FramePosteriors(8, random_state=0).fit(frames, speaker=["ann", "bob"])
     >>> found = model.transform(frames, speaker=["ann", "bob"])
     >>> found[0].shape, float(found[0][0].sum().round(3))
-    ((80, 32), 1.0)
+    ((80, 48), 1.0)
     >>> model.transform_units(frames)[0].shape
     (80,)
     """
@@ -90,7 +90,7 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         self,
         n_components: int = 64,
         *,
-        n_rounds: int = 3,
+        n_rounds: int = 5,
         n_directions: int = 32,
         context: int = 1,
         temperature: float = 2.0,

@@ -156,8 +156,8 @@ def test_a_table_is_frames_without_neighbors(frames):
     X, _ = frames
     model = FramePosteriors(3, random_state=0).fit(X[0])
     whole = model.transform(X[0])
-    assert whole.shape == (160, 12)
-    assert list(model.get_feature_names_out()[[0, 11]]) == ["round0_0", "round3_2"]
+    assert whole.shape == (160, 18)
+    assert list(model.get_feature_names_out()[[0, 17]]) == ["round0_0", "round5_2"]
     each = model.transform([x[None] for x in X[0]])
     np.testing.assert_allclose(whole, np.concatenate(each), atol=1e-6)
 
