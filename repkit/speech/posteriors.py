@@ -34,9 +34,8 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
     Frames are brought to mean 0 and deviation 1, speaker by speaker, and a mixture of Gaussians
     finds clusters in them (posteriorgrams: Chen et al. 2015). Each further round looks for the
     linear combinations of a frame and its neighbors that tell the clusters of the round before
-    apart (discriminant analysis without labels: Heck, Sakti and Nakamura 2016), takes off the
-    speaker's mean, and finds clusters there. The probabilities of all rounds stand beside each
-    other.
+    apart (discriminant analysis without labels: Heck, Sakti and Nakamura 2016), and finds clusters
+    there. The probabilities of all rounds stand beside each other.
 
     Frames are MFCC, as `repkit.audio.extract` gives them, or those of any encoder. To compare
     segments, take the mean over the frames, then the square root, then the cosine (Hellinger).
@@ -65,8 +64,6 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         Of all frames of ``fit``; recordings of unknown speakers are scaled by them.
     directions_ : list of ndarray of shape ((2 context + 1) n_features_in_, k)
         The linear combinations of each round after the first.
-    offsets_ : list of ndarray of shape (k,)
-        Their means, taken off recordings of unknown speakers.
     mixtures_ : list of GaussianMixture
         One for each round.
     n_features_in_ : int
@@ -143,24 +140,19 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         codes = _codes(speaker, len(frames))
         self.mean_, self.std_ = statistics(frames)
         self.directions_: list[np.ndarray] = []
-        self.offsets_: list[np.ndarray] = []
         self.mixtures_: list[GaussianMixture] = []
         # The same frames in every round, in the order of the recordings.
         chosen = np.sort(rng.permutation(total)[:MOST_FRAMES])
         scaled = self._scaled(frames, codes)
-        wide = [joined(x, context) for x in scaled]
+        wide = np.concatenate([joined(x, context) for x in scaled])[chosen]
         given = np.concatenate(scaled)[chosen]
         self._cluster(given, k, FLOOR, rng)
         for _ in range(rounds):
             cluster = _log_densities(given, self.mixtures_[-1]).argmax(1)
             if cluster.min() == cluster.max():
                 break  # there is nothing to tell apart
-            self.directions_.append(
-                _discriminant(np.concatenate(wide)[chosen], cluster, directions)
-            )
-            found = [x @ self.directions_[-1] for x in wide]
-            self.offsets_.append(np.concatenate(found).mean(0))
-            given = np.concatenate(_centered(found, codes, self.offsets_[-1]))[chosen]
+            self.directions_.append(_discriminant(wide, cluster, directions))
+            given = wide @ self.directions_[-1]
             self._cluster(given, k, FLOOR_WITHIN, rng)
         return self
 
@@ -293,11 +285,9 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         codes = _codes(speaker, len(frames))
         scaled = self._scaled(frames, codes)
         rounds = [[_log_densities(x, self.mixtures_[0]) for x in scaled]]
-        for basis, offset, mixture in zip(
-            self.directions_, self.offsets_, self.mixtures_[1:], strict=True
-        ):
-            found = [joined(x, self.context) @ basis for x in scaled]
-            rounds.append([_log_densities(z, mixture) for z in _centered(found, codes, offset)])
+        wide = [joined(x, self.context) for x in scaled]
+        for basis, mixture in zip(self.directions_, self.mixtures_[1:], strict=True):
+            rounds.append([_log_densities(x @ basis, mixture) for x in wide])
         return rounds, tabular
 
     def _scaled(self, frames: list[np.ndarray], codes: np.ndarray) -> list[np.ndarray]:
@@ -331,14 +321,6 @@ def _codes(speaker: Any, n: int) -> np.ndarray:
     if speaker is None:
         return np.full(n, -1)
     return read_labels(speaker, n, name="speaker").codes
-
-
-def _centered(z: list[np.ndarray], codes: np.ndarray, offset: np.ndarray) -> list[np.ndarray]:
-    """Vectors without the mean of their speaker, or of ``fit`` where none is known."""
-    means = {-1: offset}
-    for code in np.unique(codes[codes >= 0]):
-        means[code] = np.concatenate([z[k] for k in np.flatnonzero(codes == code)]).mean(0)
-    return [x - means[c] for x, c in zip(z, codes, strict=True)]
 
 
 def _discriminant(x: np.ndarray, cluster: np.ndarray, n: int) -> np.ndarray:

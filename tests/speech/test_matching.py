@@ -73,7 +73,7 @@ def test_a_voice_by_hand(monkeypatch):
     source = [3 + 2 * rng.normal(size=(n, 4)) for n in (9, 12)]
     voice = [rng.normal(size=(n, 4)) - 5 for n in (8, 11)]
     monkeypatch.setattr(matching, "BLOCK", 4 * 19)  # four rows at once
-    found = match_voice(source[:1], voice, source=source, n_neighbors=2, context=1, blend=0.25)
+    found = match_voice(source[:1], voice, source=source, n_neighbors=6, context=1, blend=0.25)
 
     def beside(x):
         return np.hstack([np.concatenate([x[:1], x[:-1]]), x, np.concatenate([x[1:], x[-1:]])])
@@ -81,7 +81,7 @@ def test_a_voice_by_hand(monkeypatch):
     (q, _), table = scaled(source), np.concatenate([beside(y) for y in scaled(voice)])
     distances = ((beside(q)[:, None] - table[None]) ** 2).sum(2)
     rows = np.concatenate(voice)
-    near = rows[np.argsort(distances, axis=1)[:, :2]].mean(1)
+    near = rows[np.argsort(distances, axis=1)[:, :6]].mean(1)
     wanted = 0.75 * near + 0.25 * (q * rows.std(0) + rows.mean(0))
     assert len(found) == 1
     np.testing.assert_allclose(found[0], wanted, atol=1e-4)
