@@ -122,12 +122,20 @@ def test_clusters_are_the_same_for_all_speakers(frames):
     assert len(set(blind[0]) & set(blind[2])) <= 1
 
 
-def test_each_round_has_its_least_variance(frames):
+def test_each_round_has_its_least_variance(frames, monkeypatch):
     X, _ = frames
+    monkeypatch.setattr(posteriors, "FLOOR_WITHIN", 3.0)
     first, *further = fitted(X, n_rounds=2).mixtures_
-    assert posteriors.FLOOR <= first.covariances_.min() < posteriors.FLOOR_WITHIN
-    for mixture in further:
-        assert mixture.covariances_.min() >= posteriors.FLOOR_WITHIN
+    assert posteriors.FLOOR <= first.covariances_.min() < 3
+    assert all(mixture.covariances_.min() >= 3 for mixture in further)
+
+
+def test_a_seed_draws_where_each_mixture_starts(frames):
+    X, _ = frames
+    a, b = (fitted(X, n_components=12, random_state=k) for k in (0, 1))
+    for one, other in zip(a.mixtures_, b.mixtures_, strict=True):
+        assert not np.allclose(one.means_, other.means_)
+    assert len({mixture.random_state for mixture in a.mixtures_}) == len(a.mixtures_)
 
 
 @pytest.mark.parametrize("context", [0, 2])
