@@ -6,12 +6,13 @@ probe that learned words from vectors of the training speakers, on the test spea
 word* the same from ten words of each kind. *speaker* is what probes read of all 30 speakers, from
 one take to the other (chance .033). ABX, average precision and equal error rates are those of the
 test speakers among themselves; *whitened* are s, with mean and deviation of the frames beside it,
-after the whitening of `SpeakerVerifier` by the training speakers. Conversions are test words in the
-voice of another test speaker, heard by probes that learned from real speech: the speaker from mean
-and deviation of the frames, the word by a supervised network of the training speakers; *matched*
-are conversions put together from the nearest frames of other words of the same voice; *GE2E* hears
-the sound of every fourth, and names the nearest of the test speakers (see `benchmarks.ge2e`). The
-rows of the validation speakers are those by which settings were chosen.
+after the whitening of `SpeakerVerifier` by the training speakers. *Scaled by speaker* are vectors
+at the mean and deviation of all recordings of their speaker (`SpeakerScaler`). Conversions are test
+words in the voice of another test speaker, heard by probes that learned from real speech: the
+speaker from mean and deviation of the frames, the word by a supervised network of the training
+speakers; *matched* are conversions put together from the nearest frames of other words of the same
+voice; *GE2E* hears the sound of every fourth, and names the nearest of the test speakers (see
+`benchmarks.ge2e`). The rows of the validation speakers are those by which settings were chosen.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from repkit.speech import (
     Prototypes,
     SpeakerErasure,
     SpeakerLoss,
+    SpeakerScaler,
     SpeakerVerifier,
     SpeechEncoder,
     Swap,
@@ -134,6 +136,7 @@ SPEAKERS = (5, 10)  # of the training, beside all 18
 ERASURES = ("leace", "subspace", "regression")
 LABELS = (1, 3, 10)  # of a word
 VALIDATION = "arabic, validation speakers"
+SCALED = f"{TASK}, scaled by speaker"
 
 
 @cache
@@ -186,6 +189,15 @@ def phonetic_figures(p: np.ndarray, seed: int, part: str) -> dict[str, float]:
         "speaker": who["linear"],
         "speaker, MLP": who["mlp"],
     }
+
+
+def scaled_figures(p: np.ndarray, seed: int, part: str) -> dict[str | tuple[str, str], float]:
+    """The same of vectors at the mean and deviation of all recordings of their speaker."""
+    c = corpus()
+    train = c["part"] == "train"
+    scaler = SpeakerScaler().fit(p[train], speaker=c["speaker"][train])
+    scaled = scaler.transform(p, speaker=c["speaker"])
+    return {(SCALED, k): v for k, v in phonetic_figures(scaled, seed, part).items()}
 
 
 def word_figures(p: np.ndarray, seed: int, part: str) -> dict[str, float]:
@@ -263,6 +275,7 @@ def judge(
         erasure = SpeakerErasure(method, speaker_dim=dim).fit(given[train], c["speaker"][train])
         figures = phonetic_figures(erasure.transform(given), seed, "test")
         found.update({(f"{TASK}, {method}", k): v for k, v in figures.items()})
+    found.update(scaled_figures(p, seed, "test"))
     rows, voices = test_conversions(seed)
     waves = c["waves"]
     frames = model.convert([waves[k] for k in rows], [waves[k] for k in voices])
@@ -401,7 +414,7 @@ def supervised_figures(device: str, seed: int, part: str = "test") -> dict[str, 
     return {"word": float(np.mean(found == c["word"][rows]))}
 
 
-def baseline(name: str, part: str = "test") -> dict[str, float]:
+def baseline(name: str, part: str = "test") -> dict[str | tuple[str, str], float]:
     """Vectors that need no training, in the place of both."""
     c = corpus()
     train = c["part"] == "train"
@@ -412,7 +425,11 @@ def baseline(name: str, part: str = "test") -> dict[str, float]:
     else:
         vectors = mean_std(c["mfcc"] if name.startswith("MFCC") else c["frames"])
         vectors = (vectors - vectors[train].mean(0)) / vectors[train].std(0)
-    return {**phonetic_figures(vectors, 0, part), **speaker_figures(vectors, part)}
+    return {
+        **phonetic_figures(vectors, 0, part),
+        **speaker_figures(vectors, part),
+        **scaled_figures(vectors, 0, part),
+    }
 
 
 def cases(preset: str, device: str) -> list[Case]:

@@ -12,6 +12,7 @@ from repkit.speech.parts import (
 )
 from repkit.speech.posteriors import FramePosteriors
 from repkit.speech.speaker_erasure import SpeakerErasure
+from repkit.speech.speaker_scaler import SpeakerScaler
 from repkit.speech.units import merge_repeats, unit_counts
 from repkit.speech.verification import SpeakerVerifier
 
@@ -21,6 +22,7 @@ __all__ = [
     "Prototypes",
     "SpeakerErasure",
     "SpeakerLoss",
+    "SpeakerScaler",
     "SpeakerVerifier",
     "SpeechAutoencoder",
     "SpeechEncoder",
