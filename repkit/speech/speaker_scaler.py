@@ -20,16 +20,16 @@ MOST = 1e9
 class SpeakerScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Bring vectors to mean 0 and deviation 1 for each speaker, who need not be known beforehand.
 
-    It takes to know which rows are of the same speaker, also in use, and of nobody what is said.
-    Where that is known, it takes more of the speaker out of phonetic vectors than
-    `SpeakerErasure`, and the words are read better. Speakers of few rows are scaled partly as
-    those of ``fit``: means and variances are averaged with theirs, by numbers of rows (maximum a
-    posteriori: Reynolds, Quatieri and Dunn 2000).
+    Which rows are of the same speaker must be known, also in use; what is said need not be.
+    `SpeakerErasure` is for rows of which nothing is known. Speakers of few rows are scaled partly
+    as those of ``fit``: means and variances are averaged with theirs, by numbers of rows (maximum
+    a posteriori: Reynolds, Quatieri and Dunn 2000).
 
     Parameters
     ----------
     relevance : float, default=10.0
-        Rows that the mean and the variance of ``fit`` count for. 0 trusts the speaker's own rows
+        Rows that the mean and the variance of ``fit`` count for. Of n rows, ``relevance / (n +
+        relevance)`` of what sets their speaker apart is left. 0 trusts the speaker's own rows
         alone, however few they are.
 
     Attributes

@@ -13,7 +13,7 @@ from scipy.signal import stft
 
 from repkit.datasets import make_speech
 from repkit.metrics import mean_std, probe_report
-from repkit.speech import SpeakerErasure
+from repkit.speech import SpeakerErasure, SpeakerScaler
 
 # %%
 # Vectors of 80 numbers: mean and deviation of each band over a recording.
@@ -32,12 +32,16 @@ train = speech.take >= 2
 
 # %%
 # ``subspace`` needs the speakers at fit. ``leace`` makes the least change after which no linear
-# probe reads the speakers of ``fit``. At use neither needs a label.
+# probe reads the speakers of ``fit``. At use neither needs a label. `SpeakerScaler
+# <repkit.speech.SpeakerScaler>` has to know which rows are of one person, of whom ``fit`` need not
+# have heard. There are 64 rows of each here, enough to trust them alone.
 
 found = {"as they are": features}
 for method in ("subspace", "leace"):
     eraser = SpeakerErasure(method).fit(features[train], speech.speaker[train])
     found[method] = eraser.transform(features)
+scaler = SpeakerScaler(relevance=0.0).fit(features[train], speaker=speech.speaker[train])
+found["by speaker"] = scaler.transform(features, speaker=speech.speaker)
 
 
 def judge(vectors):
@@ -59,7 +63,7 @@ print(table.round(3).to_string())
 ax = table.plot.bar(rot=0, figsize=(8, 3.8))
 ax.axhline(1 / 8, color="0.4", lw=1, ls=":")
 ax.set(ylabel="accuracy of a probe", ylim=(0, 1.05), title="dotted: chance")
-ax.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False)
+ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False)
 plt.tight_layout()
 
 # %%
