@@ -96,3 +96,5 @@ def test_what_cannot_be_used(rows):
         SpeakerScaler().fit(X).transform(X, speaker=["ann"])
     constant = SpeakerScaler().fit_transform(np.ones((5, 2)), speaker=[1] * 5)
     np.testing.assert_array_equal(constant, np.zeros((5, 2)))
+    alone = SpeakerScaler().fit(np.ones((5, 2))).transform(np.full((1, 2), 3.0))
+    np.testing.assert_array_equal(alone, [[2.0, 2.0]])
