@@ -21,7 +21,7 @@ from repkit.metrics import (
     resampled_pca,
     swap_test,
 )
-from repkit.speech import match_voice
+from repkit.speech import SpeakerScaler, match_voice
 from repkit.speech.erasure import erased, leace
 
 RATE = 8000
@@ -88,19 +88,29 @@ def seen(name: str, settings: Mapping[str, Any], device: str, seed: int) -> dict
 
 
 def judge(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
-    """Its figures on the test utterances; "erased" are those of p after LEACE.
+    """Its figures on the test utterances, and those of p erased and scaled.
 
-    That is what ``erase="leace"`` gives: the map is of the training utterances.
+    "erased" is what ``erase="leace"`` gives: the map is of the training utterances. "scaled by
+    speaker" has the mean and deviation of all utterances of its speaker.
     """
     p, s = model.transform_phonetic(c.waves), model.transform_speaker(c.waves)
-    without = erased(p, *leace(p[~c.test], c.speaker[~c.test]))
+    others = {
+        "erased": erased(p, *leace(p[~c.test], c.speaker[~c.test])),
+        "scaled by speaker": SpeakerScaler()
+        .fit(p[~c.test], speaker=c.speaker[~c.test])
+        .transform(p, speaker=c.speaker),
+    }
     report = disentanglement_report(
-        p, s, c.word, c.speaker, c.test, baselines={"erased": without}, device=device
+        p, s, c.word, c.speaker, c.test, baselines=others, device=device
     )
     of_s = report.loc["speaker"]
     return {
         **phonetic_figures(report.loc["phonetic"]),
-        **{f"{k}, erased": v for k, v in phonetic_figures(report.loc["erased"]).items()},
+        **{
+            f"{k}, {name}": v
+            for name in others
+            for k, v in phonetic_figures(report.loc[name]).items()
+        },
         "speaker of s": of_s.speaker_linear,
         "EER of s": of_s.eer,
         "word of s": of_s.word_linear,
