@@ -1,5 +1,5 @@
 """Without a network: clusters of frames, and another voice
-=======================================================
+========================================================
 
 Two things need no training of an encoder, and ask only which recordings are whose.
 `FramePosteriors <repkit.speech.FramePosteriors>` turns frames into probabilities of clusters that
