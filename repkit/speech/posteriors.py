@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ from repkit.speech.neighbors_in_time import joined
 __all__ = ["FramePosteriors"]
 
 MOST_FRAMES = 2**17  # from which clusters and directions are learned
+ROWS = 2**14  # of a table that are read at once
 FLOOR, FLOOR_WITHIN = 0.01, 0.2  # least variance of a cluster: of scaled frames, and in directions
 SHRINKAGE = 0.01  # of the covariance within clusters
 MOST, MOST_ROUNDS, MOST_CONTEXT = 2**14, 100, 100
@@ -143,9 +145,16 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         self.mixtures_: list[GaussianMixture] = []
         # The same frames in every round, in the order of the recordings.
         chosen = np.sort(rng.permutation(total)[:MOST_FRAMES])
-        scaled = self._scaled(frames, codes)
-        wide = np.concatenate([joined(x, context) for x in scaled])[chosen]
-        given = np.concatenate(scaled)[chosen]
+        ends = np.cumsum([len(x) for x in frames])
+        places = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
+        wide = np.concatenate(
+            [
+                joined(x, context)[rows - end + len(x)]
+                for x, rows, end in zip(self._scaled(frames, codes), places, ends, strict=True)
+            ]
+        )
+        columns = frames[0].shape[1]
+        given = wide[:, context * columns : (context + 1) * columns]
         self._cluster(given, k, FLOOR, rng)
         for _ in range(rounds):
             cluster = _log_densities(given, self.mixtures_[-1]).argmax(1)
@@ -206,13 +215,11 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
             If X is not finite or has another number of columns, or ``speaker`` is of another
             length.
         """
-        rounds, tabular = self._rounds(X, speaker)
-        share = 1 / len(rounds)
-        found = [
-            np.hstack([share * _probabilities(d, self.temperature) for d in of_one])
-            for of_one in zip(*rounds, strict=True)
-        ]
-        return np.concatenate(found) if tabular else found
+
+        def beside(rounds: list[np.ndarray]) -> np.ndarray:
+            return np.hstack([_probabilities(d, self.temperature) for d in rounds]) / len(rounds)
+
+        return self._of_each(X, speaker, beside)
 
     def transform_units(self, X: Any, *, speaker: Any = None) -> Any:
         """Give the most probable cluster of each frame, as the last round has it.
@@ -236,9 +243,7 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         ValueError
             As `transform` does.
         """
-        rounds, tabular = self._rounds(X, speaker)
-        found = [d.argmax(1) for d in rounds[-1]]
-        return np.concatenate(found) if tabular else found
+        return self._of_each(X, speaker, lambda rounds: rounds[-1].argmax(1))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns that `transform` gives.
@@ -278,24 +283,32 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
             )
         return frames, False
 
-    def _rounds(self, X: Any, speaker: Any) -> tuple[list[list[np.ndarray]], bool]:
-        """Logarithms of densities of each round and recording, and whether X is a table."""
+    def _of_each(self, X: Any, speaker: Any, make: Callable[[list[np.ndarray]], np.ndarray]) -> Any:
+        """What is made of the log densities of all rounds, recording by recording."""
         check_is_fitted(self)
         frames, tabular = self._read(X, reset=False)
         codes = _codes(speaker, len(frames))
-        scaled = self._scaled(frames, codes)
-        rounds = [[_log_densities(x, self.mixtures_[0]) for x in scaled]]
-        wide = [joined(x, self.context) for x in scaled]
-        for basis, mixture in zip(self.directions_, self.mixtures_[1:], strict=True):
-            rounds.append([_log_densities(x @ basis, mixture) for x in wide])
-        return rounds, tabular
+        pieces: Iterable[np.ndarray] = self._scaled(frames, codes)
+        if tabular:  # many frames at once, each of which is its own neighbor
+            table = np.concatenate(list(pieces))
+            pieces = np.array_split(table, 1 + len(table) // ROWS)
+        found = []
+        for x in pieces:
+            wide = np.tile(x, 2 * self.context + 1) if tabular else joined(x, self.context)
+            given = [x, *(wide @ basis for basis in self.directions_)]
+            found.append(
+                make([_log_densities(z, m) for z, m in zip(given, self.mixtures_, strict=True)])
+            )
+        return np.concatenate(found) if tabular else found
 
-    def _scaled(self, frames: list[np.ndarray], codes: np.ndarray) -> list[np.ndarray]:
+    def _scaled(self, frames: list[np.ndarray], codes: np.ndarray) -> Iterator[np.ndarray]:
         """Frames at the mean and deviation of their speakers, or of ``fit`` where none is known."""
         moments = {-1: (self.mean_, self.std_)}
         for code in np.unique(codes[codes >= 0]):
             moments[code] = statistics(frames[k] for k in np.flatnonzero(codes == code))
-        return [(x - moments[c][0]) / moments[c][1] for x, c in zip(frames, codes, strict=True)]
+        for x, code in zip(frames, codes, strict=True):
+            mean, std = moments[code]
+            yield (x - mean) / std
 
     def _cluster(self, x: np.ndarray, k: int, floor: float, rng: np.random.RandomState) -> None:
         mixture = GaussianMixture(

@@ -182,8 +182,9 @@ def test_some_of_many_frames_are_enough(frames, monkeypatch):
     assert counts.max(1).sum() > 0.95 * counts.sum()
 
 
-def test_a_table_is_frames_without_neighbors(frames):
+def test_a_table_is_frames_without_neighbors(frames, monkeypatch):
     X, _ = frames
+    monkeypatch.setattr(posteriors, "ROWS", 50)
     model = FramePosteriors(3, random_state=0).fit(X[0])
     whole = model.transform(X[0])
     assert whole.shape == (160, 18)
