@@ -62,9 +62,9 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    mean_, std_ : ndarray of shape (n_features_in_,)
+    mean_, std_ : ndarray of shape (n_features,)
         Of all frames of ``fit``; recordings of unknown speakers are scaled by them.
-    directions_ : list of ndarray of shape ((2 context + 1) n_features_in_, k)
+    directions_ : list of ndarray of shape ((2 context + 1) n_features, k)
         The linear combinations of each round after the first.
     mixtures_ : list of GaussianMixture
         One for each round.
