@@ -300,6 +300,15 @@ def test_conversions(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.array(voices)
 
 
+def of_speaker(row: int, but: int = -1) -> list[np.ndarray]:
+    """Frames of all that the speaker of a recording says, but for the word of another."""
+    c = corpus()
+    which = c["speaker"] == c["speaker"][row]
+    if but >= 0:
+        which &= c["word"] != c["word"][but]
+    return [c["frames"][k] for k in np.flatnonzero(which)]
+
+
 def matched(
     frames: list[np.ndarray], rows: np.ndarray, voices: np.ndarray, even: bool = False
 ) -> list[np.ndarray]:
@@ -307,11 +316,9 @@ def matched(
 
     With ``even``, what is near is judged without the mean of each utterance.
     """
-    c = corpus()
     found = []
     for x, row, voice in zip(frames, rows, voices, strict=True):
-        own = (c["speaker"] == c["speaker"][voice]) & (c["word"] != c["word"][row])
-        given = [c["frames"][k] for k in np.flatnonzero(own)]
+        given = of_speaker(voice, but=row)
         reference = [y - y.mean(0) for y in given] if even else given
         found += match_frames(x - x.mean(0) if even else x, reference, given)
     return found
@@ -335,16 +342,11 @@ def voiced(device: str, seed: int) -> dict[str, float]:
 
     The settings are those that did best on the validation speakers.
     """
-    c = corpus()
     rows, voices = test_conversions(seed)
     frames = []
     for row, voice in zip(rows, voices, strict=True):
-        other = (c["speaker"] == c["speaker"][voice]) & (c["word"] != c["word"][row])
-        reference, source = (
-            [c["frames"][k] for k in np.flatnonzero(which)]
-            for which in (other, c["speaker"] == c["speaker"][row])
-        )
-        frames += match_voice(c["frames"][row], reference, source=source)
+        x, reference = corpus()["frames"][row], of_speaker(voice, but=row)
+        frames += match_voice(x, reference, source=of_speaker(row))
     return heard(frames, sounds(frames), rows, voices, device, seed)
 
 

@@ -30,7 +30,7 @@ from repkit import SpeechAutoencoder, recipes
 from repkit.audio import FrontEnd, as_utterances, extract, statistics
 from repkit.engine.rng import isolated_rng
 from repkit.metrics import abx_error, cut_segments, linear_probe
-from repkit.speech import FramePosteriors, Prototypes, SpeechEncoder
+from repkit.speech import FramePosteriors, Prototypes, SpeakerScaler, SpeechEncoder
 from repkit.speech.batches import FrameStore
 from repkit.speech.frames import perturbation_basis
 from repkit.speech.perturb import voices_and_speeds
@@ -185,13 +185,10 @@ def baseline(
     frames, times = front_end_frames(kind, n_mels)
     if not by_speaker:
         return phone_figures(frames, times, scale=True)
-    speaker = corpus()["speaker"]
-    moments = [
-        statistics(frames[k] for k in np.flatnonzero(speaker == name))
-        for name in range(speaker.max() + 1)
-    ]
-    scaled = [(x - moments[k][0]) / moments[k][1] for x, k in zip(frames, speaker, strict=True)]
-    return phone_figures(scaled, times, scale=True)
+    lengths = [len(x) for x in frames]
+    speaker = np.repeat(corpus()["speaker"], lengths)
+    scaled = SpeakerScaler(0.0).fit_transform(np.concatenate(frames), speaker=speaker)
+    return phone_figures(np.split(scaled, np.cumsum(lengths)[:-1]), times, scale=True)
 
 
 def posteriors(
@@ -202,11 +199,12 @@ def posteriors(
     **settings: Any,
 ) -> dict[str | tuple[str, str], float]:
     """Probabilities of clusters that even speakers' frames are found to fall into."""
-    speaker = corpus()["speaker"] if names else None
-    rows = np.flatnonzero(corpus()["speaker"] % 2 == 0)
+    speaker = corpus()["speaker"]
+    rows = np.flatnonzero(speaker % 2 == 0)
+    known = speaker if names else np.full(len(speaker), -1)
     model = FramePosteriors(**settings, random_state=seed)
-    model.fit([frames[k] for k in rows], speaker=None if speaker is None else speaker[rows])
-    return phone_figures(model.transform(frames, speaker=speaker), times, root=True)
+    model.fit([frames[k] for k in rows], speaker=known[rows])
+    return phone_figures(model.transform(frames, speaker=known), times, root=True)
 
 
 class Passing(nn.Module):

@@ -16,10 +16,10 @@ from benchmarks.spoken import (
     adapted,
     baseline,
     corpus,
-    matched,
     seen,
     unseen,
     unseen_baseline,
+    voiced,
 )
 from repkit import recipes
 from repkit.speech import Adversary, Prototypes, Swap
@@ -96,7 +96,7 @@ def cases(preset: str, device: str) -> list[Case]:
             "recipe of Arabic words",
             lambda seed: seen("FSDD", ELSEWHERE, device, seed),
         ),
-        Case(SEEN, "match_voice", "log-mel", lambda seed: matched(corpus("FSDD")), seeds=1),
+        Case(SEEN, "match_voice", "log-mel", lambda seed: voiced(corpus("FSDD")), seeds=1),
     ]
     for name in ("mean and deviation", "PCA", "20 frames"):
         listed.append(

@@ -141,7 +141,7 @@ def conversions(c: Corpus) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.random.default_rng(0).permutation(rows)
 
 
-def matched(c: Corpus) -> dict[str, float]:
+def voiced(c: Corpus) -> dict[str, float]:
     """The same without training, from frames of other words that the voice says in training."""
     frames = []
     for row, voice in zip(*conversions(c), strict=True):

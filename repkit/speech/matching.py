@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from repkit.speech.neighbors_in_time import joined
 
 __all__ = ["match_frames", "match_voice"]
 
-BLOCK = 2**22  # similarities that are in memory at once
 MOST_CONTEXT = 100
 
 
@@ -63,9 +63,9 @@ def match_frames(
                 f"{[len(a) for a in known]} rows, not {[len(a) for a in given]}"
             )
     _same_columns(sequences, known, "reference")
-    table, rows = _unit(np.concatenate(known)), np.concatenate(given)
-    n_neighbors = _arguments.integer(n_neighbors, "n_neighbors", 1, len(table))
-    return [_matched(_unit(x), table, rows, n_neighbors) for x in sequences]
+    n_neighbors = _arguments.integer(n_neighbors, "n_neighbors", 1, sum(map(len, known)))
+    match = _matcher(np.concatenate(known), np.concatenate(given), n_neighbors, "cosine")
+    return [match(x) for x in sequences]
 
 
 def match_voice(
@@ -127,34 +127,30 @@ def match_voice(
     own = sequences if source is None else _several(source, "source")
     _same_columns(sequences, voice, "reference")
     _same_columns(sequences, own, "source")
-    rows = np.concatenate(voice)
+    rows, lengths = np.concatenate(voice), [len(y) for y in voice]
     n_neighbors = _arguments.integer(n_neighbors, "n_neighbors", 1, len(rows))
     context = _arguments.integer(context, "context", 0, MOST_CONTEXT)
     blend = _arguments.number(blend, "blend", 0.0, 1.0)
     (mean, std), (own_mean, own_std) = statistics(voice), statistics(own)
-    table = np.concatenate([joined((y - mean) / std, context) for y in voice])
-    # |q - t|^2 less what is the same for all t, as a product: (2 q, -1) (t, |t|^2)'.
-    table = np.hstack([table, np.square(table).sum(1, keepdims=True)])
+    table = joined((rows - mean) / std, lengths, context)
+    match = _matcher(table, rows, n_neighbors, "euclidean")
 
     def converted(x: np.ndarray) -> np.ndarray:
         scaled = (x - own_mean) / own_std
-        query = np.pad(2 * joined(scaled, context), ((0, 0), (0, 1)), constant_values=-1.0)
-        near = _matched(query, table, rows, n_neighbors)
+        near = match(joined(scaled, [len(x)], context))
         said: np.ndarray = (1 - blend) * near + blend * (scaled * std + mean)
         return said
 
     return [converted(x) for x in sequences]
 
 
-def _matched(x: np.ndarray, table: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
-    """Mean of the rows of the n greatest products with the table."""
-    step = max(1, BLOCK // len(table))
-    found = []
-    for start in range(0, len(x), step):
-        products = x[start : start + step] @ table.T
-        nearest = np.argpartition(-products, n - 1, axis=1)[:, :n]
-        found.append(rows[nearest].mean(1))
-    return np.concatenate(found)
+def _matcher(
+    table: np.ndarray, rows: np.ndarray, n: int, metric: str
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that gives the mean of the rows whose entries in the table are nearest."""
+    from sklearn.neighbors import KNeighborsRegressor
+
+    return KNeighborsRegressor(n, metric=metric, algorithm="brute").fit(table, rows).predict
 
 
 def _same_columns(X: list[np.ndarray], other: list[np.ndarray], name: str) -> None:
@@ -170,8 +166,3 @@ def _several(X: Any, name: str) -> list[np.ndarray]:
     if shape is None and len(X) and np.ndim(X[0]) == 1:
         shape = 2
     return frame_arrays([X] if shape == 2 else X, name)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return unit

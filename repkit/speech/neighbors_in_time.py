@@ -1,14 +1,30 @@
-"""Internal. Frames with those before and after them."""
+"""Internal. Frames with those before and after them, in a table of recordings."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 
-def joined(x: np.ndarray, context: int) -> np.ndarray:
-    """Each frame beside its neighbors: ``(T, d) -> (T, (2 context + 1) d)``.
+def joined(
+    table: np.ndarray, lengths: Sequence[int], context: int, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Frames beside their neighbors: ``(n, d) -> (len(rows), (2 context + 1) d)``.
 
-    The first and the last frame stand for those that are not there.
+    Parameters
+    ----------
+    table : ndarray of shape (n, d)
+        Frames of recordings, one after the other.
+    lengths : sequence of int
+        Frames of each; they sum to n. Its first and its last stand for those that are not there.
+    context : int
+    rows : ndarray of int, optional
+        The frames that are wanted. Default: all.
     """
-    padded = np.pad(x, ((context, context), (0, 0)), mode="edge")
-    return np.hstack([padded[k : k + len(x)] for k in range(2 * context + 1)])
+    rows = np.arange(len(table)) if rows is None else rows
+    ends = np.cumsum(lengths)
+    owner = np.searchsorted(ends, rows, side="right")
+    first, last = (ends - lengths)[owner, None], ends[owner, None] - 1
+    index = np.clip(rows[:, None] + np.arange(-context, context + 1), first, last)
+    return table[index].reshape(len(rows), -1)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
-from repkit.audio import statistics
 from repkit.base.labels import read_labels
 from repkit.metrics.speaker._frames import are_frames, frame_arrays
 from repkit.speech.neighbors_in_time import joined
+from repkit.speech.speaker_scaler import SpeakerScaler
+
+if TYPE_CHECKING:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.mixture import GaussianMixture
 
 __all__ = ["FramePosteriors"]
 
 MOST_FRAMES = 2**17  # from which clusters and directions are learned
-ROWS = 2**14  # of a table that are read at once
+BLOCK = 2**14  # frames that are in memory at once beside what is given and made
 FLOOR, FLOOR_WITHIN = 0.01, 0.2  # least variance of a cluster: of scaled frames, and in directions
 SHRINKAGE = 0.01  # of the covariance within clusters
 MOST, MOST_ROUNDS, MOST_CONTEXT = 2**14, 100, 100
@@ -36,8 +38,8 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
     Frames are brought to mean 0 and deviation 1, speaker by speaker, and a mixture of Gaussians
     finds clusters in them (posteriorgrams: Chen et al. 2015). Each further round looks for the
     linear combinations of a frame and its neighbors that tell the clusters of the round before
-    apart (discriminant analysis without labels: Heck, Sakti and Nakamura 2016), and finds clusters
-    there. The probabilities of all rounds stand beside each other.
+    apart (discriminant analysis that trains itself: arXiv 1702.01360), and finds clusters there.
+    The probabilities of all rounds stand beside each other.
 
     Frames are MFCC, as `repkit.audio.extract` gives them, or those of any encoder. To compare
     segments, take the mean over the frames, then the square root, then the cosine (Hellinger).
@@ -62,12 +64,12 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    mean_, std_ : ndarray of shape (n_features,)
-        Of all frames of ``fit``; recordings of unknown speakers are scaled by them.
-    directions_ : list of ndarray of shape ((2 context + 1) n_features, k)
+    scaler_ : SpeakerScaler
+        What scales the frames.
+    discriminants_ : list of LinearDiscriminantAnalysis
         The linear combinations of each round after the first.
     mixtures_ : list of GaussianMixture
-        One for each round.
+        The clusters of each round.
     n_features_in_ : int
         Columns of a frame.
 
@@ -132,37 +134,28 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         context = _arguments.integer(self.context, "context", 0, MOST_CONTEXT)
         _arguments.number(self.temperature, "temperature", 0.0, above=True)
         rng = check_random_state(self.random_state)
-        frames, _ = self._read(X, reset=True)
-        total = sum(len(x) for x in frames)
-        if total < 4 * k:
+        table, codes, lengths = self._read(X, speaker, reset=True)
+        if len(table) < 4 * k:
             raise ValueError(
                 f"n_components={k} needs at least {4 * k} frames, four for each cluster; there "
-                f"are {total} (n_samples={total}): lower n_components"
+                f"are {len(table)} (n_samples={len(table)}): lower n_components"
             )
-        codes = _codes(speaker, len(frames))
-        self.mean_, self.std_ = statistics(frames)
-        self.directions_: list[np.ndarray] = []
-        self.mixtures_: list[GaussianMixture] = []
-        # The same frames in every round, in the order of the recordings.
-        chosen = np.sort(rng.permutation(total)[:MOST_FRAMES])
-        ends = np.cumsum([len(x) for x in frames])
-        places = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
-        wide = np.concatenate(
-            [
-                joined(x, context)[rows - end + len(x)]
-                for x, rows, end in zip(self._scaled(frames, codes), places, ends, strict=True)
-            ]
-        )
-        columns = frames[0].shape[1]
-        given = wide[:, context * columns : (context + 1) * columns]
-        self._cluster(given, k, FLOOR, rng)
-        for _ in range(rounds):
-            cluster = _log_densities(given, self.mixtures_[-1]).argmax(1)
-            if cluster.min() == cluster.max():
-                break  # there is nothing to tell apart
-            self.directions_.append(_discriminant(wide, cluster, directions))
-            given = wide @ self.directions_[-1]
-            self._cluster(given, k, FLOOR_WITHIN, rng)
+        self.scaler_ = SpeakerScaler(0.0).fit(table, speaker=codes)
+        table = self.scaler_.transform(table, speaker=codes)
+        chosen = np.sort(rng.permutation(len(table))[:MOST_FRAMES])  # the same in every round
+        given, wide = table[chosen], joined(table, lengths, context, chosen)
+        self.discriminants_: list[LinearDiscriminantAnalysis] = []
+        # The frames are NumPy's, and the last digits of a cluster are of no matter.
+        with config_context(array_api_dispatch=False), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.mixtures_ = [_mixture(given, k, FLOOR, rng)]
+            for _ in range(rounds):
+                cluster = self.mixtures_[-1].predict(given)
+                if cluster.min() == cluster.max():
+                    break  # there is nothing to tell apart
+                self.discriminants_.append(_discriminant(wide, cluster, directions))
+                given = self.discriminants_[-1].transform(wide)
+                self.mixtures_.append(_mixture(given, k, FLOOR_WITHIN, rng))
         return self
 
     def fit_transform(self, X: Any, y: Any = None, *, speaker: Any = None) -> Any:
@@ -217,9 +210,11 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         """
 
         def beside(rounds: list[np.ndarray]) -> np.ndarray:
-            return np.hstack([_probabilities(d, self.temperature) for d in rounds]) / len(rounds)
+            soft = [p ** (1 / self.temperature) for p in rounds]
+            parts = [p / p.sum(1, keepdims=True) / len(rounds) for p in soft]
+            return np.hstack(parts).astype(np.float32)
 
-        return self._of_each(X, speaker, beside)
+        return self._of_rounds(X, speaker, beside)
 
     def transform_units(self, X: Any, *, speaker: Any = None) -> Any:
         """Give the most probable cluster of each frame, as the last round has it.
@@ -243,7 +238,7 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         ValueError
             As `transform` does.
         """
-        return self._of_each(X, speaker, lambda rounds: rounds[-1].argmax(1))
+        return self._of_rounds(X, speaker, lambda rounds: rounds[-1].argmax(1))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns that `transform` gives.
@@ -264,64 +259,41 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         ]
         return np.array(names, dtype=object)
 
-    def _read(self, X: Any, reset: bool) -> tuple[list[np.ndarray], bool]:
-        """Recordings of frames, and whether they were single frames of a table."""
-        if not (isinstance(X, np.ndarray | list | tuple) and are_frames(X, "X")):
-            table = validate_data(
-                self, X, dtype=np.float32, reset=reset, ensure_min_samples=2 if reset else 1
-            )
-            return list(table[:, None]), True
-        frames = [x.astype(np.float32, copy=False) for x in frame_arrays(X, "X")]
-        columns = frames[0].shape[1]
-        if reset:
-            self.n_features_in_ = columns
-            self.__dict__.pop("feature_names_in_", None)
-        elif columns != self.n_features_in_:
-            raise ValueError(
-                f"X has {columns} features, but FramePosteriors is expecting "
-                f"{self.n_features_in_} features as input"
-            )
-        return frames, False
-
-    def _of_each(self, X: Any, speaker: Any, make: Callable[[list[np.ndarray]], np.ndarray]) -> Any:
-        """What is made of the log densities of all rounds, recording by recording."""
-        check_is_fitted(self)
-        frames, tabular = self._read(X, reset=False)
-        codes = _codes(speaker, len(frames))
-        pieces: Iterable[np.ndarray] = self._scaled(frames, codes)
-        if tabular:  # many frames at once, each of which is its own neighbor
-            table = np.concatenate(list(pieces))
-            pieces = np.array_split(table, 1 + len(table) // ROWS)
-        found = []
-        for x in pieces:
-            wide = np.tile(x, 2 * self.context + 1) if tabular else joined(x, self.context)
-            given = [x, *(wide @ basis for basis in self.directions_)]
-            found.append(
-                make([_log_densities(z, m) for z, m in zip(given, self.mixtures_, strict=True)])
-            )
-        return np.concatenate(found) if tabular else found
-
-    def _scaled(self, frames: list[np.ndarray], codes: np.ndarray) -> Iterator[np.ndarray]:
-        """Frames at the mean and deviation of their speakers, or of ``fit`` where none is known."""
-        moments = {-1: (self.mean_, self.std_)}
-        for code in np.unique(codes[codes >= 0]):
-            moments[code] = statistics(frames[k] for k in np.flatnonzero(codes == code))
-        for x, code in zip(frames, codes, strict=True):
-            mean, std = moments[code]
-            yield (x - mean) / std
-
-    def _cluster(self, x: np.ndarray, k: int, floor: float, rng: np.random.RandomState) -> None:
-        mixture = GaussianMixture(
-            k,
-            covariance_type="diag",
-            reg_covar=floor,
-            max_iter=60,
-            random_state=rng.randint(2**31 - 1),
+    def _read(
+        self, X: Any, speaker: Any, *, reset: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
+        """All frames one after the other, the number of each one's speaker, and the lengths."""
+        frames = frame_arrays(X, "X") if _of_recordings(X) else None
+        table = validate_data(
+            self,
+            X if frames is None else np.concatenate(frames),
+            dtype=np.float32,
+            reset=reset,
+            ensure_min_samples=2 if reset else 1,
         )
-        # The frames are NumPy's, and the last digits of a cluster are of no matter.
-        with config_context(array_api_dispatch=False), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self.mixtures_.append(mixture.fit(x))
+        lengths = [1] * len(table) if frames is None else [len(x) for x in frames]
+        if speaker is None:
+            return table, None, lengths
+        codes = read_labels(speaker, len(lengths), name="speaker").codes
+        return table, np.repeat(codes, lengths), lengths
+
+    def _of_rounds(
+        self, X: Any, speaker: Any, make: Callable[[list[np.ndarray]], np.ndarray]
+    ) -> Any:
+        """What is made of the probabilities that each round's mixture has, block by block."""
+        check_is_fitted(self)
+        table, codes, lengths = self._read(X, speaker, reset=False)
+        table = self.scaler_.transform(table, speaker=codes)
+        found = []
+        with config_context(array_api_dispatch=False):
+            for start in range(0, len(table), BLOCK):
+                rows = np.arange(start, min(start + BLOCK, len(table)))
+                wide = joined(table, lengths, self.context, rows)
+                given = [table[rows], *(d.transform(wide) for d in self.discriminants_)]
+                pairs = zip(self.mixtures_, given, strict=True)
+                found.append(make([m.predict_proba(x) for m, x in pairs]))
+        whole = np.concatenate(found)
+        return np.split(whole, np.cumsum(lengths)[:-1]) if _of_recordings(X) else whole
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -329,41 +301,27 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _codes(speaker: Any, n: int) -> np.ndarray:
-    """Numbers of the speakers, -1 where none is known."""
-    if speaker is None:
-        return np.full(n, -1)
-    return read_labels(speaker, n, name="speaker").codes
+def _of_recordings(X: Any) -> bool:
+    """Whether frames are given recording by recording, and not single ones in a table."""
+    return isinstance(X, np.ndarray | list | tuple) and are_frames(X, "X")
 
 
-def _discriminant(x: np.ndarray, cluster: np.ndarray, n: int) -> np.ndarray:
-    """Directions that tell clusters apart, in which those vary by 1 within: ``(d, k)``."""
+def _mixture(x: np.ndarray, k: int, floor: float, rng: np.random.RandomState) -> GaussianMixture:
+    from sklearn.mixture import GaussianMixture
+
+    return GaussianMixture(
+        k,
+        covariance_type="diag",
+        reg_covar=floor,
+        max_iter=60,
+        random_state=rng.randint(2**31 - 1),
+    ).fit(x)
+
+
+def _discriminant(x: np.ndarray, cluster: np.ndarray, n: int) -> LinearDiscriminantAnalysis:
+    """Directions that tell clusters apart, in which those vary by 1 within."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
     most = min(n, x.shape[1], len(np.unique(cluster)) - 1)
-    analysis = LinearDiscriminantAnalysis(
-        solver="eigen", shrinkage=SHRINKAGE, n_components=most
-    ).fit(x, cluster)
-    found: np.ndarray = analysis.scalings_[:, :most].astype(np.float32)
-    return found
-
-
-def _log_densities(x: np.ndarray, mixture: GaussianMixture) -> np.ndarray:
-    """Logarithms of weight and density, but for a constant of the frame: ``(T, d) -> (T, k)``."""
-    precision = mixture.precisions_cholesky_**2
-    constant = (
-        np.log(mixture.weights_)
-        + 0.5 * np.log(precision).sum(1)
-        - 0.5 * (precision * mixture.means_**2).sum(1)
-    )
-    products = (
-        np.hstack([-0.5 * np.square(x), x]).astype(np.float64)
-        @ np.hstack([precision, precision * mixture.means_]).T
-    )
-    found: np.ndarray = products + constant
-    return found
-
-
-def _probabilities(log_densities: np.ndarray, temperature: float) -> np.ndarray:
-    scores = log_densities / temperature
-    scores = np.exp(scores - scores.max(1, keepdims=True))
-    found: np.ndarray = (scores / scores.sum(1, keepdims=True)).astype(np.float32)
-    return found
+    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE, n_components=most)
+    return analysis.fit(x, cluster)

@@ -159,4 +159,6 @@ def _rows(speaker: Any, n: int) -> list[np.ndarray]:
     if speaker is None:
         return []
     codes = read_labels(speaker, n, name="speaker").codes
-    return [np.flatnonzero(codes == code) for code in np.unique(codes[codes >= 0])]
+    order = np.argsort(codes, kind="stable")
+    order = order[np.count_nonzero(codes < 0) :]
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []

@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from repkit.speech import match_frames, match_voice, matching
+from repkit.speech import match_frames, match_voice
 
 
-def test_the_mean_of_the_nearest_by_hand(monkeypatch):
+def test_the_mean_of_the_nearest_by_hand():
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(n, 5)) for n in (7, 3)]
     reference = [rng.normal(size=(n, 5)) for n in (6, 8)]
     frames = [rng.normal(size=(n, 2)) for n in (6, 8)]
     table, rows = np.concatenate(reference), np.concatenate(frames)
-    monkeypatch.setattr(matching, "BLOCK", 3 * len(table))  # three rows at once
     found = match_frames(X, reference, frames, n_neighbors=3)
     for x, y in zip(X, found, strict=True):
         cosines = (x @ table.T) / np.linalg.norm(table, axis=1)
@@ -68,11 +67,10 @@ def scaled(frames):
     return [(x - rows.mean(0)) / rows.std(0) for x in frames]
 
 
-def test_a_voice_by_hand(monkeypatch):
+def test_a_voice_by_hand():
     rng = np.random.default_rng(0)
     source = [3 + 2 * rng.normal(size=(n, 4)) for n in (9, 12)]
     voice = [rng.normal(size=(n, 4)) - 5 for n in (8, 11)]
-    monkeypatch.setattr(matching, "BLOCK", 4 * 19)  # four rows at once
     found = match_voice(source[:1], voice, source=source, n_neighbors=6, context=1, blend=0.25)
 
     def beside(x):

@@ -53,9 +53,10 @@ def test_the_first_round_is_the_mixture_of_scaled_frames(frames):
     found = model.transform(X, speaker=NAMES)
     np.testing.assert_allclose(found[2], wanted, atol=2e-5)
     np.testing.assert_allclose(model.transform_units(X, speaker=NAMES)[2], wanted.argmax(1))
-    # Without a name, by all frames of fit.
-    everything = np.concatenate(X)
-    alone = (X[2] - everything.mean(0)) / everything.std(0)
+    # Without a name, by all frames of fit, whose deviation is that within speakers.
+    both = [np.concatenate(X[:2]), own]
+    within = np.sqrt(np.mean([x.var(0) for x in both], axis=0))
+    alone = (X[2] - np.concatenate(both).mean(0)) / within
     wanted = model.mixtures_[0].predict_proba(alone)
     np.testing.assert_allclose(model.transform(X[2:3])[0], wanted, atol=2e-5)
 
@@ -80,8 +81,8 @@ def test_a_temperature_divides_the_logarithms(frames):
 def test_a_round_tells_the_clusters_of_the_round_before_apart(frames):
     X, _ = frames
     model = fitted(X, n_rounds=1, context=1)
-    (basis,) = model.directions_
-    assert basis.shape == (18, 4)  # one less than the clusters
+    (discriminant,) = model.discriminants_
+    basis = discriminant.scalings_[:, :4]  # one less than the clusters
     own = {
         name: np.concatenate([x for x, n in zip(X, NAMES, strict=True) if n == name])
         for name in NAMES
@@ -91,7 +92,8 @@ def test_a_round_tells_the_clusters_of_the_round_before_apart(frames):
         np.hstack([np.concatenate([x[:1], x[:-1]]), x, np.concatenate([x[1:], x[-1:]])])
         for x in scaled
     ]
-    z = [w @ basis for w in wide]
+    z = [discriminant.transform(w) for w in wide]
+    assert z[0].shape == (160, 4)
     cluster = model.mixtures_[0].predict(np.concatenate(scaled))
     # Within the clusters the directions are not correlated, and vary by about 1.
     rows = np.concatenate(wide)
@@ -146,7 +148,7 @@ def test_neighbors_are_read_as_far_as_context_says(frames, context):
     other = [x.copy() for x in X]
     other[0][20] += 1e-3  # the mean of the speaker hardly moves
     changed = np.abs(model.transform(other, speaker=NAMES)[0] - whole)[:, 5:].max(1)
-    assert model.directions_[0].shape[0] == 6 * (2 * context + 1)
+    assert model.discriminants_[0].n_features_in_ == 6 * (2 * context + 1)
     far = np.abs(np.arange(len(changed)) - 20) > context
     assert changed[far].max() < 1e-4
 
@@ -184,7 +186,7 @@ def test_some_of_many_frames_are_enough(frames, monkeypatch):
 
 def test_a_table_is_frames_without_neighbors(frames, monkeypatch):
     X, _ = frames
-    monkeypatch.setattr(posteriors, "ROWS", 50)
+    monkeypatch.setattr(posteriors, "BLOCK", 50)
     model = FramePosteriors(3, random_state=0).fit(X[0])
     whole = model.transform(X[0])
     assert whole.shape == (160, 18)
