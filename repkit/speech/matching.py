@@ -90,13 +90,13 @@ def match_voice(
     X : array of shape (T, D), or list of them
         Log-mel frames of one person, as `repkit.audio.extract` gives them.
     reference : array of shape (K, D), or list of them
-        The same of the person who is to speak: half a minute or more.
+        The same of the person who is to speak; the words may be others. In the benchmark of Arabic
+        words 20 seconds were about as good as 50, and 5 cost four points of words and voice.
     source : array of shape (N, D), or list of them, optional
-        Frames of the one who speaks in X, by which X is scaled: a few words, the more the better.
-        Default: X.
+        Frames of the one who speaks in X, by which X is scaled. Default: X. In that benchmark five
+        words were about as good as 80, and X alone, one word, cost six points of the words.
     n_neighbors : int, default=4
-        Frames of the reference of which the mean is taken. More keep more of the words and less of
-        the voice.
+        Frames of the reference of which the mean is taken. More blur the voice.
     context : int, default=1
         Frames on either side that are compared, too.
     blend : float, default=0.3

@@ -14,10 +14,10 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
-from repkit.base.labels import read_labels
 from repkit.metrics.speaker._frames import are_frames, frame_arrays
 from repkit.speech.neighbors_in_time import joined
 from repkit.speech.speaker_scaler import SpeakerScaler
+from repkit.speech.speakers import read_speakers
 
 if TYPE_CHECKING:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -191,8 +191,8 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
             Frames of recordings, of any speakers and any length; or single frames.
         speaker : array-like of shape (m,) or (n,), optional
             Who speaks in each recording, by whose frames in X it is scaled: names of people whom
-            ``fit`` has not seen will do. Without, or where it is -1, it is scaled by all frames
-            of ``fit``.
+            ``fit`` has not seen will do. Without, or where it is -1, it is scaled by the mean of
+            ``fit`` and the deviation within its speakers.
 
         Returns
         -------
@@ -274,7 +274,7 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
         lengths = [1] * len(table) if frames is None else [len(x) for x in frames]
         if speaker is None:
             return table, None, lengths
-        codes = read_labels(speaker, len(lengths), name="speaker").codes
+        codes = read_speakers(speaker, len(lengths), name="speaker").codes
         return table, np.repeat(codes, lengths), lengths
 
     def _of_rounds(

@@ -10,9 +10,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from repkit import _arguments
-from repkit.base.labels import read_labels
 from repkit.base.parameters import MOST_UNITS
 from repkit.speech.erasure import erased, leace, regression, subspace
+from repkit.speech.speakers import read_speakers
 
 __all__ = ["SpeakerErasure"]
 
@@ -112,7 +112,7 @@ class SpeakerErasure(TransformerMixin, BaseEstimator):
                 "passed, but the target y is None"
             )
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        labels = read_labels(y, len(X))
+        labels = read_speakers(y, len(X))
         if len(labels.classes) < 2:
             raise ValueError(
                 f"y must name at least 2 speakers, not {len(labels.classes)}: there is nothing to "

@@ -10,7 +10,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
-from repkit.base.labels import read_labels
+from repkit.speech.speakers import read_speakers
 
 __all__ = ["SpeakerScaler"]
 
@@ -158,7 +158,7 @@ def _rows(speaker: Any, n: int) -> list[np.ndarray]:
     """Where the rows of each known speaker are."""
     if speaker is None:
         return []
-    codes = read_labels(speaker, n, name="speaker").codes
+    codes = read_speakers(speaker, n, name="speaker").codes
     order = np.argsort(codes, kind="stable")
     order = order[np.count_nonzero(codes < 0) :]
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []

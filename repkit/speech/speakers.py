@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from repkit.base.labels import read_labels
+from repkit.base.labels import Labels, read_labels
+
+
+def read_speakers(y: Any, n: int, *, name: str = "y") -> Labels:
+    """`read_labels` of people, of whom each may have a single row.
+
+    Scikit-learn suspects regression where labels hardly repeat, such as numbers of recordings.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        return read_labels(y, n, name=name)
 
 
 def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +50,7 @@ def speaker_labels(y: Any, pairs: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         return _connected(pairs, n)
     if y is None:
         return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
-    found = read_labels(y, n)
+    found = read_speakers(y, n)
     if not len(found.classes):
         return np.zeros(n, dtype=np.int64), found.known
     return found.classes[np.maximum(found.codes, 0)], found.known

@@ -10,9 +10,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
-from repkit.base.labels import read_labels
 from repkit.metrics import enrolled_eer
 from repkit.metrics.speaker._verification import enrolled_voices
+from repkit.speech.speakers import read_speakers
 
 __all__ = ["SpeakerVerifier"]
 
@@ -101,7 +101,7 @@ class SpeakerVerifier(BaseEstimator):
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        labels = read_labels(y, len(X))
+        labels = read_speakers(y, len(X))
         for name in ("mean_", "matrix_"):  # of a fit before
             self.__dict__.pop(name, None)
         if whiten:
@@ -133,7 +133,7 @@ class SpeakerVerifier(BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        labels = read_labels(y, len(X))
+        labels = read_speakers(y, len(X))
         if not len(labels.classes):
             raise ValueError("y must name a speaker: all are unknown")
         return self._enroll(X, labels.classes, labels.codes)
