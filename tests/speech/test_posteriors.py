@@ -7,6 +7,7 @@ os.environ["SCIPY_ARRAY_API"] = "1"  # or check_array_api_input is skipped
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 from repkit.speech import FramePosteriors, posteriors
@@ -95,6 +96,10 @@ def test_a_round_tells_the_clusters_of_the_round_before_apart(frames):
     z = [discriminant.transform(w) for w in wide]
     assert z[0].shape == (160, 4)
     cluster = model.mixtures_[0].predict(np.concatenate(scaled))
+    wanted = LinearDiscriminantAnalysis(
+        solver="eigen", shrinkage=posteriors.SHRINKAGE, n_components=4
+    ).fit(np.concatenate(wide), cluster)
+    np.testing.assert_allclose(discriminant.means_, wanted.means_, atol=1e-5)
     # Within the clusters the directions are not correlated, and vary by about 1.
     rows = np.concatenate(wide)
     means = np.stack([rows[cluster == k].mean(0) for k in range(5)])[cluster]
