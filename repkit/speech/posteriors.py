@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn import config_context
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
 from repkit.metrics.speaker._frames import are_frames, frame_arrays
+from repkit.speech.by_speaker import BySpeaker
 from repkit.speech.neighbors_in_time import joined
 from repkit.speech.speaker_scaler import SpeakerScaler
 from repkit.speech.speakers import read_speakers
@@ -32,7 +33,7 @@ SHRINKAGE = 0.01  # of the covariance within clusters
 MOST, MOST_ROUNDS, MOST_CONTEXT = 2**14, 100, 100
 
 
-class FramePosteriors(TransformerMixin, BaseEstimator):
+class FramePosteriors(BySpeaker, BaseEstimator):
     """Turn frames of speech into probabilities of clusters that are alike across speakers.
 
     Frames are brought to mean 0 and deviation 1, speaker by speaker, and a mixture of Gaussians
@@ -157,30 +158,6 @@ class FramePosteriors(TransformerMixin, BaseEstimator):
                 given = self.discriminants_[-1].transform(wide)
                 self.mixtures_.append(_mixture(given, k, FLOOR_WITHIN, rng))
         return self
-
-    def fit_transform(self, X: Any, y: Any = None, *, speaker: Any = None) -> Any:
-        """Fit, and transform the same frames.
-
-        Parameters
-        ----------
-        X : list of m arrays of shape (T, n_features), or array of shape (n, n_features)
-            As in `fit`.
-        y : None
-            Not read.
-        speaker : array-like of shape (m,) or (n,), optional
-            As in `fit`; both use it.
-
-        Returns
-        -------
-        list of m ndarray of shape (T, n_out), or ndarray of shape (n, n_out)
-            As `transform` gives them.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `fit` does.
-        """
-        return self.fit(X, speaker=speaker).transform(X, speaker=speaker)
 
     def transform(self, X: Any, *, speaker: Any = None) -> Any:
         """Give the probabilities of the clusters.

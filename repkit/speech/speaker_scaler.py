@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
+from repkit.speech.by_speaker import BySpeaker
 from repkit.speech.speakers import read_speakers
 
 __all__ = ["SpeakerScaler"]
@@ -17,7 +18,7 @@ __all__ = ["SpeakerScaler"]
 MOST = 1e9
 
 
-class SpeakerScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class SpeakerScaler(OneToOneFeatureMixin, BySpeaker, BaseEstimator):
     """Bring vectors to mean 0 and deviation 1 for each speaker, who need not be known beforehand.
 
     Which rows are of the same speaker must be known, also in use; what is said need not be.
@@ -89,30 +90,6 @@ class SpeakerScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         var = np.square(X - centers).mean(0)
         self.var_ = np.where(var > 0, var, 1.0)
         return self
-
-    def fit_transform(self, X: Any, y: Any = None, *, speaker: Any = None) -> Any:
-        """Fit, and transform the same rows.
-
-        Parameters
-        ----------
-        X : array of shape (n, n_features)
-            As in `fit`.
-        y : None
-            Not read.
-        speaker : array-like of shape (n,), optional
-            As in `fit`; both use it.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features)
-            As `transform` gives it.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `fit` does.
-        """
-        return self.fit(X, speaker=speaker).transform(X, speaker=speaker)
 
     def transform(self, X: Any, *, speaker: Any = None) -> np.ndarray:
         """Scale the rows of each speaker.
