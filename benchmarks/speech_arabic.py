@@ -6,13 +6,15 @@ probe that learned words from vectors of the training speakers, on the test spea
 word* the same from ten words of each kind. *speaker* is what probes read of all 30 speakers, from
 one take to the other (chance .033). ABX, average precision and equal error rates are those of the
 test speakers among themselves; *whitened* are s, with mean and deviation of the frames beside it,
-after the whitening of `SpeakerVerifier` by the training speakers. *Scaled by speaker* are vectors
-at the mean and deviation of all recordings of their speaker (`SpeakerScaler`). Conversions are test
-words in the voice of another test speaker, heard by probes that learned from real speech: the
-speaker from mean and deviation of the frames, the word by a supervised network of the training
-speakers; *matched* are conversions put together from the nearest frames of other words of the same
-voice; *GE2E* hears the sound of every fourth, and names the nearest of the test speakers (see
-`benchmarks.ge2e`). The rows of the validation speakers are those by which settings were chosen.
+after the whitening of `SpeakerVerifier` by the training speakers; *PLDA* are of
+`voice_statistics`, or of GE2E's vectors, by its two-covariance model of the training speakers.
+*Scaled by speaker* are vectors at the mean and deviation of all recordings of their speaker
+(`SpeakerScaler`). Conversions are test words in the voice of another test speaker, heard by probes
+that learned from real speech: the speaker from mean and deviation of the frames, the word by a
+supervised network of the training speakers; *matched* are conversions put together from the
+nearest frames of other words of the same voice; *GE2E* hears the sound of every fourth, and names
+the nearest of the test speakers (see `benchmarks.ge2e`). The rows of the validation speakers are
+those by which settings were chosen.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import det_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -32,7 +35,7 @@ from benchmarks.recipes import WORDS, spectral, split
 from benchmarks.runner import Case
 from benchmarks.spoken import level, resampled
 from repkit import DANN, SpeechAutoencoder, recipes
-from repkit.audio import FrontEnd, as_utterances, extract, to_waveform
+from repkit.audio import FrontEnd, as_utterances, extract, to_waveform, voice_statistics
 from repkit.datasets import load_arabic_commands
 from repkit.metrics import (
     abx_error,
@@ -249,6 +252,33 @@ def speaker_figures(s: np.ndarray, part: str) -> dict[str, float]:
     }
 
 
+def scored(vectors: np.ndarray, part: str) -> dict[str, float]:
+    """Equal error rates of vectors by the two-covariance model of the training speakers."""
+    c = corpus()
+    rows, train = c["part"] == part, c["part"] == "train"
+    who = c["speaker"][rows]
+    verifier = SpeakerVerifier(scoring="plda").fit(vectors[train], c["speaker"][train])
+    five = 1 - verifier.score(vectors[rows], who)
+    each = verifier.enroll(vectors[rows], np.arange(len(who))).decision_function(vectors[rows])
+    first, second = np.triu_indices(len(who), 1)
+    accepted, missed, _ = det_curve(who[first] == who[second], each[first, second])
+    nearest = np.abs(accepted - missed).argmin()
+    return {
+        "EER, PLDA": float(accepted[nearest] + missed[nearest]) / 2,
+        "EER, PLDA, five enrolled": five,
+    }
+
+
+def voices(part: str) -> dict[str | tuple[str, str], float]:
+    """Equal error rates of statistics of the voice, without a network."""
+    utterances = as_utterances(corpus()["waves"], sample_rate=RATE)
+    vectors = voice_statistics(utterances, FrontEnd(sample_rate=RATE)).vectors
+    return {
+        **scored(vectors, part),
+        **{(VALIDATION, k): v for k, v in scored(vectors, "validation").items()},
+    }
+
+
 def judge(
     settings: Mapping[str, Any],
     device: str,
@@ -376,17 +406,20 @@ def heard(
     return found
 
 
-def real_speech(device: str, seed: int) -> dict[str, float]:
+def real_speech(device: str, seed: int) -> dict[str | tuple[str, str], float]:
     """Equal error rates of GE2E itself, and what it and the others hear of the recordings."""
     c, judge_of_voices = corpus(), ge2e()
     if judge_of_voices is None:
         raise RuntimeError("REPKIT_GE2E does not name the weights; see benchmarks/ge2e.py")
     rows = np.flatnonzero(c["part"] == "test")
     who, waves = c["speaker"][rows], [c["waves"][k] for k in rows]
-    vectors = judge_of_voices.embed(waves)
+    everybody = judge_of_voices.embed(c["waves"])
+    vectors = everybody[rows]
     return {
         "EER of s": speaker_eer(vectors, who, device="cpu"),
         "EER of s, five enrolled": enrolled_eer(vectors, who)["eer"],
+        **scored(everybody, "test"),
+        **{(VALIDATION, k): v for k, v in scored(everybody, "validation").items()},
         **heard([c["frames"][k] for k in rows], waves[::4], rows, rows, device, seed),
     }
 
@@ -467,6 +500,7 @@ def cases(preset: str, device: str) -> list[Case]:
         Case(TASK, "DANN", "sees the words", lambda seed: supervised_figures(device, seed)),
         Case(TASK, "match_frames", "log-mel", lambda seed: untrained(device, seed)),
         Case(TASK, "match_voice", "log-mel", lambda seed: voiced(device, seed)),
+        Case(TASK, "voice_statistics", "PLDA", lambda seed: voices("test"), seeds=1),
         Case(TASK, "GE2E", "real speech", lambda seed: real_speech(device, seed), seeds=1),
     ]
     for name in ("mean and deviation", "PCA", "20 frames", "MFCC, mean and deviation"):

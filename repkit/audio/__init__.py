@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from repkit.audio.front_end import FrontEnd
     from repkit.audio.inversion import to_waveform
     from repkit.audio.utterances import AudioError, Skipped, Utterances, as_utterances
+    from repkit.audio.voices import VoiceStatistics, voice_statistics
 
 __all__ = [
     "AudioError",
@@ -21,11 +22,13 @@ __all__ = [
     "FrontEnd",
     "Skipped",
     "Utterances",
+    "VoiceStatistics",
     "as_utterances",
     "extract",
     "statistics",
     "stream",
     "to_waveform",
+    "voice_statistics",
 ]
 # Where each name lives. It is imported on first use: `repkit.datasets` reads audio files by
 # `repkit.audio.reading`, and must not load torch for that.
@@ -35,11 +38,13 @@ _HOMES = {
     "FrontEnd": "front_end",
     "Skipped": "utterances",
     "Utterances": "utterances",
+    "VoiceStatistics": "voices",
     "as_utterances": "utterances",
     "extract": "extraction",
     "statistics": "extraction",
     "stream": "extraction",
     "to_waveform": "inversion",
+    "voice_statistics": "voices",
 }
 
 

@@ -13,16 +13,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from repkit._arguments import device as usable
 from repkit._arguments import named, shown
+from repkit.audio import resampling
 from repkit.audio.frames import in_pieces, normalized, stacked, with_deltas
 from repkit.audio.front_end import FrontEnd
-from repkit.audio.resampling import resample, resample_blocks, resampled_length, windows
+from repkit.audio.resampling import resample, resampled_length
 from repkit.audio.utterances import AudioError, Skipped, Utterances
 
 __all__ = ["Extracted", "extract", "statistics", "stream"]
 
-# Samples in a batch, padding included, and in a block of a longer recording: half a minute at
-# 16 kHz.
-_BLOCK = 2**19
 _FRAMES = 2**17  # 22 minutes at 100 frames a second
 
 
@@ -135,23 +133,14 @@ def stream(
     --------
     extract : The frames of all utterances at once, in the order of the input.
     """
-    for value, name, kind in (
-        (utterances, "utterances", Utterances),
-        (front_end, "front_end", FrontEnd),
-    ):
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} must be of the class {kind.__name__}, not {shown(value)}")
+    _of_their_classes(utterances, front_end)
     device, any_usable = usable(device), False
     for batch in _batches(utterances, front_end):
         for index, frames in _computed(utterances, batch, front_end, device):
             any_usable = True
             yield index, frames
     if not any_usable:
-        first = utterances.skipped[0]
-        raise ValueError(
-            f"all {len(utterances)} utterances were skipped; the first, {first.name}, because "
-            f"{first.reason}"
-        )
+        raise _all_skipped(utterances)
 
 
 def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -203,6 +192,23 @@ def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), std.astype(np.float32)
 
 
+def _of_their_classes(utterances: Any, front_end: Any) -> None:
+    for value, name, kind in (
+        (utterances, "utterances", Utterances),
+        (front_end, "front_end", FrontEnd),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be of the class {kind.__name__}, not {shown(value)}")
+
+
+def _all_skipped(utterances: Utterances) -> ValueError:
+    first = utterances.skipped[0]
+    return ValueError(
+        f"all {len(utterances)} utterances were skipped; the first, {first.name}, because "
+        f"{first.reason}"
+    )
+
+
 def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]:
     """Lists of utterances of one rate and similar length; a long utterance is alone."""
     if utterances.kind == "frames":
@@ -221,7 +227,7 @@ def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]
     for rate, n, i in sorted(sizes):
         # Sorted, so that this one is the longest: all are padded to it. At least a window each.
         padded = max(n, front_end.win_length) * (len(batch) + 1)
-        if batch and (padded > _BLOCK or rate != previous):
+        if batch and (padded > resampling.BLOCK or rate != previous):
             yield batch
             batch = []
         batch.append(i)
@@ -253,10 +259,10 @@ def _computed(
     for i in batch:
         try:
             read, n = [], 0
-            for block in utterances.blocks(i, _BLOCK):
+            for block in utterances.blocks(i, resampling.BLOCK):
                 read.append(block)
                 n += len(block)
-                if n * len(batch) > _BLOCK:
+                if n * len(batch) > resampling.BLOCK:
                     longer.append(i)
                     break
             else:
@@ -289,15 +295,18 @@ def _padded(
 
 def _long(utterances: Utterances, i: int, front_end: FrontEnd, device: torch.device) -> Tensor:
     """Frames ``(T, n_static)`` of a recording of any length; all memory but theirs is bounded."""
-    rate, hop = utterances.length(i)[1], front_end.hop_length
-    blocks = (torch.from_numpy(np.array(b)).to(device) for b in utterances.blocks(i, _BLOCK))
-    signal = resample_blocks(blocks, rate, front_end.sample_rate, _BLOCK)
-    expected = 1 + resampled_length(utterances.length(i)[0], rate, front_end.sample_rate) // hop
+    n, rate = utterances.length(i)
+    hop = front_end.hop_length
+    expected = 1 + resampled_length(n, rate, front_end.sample_rate) // hop
     # Written in place: many small results between large blocks would keep the heap from shrinking.
     # No more at first than a header may ask for unseen.
     frames = torch.empty(min(expected, _FRAMES), front_end.n_static, device=device)
     first = 0
-    for window, fresh in windows(signal, max(1, _BLOCK // hop) * hop, front_end.n_fft // 2):
+    blocks = utterances.blocks(i, resampling.BLOCK)
+    margin = front_end.n_fft // 2
+    for window, fresh in resampling.pieces(
+        blocks, rate, front_end.sample_rate, hop, margin, device
+    ):
         # The last frame, centered just behind the piece, is overwritten by the next one's first.
         new = front_end.static(window[None])[0][: 1 + fresh // hop]
         if first + len(new) > len(frames):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,9 @@ from repkit.audio.frames import exact
 # The kernel has numerator x denominator entries. A ratio of larger terms, such as 15,999 to
 # 16,000 Hz, is rounded by less than 3 parts in 10,000: half a cent of pitch.
 _LARGEST_TERM = 2000
+# Samples in a batch of recordings, padding included, and in a block of a longer one: half a minute
+# at 16 kHz.
+BLOCK = 2**19
 
 
 def ratio(rate: int, target: int) -> Fraction:
@@ -104,6 +108,40 @@ def resample_blocks(
     for window, fresh in windows(blocks, max(1, size // max(new, old)) * old, margin):
         first = margin // old * new
         yield resample(window, rate, target)[first : first + ceil(fresh * step)]
+
+
+def pieces(
+    blocks: Iterable[np.ndarray],
+    rate: int,
+    target: int,
+    hop: int,
+    margin: int,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, int]]:
+    """Resample a signal that comes in blocks, and cut it into `windows` of whole hops.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n,)
+        The signal, in blocks of any length.
+    rate, target : int
+        Sample rates of the input and of the pieces, in Hz.
+    hop : int
+        Samples from one frame to the next.
+    margin : int
+        Samples before and after each piece.
+    device : torch.device
+        Where the pieces are wanted.
+
+    Yields
+    ------
+    piece : Tensor of shape (margin + fresh + margin,)
+    fresh : int
+        Samples between the margins, a multiple of `hop` but for the last piece.
+    """
+    moved = (torch.from_numpy(np.array(block)).to(device) for block in blocks)
+    signal = resample_blocks(moved, rate, target, BLOCK)
+    yield from windows(signal, max(1, BLOCK // hop) * hop, margin)
 
 
 def windows(blocks: Iterable[Tensor], step: int, margin: int) -> Iterator[tuple[Tensor, int]]:

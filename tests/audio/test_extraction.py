@@ -8,7 +8,15 @@ import pytest
 import soundfile
 import torch
 
-from repkit.audio import FrontEnd, as_utterances, extract, extraction, statistics, stream
+from repkit.audio import (
+    FrontEnd,
+    as_utterances,
+    extract,
+    extraction,
+    resampling,
+    statistics,
+    stream,
+)
 
 KINDS = [
     {},
@@ -56,7 +64,7 @@ def test_in_blocks_as_whole(waves, options, rate, block, monkeypatch):
     front_end = FrontEnd(**options)
     some = [waves[k] for k in ((0, 3, 7) if block == 1 else (0, 1, 4, -2, -1))]
     whole = [extract(as_utterances([x], sample_rate=rate), front_end).frames[0] for x in some]
-    monkeypatch.setattr(extraction, "_BLOCK", block)
+    monkeypatch.setattr(resampling, "BLOCK", block)
     for x, expected in zip(some, whole, strict=True):
         got = extract(as_utterances([x], sample_rate=rate), front_end).frames[0]
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-5)
@@ -126,7 +134,7 @@ def test_statistics(waves):
 
 
 def test_batches_are_bounded(waves, monkeypatch):
-    monkeypatch.setattr(extraction, "_BLOCK", 12000)
+    monkeypatch.setattr(resampling, "BLOCK", 12000)
     u = as_utterances(waves * 5)
     batches = list(extraction._batches(u, FrontEnd()))
     assert sorted(i for b in batches for i in b) == list(range(60))
@@ -141,7 +149,7 @@ def test_a_header_that_lies_changes_no_frame(waves, monkeypatch):
     for claimed in (lambda n: 1 + n // 9, lambda n: n + 2**36):
         u = as_utterances(waves)
         monkeypatch.setattr(u, "length", lambda i, u=u, c=claimed: (c(len(u.items[i])), 16000))
-        monkeypatch.setattr(extraction, "_BLOCK", 12000)
+        monkeypatch.setattr(resampling, "BLOCK", 12000)
         found = extract(u, FrontEnd())
         for x, y in zip(found.frames, expected.frames, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-5)

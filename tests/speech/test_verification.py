@@ -13,7 +13,7 @@ from repkit.metrics import enrolled_eer, speaker_eer
 from repkit.speech import SpeakerVerifier
 
 
-@parametrize_with_checks([SpeakerVerifier(1)])
+@parametrize_with_checks([SpeakerVerifier(1), SpeakerVerifier(1, scoring="plda")])
 def test_scikit_learn(estimator, check):
     check(estimator)
 
@@ -122,3 +122,88 @@ def test_whitening_takes_away_what_varies_within_speakers():
     with pytest.raises(ValueError, match="whiten must be"):
         SpeakerVerifier(whiten="wccn").fit(X, speaker)
     assert not hasattr(white.set_params(whiten=False).fit(X, speaker), "matrix_")
+
+
+def unlike(k=24, n=20, d=20, seed=0):
+    """Voices of which few columns tell and the others do not, at the same scale."""
+    rng = np.random.default_rng(seed)
+    speaker = np.repeat(np.arange(k), n)
+    tells = np.where(np.arange(d) < 5, 1.5, 0.0)
+    X = (tells * rng.normal(size=(k, d)))[speaker] + rng.normal(size=(k * n, d))
+    return 3.0 * X + 1.0, speaker
+
+
+def test_plda_weighs_what_tells():
+    X, speaker = unlike()
+    train, test = speaker < 16, speaker >= 16
+    white = SpeakerVerifier(whiten=True).fit(X[train], speaker[train])
+    plda = SpeakerVerifier(scoring="plda").fit(X[train], speaker[train])
+    assert plda.score(X[test], speaker[test]) > white.score(X[test], speaker[test]) + 0.02
+    each = np.flatnonzero(test)
+    scores = plda.enroll(X[each], each).decision_function(X[each])
+    np.testing.assert_allclose(scores, scores.T, atol=1e-8)
+    plda.enroll(X[each], speaker[each])
+    assert (plda.variances_ > 0).all()
+    assert (plda.predict(X[each]) == speaker[each]).mean() > 0.9
+    one = plda.enroll(X[each[:1]], ["a"]).variances_
+    assert (one >= plda.enroll(X[each[:9]], ["a"] * 9).variances_).all()
+
+
+@pytest.mark.parametrize("settings", [{"whiten": True}, {"scoring": "plda"}])
+def test_what_is_learned_is_judged_by_those_left_out(settings):
+    """Where vectors tell nothing, many numbers learned from few speakers tell nothing, either."""
+    rng = np.random.default_rng(0)
+    speaker = np.repeat(np.arange(8), 10)
+    X = rng.normal(size=(80, 40))
+    verifier = SpeakerVerifier(**settings).fit(X, speaker)
+    assert 0.4 < verifier.eer_ < 0.6
+    assert verifier.score(X, speaker) > 0.6  # those whom it learned from
+
+    X, speaker = unlike(k=200)
+    seen = speaker < 100
+    verifier.fit(X[seen], speaker[seen])
+    assert verifier.eer_ == pytest.approx(1 - verifier.score(X[~seen], speaker[~seen]), abs=0.03)
+    place = np.arange(len(X)) % 20
+    verifier.enroll(X[~seen & (place < 5)], speaker[~seen & (place < 5)])
+    rows = ~seen & (place >= 5)
+    scores = verifier.decision_function(X[rows])
+    same = speaker[rows][:, None] == verifier.speakers_
+    accepted = scores >= verifier.threshold_
+    assert accepted[~same].mean() == pytest.approx(verifier.eer_, abs=0.05)
+    assert 1 - accepted[same].mean() == pytest.approx(verifier.eer_, abs=0.05)
+
+
+def test_two_or_three_speakers_judge_themselves():
+    X, speaker = unlike(k=3)
+    for settings in ({"whiten": True}, {"scoring": "plda"}):
+        verifier = SpeakerVerifier(**settings).fit(X, speaker)
+        assert 0 <= verifier.eer_ < 0.3
+    # Those of few utterances are learned from, and judge nobody.
+    few = np.concatenate([np.flatnonzero(speaker == k)[: 20 if k < 2 else 4] for k in range(3)])
+    assert SpeakerVerifier(scoring="plda").fit(X[few], speaker[few]).eer_ >= 0
+
+
+def test_score_is_that_of_the_metric():
+    X, speaker = voices()
+    verifier = SpeakerVerifier(3).fit(X, speaker)
+    found = enrolled_eer(X, speaker, n_enrolled=3)
+    assert verifier.score(X, speaker) == pytest.approx(1 - found["eer"])
+    assert verifier.threshold_ == pytest.approx(found["threshold"])
+    unknown = np.where(speaker < 6, speaker, -1)
+    assert verifier.score(X, unknown) == pytest.approx(
+        1 - enrolled_eer(X[speaker < 6], speaker[speaker < 6], n_enrolled=3)["eer"]
+    )
+    with pytest.raises(ValueError, match="at least 2 speakers of more than n_enrolled=3"):
+        verifier.score(X[:20], speaker[:20])
+    with pytest.raises(ValueError, match="scoring must be"):
+        SpeakerVerifier(scoring="cos").fit(X, speaker)
+    verifier.set_params(scoring="plda").fit(X, speaker).set_params(scoring="cosine").fit(X, speaker)
+    assert not hasattr(verifier, "variances_")
+    assert verifier.score(X, speaker) == pytest.approx(1 - found["eer"])
+
+
+def test_scale_of_vectors_is_beyond_nothing():
+    X, speaker = voices(k=4, n=8)
+    found = [SpeakerVerifier(3).fit(X * scale, speaker).voices_ for scale in (1.0, 1e-200, 1e200)]
+    np.testing.assert_allclose(found[1], found[0])
+    np.testing.assert_allclose(found[2], found[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,24 @@ def enrolled_eer(
     rng = generator(random_state)
     unit = unit_rows(vectors, "vectors", _arguments.device("cpu")).double().numpy()
     y = label_vector(speakers, "speakers", len(unit), "vectors")
+    places = rows_of_speakers(y, n_enrolled)
+    found = [
+        equal_error(*trials)
+        for trials in enrolled_trials(unit, places, n_enrolled, n_draws, rng, cosines)
+    ]
+    eer, threshold = np.mean(found, axis=0)
+    n_trials = sum(len(own) - n_enrolled for own in places) * len(places)
+    return {"eer": float(eer), "threshold": float(threshold), "n_trials": n_trials}
+
+
+def rows_of_speakers(y: np.ndarray, n_enrolled: int) -> list[np.ndarray]:
+    """Rows of each speaker (n,) who has more than so many.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two.
+    """
     names, sizes = np.unique(y, return_counts=True)
     names = names[sizes > n_enrolled]
     if len(names) < 2:
@@ -123,21 +142,48 @@ def enrolled_eer(
             f"speakers must hold at least 2 speakers of more than n_enrolled={n_enrolled} "
             f"utterances, not {len(names)}"
         )
-    places = [np.flatnonzero(y == name) for name in names]
-    found = []
+    return [np.flatnonzero(y == name) for name in names]
+
+
+def enrolled_trials(
+    X: np.ndarray,
+    places: list[np.ndarray],
+    n_enrolled: int,
+    n_draws: int,
+    rng: np.random.Generator,
+    scores: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Scores of trials and which are of one speaker, ``(m,)`` each, of draw after draw.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    places : list of arrays
+        Rows of each speaker.
+    n_enrolled, n_draws : int
+    rng : Generator
+    scores : callable
+        Enrolled rows, the number of the speaker of each, other rows ``-> (others, speakers)``.
+    """
+    owners = np.arange(len(places))
     for _ in range(n_draws):
         drawn = [rng.permutation(own) for own in places]
-        voices = enrolled_voices([unit[own[:n_enrolled]] for own in drawn])
-        scores = np.concatenate([unit[own[n_enrolled:]] for own in drawn]) @ voices.T
-        owner = np.repeat(np.arange(len(names)), [len(own) - n_enrolled for own in drawn])
-        found.append(equal_error(scores.ravel(), (owner[:, None] == np.arange(len(names))).ravel()))
-    eer, threshold = np.mean(found, axis=0)
-    return {"eer": float(eer), "threshold": float(threshold), "n_trials": scores.size}
+        enrolled = np.concatenate([own[:n_enrolled] for own in drawn])
+        rest = np.concatenate([own[n_enrolled:] for own in drawn])
+        owner = np.repeat(owners, [len(own) - n_enrolled for own in drawn])
+        found = scores(X[enrolled], np.repeat(owners, n_enrolled), X[rest])
+        yield found.ravel(), (owner[:, None] == owners).ravel()
 
 
-def enrolled_voices(unit: list[np.ndarray]) -> np.ndarray:
-    """Mean of rows of length 1, brought to length 1 again, for each speaker: ``(k, d)``."""
-    means = np.stack([rows.mean(0) for rows in unit])
+def cosines(enrolled: np.ndarray, place: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Cosines of rows of length 1 with the voices of those enrolled."""
+    found: np.ndarray = rest @ enrolled_voices(enrolled, place).T
+    return found
+
+
+def enrolled_voices(unit: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Mean of each speaker's rows of length 1, brought to length 1 again: ``(k, d)``."""
+    means = np.stack([unit[place == k].mean(0) for k in range(place.max() + 1)])
     voices: np.ndarray = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     return voices
 

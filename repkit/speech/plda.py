@@ -1,0 +1,77 @@
+"""Internal. Probabilistic linear discriminant analysis: the two-covariance model of speakers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+SHRINKAGE = 0.3  # of the covariance between speakers, of whom there are few, towards a sphere
+RIDGE = 0.02  # of the mean variance within speakers
+
+
+@dataclass(frozen=True)
+class TwoCovariance:
+    """A speaker is drawn from one normal distribution, and the speaker's vectors from another.
+
+    In the basis of ``directions`` the covariance within speakers is the identity, and that between
+    them diagonal (Brümmer and de Villiers 2010).
+
+    Parameters
+    ----------
+    mean : ndarray of shape (d,)
+    directions : ndarray of shape (d, d)
+    between : ndarray of shape (d,)
+        Variances between speakers.
+    """
+
+    mean: np.ndarray
+    directions: np.ndarray
+    between: np.ndarray
+
+    @classmethod
+    def fit(cls, X: np.ndarray, place: np.ndarray) -> TwoCovariance:
+        """The model of vectors ``(n, d)`` of speakers ``(n,)``, numbered from 0."""
+        means = group_means(X, place)
+        W = within(X, means, place)
+        d = len(W)
+        W += RIDGE * max(float(np.trace(W)) / d, 1e-12) * np.eye(d)
+        B = np.atleast_2d(np.cov(means.T))
+        B = (1 - SHRINKAGE) * B + SHRINKAGE * float(np.trace(B)) / d * np.eye(d)
+        between, directions = eigh(B, W)
+        return cls(X.mean(0), directions, np.maximum(between, 1e-12))
+
+    def enrolled(self, X: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is known of speakers from their vectors: means and variances, ``(k, d)`` each."""
+        means = group_means((X - self.mean) @ self.directions, place)
+        counts = np.bincount(place)[:, None]
+        variances = 1.0 / (1.0 / self.between + counts)
+        return variances * counts * means, variances
+
+    def scores(self, X: np.ndarray, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        """Log likelihood ratios of vectors ``(m, d)`` and speakers, ``(m, k)``.
+
+        Of being of that speaker, to being of anybody.
+        """
+        X = (X - self.mean) @ self.directions
+        own, anybody = 1.0 / (variances + 1.0), 1.0 / (self.between + 1.0)
+        # Of the squared distances to each mean, term by term: no array is (m, k, d).
+        far = np.square(X) @ (own - anybody).T - 2 * X @ (own * means).T
+        far += (own * np.square(means)).sum(1)
+        volumes = np.log(own / anybody).sum(1)
+        found: np.ndarray = 0.5 * (volumes - far)
+        return found
+
+
+def group_means(X: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Mean of each speaker's rows: ``(n, d)``, ``(n,)`` numbers from 0 ``-> (k, d)``."""
+    means: np.ndarray = np.stack([np.bincount(place, column) for column in X.T], 1)
+    return means / np.bincount(place)[:, None]
+
+
+def within(X: np.ndarray, means: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Covariance within speakers, ``(d, d)``."""
+    rest = X - means[place]
+    covariance: np.ndarray = rest.T @ rest / max(len(X) - len(means), 1)
+    return covariance
