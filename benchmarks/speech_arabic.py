@@ -7,7 +7,8 @@ word* the same from ten words of each kind. *speaker* is what probes read of all
 one take to the other (chance .033). ABX, average precision and equal error rates are those of the
 test speakers among themselves; *whitened* are s, with mean and deviation of the frames beside it,
 after the whitening of `SpeakerVerifier` by the training speakers; *PLDA* are of
-`voice_statistics`, or of GE2E's vectors, by its two-covariance model of the training speakers.
+`voice_statistics`, i-vectors of MFCC, or GE2E's vectors, by its two-covariance model of the
+training speakers.
 *Scaled by speaker* are vectors at the mean and deviation of all recordings of their speaker
 (`SpeakerScaler`). Conversions are test words in the voice of another test speaker, heard by probes
 that learned from real speech: the speaker from mean and deviation of the frames, the word by a
@@ -48,6 +49,7 @@ from repkit.metrics import (
     speaker_eer,
 )
 from repkit.speech import (
+    IVectorExtractor,
     Prototypes,
     SpeakerErasure,
     SpeakerLoss,
@@ -252,12 +254,14 @@ def speaker_figures(s: np.ndarray, part: str) -> dict[str, float]:
     }
 
 
-def scored(vectors: np.ndarray, part: str) -> dict[str, float]:
+def scored(vectors: np.ndarray, part: str, blocks: list[int] | None = None) -> dict[str, float]:
     """Equal error rates of vectors by the two-covariance model of the training speakers."""
     c = corpus()
     rows, train = c["part"] == part, c["part"] == "train"
     who = c["speaker"][rows]
-    verifier = SpeakerVerifier(scoring="plda").fit(vectors[train], c["speaker"][train])
+    verifier = SpeakerVerifier(scoring="plda", blocks=blocks).fit(
+        vectors[train], c["speaker"][train]
+    )
     five = 1 - verifier.score(vectors[rows], who)
     each = verifier.enroll(vectors[rows], np.arange(len(who))).decision_function(vectors[rows])
     first, second = np.triu_indices(len(who), 1)
@@ -269,13 +273,21 @@ def scored(vectors: np.ndarray, part: str) -> dict[str, float]:
     }
 
 
-def voices(part: str) -> dict[str | tuple[str, str], float]:
-    """Equal error rates of statistics of the voice, without a network."""
-    utterances = as_utterances(corpus()["waves"], sample_rate=RATE)
-    vectors = voice_statistics(utterances, FrontEnd(sample_rate=RATE)).vectors
+def voices(kinds: tuple[str, ...], seed: int) -> dict[str | tuple[str, str], float]:
+    """Equal error rates of vectors of the voice that need no network, beside each other."""
+    c = corpus()
+    rows = np.flatnonzero(c["part"] == "train")
+    found = []
+    if "statistics" in kinds:
+        utterances = as_utterances(c["waves"], sample_rate=RATE)
+        found.append(voice_statistics(utterances, FrontEnd(sample_rate=RATE)).vectors)
+    if "i-vectors" in kinds:
+        model = IVectorExtractor(random_state=seed).fit([c["mfcc"][k] for k in rows])
+        found.append(model.transform(c["mfcc"]))
+    vectors, blocks = np.hstack(found), [x.shape[1] for x in found]
     return {
-        **scored(vectors, part),
-        **{(VALIDATION, k): v for k, v in scored(vectors, "validation").items()},
+        **scored(vectors, "test", blocks),
+        **{(VALIDATION, k): v for k, v in scored(vectors, "validation", blocks).items()},
     }
 
 
@@ -500,7 +512,20 @@ def cases(preset: str, device: str) -> list[Case]:
         Case(TASK, "DANN", "sees the words", lambda seed: supervised_figures(device, seed)),
         Case(TASK, "match_frames", "log-mel", lambda seed: untrained(device, seed)),
         Case(TASK, "match_voice", "log-mel", lambda seed: voiced(device, seed)),
-        Case(TASK, "voice_statistics", "PLDA", lambda seed: voices("test"), seeds=1),
+        Case(
+            TASK,
+            "voice_statistics",
+            "PLDA",
+            lambda seed: voices(("statistics",), seed),
+            seeds=1,
+        ),
+        Case(TASK, "IVectorExtractor", "PLDA", lambda seed: voices(("i-vectors",), seed)),
+        Case(
+            TASK,
+            "IVectorExtractor",
+            "beside voice_statistics, PLDA",
+            lambda seed: voices(("statistics", "i-vectors"), seed),
+        ),
         Case(TASK, "GE2E", "real speech", lambda seed: real_speech(device, seed), seeds=1),
     ]
     for name in ("mean and deviation", "PCA", "20 frames", "MFCC, mean and deviation"):

@@ -1,6 +1,7 @@
 """Speech auto-encoder with a phonetic and a speaker vector (Chen et al. 2018, 2019)."""
 
 from repkit.speech.estimator import SpeechAutoencoder
+from repkit.speech.ivectors import IVectorExtractor
 from repkit.speech.matching import match_frames, match_voice
 from repkit.speech.parts import (
     Adversary,
@@ -19,6 +20,7 @@ from repkit.speech.verification import SpeakerVerifier
 __all__ = [
     "Adversary",
     "FramePosteriors",
+    "IVectorExtractor",
     "Prototypes",
     "SpeakerErasure",
     "SpeakerLoss",

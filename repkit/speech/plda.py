@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import block_diag, eigh
 
 SHRINKAGE = 0.3  # of the covariance between speakers, of whom there are few, towards a sphere
 RIDGE = 0.02  # of the mean variance within speakers
@@ -29,6 +29,16 @@ class TwoCovariance:
     mean: np.ndarray
     directions: np.ndarray
     between: np.ndarray
+
+    @classmethod
+    def of_blocks(cls, X: np.ndarray, place: np.ndarray, blocks: list[slice]) -> TwoCovariance:
+        """The model whose covariances are 0 between blocks of columns: its scores are sums."""
+        parts = [cls.fit(X[:, block], place) for block in blocks]
+        return cls(
+            np.concatenate([part.mean for part in parts]),
+            block_diag(*(part.directions for part in parts)),
+            np.concatenate([part.between for part in parts]),
+        )
 
     @classmethod
     def fit(cls, X: np.ndarray, place: np.ndarray) -> TwoCovariance:

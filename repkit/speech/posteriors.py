@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn import config_context
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from repkit import _arguments
-from repkit.metrics.speaker._frames import are_frames, frame_arrays
 from repkit.speech.by_speaker import BySpeaker
+from repkit.speech.frame_table import (
+    MOST_FRAMES,
+    enough_frames,
+    mixture,
+    of_recordings,
+    read_table,
+)
 from repkit.speech.neighbors_in_time import joined
 from repkit.speech.speaker_scaler import SpeakerScaler
 from repkit.speech.speakers import read_speakers
 
 if TYPE_CHECKING:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.mixture import GaussianMixture
 
 __all__ = ["FramePosteriors"]
 
-MOST_FRAMES = 2**17  # from which clusters and directions are learned
 BLOCK = 2**14  # frames that are in memory at once beside what is given and made
 FLOOR, FLOOR_WITHIN = 0.01, 0.2  # least variance of a cluster: of scaled frames, and in directions
 SHRINKAGE = 0.01  # of the covariance within clusters
@@ -136,27 +138,22 @@ class FramePosteriors(BySpeaker, BaseEstimator):
         _arguments.number(self.temperature, "temperature", 0.0, above=True)
         rng = check_random_state(self.random_state)
         table, codes, lengths = self._read(X, speaker, reset=True)
-        if len(table) < 4 * k:
-            raise ValueError(
-                f"n_components={k} needs at least {4 * k} frames, four for each cluster; there "
-                f"are {len(table)} (n_samples={len(table)}): lower n_components"
-            )
+        enough_frames(table, k)
         self.scaler_ = SpeakerScaler(0.0).fit(table, speaker=codes)
         table = self.scaler_.transform(table, speaker=codes)
         chosen = np.sort(rng.permutation(len(table))[:MOST_FRAMES])  # the same in every round
         given, wide = table[chosen], joined(table, lengths, context, chosen)
         self.discriminants_: list[LinearDiscriminantAnalysis] = []
-        # The frames are NumPy's, and the last digits of a cluster are of no matter.
-        with config_context(array_api_dispatch=False), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self.mixtures_ = [_mixture(given, k, FLOOR, rng)]
+        # The frames are NumPy's.
+        with config_context(array_api_dispatch=False):
+            self.mixtures_ = [mixture(given, k, FLOOR, rng)]
             for _ in range(rounds):
                 cluster = self.mixtures_[-1].predict(given)
                 if cluster.min() == cluster.max():
                     break  # there is nothing to tell apart
                 self.discriminants_.append(_discriminant(wide, cluster, directions))
                 given = self.discriminants_[-1].transform(wide)
-                self.mixtures_.append(_mixture(given, k, FLOOR_WITHIN, rng))
+                self.mixtures_.append(mixture(given, k, FLOOR_WITHIN, rng))
         return self
 
     def transform(self, X: Any, *, speaker: Any = None) -> Any:
@@ -240,15 +237,7 @@ class FramePosteriors(BySpeaker, BaseEstimator):
         self, X: Any, speaker: Any, *, reset: bool
     ) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
         """All frames one after the other, the number of each one's speaker, and the lengths."""
-        frames = frame_arrays(X, "X") if _of_recordings(X) else None
-        table = validate_data(
-            self,
-            X if frames is None else np.concatenate(frames),
-            dtype=np.float32,
-            reset=reset,
-            ensure_min_samples=2 if reset else 1,
-        )
-        lengths = [1] * len(table) if frames is None else [len(x) for x in frames]
+        table, lengths = read_table(self, X, reset=reset)
         if speaker is None:
             return table, None, lengths
         codes = read_speakers(speaker, len(lengths), name="speaker").codes
@@ -270,29 +259,12 @@ class FramePosteriors(BySpeaker, BaseEstimator):
                 pairs = zip(self.mixtures_, given, strict=True)
                 found.append(make([m.predict_proba(x) for m, x in pairs]))
         whole = np.concatenate(found)
-        return np.split(whole, np.cumsum(lengths)[:-1]) if _of_recordings(X) else whole
+        return np.split(whole, np.cumsum(lengths)[:-1]) if of_recordings(X) else whole
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _of_recordings(X: Any) -> bool:
-    """Whether frames are given recording by recording, and not single ones in a table."""
-    return isinstance(X, np.ndarray | list | tuple) and are_frames(X, "X")
-
-
-def _mixture(x: np.ndarray, k: int, floor: float, rng: np.random.RandomState) -> GaussianMixture:
-    from sklearn.mixture import GaussianMixture
-
-    return GaussianMixture(
-        k,
-        covariance_type="diag",
-        reg_covar=floor,
-        max_iter=60,
-        random_state=rng.randint(2**31 - 1),
-    ).fit(x)
 
 
 def _discriminant(x: np.ndarray, cluster: np.ndarray, n: int) -> LinearDiscriminantAnalysis:

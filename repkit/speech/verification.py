@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+from scipy.linalg import block_diag
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -50,6 +52,11 @@ class SpeakerVerifier(BaseEstimator):
         2010; Garcia-Romero and Espy-Wilson 2011). It weighs how many utterances enroll. It makes
         far fewer errors than a cosine on `repkit.audio.voice_statistics`; on the vectors of a
         network that learned from the same speakers, as many.
+    blocks : sequence of int, optional
+        How many columns each kind of vector has, where several stand beside each other. Each is
+        brought to length 1 and compared for itself; cosines are averaged, and logarithms of
+        likelihood ratios summed. Statistics beside i-vectors (`IVectorExtractor`) make fewer errors
+        so than as one vector. Default: all columns are one vector.
     random_state : int, RandomState, Generator or None, default=0
         Draws the utterances from which the threshold is learned, and the folds.
 
@@ -94,11 +101,13 @@ class SpeakerVerifier(BaseEstimator):
         *,
         whiten: bool = False,
         scoring: str = "cosine",
+        blocks: Sequence[int] | None = None,
         random_state: Any = 0,
     ) -> None:
         self.n_enrolled = n_enrolled
         self.whiten = whiten
         self.scoring = scoring
+        self.blocks = blocks
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -119,7 +128,8 @@ class SpeakerVerifier(BaseEstimator):
         Raises
         ------
         ValueError
-            If X is not finite, or fewer than two speakers have more than ``n_enrolled`` vectors.
+            If X is not finite, fewer than two speakers have more than ``n_enrolled`` vectors, or
+            ``blocks`` do not sum to the columns of X.
         """
         n_enrolled = _arguments.integer(self.n_enrolled, "n_enrolled")
         _arguments.choice(self.whiten, "whiten", (False, True))
@@ -127,6 +137,7 @@ class SpeakerVerifier(BaseEstimator):
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        self._blocks = _slices(self.blocks, X.shape[1])
         labels = read_speakers(y, len(X))
         known, place = X[labels.known], labels.codes[labels.known]
         for name in ("mean_", "matrix_", "_model", "variances_"):  # of a fit before
@@ -139,9 +150,11 @@ class SpeakerVerifier(BaseEstimator):
         """Learn how vectors vary, from rows of known speakers, numbered."""
         place = np.unique(place, return_inverse=True)[1]
         if self._learns():
-            self.mean_, self.matrix_ = _within_whitening(X, place)
+            found = [_within_whitening(X[:, block], place) for block in self._blocks]
+            self.mean_ = np.concatenate([mean for mean, _ in found])
+            self.matrix_ = block_diag(*(matrix for _, matrix in found))
         if self.scoring == "plda":
-            self._model = TwoCovariance.fit(self._unit(X), place)
+            self._model = TwoCovariance.of_blocks(self._unit(X), place, self._blocks)
         return self
 
     def _left_out(self, X: np.ndarray, place: np.ndarray, n_enrolled: int) -> tuple[float, float]:
@@ -152,16 +165,22 @@ class SpeakerVerifier(BaseEstimator):
         speakers = rows_of_speakers(place, n_enrolled)
         rng = generator(self.random_state)
         if not self._learns() or len(speakers) < 4:
-            return clone(self)._learn(X, place)._errors(X, speakers, n_enrolled, rng)
+            return self._like()._learn(X, place)._errors(X, speakers, n_enrolled, rng)
         errors = []
         for fold in np.array_split(rng.permutation(len(speakers)), min(FOLDS, len(speakers) // 2)):
             rows = [speakers[k] for k in fold]
             seen = np.ones(len(X), dtype=bool)
             seen[np.concatenate(rows)] = False
-            judge = clone(self)._learn(X[seen], place[seen])
+            judge = self._like()._learn(X[seen], place[seen])
             errors.append(judge._errors(X, rows, n_enrolled, rng))
         eer, threshold = np.mean(errors, axis=0)
         return float(eer), float(threshold)
+
+    def _like(self) -> Self:
+        """One that has learned nothing yet."""
+        other: Self = clone(self)
+        other._blocks = self._blocks
+        return other
 
     def _learns(self) -> bool:
         return bool(self.whiten) or self.scoring == "plda"
@@ -313,19 +332,36 @@ class SpeakerVerifier(BaseEstimator):
         return 1.0 - self._errors(X[labels.known], rows, self.n_enrolled, rng)[0]
 
     def _unit(self, X: np.ndarray) -> np.ndarray:
-        """Rows as they are compared, of length 1."""
+        """Rows as they are compared: of length 1, and so is each block but for one factor."""
         X = np.asarray(X, dtype=np.float64)
         if hasattr(self, "matrix_"):
             X = (X - self.mean_) @ self.matrix_
-        # By the greatest entry first: squares of large or tiny numbers leave the range.
-        X = X / np.maximum(np.abs(X).max(1, keepdims=True), np.finfo(np.float64).tiny)
-        unit: np.ndarray = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12)
-        return unit
+        return np.hstack([_unit(X[:, block]) for block in self._blocks]) / len(self._blocks) ** 0.5
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _slices(blocks: Any, n: int) -> list[slice]:
+    """Blocks of n columns, from their sizes."""
+    if blocks is None:
+        return [slice(0, n)]
+    with _arguments.named("blocks", "a sequence of whole numbers"):
+        sizes = [_arguments.integer(size, f"blocks[{i}]") for i, size in enumerate(blocks)]
+    if sum(sizes) != n:
+        raise ValueError(f"blocks must sum to the {n} columns of X, not {sum(sizes)}: {blocks!r}")
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+
+
+def _unit(X: np.ndarray) -> np.ndarray:
+    """Rows of length 1."""
+    # By the greatest entry first: squares of large or tiny numbers leave the range.
+    X = X / np.maximum(np.abs(X).max(1, keepdims=True), np.finfo(np.float64).tiny)
+    unit: np.ndarray = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _within_whitening(X: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

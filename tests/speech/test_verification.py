@@ -207,3 +207,33 @@ def test_scale_of_vectors_is_beyond_nothing():
     found = [SpeakerVerifier(3).fit(X * scale, speaker).voices_ for scale in (1.0, 1e-200, 1e200)]
     np.testing.assert_allclose(found[1], found[0])
     np.testing.assert_allclose(found[2], found[0])
+
+
+@pytest.mark.parametrize("settings", [{}, {"whiten": True}, {"scoring": "plda"}])
+def test_blocks_are_compared_for_themselves(settings):
+    """The score of two kinds of vectors is the mean of cosines, or the sum of ratios."""
+    X, speaker = unlike(d=8, seed=1)
+    Z = 100.0 * unlike(d=6, seed=2)[0]
+    both = SpeakerVerifier(**settings, blocks=(8, 6)).fit(np.hstack([X, Z]), speaker)
+    apart = [SpeakerVerifier(**settings).fit(part, speaker) for part in (X, Z)]
+    each = np.arange(24)
+    rows = each * 20
+    found = both.enroll(np.hstack([X, Z])[rows], each).decision_function(np.hstack([X, Z]))
+    single = [
+        verifier.enroll(part[rows], each).decision_function(part)
+        for verifier, part in zip(apart, (X, Z), strict=True)
+    ]
+    wanted = sum(single) if "scoring" in settings else sum(single) / 2
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-8)
+    one = SpeakerVerifier(**settings, blocks=[8]).fit(X, speaker)
+    assert one.eer_ == pytest.approx(apart[0].eer_)
+
+
+def test_blocks_that_are_none():
+    X, speaker = voices(d=16)
+    with pytest.raises(ValueError, match="blocks must sum to the 16 columns of X, not 12"):
+        SpeakerVerifier(blocks=(8, 4)).fit(X, speaker)
+    with pytest.raises(ValueError, match=r"blocks\[1\] must be"):
+        SpeakerVerifier(blocks=(16, 0)).fit(X, speaker)
+    with pytest.raises(TypeError, match="blocks must be a sequence"):
+        SpeakerVerifier(blocks=16).fit(X, speaker)
