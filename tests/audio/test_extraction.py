@@ -40,7 +40,7 @@ def test_alone_as_in_a_batch(waves, options, rate):
 
 
 @pytest.mark.parametrize("form", ["read-only", "reversed", "every second", "big-endian"])
-def test_arrays_in_forms_that_torch_refuses(waves, form):
+def test_arrays_in_forms_that_torch_refuses(waves, form, monkeypatch):
     """They come in as a copy, and the caller's are as they were."""
     given = [np.ascontiguousarray(w, dtype=np.float32) for w in waves]
     forms = {
@@ -50,11 +50,13 @@ def test_arrays_in_forms_that_torch_refuses(waves, form):
         "big-endian": lambda w: w.astype(">f4"),
     }
     made = [forms[form](w) for w in given]
-    wanted = extract(as_utterances(given), FrontEnd()).frames
-    found = extract(as_utterances(made), FrontEnd()).frames
-    for a, b, w, m in zip(found, wanted, given, made, strict=True):
-        np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(m, w)
+    for block in (resampling.BLOCK, 1000):  # together, and each in blocks
+        monkeypatch.setattr(resampling, "BLOCK", block)
+        wanted = extract(as_utterances(given), FrontEnd()).frames
+        found = extract(as_utterances(made), FrontEnd()).frames
+        for a, b, w, m in zip(found, wanted, given, made, strict=True):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_array_equal(m, w)
 
 
 @pytest.mark.parametrize("options", KINDS)

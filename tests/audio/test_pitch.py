@@ -38,6 +38,13 @@ def test_noise_is_weak_and_silence_without_energy():
     assert not found[2].any()
 
 
+def test_an_offset_does_not_matter():
+    rate = 16000
+    found = tracked(voice(150.0, rate) + 5.0, rate)
+    np.testing.assert_allclose(np.exp(found[0][5:-5]), 150.0, rtol=0.01)
+    assert found[1][5:-5].min() > 0.95
+
+
 def test_a_glide_is_followed():
     rate = 16000
     f = np.linspace(100, 200, rate)

@@ -41,6 +41,25 @@ def test_pitch_of_a_voice_that_rests():
     assert named["pitch, share voiced"] == pytest.approx(0.5, abs=0.03)
 
 
+def test_what_counts_as_voiced():
+    """Neither a hum far below the voice, however periodic, nor loud noise."""
+    rng = np.random.default_rng(0)
+    t = np.arange(RATE) / RATE
+    voiced = sum(np.sin(2 * np.pi * k * 150 * t) / k for k in (1, 2, 3))
+    hum = 0.01 * np.sin(2 * np.pi * 300 * t)
+    found = described([np.concatenate([voiced, hum, rng.normal(size=RATE)])])
+    named = dict(zip(found.columns, found.vectors[0].tolist(), strict=True))
+    assert named["pitch, share voiced"] == pytest.approx(1 / 3, abs=0.05)
+    assert np.exp(named["pitch, three quarters"]) == pytest.approx(150, rel=0.02)
+
+
+def test_digital_silence_is_finite(waves):
+    found = described([np.concatenate([waves[-1], np.zeros(4000)])])
+    assert np.isfinite(found.vectors).all()
+    means = found.vectors[0, :40]
+    assert means.min() > np.log(1e-6)
+
+
 def test_loudness_does_not_matter(waves):
     loud = described(waves[5:])
     soft = described([0.01 * w for w in waves[5:]])

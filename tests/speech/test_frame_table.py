@@ -26,6 +26,9 @@ def test_what_was_fitted_is_held_to():
     read_table(estimator, [np.ones((3, 2))], reset=True)
     with pytest.raises(ValueError, match="features"):
         read_table(estimator, [np.ones((3, 5))], reset=False)
+    assert len(read_table(estimator, np.ones((1, 2)), reset=False)[0]) == 1
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        read_table(estimator, np.ones((1, 2)), reset=True)
     with pytest.raises(ValueError, match=r"X\[1\]"):
         read_table(estimator, [np.ones((3, 2)), np.full((2, 2), np.nan)], reset=False)
 

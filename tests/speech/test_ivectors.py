@@ -93,6 +93,25 @@ def test_no_step_makes_the_frames_less_likely(speech):
     assert found[-1] > found[0]
 
 
+def test_a_step_against_its_formula(speech):
+    """Each cluster's directions are a regression of what differs on the factors and their doubt."""
+    frames, _ = speech
+    before, after = fitted(frames, n_iter=1), fitted(frames, n_iter=2)
+    left, right = np.zeros((6, 2, 2)), np.zeros((6, 5, 2))
+    counts, sums = before._gathered(np.concatenate(frames), [len(x) for x in frames])
+    for count, total in zip(counts, sums, strict=True):
+        precision, along = np.eye(2), np.zeros(2)
+        for k, T in enumerate(before.directions_):
+            weighted = T / before.mixture_.covariances_[k][:, None]
+            precision += count[k] * weighted.T @ T
+            along += weighted.T @ total[k]
+        mean = np.linalg.solve(precision, along)
+        left += count[:, None, None] * (np.linalg.inv(precision) + np.outer(mean, mean))
+        right += total[:, :, None] * mean
+    wanted = right @ np.linalg.inv(left)
+    np.testing.assert_allclose(after.directions_, wanted, rtol=1e-3, atol=1e-4)
+
+
 def test_less_is_known_of_short_recordings(speech):
     frames, _ = speech
     model = fitted(frames)

@@ -38,6 +38,16 @@ def test_scores_are_ratios_of_joint_densities():
             assert found[i, k] == pytest.approx(both - log_density(own) - log_density(x[None]))
 
 
+def test_blocks_add_up():
+    X, place, *_ = speakers()
+    blocks = [slice(0, 1), slice(1, 4)]
+    model = TwoCovariance.of_blocks(X, place, blocks)
+    parts = [(TwoCovariance.fit(X[:, b], place), X[:, b]) for b in blocks]
+    found = model.scores(X, *model.enrolled(X, place))
+    wanted = sum(part.scores(x, *part.enrolled(x, place)) for part, x in parts)
+    np.testing.assert_allclose(found, wanted, atol=1e-9)
+
+
 def test_one_against_one_is_symmetric():
     X, place, *_ = speakers()
     model = TwoCovariance.fit(X, place)

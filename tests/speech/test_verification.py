@@ -202,6 +202,33 @@ def test_score_is_that_of_the_metric():
     assert verifier.score(X, speaker) == pytest.approx(1 - found["eer"])
 
 
+def test_who_is_unknown_enrolls_nobody():
+    X, speaker = voices(k=6)
+    verifier = SpeakerVerifier(scoring="plda").fit(X, speaker)
+    for scoring in ("plda", "cosine"):
+        verifier.set_params(scoring=scoring).fit(X, speaker)
+        known = verifier.enroll(X[:40], speaker[:40]).voices_
+        some = verifier.enroll(X[:60], np.where(speaker[:60] < 2, speaker[:60], -1))
+        np.testing.assert_array_equal(some.voices_, known)
+        assert some.speakers_.tolist() == [0, 1]
+
+
+def test_nobody_is_tried_without_an_utterance_that_is_left():
+    X, speaker = voices(k=3, n=8)
+    few = np.concatenate([np.arange(16), [16, 17, 18]])  # three of the last
+    found = enrolled_eer(X[few], speaker[few], n_enrolled=3)
+    assert found["n_trials"] == 2 * 2 * 5
+    assert found["eer"] == enrolled_eer(X[:16], speaker[:16], n_enrolled=3)["eer"]
+
+
+def test_whitening_is_held_back_where_hardly_anything_varies():
+    """Two columns that are nearly one: their difference is not blown up to the scale of all."""
+    X, speaker = voices(k=8, d=6)
+    X = np.hstack([X, X[:, :1] + 1e-6 * np.random.default_rng(1).normal(size=(len(X), 1))])
+    verifier = SpeakerVerifier(whiten=True).fit(X, speaker)
+    assert np.linalg.svd(verifier.matrix_ / np.std(X, 0).max(), compute_uv=False).max() < 20
+
+
 def test_scale_of_vectors_is_beyond_nothing():
     X, speaker = voices(k=4, n=8)
     found = [SpeakerVerifier(3).fit(X * scale, speaker).voices_ for scale in (1.0, 1e-200, 1e200)]
