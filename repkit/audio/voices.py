@@ -159,7 +159,7 @@ def _bands(x: Tensor) -> Tensor:
     n = _cepstra(x.shape[1])
     cepstra = centered @ _torchaudio.create_dct(n + 1, x.shape[1]).to(x)[:, 1:]
     cepstra = cepstra / cepstra.square().sum(0).sqrt().clamp_min(1e-12)
-    first, second = torch.triu_indices(n, n, 1)
+    first, second = torch.triu_indices(n, n, 1, device=x.device)
     related = (cepstra.T @ cepstra)[first, second]
     return torch.cat([x.mean(0), centered.square().mean(0).sqrt(), change, related])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.fft import dct
 
 from repkit import _arguments
 from repkit.audio import statistics
@@ -75,14 +76,16 @@ def match_voice(
     source: Any = None,
     n_neighbors: int = 4,
     context: int = 1,
-    blend: float = 0.3,
+    blend: float = 0.5,
+    n_cepstra: int = 7,
 ) -> list[np.ndarray]:
     """Say what X says in the voice of a reference: matching of frames that are scaled by speaker.
 
     Log-mel frames of both people are brought to mean 0 and deviation 1, each by their own frames.
     A frame of X, with its neighbors in time, is then put in the place of those of the reference
     that are nearest by Euclidean distance, as they are and on average. Their mean is blurred;
-    ``blend`` adds some of X itself, at the reference's mean and deviation. It needs no training
+    ``blend`` adds some of X itself, at the reference's mean and deviation, to the broad shape of
+    the spectrum, which tells what is said. The finer shape is the voice's own. It needs no training
     and no network. `match_frames` matches vectors of any kind as they are (Baas et al. 2023).
 
     Parameters
@@ -99,8 +102,12 @@ def match_voice(
         Frames of the reference of which the mean is taken. More blur the voice.
     context : int, default=1
         Frames on either side that are compared, too.
-    blend : float, default=0.3
-        Share of X in the result, from 0 to 1. More keeps more of the words and less of the voice.
+    blend : float, default=0.5
+        Share of X in the broad shape, from 0 to 1. More keeps more of the words and less of the
+        voice.
+    n_cepstra : int, default=7
+        Cepstral coefficients, from the zeroth on, that make the broad shape. With as many as there
+        are bands, or more, X is blended with all of the result.
 
     Returns
     -------
@@ -131,14 +138,17 @@ def match_voice(
     n_neighbors = _arguments.integer(n_neighbors, "n_neighbors", 1, len(rows))
     context = _arguments.integer(context, "context", 0, MOST_CONTEXT)
     blend = _arguments.number(blend, "blend", 0.0, 1.0)
+    n_cepstra = _arguments.integer(n_cepstra, "n_cepstra")
     (mean, std), (own_mean, own_std) = statistics(voice), statistics(own)
     table = joined((rows - mean) / std, lengths, context)
     match = _matcher(table, rows, n_neighbors, "euclidean")
+    cosines = dct(np.eye(rows.shape[1]), norm="ortho")[:, :n_cepstra]
 
     def converted(x: np.ndarray) -> np.ndarray:
         scaled = (x - own_mean) / own_std
         near = match(joined(scaled, [len(x)], context))
-        said: np.ndarray = (1 - blend) * near + blend * (scaled * std + mean)
+        # The zeroth to the last cepstral coefficient of what differs, and back.
+        said: np.ndarray = near + blend * ((scaled * std + mean - near) @ cosines) @ cosines.T
         return said
 
     return [converted(x) for x in sequences]

@@ -80,9 +80,17 @@ def test_a_voice_by_hand():
     distances = ((beside(q)[:, None] - table[None]) ** 2).sum(2)
     rows = np.concatenate(voice)
     near = rows[np.argsort(distances, axis=1)[:, :6]].mean(1)
-    wanted = 0.75 * near + 0.25 * (q * rows.std(0) + rows.mean(0))
+    own = q * rows.std(0) + rows.mean(0)
     assert len(found) == 1
-    np.testing.assert_allclose(found[0], wanted, atol=1e-4)
+    np.testing.assert_allclose(found[0], 0.75 * near + 0.25 * own, atol=1e-4)
+    # Of four bands, the zeroth and the first coefficient alone.
+    (found,) = match_voice(
+        source[:1], voice, source=source, n_neighbors=6, context=1, blend=0.25, n_cepstra=2
+    )
+    first = np.cos(np.pi * (np.arange(4) + 0.5) / 4)
+    first /= np.linalg.norm(first)
+    broad = np.full((4, 4), 0.25) + np.outer(first, first)
+    np.testing.assert_allclose(found, near + 0.25 * (own - near) @ broad, atol=1e-4)
 
 
 def test_a_voice_has_what_the_reference_has():
@@ -108,6 +116,8 @@ def test_what_a_voice_cannot_be_made_of():
         match_voice(x, x, n_neighbors=7)
     with pytest.raises(ValueError, match="blend must be"):
         match_voice(x, x, blend=1.5)
+    with pytest.raises(ValueError, match="n_cepstra must be"):
+        match_voice(x, x, n_cepstra=0)
     with pytest.raises(ValueError, match="context must be an integer from 0"):
         match_voice(x, x, context=-1)
     with pytest.raises(ValueError, match=r"source\[0\] contains NaN"):
