@@ -94,10 +94,10 @@ def match_voice(
         Log-mel frames of one person, as `repkit.audio.extract` gives them.
     reference : array of shape (K, D), or list of them
         The same of the person who is to speak; the words may be others. In the benchmark of Arabic
-        words 20 seconds were about as good as 50, and 5 cost four points of words and voice.
+        words 20 seconds cost a point or two of words and voice beside 50, and 5 seconds twice that.
     source : array of shape (N, D), or list of them, optional
         Frames of the one who speaks in X, by which X is scaled. Default: X. In that benchmark five
-        words were about as good as 80, and X alone, one word, cost six points of the words.
+        words were about as good as 80, and X alone, one word, cost seven points of the words.
     n_neighbors : int, default=4
         Frames of the reference of which the mean is taken. More blur the voice.
     context : int, default=1
