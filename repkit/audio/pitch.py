@@ -9,6 +9,7 @@ from torch import Tensor
 
 WINDOW = 0.04  # seconds: nearly three periods of the lowest voice
 LOWEST, HIGHEST = 70.0, 400.0  # Hz
+AT_ONCE = 2**11  # windows whose spectra are in memory
 OCTAVE_COST = 0.05  # taken off for each octave downwards: multiples of a period are as similar
 
 
@@ -33,19 +34,26 @@ def track(wave: Tensor, sample_rate: int, hop_length: int) -> tuple[Tensor, Tens
         Autocorrelation at that lag; 1 for a periodic signal.
     energy : Tensor of shape (T,)
     """
-    shape, self_similar, size = _window(sample_rate, wave.device)
+    pieces = wave.unfold(0, window_length(sample_rate), hop_length)
+    parts = [_tracked(some, sample_rate) for some in pieces.split(AT_ONCE)]
+    log_pitch, strength, energy = (torch.cat(kind) for kind in zip(*parts, strict=True))
+    return log_pitch, strength, energy
+
+
+def _tracked(pieces: Tensor, sample_rate: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of windows ``(T, window)``."""
+    shape, self_similar, size = _window(sample_rate, pieces.device)
     shortest = int(sample_rate / HIGHEST)
-    pieces = wave.unfold(0, len(shape), hop_length)
     pieces = (pieces - pieces.mean(1, keepdim=True)) * shape
     power = torch.fft.rfft(pieces, size).abs().square()
     similar = torch.fft.irfft(power, size)[:, : len(self_similar)]
     energy = similar[:, 0]
-    similar = similar / energy[:, None].clamp_min(torch.finfo(wave.dtype).tiny) / self_similar
-    lags = torch.arange(shortest, len(self_similar) - 1, device=wave.device)
+    similar = similar / energy[:, None].clamp_min(torch.finfo(pieces.dtype).tiny) / self_similar
+    lags = torch.arange(shortest, len(self_similar) - 1, device=pieces.device)
     place = (similar[:, shortest:-1] - OCTAVE_COST * lags.log2()).argmax(1, True) + shortest
     # The lag of the parabola through the maximum and its neighbors.
     before, top, after = similar.gather(1, torch.cat([place - 1, place, place + 1], 1)).T
-    bent = (2 * top - before - after).clamp_min(torch.finfo(wave.dtype).tiny)
+    bent = (2 * top - before - after).clamp_min(torch.finfo(pieces.dtype).tiny)
     shift = ((after - before) / (2 * bent)).clamp(-0.5, 0.5)
     return (sample_rate / (place[:, 0] + shift)).log(), top, energy
 

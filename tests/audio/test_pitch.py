@@ -45,6 +45,14 @@ def test_an_offset_does_not_matter():
     assert found[1][5:-5].min() > 0.95
 
 
+def test_parts_do_not_matter(monkeypatch):
+    wave = voice(200.0, 8000) + np.random.default_rng(0).normal(size=4000)
+    whole = tracked(wave, 8000)
+    monkeypatch.setattr(pitch, "AT_ONCE", 7)
+    for a, b in zip(whole, tracked(wave, 8000), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
 def test_a_glide_is_followed():
     rate = 16000
     f = np.linspace(100, 200, rate)
