@@ -93,24 +93,12 @@ def judge(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
     "erased" is what ``erase="leace"`` gives: the map is of the training utterances. "scaled by
     speaker" has the mean and deviation of all utterances of its speaker.
     """
-    p, s = model.transform_phonetic(c.waves), model.transform_speaker(c.waves)
-    others = {
-        "erased": erased(p, *leace(p[~c.test], c.speaker[~c.test])),
-        "scaled by speaker": SpeakerScaler()
-        .fit(p[~c.test], speaker=c.speaker[~c.test])
-        .transform(p, speaker=c.speaker),
-    }
-    report = disentanglement_report(
-        p, s, c.word, c.speaker, c.test, baselines=others, device=device
+    report = reported(
+        c, model.transform_phonetic(c.waves), model.transform_speaker(c.waves), device
     )
     of_s = report.loc["speaker"]
     return {
-        **phonetic_figures(report.loc["phonetic"]),
-        **{
-            f"{k}, {name}": v
-            for name in others
-            for k, v in phonetic_figures(report.loc[name]).items()
-        },
+        **phonetic_figures(report),
         "speaker of s": of_s.speaker_linear,
         "EER of s": of_s.eer,
         "word of s": of_s.word_linear,
@@ -118,15 +106,30 @@ def judge(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
     }
 
 
-def phonetic_figures(row: Any) -> dict[str, float]:
-    return {
-        "word": row.word_linear,
-        "speaker": row.speaker_linear,
-        "speaker, MLP": row.speaker_mlp,
-        "EER": row.eer,
-        "ABX across": row.abx_across,
-        "AP across": row.ap_across,
+def reported(c: Corpus, p: np.ndarray, s: np.ndarray, device: str) -> Any:
+    """The report of two kinds of vectors, with p erased and scaled by speaker beside them."""
+    train = ~c.test
+    others = {
+        "erased": erased(p, *leace(p[train], c.speaker[train])),
+        "scaled by speaker": SpeakerScaler()
+        .fit(p[train], speaker=c.speaker[train])
+        .transform(p, speaker=c.speaker),
     }
+    return disentanglement_report(p, s, c.word, c.speaker, c.test, baselines=others, device=device)
+
+
+def phonetic_figures(report: Any) -> dict[str, float]:
+    """Those of p as it is, erased, and scaled by speaker."""
+    found = {}
+    for name in ("phonetic", "erased", "scaled by speaker"):
+        row, more = report.loc[name], "" if name == "phonetic" else f", {name}"
+        found[f"word{more}"] = row.word_linear
+        found[f"speaker{more}"] = row.speaker_linear
+        found[f"speaker, MLP{more}"] = row.speaker_mlp
+        found[f"EER{more}"] = row.eer
+        found[f"ABX across{more}"] = row.abx_across
+        found[f"AP across{more}"] = row.ap_across
+    return found
 
 
 def converted(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
@@ -177,8 +180,7 @@ def level(frames: list[np.ndarray]) -> np.ndarray:
 def baseline(c: Corpus, name: str, device: str) -> dict[str, float]:
     """Vectors that need no training in the place of p."""
     vectors = fixed_vectors(c, name, ~c.test)
-    report = disentanglement_report(vectors, vectors, c.word, c.speaker, c.test, device=device)
-    return phonetic_figures(report.loc["phonetic"])
+    return phonetic_figures(reported(c, vectors, vectors, device))
 
 
 def fixed_vectors(c: Corpus, name: str, train: np.ndarray) -> np.ndarray:
