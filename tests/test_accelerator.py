@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import repkit
+from repkit.audio import FrontEnd, as_utterances, voice_statistics
 from repkit.augment import RandomAffine, RandomThickness
 from repkit.datasets import make_speech
 from repkit.engine import Engine
@@ -25,6 +26,7 @@ from repkit.engine.replay import Graphs
 STEPS, EPOCHS = 2, 1
 # What has convolutions, products that stay in float32, or both, also runs in bf16.
 IN_BF16 = {"DANN entropy", "DANN all", "VAEGAN", "Speech", "Speech frames"}
+NO_FITS = {"on the CPU", "voice statistics"}
 
 
 class Brighter(nn.Module):
@@ -133,12 +135,18 @@ def fitted(name, options, X, given, device, precision):
     return history, np.asarray(model.transform(X, **domains))
 
 
+def voices(device):
+    utterances = as_utterances(make_speech(2, 3, 1, random_state=0).data, sample_rate=8000)
+    return voice_statistics(utterances, FrontEnd(sample_rate=8000), device).vectors
+
+
 def main(only=""):
     """Fit on the CPU and on the device, and print what was found of each fit."""
     from accelerator import accelerator
 
     todo = [case for case in cases() if only in case[0]]
     expected = {name: fitted(*case, "cpu", "fp32") for name, *case in todo}
+    told = voices("cpu")
     # No graph is recorded in so few steps, but inputs are placed for one.
     with (
         accelerator() as device,
@@ -171,6 +179,9 @@ def main(only=""):
                 entry["operations"] = sum(device.steps.values())
                 entry["events"] = [[*key, n] for key, n in sorted(device.events.items())]
         device.operations.clear()
+        found["voice statistics"] = float(np.abs(voices("cuda") - told).max())
+        assert sum(device.operations.values())
+        device.operations.clear()
         name, *case = todo[0]
         fitted(*case, "cpu", "fp32")
         found["on the CPU"] = sum(device.operations.values())
@@ -198,7 +209,7 @@ def events(entry, *phases):
 
 
 def test_fits_end_and_are_those_of_a_cpu(found):
-    fits = {name: entry for name, entry in found.items() if name != "on the CPU"}
+    fits = {name: entry for name, entry in found.items() if name not in NO_FITS}
     assert len(fits) == 22 + len(IN_BF16)
     assert {name: e["failure"] for name, e in fits.items() if e["failure"]} == {}
     apart = {name: entry["apart"] for name, entry in fits.items()}
@@ -209,9 +220,13 @@ def test_fits_end_and_are_those_of_a_cpu(found):
     assert max(apart.values()) < 0.5  # CUDA's autocast against no autocast
 
 
+def test_voices_are_told_as_on_a_cpu(found):
+    assert found["voice statistics"] < 1e-4
+
+
 def test_no_step_waits(found):
     for name, entry in found.items():
-        if name == "on the CPU":
+        if name in NO_FITS:
             continue
         assert entry["operations"] > 20 * STEPS, name
         # An index on the host, a look at a number, a copy that is not pinned: each would wait.
