@@ -8,14 +8,13 @@ one take to the other (chance .033). ABX, average precision and equal error rate
 test speakers among themselves; *whitened* are s, with mean and deviation of the frames beside it,
 after the whitening of `SpeakerVerifier` by the training speakers; *PLDA* are of
 `voice_statistics`, i-vectors of MFCC, or GE2E's vectors, by its two-covariance model of the
-training speakers.
-*Scaled by speaker* are vectors at the mean and deviation of all recordings of their speaker
-(`SpeakerScaler`). Conversions are test words in the voice of another test speaker, heard by probes
-that learned from real speech: the speaker from mean and deviation of the frames, the word by a
-supervised network of the training speakers; *matched* are conversions put together from the
-nearest frames of other words of the same voice; *GE2E* hears the sound of every fourth, and names
-the nearest of the test speakers (see `benchmarks.ge2e`). The rows of the validation speakers are
-those by which settings were chosen.
+training speakers. *Scaled by speaker* are vectors at the mean and deviation of all recordings of
+their speaker (`SpeakerScaler`). Conversions are test words in the voice of another test speaker,
+heard by probes that learned from real speech: the speaker from mean and deviation of the frames,
+the word by a supervised network of the training speakers; *matched* are conversions put together
+from the nearest frames of other words of the same voice; *GE2E* hears the sound of every fourth,
+and names the nearest of the test speakers (see `benchmarks.ge2e`). The rows of the validation
+speakers are those by which settings were chosen.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import det_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -48,6 +46,7 @@ from repkit.metrics import (
     same_different,
     speaker_eer,
 )
+from repkit.metrics.speaker._verification import equal_error
 from repkit.speech import (
     IVectorExtractor,
     Prototypes,
@@ -265,10 +264,8 @@ def scored(vectors: np.ndarray, part: str, blocks: list[int] | None = None) -> d
     five = 1 - verifier.score(vectors[rows], who)
     each = verifier.enroll(vectors[rows], np.arange(len(who))).decision_function(vectors[rows])
     first, second = np.triu_indices(len(who), 1)
-    accepted, missed, _ = det_curve(who[first] == who[second], each[first, second])
-    nearest = np.abs(accepted - missed).argmin()
     return {
-        "EER, PLDA": float(accepted[nearest] + missed[nearest]) / 2,
+        "EER, PLDA": equal_error(each[first, second], who[first] == who[second])[0],
         "EER, PLDA, five enrolled": five,
     }
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from repkit.metrics.speaker._verification import speaker_means
+
 CORRELATED = 1e-5  # of whitened vectors and labels: below, there is nothing to erase
 RANK = 1e-9  # eigenvalues below this share of the greatest are taken as zero
 
@@ -88,10 +90,8 @@ def subspace(X: Any, labels: Any, n_components: float = 0.95) -> tuple[np.ndarra
     ValueError
         If the shapes do not fit, or there is a single label.
     """
-    X, place, k = _labeled(X, labels)
-    totals = np.zeros((k, X.shape[1]))
-    np.add.at(totals, place, X)
-    V = principal(totals / np.bincount(place)[:, None], n_components)
+    X, place, _ = _labeled(X, labels)
+    V = principal(speaker_means(X, place), n_components)
     return X.mean(0), np.eye(X.shape[1]) - V @ V.T
 
 

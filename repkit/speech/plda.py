@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag, eigh
 
+from repkit.metrics.speaker._verification import speaker_means
+
 SHRINKAGE = 0.3  # of the covariance between speakers, of whom there are few, towards a sphere
 RIDGE = 0.02  # of the mean variance within speakers
 
@@ -43,18 +45,19 @@ class TwoCovariance:
     @classmethod
     def fit(cls, X: np.ndarray, place: np.ndarray) -> TwoCovariance:
         """The model of vectors ``(n, d)`` of speakers ``(n,)``, numbered from 0."""
-        means = group_means(X, place)
+        from sklearn.covariance import shrunk_covariance
+
+        means = speaker_means(X, place)
         W = within(X, means, place)
         d = len(W)
         W += RIDGE * max(float(np.trace(W)) / d, 1e-12) * np.eye(d)
-        B = np.atleast_2d(np.cov(means.T))
-        B = (1 - SHRINKAGE) * B + SHRINKAGE * float(np.trace(B)) / d * np.eye(d)
+        B = shrunk_covariance(np.atleast_2d(np.cov(means.T)), SHRINKAGE)
         between, directions = eigh(B, W)
         return cls(X.mean(0), directions, np.maximum(between, 1e-12))
 
     def enrolled(self, X: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What is known of speakers from their vectors: means and variances, ``(k, d)`` each."""
-        means = group_means((X - self.mean) @ self.directions, place)
+        means = speaker_means((X - self.mean) @ self.directions, place)
         counts = np.bincount(place)[:, None]
         variances = 1.0 / (1.0 / self.between + counts)
         return variances * counts * means, variances
@@ -72,12 +75,6 @@ class TwoCovariance:
         volumes = np.log(own / anybody).sum(1)
         found: np.ndarray = 0.5 * (volumes - far)
         return found
-
-
-def group_means(X: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Mean of each speaker's rows: ``(n, d)``, ``(n,)`` numbers from 0 ``-> (k, d)``."""
-    means: np.ndarray = np.stack([np.bincount(place, column) for column in X.T], 1)
-    return means / np.bincount(place)[:, None]
 
 
 def within(X: np.ndarray, means: np.ndarray, place: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+import torch
 from scipy.linalg import block_diag
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
@@ -13,18 +14,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
 from repkit._random import generator
+from repkit.metrics.speaker._pairs import unit_rows
 from repkit.metrics.speaker._verification import (
-    cosines,
-    enrolled_trials,
-    enrolled_voices,
-    equal_error,
+    Cosines,
+    enrolled_error,
     rows_of_speakers,
+    speaker_means,
 )
-from repkit.speech.plda import RIDGE, TwoCovariance, group_means, within
+from repkit.speech.plda import RIDGE, TwoCovariance, within
 from repkit.speech.speakers import read_speakers
 
 __all__ = ["SpeakerVerifier"]
 
+CPU = torch.device("cpu")
 FOLDS = 5
 DRAWS = 10  # of the utterances that enroll
 
@@ -72,7 +74,7 @@ class SpeakerVerifier(BaseEstimator):
         Who is enrolled: the speakers of ``fit``, until `enroll` names others.
     voices_ : ndarray of shape (k, n_features)
         Their voices: of length 1, or with "plda" the expected vectors in its basis.
-    variances_ : ndarray of shape (k, n_features)
+    variances_ : ndarray of shape (k, n_features), or None
         How far the voices may be from what is expected, with "plda": variances in its basis.
     mean_, matrix_ : ndarray of shape (n_features,) and (n_features, n_features)
         What is taken off vectors, and what they are multiplied by, where they are whitened.
@@ -137,25 +139,29 @@ class SpeakerVerifier(BaseEstimator):
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        self._blocks = _slices(self.blocks, X.shape[1])
         labels = read_speakers(y, len(X))
         known, place = X[labels.known], labels.codes[labels.known]
-        for name in ("mean_", "matrix_", "_model", "variances_"):  # of a fit before
-            self.__dict__.pop(name, None)
-        self.eer_, self.threshold_ = self._left_out(known, place, n_enrolled)
         self._learn(known, place)
+        self.eer_, self.threshold_ = self._left_out(known, place, n_enrolled)
         return self._enroll(X, labels.classes, labels.codes)
 
     def _learn(self, X: np.ndarray, place: np.ndarray) -> Self:
         """Learn how vectors vary, from rows of known speakers, numbered."""
         place = np.unique(place, return_inverse=True)[1]
+        for name in ("mean_", "matrix_"):  # of a fit before
+            self.__dict__.pop(name, None)
+        self._blocks = _slices(self.blocks, X.shape[1])
         if self._learns():
             found = [_within_whitening(X[:, block], place) for block in self._blocks]
             self.mean_ = np.concatenate([mean for mean, _ in found])
             self.matrix_ = block_diag(*(matrix for _, matrix in found))
+        self._model: Any = Cosines()
         if self.scoring == "plda":
             self._model = TwoCovariance.of_blocks(self._unit(X), place, self._blocks)
         return self
+
+    def _learns(self) -> bool:
+        return bool(self.whiten) or self.scoring == "plda"
 
     def _left_out(self, X: np.ndarray, place: np.ndarray, n_enrolled: int) -> tuple[float, float]:
         """Equal error rate and its threshold, of speakers from whom nothing is learned.
@@ -165,39 +171,22 @@ class SpeakerVerifier(BaseEstimator):
         speakers = rows_of_speakers(place, n_enrolled)
         rng = generator(self.random_state)
         if not self._learns() or len(speakers) < 4:
-            return self._like()._learn(X, place)._errors(X, speakers, n_enrolled, rng)
+            return self._error(X, speakers, n_enrolled, rng)
         errors = []
         for fold in np.array_split(rng.permutation(len(speakers)), min(FOLDS, len(speakers) // 2)):
             rows = [speakers[k] for k in fold]
             seen = np.ones(len(X), dtype=bool)
             seen[np.concatenate(rows)] = False
-            judge = self._like()._learn(X[seen], place[seen])
-            errors.append(judge._errors(X, rows, n_enrolled, rng))
+            judge = clone(self)._learn(X[seen], place[seen])
+            errors.append(judge._error(X, rows, n_enrolled, rng))
         eer, threshold = np.mean(errors, axis=0)
         return float(eer), float(threshold)
 
-    def _like(self) -> Self:
-        """One that has learned nothing yet."""
-        other: Self = clone(self)
-        other._blocks = self._blocks
-        return other
-
-    def _learns(self) -> bool:
-        return bool(self.whiten) or self.scoring == "plda"
-
-    def _errors(
+    def _error(
         self, X: np.ndarray, rows: list[np.ndarray], n_enrolled: int, rng: np.random.Generator
     ) -> tuple[float, float]:
         """Equal error rate and its threshold, of speakers with rows of X."""
-        trials = enrolled_trials(self._unit(X), rows, n_enrolled, DRAWS, rng, self._scores)
-        eer, threshold = np.mean([equal_error(*scores) for scores in trials], axis=0)
-        return float(eer), float(threshold)
-
-    def _scores(self, enrolled: np.ndarray, place: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """Scores of rows of length 1 with those who are enrolled by others."""
-        if not hasattr(self, "_model"):
-            return cosines(enrolled, place, rest)
-        return self._model.scores(rest, *self._model.enrolled(enrolled, place))
+        return enrolled_error(self._unit(X), rows, n_enrolled, DRAWS, rng, self._model)
 
     def enroll(self, X: Any, y: Any) -> Self:
         """Take in speakers, in the place of those before.
@@ -223,11 +212,7 @@ class SpeakerVerifier(BaseEstimator):
 
     def _enroll(self, X: np.ndarray, names: np.ndarray, codes: np.ndarray) -> Self:
         known = codes >= 0
-        unit, place = self._unit(X[known]), codes[known]
-        if hasattr(self, "_model"):
-            self.voices_, self.variances_ = self._model.enrolled(unit, place)
-        else:
-            self.voices_ = enrolled_voices(unit, place)
+        self.voices_, self.variances_ = self._model.enrolled(self._unit(X[known]), codes[known])
         self.speakers_ = names
         return self
 
@@ -246,10 +231,7 @@ class SpeakerVerifier(BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        if hasattr(self, "_model"):
-            return self._model.scores(self._unit(X), self.voices_, self.variances_)
-        found: np.ndarray = self._unit(X) @ self.voices_.T
-        return found
+        return self._model.scores(self._unit(X), self.voices_, self.variances_)
 
     def predict(self, X: Any) -> np.ndarray:
         """Name who of those enrolled scores highest, however low that is.
@@ -329,14 +311,15 @@ class SpeakerVerifier(BaseEstimator):
         labels = read_speakers(y, len(X))
         rows = rows_of_speakers(labels.codes[labels.known], self.n_enrolled)
         rng = generator(self.random_state)
-        return 1.0 - self._errors(X[labels.known], rows, self.n_enrolled, rng)[0]
+        return 1.0 - self._error(X[labels.known], rows, self.n_enrolled, rng)[0]
 
     def _unit(self, X: np.ndarray) -> np.ndarray:
         """Rows as they are compared: of length 1, and so is each block but for one factor."""
         X = np.asarray(X, dtype=np.float64)
         if hasattr(self, "matrix_"):
             X = (X - self.mean_) @ self.matrix_
-        return np.hstack([_unit(X[:, block]) for block in self._blocks]) / len(self._blocks) ** 0.5
+        units = [unit_rows(X[:, block], "X", CPU, 1).numpy() for block in self._blocks]
+        return np.hstack(units) / len(units) ** 0.5
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -356,14 +339,6 @@ def _slices(blocks: Any, n: int) -> list[slice]:
     return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
 
-def _unit(X: np.ndarray) -> np.ndarray:
-    """Rows of length 1."""
-    # By the greatest entry first: squares of large or tiny numbers leave the range.
-    X = X / np.maximum(np.abs(X).max(1, keepdims=True), np.finfo(np.float64).tiny)
-    unit: np.ndarray = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12)
-    return unit
-
-
 def _within_whitening(X: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean, and the inverse root of the covariance within speakers with a small ridge.
 
@@ -372,6 +347,6 @@ def _within_whitening(X: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.
     scale = 1.0 / np.maximum(np.std(X, axis=0, dtype=np.float64), 1e-12)
     X = np.asarray(X, dtype=np.float64)
     mean, X = X.mean(0), X * scale
-    values, vectors = np.linalg.eigh(within(X, group_means(X, place), place))
+    values, vectors = np.linalg.eigh(within(X, speaker_means(X, place), place))
     values = values + RIDGE * max(float(values.mean()), 1e-12)
     return mean, scale[:, None] * vectors / np.sqrt(values)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from repkit.metrics.speaker._verification import speaker_means
 from repkit.speech import plda
-from repkit.speech.plda import TwoCovariance, group_means, within
+from repkit.speech.plda import TwoCovariance, within
 
 
 def speakers(k=30, n=6, d=4, seed=0):
@@ -71,7 +72,7 @@ def test_the_shrunk_covariance_keeps_its_trace():
     X, place, *_ = speakers(k=3, d=8)  # two directions between speakers at most
     model = TwoCovariance.fit(X, place)
     back = np.linalg.inv(model.directions)
-    B = np.cov(group_means(X, place).T)
+    B = np.cov(speaker_means(X, place).T)
     found = back.T @ np.diag(model.between) @ back
     share = plda.SHRINKAGE
     expected = (1 - share) * B + share * np.trace(B) / 8 * np.eye(8)
@@ -80,7 +81,7 @@ def test_the_shrunk_covariance_keeps_its_trace():
 
 def test_within_counts_what_is_free():
     X, place, W, _ = speakers(k=2000, n=2)
-    means = group_means(X, place)
+    means = speaker_means(X, place)
     np.testing.assert_allclose(means[7], X[14:16].mean(0))
     np.testing.assert_allclose(within(X, means, place), W, atol=0.1 * np.abs(W).max())
 

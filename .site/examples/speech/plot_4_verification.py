@@ -28,7 +28,8 @@ vectors = np.hstack([statistics, extractor.transform(frames)])
 blocks = (statistics.shape[1], extractor.n_factors)
 
 # %%
-# ``eer_`` is the share of wrong decisions at the threshold, of people who are left out in turn.
+# ``eer_`` is the share of wrong decisions at the threshold, of people of whom nothing was learned:
+# what PLDA learns of the sixteen is judged by some of them in turn, who are left out.
 
 for scoring in ("cosine", "plda"):
     verifier = SpeakerVerifier(n_enrolled=5, scoring=scoring, blocks=blocks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -118,13 +117,9 @@ def enrolled_eer(
     unit = unit_rows(vectors, "vectors", _arguments.device("cpu")).double().numpy()
     y = label_vector(speakers, "speakers", len(unit), "vectors")
     places = rows_of_speakers(y, n_enrolled)
-    found = [
-        equal_error(*trials)
-        for trials in enrolled_trials(unit, places, n_enrolled, n_draws, rng, cosines)
-    ]
-    eer, threshold = np.mean(found, axis=0)
+    eer, threshold = enrolled_error(unit, places, n_enrolled, n_draws, rng, Cosines())
     n_trials = sum(len(own) - n_enrolled for own in places) * len(places)
-    return {"eer": float(eer), "threshold": float(threshold), "n_trials": n_trials}
+    return {"eer": eer, "threshold": threshold, "n_trials": n_trials}
 
 
 def rows_of_speakers(y: np.ndarray, n_enrolled: int) -> list[np.ndarray]:
@@ -145,15 +140,15 @@ def rows_of_speakers(y: np.ndarray, n_enrolled: int) -> list[np.ndarray]:
     return [np.flatnonzero(y == name) for name in names]
 
 
-def enrolled_trials(
+def enrolled_error(
     X: np.ndarray,
     places: list[np.ndarray],
     n_enrolled: int,
     n_draws: int,
     rng: np.random.Generator,
-    scores: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Scores of trials and which are of one speaker, ``(m,)`` each, of draw after draw.
+    model: Any,
+) -> tuple[float, float]:
+    """Equal error rate and its threshold, the means over draws of the rows that enroll.
 
     Parameters
     ----------
@@ -162,30 +157,39 @@ def enrolled_trials(
         Rows of each speaker.
     n_enrolled, n_draws : int
     rng : Generator
-    scores : callable
-        Enrolled rows, the number of the speaker of each, other rows ``-> (others, speakers)``.
+    model : Cosines, or another with its methods
     """
-    owners = np.arange(len(places))
+    owners, found = np.arange(len(places)), []
     for _ in range(n_draws):
         drawn = [rng.permutation(own) for own in places]
         enrolled = np.concatenate([own[:n_enrolled] for own in drawn])
         rest = np.concatenate([own[n_enrolled:] for own in drawn])
         owner = np.repeat(owners, [len(own) - n_enrolled for own in drawn])
-        found = scores(X[enrolled], np.repeat(owners, n_enrolled), X[rest])
-        yield found.ravel(), (owner[:, None] == owners).ravel()
+        voices = model.enrolled(X[enrolled], np.repeat(owners, n_enrolled))
+        scores = model.scores(X[rest], *voices)
+        found.append(equal_error(scores.ravel(), (owner[:, None] == owners).ravel()))
+    eer, threshold = np.mean(found, axis=0)
+    return float(eer), float(threshold)
 
 
-def cosines(enrolled: np.ndarray, place: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Cosines of rows of length 1 with the voices of those enrolled."""
-    found: np.ndarray = rest @ enrolled_voices(enrolled, place).T
-    return found
+class Cosines:
+    """A voice is the mean of rows of length 1, brought to length 1 again."""
+
+    def enrolled(self, X: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, None]:
+        """Voices ``(k, d)`` of rows ``(n, d)`` of speakers, and no variances."""
+        means = speaker_means(X, place)
+        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12), None
+
+    def scores(self, X: np.ndarray, voices: np.ndarray, variances: None) -> np.ndarray:
+        """Cosines of rows ``(m, d)`` with voices, ``(m, k)``."""
+        found: np.ndarray = X @ voices.T
+        return found
 
 
-def enrolled_voices(unit: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Mean of each speaker's rows of length 1, brought to length 1 again: ``(k, d)``."""
-    means = np.stack([unit[place == k].mean(0) for k in range(place.max() + 1)])
-    voices: np.ndarray = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    return voices
+def speaker_means(X: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Mean of each speaker's rows: ``(n, d)``, ``(n,)`` numbers from 0 ``-> (k, d)``."""
+    means: np.ndarray = np.stack([np.bincount(place, column) for column in X.T], 1)
+    return means / np.bincount(place)[:, None]
 
 
 def equal_error(scores: np.ndarray, same: np.ndarray) -> tuple[float, float]:
