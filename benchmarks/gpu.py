@@ -1,9 +1,11 @@
 """A GPU: a step as one launch against the same step operation by operation, and its share of peak.
 
 *times quicker* is the median step of a fit without graphs over that of the same fit with them, in
-turn; *ms* are those of the step with graphs. *share of peak* is what the operations of a step,
-counted, would take at the rate of a product of bf16 matrices (8192 x 8192) on the same card, over
-what the step takes.
+turn; *ms* are those of the step with graphs. An epoch's end (its row of the history, what is
+watched) is not part of a step, and has milliseconds of its own. *share of peak* is what the
+operations of a step, counted, would take at the rate of a product of bf16 matrices (8192 x 8192) on
+the same card, over what the step takes. *compiled* fits have ``compile=True``; *seconds to compile*
+is how much longer their first epoch takes.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleG
 from repkit.datasets import make_speech
 from repkit.engine import Engine
 
-STEPS, EPOCHS, ROUNDS = 60, 2, 2
+STEPS, EPOCHS, ROUNDS = 60, 3, 2
 
 
 def pictures(pixels: int, n: int = 2048) -> np.ndarray:
@@ -76,32 +78,80 @@ SMALL = (
 LARGE = ("BiGAN, 64 px", "InfoGAN, 64 px", "VAE, 64 px", "VAEGAN, 64 px")
 
 
-def step_seconds(name: str, device: str, graphs: bool) -> float:
-    """Median over the epochs of a fit, but for the first, divided by the steps."""
+class Clock:
+    """A callback that measures the steps of an epoch, and what comes between two epochs."""
+
+    def __init__(self) -> None:
+        self.started = self.first = time.perf_counter()
+        self.marks: list[tuple[float, float]] = []  # of each epoch: after its first and last step
+
+    def __call__(self, row: dict[str, float]) -> None:
+        """Nothing: the end of an epoch is what lies between two marks."""
+
+    def on_step(self, done: int, of: int) -> None:
+        """Mark the first step and the last."""
+        if done in (1, of):
+            torch.cuda.synchronize()
+            now = time.perf_counter()
+            if done == 1:
+                self.first = now
+            else:
+                self.marks.append((self.first, now))
+
+    def measured(self) -> dict[str, float]:
+        """Seconds of the first epoch, and medians over the others: of a step, of an end."""
+        steps = [(last - first) / (STEPS - 1) for first, last in self.marks]
+        ends = [
+            after[0] - before[1] for before, after in zip(self.marks, self.marks[1:], strict=False)
+        ]
+        step = statistics.median(steps[1:])
+        return {
+            "step": step,
+            "end": max(0.0, statistics.median(ends) - step),
+            "first epoch": self.marks[0][1] - self.started,
+        }
+
+
+def measure(name: str, device: str, graphs: bool = True, compile: bool = False) -> dict[str, float]:
+    """Seconds of a step, of an epoch's end, and of the first epoch."""
     model, given, named = fits(name, device)
-    marks = []
-
-    def mark(row: dict[str, float]) -> None:
-        torch.cuda.synchronize()
-        marks.append(time.perf_counter())
-
-    model.set_params(max_epochs=EPOCHS + 1, steps_per_epoch=STEPS, callbacks=[mark])
+    clock = Clock()
+    model.set_params(
+        max_epochs=EPOCHS + 1, steps_per_epoch=STEPS, callbacks=[clock], compile=compile
+    )
     with (
         patch.dict(os.environ, REPKIT_CUDA_GRAPHS=str(int(graphs))),
         warnings.catch_warnings(action="ignore"),
     ):
         model.fit(*given, **named)
-    return statistics.median(np.diff(marks)) / STEPS
+    return clock.measured()
+
+
+def in_turn(name: str, device: str, one: dict[str, bool], other: dict[str, bool]) -> dict[str, Any]:
+    """Medians of fits in turn: of each measure, what the first kind has and what the other."""
+    found = [(measure(name, device, **one), measure(name, device, **other)) for _ in range(ROUNDS)]
+    return {
+        key: tuple(statistics.median(pair[k][key] for pair in found) for k in range(2))
+        for key in found[0][0]
+    }
 
 
 def graph_ratio(name: str, device: str) -> dict[str, float]:
-    """Of fits in turn."""
-    eager, graphed = [], []
-    for _ in range(ROUNDS):
-        eager.append(step_seconds(name, device, False))
-        graphed.append(step_seconds(name, device, True))
-    best = statistics.median(graphed)
-    return {"times quicker": statistics.median(eager) / best, "ms": 1000 * best}
+    """Graphs against none."""
+    found = in_turn(name, device, {"graphs": False}, {"graphs": True})
+    (eager, graphed), (_, end) = found["step"], found["end"]
+    return {"times quicker": eager / graphed, "ms": 1000 * graphed, "ms, epoch's end": 1000 * end}
+
+
+def compiled_ratio(name: str, device: str) -> dict[str, float]:
+    """Compiled networks against those as they are, both with graphs."""
+    found = in_turn(name, device, {"compile": False}, {"compile": True})
+    (plain, compiled), (before, first) = found["step"], found["first epoch"]
+    return {
+        "times quicker": plain / compiled,
+        "ms": 1000 * compiled,
+        "seconds to compile": first - before,
+    }
 
 
 @cache
@@ -149,12 +199,13 @@ def operations(name: str, device: str) -> float:
     return found[-1]
 
 
-def share(name: str, device: str) -> dict[str, float]:
+def share(name: str, device: str, compile: bool = False) -> dict[str, float]:
     """A step's rate over that of a product of matrices."""
-    needed, seconds = operations(name, device), step_seconds(name, device, True)
+    needed, found = operations(name, device), measure(name, device, compile=compile)
     return {
-        "share of peak": needed / seconds / peak(device),
-        "ms": 1000 * seconds,
+        "share of peak": needed / found["step"] / peak(device),
+        "ms": 1000 * found["step"],
+        "ms, epoch's end": 1000 * found["end"],
         "TFLOP a step": needed / 1e12,
     }
 
@@ -167,7 +218,17 @@ def cases(preset: str, device: str) -> list[Case]:
         for n in SMALL
     ]
     listed += [
-        Case("step, share of peak, bf16", n.split(",")[0], n, lambda s, n=n: share(n, device))
+        Case(
+            "step, share of peak, bf16",
+            n.split(",")[0],
+            n + (", compiled" if compiled else ""),
+            lambda s, n=n, c=compiled: share(n, device, c),
+        )
         for n in LARGE
+        for compiled in (False, True)
+    ]
+    listed += [
+        Case("step, compiled", n.split(",")[0], n, lambda s, n=n: compiled_ratio(n, device))
+        for n in SMALL
     ]
     return listed

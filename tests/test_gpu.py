@@ -81,6 +81,22 @@ def test_a_step_as_a_graph(name, precision, replays, monkeypatch, caplog):
     assert found <= max(10 * noise, 0.5 if name.startswith("Speech") else 1e-3)
 
 
+@pytest.mark.parametrize("name", ["DANN", "VAE", "VAEGAN", "InfoGAN joint", "TripleGAN", "Speech"])
+def test_a_graph_of_what_was_compiled(name, replays, monkeypatch, caplog):
+    kind, options, X, given = FITS[name]
+    monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "1")  # also with the tests' own code
+    plain = fitted(kind, options, X, given, "cuda", "fp32")
+    before = len(replays)
+    with caplog.at_level(logging.INFO, "repkit"):
+        found = fitted(kind, options | {"compile": True}, X, given, "cuda", "fp32")
+    refused = [r.message for r in caplog.records if "CUDA graph" in r.message]
+    print(f"{name}: {len(replays) - before} replays of {before}, apart {apart(plain, found):.2g}")
+    assert not refused
+    assert len(replays) - before >= before - 5
+    # After 40 steps, of sums in another order.
+    assert apart(plain, found) < (0.5 if name == "Speech" else 0.05)
+
+
 def test_a_step_that_cannot_be_recorded(replays, monkeypatch, caplog):
     class Waiting(nn.Module):
         def forward(self, x):

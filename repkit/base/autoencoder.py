@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from repkit._arguments import integer as integer_of
 from repkit._arguments import named
+from repkit._random import generator
 from repkit.base.estimator import Problem
 from repkit.base.generative import Generative
 from repkit.base.labels import check_count
 from repkit.base.parameters import MOST_UNITS, fitted, flag, integer, number, parameters
-from repkit.engine.batches import rows_of, to_device
+from repkit.engine.batches import rows_of, sent, to_device
 from repkit.engine.system import System
-from repkit.metrics import reconstruction_ratio
+from repkit.metrics.reconstruction import mean_distance
 
 __all__ = ["Autoencoder"]
 
@@ -152,9 +153,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
     def _ratio(self, x: Tensor) -> float:
         """The reconstruction ratio of the networks at hand, over a few stored samples."""
         x = self._scaler(x.device)(x)
-        back = self.networks_["G"](self._codes(x))
+        back = self.networks_["G"](self._codes(x)).flatten(1)
+        x, order = x.flatten(1), sent(torch.from_numpy(generator(0).permutation(len(x))), x.device)
+        distances = mean_distance(x, back), mean_distance(x[order.roll(1)], back[order])
+        own, other = torch.stack(distances).tolist()
         # Of data that are all the same, and are given back, there is no ratio.
-        return reconstruction_ratio(x, back) if not torch.equal(back, x) else 0.0
+        return own / other if other else (math.inf if own else 0.0)
 
     # ---------------------------------------------------------------- use
 

@@ -143,7 +143,7 @@ class Engine:
         self._records: list[list[Record]] = []
         self._graphs: Graphs | None = None
         self._changes = list(changes)
-        if self.device.type == "cuda" and not compile and wanted():
+        if self.device.type == "cuda" and wanted():
             self.use_graphs(cuda_graphs(self.device, [self._generator]))
         self._reset()
 
@@ -316,28 +316,32 @@ class Engine:
                         options["lr"].fill_(rate * factor)
                     else:
                         options["lr"] = rate * factor
+        act = partial(self._act, phases, batch, decay if graphs is None else None)
         if graphs is None:
-            with self._calling():
-                found = self._act(phases, batch, decay)
+            found = act(self._called)
         else:
             self._decay.fill_(1.0 - decay)
-            found = graphs.take(tuple(phases), shapes, lambda: self._act(phases, batch, None))
+            plain = None if self._called is self.networks else partial(act, self.networks)
+            found = graphs.take(tuple(phases), shapes, partial(act, self._called), plain)
         for number, names, values in found:
             self._records[number].append((position, names, values))
         self.position = position + 1
 
-    def _act(self, phases: Mapping[int, Phase], batch: Batch, decay: float | None) -> list[Record]:
+    def _act(
+        self, phases: Mapping[int, Phase], batch: Batch, decay: float | None, called: Any
+    ) -> list[Record]:
         """What a step does on the device; the decay of the averages is in a tensor if not given."""
-        system, found = self.system, []
+        found = []
         self._draw_noise(batch)
-        if system.forward is not None:
-            with self._forward(self._norms_outside_of(tuple(phases))):
-                system.forward(self._called, batch)
-        for number, phase in phases.items():
-            for repeat in range(phase.times):
-                if repeat or phase.fresh:
-                    self._draw_noise(batch)
-                found.append(self._run(number, phase, batch))
+        with self._calling():
+            if self.system.forward is not None:
+                with self._forward(self._norms_outside_of(tuple(phases))):
+                    self.system.forward(called, batch)
+            for number, phase in phases.items():
+                for repeat in range(phase.times):
+                    if repeat or phase.fresh:
+                        self._draw_noise(batch)
+                    found.append(self._run(number, phase, batch, called))
         self.ranks.mean_(self._statistics)
         if self.ema:
             if decay is None:
@@ -349,9 +353,9 @@ class Engine:
                 torch._foreach_copy_(self._copies, self._copied)
         return found
 
-    def _run(self, number: int, phase: Phase, batch: Batch) -> Record:
+    def _run(self, number: int, phase: Phase, batch: Batch, called: Any) -> Record:
         with self._forward(self._norms_outside_of((number,))):
-            terms = phase.loss(self._called, batch)
+            terms = phase.loss(called, batch)
         groups = [name for name in terms if name in self.groups]
         if phase.groups is not None and set(groups) != set(phase.groups):
             raise ValueError(

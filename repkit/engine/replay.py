@@ -229,7 +229,13 @@ class Graphs:
             setattr(batch, name, own)
         return tuple(shapes)
 
-    def take(self, kind: Kind, shapes: Shapes, act: Callable[[], list[Any]]) -> list[Any]:
+    def take(
+        self,
+        kind: Kind,
+        shapes: Shapes,
+        act: Callable[[], list[Any]],
+        plain: Callable[[], list[Any]] | None = None,
+    ) -> list[Any]:
         """Take a step: the values that it has for the history.
 
         Parameters
@@ -239,6 +245,9 @@ class Graphs:
             What `place` gave.
         act : callable
             ``() -> list of (number, names, Tensor)``: the step's operations.
+        plain : callable, optional
+            The same one by one, where ``act`` calls what a compiler has made of them, of which
+            not every operation can be seen.
 
         Returns
         -------
@@ -249,7 +258,7 @@ class Graphs:
         if (kind, shapes) in self._graphs:
             graph, found = self._graphs[kind, shapes]
         elif met is None and taken > WARM:
-            return self._looked_at(kind, shapes, taken, act)
+            return self._looked_at(kind, shapes, taken, act, plain)
         elif met is None or shapes not in met or len(self._graphs) == MOST:
             if met is not None:
                 met.add(shapes)
@@ -269,7 +278,12 @@ class Graphs:
         return [(number, names, values.clone()) for number, names, values in found]
 
     def _looked_at(
-        self, kind: Kind, shapes: Shapes, taken: int, act: Callable[[], list[Any]]
+        self,
+        kind: Kind,
+        shapes: Shapes,
+        taken: int,
+        act: Callable[[], list[Any]],
+        plain: Callable[[], list[Any]] | None,
     ) -> list[Any]:
         """A step that is compared with the one before of this shape, or waits for the next."""
         at, before, one = self._seen.get(kind, (taken, None, None))
@@ -277,14 +291,15 @@ class Graphs:
             with self.stream():
                 return act()
         with self.stream(), Sight() as sight:
-            found = act()
+            found = (plain or act)()
         if before != shapes or one is None:
             self._seen[kind] = taken, shapes, sight
         elif (reason := obstacle(one, sight)) is not None:
             self.give_up(reason)
         else:
             del self._seen[kind]
-            self._met[kind] = {shapes}
+            # What is compiled for these shapes, if anything is, was not called just now.
+            self._met[kind] = {shapes} if plain is None else set()
         return found
 
 

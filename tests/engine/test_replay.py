@@ -297,6 +297,22 @@ def test_steps_that_are_found_to_differ_are_not_recorded():
     assert not Tape.made
 
 
+def test_what_was_compiled_is_recorded_and_what_it_was_made_of_is_looked_at():
+    Tape.made = []
+    made, x, calls = Graphs(Tape), torch.zeros(()), []
+
+    def step(by):
+        calls.append(by)
+        return [(0, ("loss",), x.add_(1.0).clone())]
+
+    for n in range(WARM + 6):
+        ((_, _, value),) = made.take((0,), (), lambda: step("compiled"), lambda: step("plain"))
+        assert value.item() == n + 1
+    # Once more before it is recorded: no shape is compiled while a graph is.
+    assert calls == ["compiled"] * WARM + ["plain"] * 2 + ["compiled"] * 2
+    assert [tape.replays for tape in Tape.made] == [2]
+
+
 def test_graphs_share_the_memory_of_another():
     Tape.made = []
     made = Graphs(Tape)
