@@ -4,8 +4,7 @@
 turn; *ms* are those of the step with graphs. An epoch's end (its row of the history, what is
 watched) is not part of a step, and has milliseconds of its own. *share of peak* is what the
 operations of a step, counted, would take at the rate of a product of bf16 matrices (8192 x 8192) on
-the same card, over what the step takes. *compiled* fits have ``compile=True``; *seconds to compile*
-is how much longer their first epoch takes.
+the same card, over what the step takes. *compiled* fits have ``compile=True``.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import statistics
 import time
 import warnings
 from functools import cache
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -82,7 +82,7 @@ class Clock:
     """A callback that measures the steps of an epoch, and what comes between two epochs."""
 
     def __init__(self) -> None:
-        self.started = self.first = time.perf_counter()
+        self.first = 0.0
         self.marks: list[tuple[float, float]] = []  # of each epoch: after its first and last step
 
     def __call__(self, row: dict[str, float]) -> None:
@@ -99,21 +99,15 @@ class Clock:
                 self.marks.append((self.first, now))
 
     def measured(self) -> dict[str, float]:
-        """Seconds of the first epoch, and medians over the others: of a step, of an end."""
-        steps = [(last - first) / (STEPS - 1) for first, last in self.marks]
-        ends = [
-            after[0] - before[1] for before, after in zip(self.marks, self.marks[1:], strict=False)
-        ]
-        step = statistics.median(steps[1:])
-        return {
-            "step": step,
-            "end": max(0.0, statistics.median(ends) - step),
-            "first epoch": self.marks[0][1] - self.started,
-        }
+        """Seconds of a step and of an epoch's end: medians over the epochs, but for the first."""
+        steps = [(last - first) / (STEPS - 1) for first, last in self.marks[1:]]
+        ends = [after[0] - before[1] for before, after in pairwise(self.marks)]
+        step = statistics.median(steps)
+        return {"step": step, "end": max(0.0, statistics.median(ends) - step)}
 
 
 def measure(name: str, device: str, graphs: bool = True, compile: bool = False) -> dict[str, float]:
-    """Seconds of a step, of an epoch's end, and of the first epoch."""
+    """Seconds of a step, and of an epoch's end."""
     model, given, named = fits(name, device)
     clock = Clock()
     model.set_params(
@@ -146,12 +140,8 @@ def graph_ratio(name: str, device: str) -> dict[str, float]:
 def compiled_ratio(name: str, device: str) -> dict[str, float]:
     """Compiled networks against those as they are, both with graphs."""
     found = in_turn(name, device, {"compile": False}, {"compile": True})
-    (plain, compiled), (before, first) = found["step"], found["first epoch"]
-    return {
-        "times quicker": plain / compiled,
-        "ms": 1000 * compiled,
-        "seconds to compile": first - before,
-    }
+    plain, compiled = found["step"]
+    return {"times quicker": plain / compiled, "ms": 1000 * compiled}
 
 
 @cache

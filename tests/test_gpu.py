@@ -77,8 +77,10 @@ def test_a_step_as_a_graph(name, precision, replays, monkeypatch, caplog):
     expected = name in ("Speech GRU", "DANN entropy")  # cuDNN's own weights; SGD
     assert bool(refused) == expected, refused
     assert len(replays) > STEPS or expected
-    # Sums in any order: of speech, and what comes of them is as far apart as two runs are.
-    assert found <= max(10 * noise, 0.5 if name.startswith("Speech") else 1e-3)
+    # Sums in any order. Of speech they come to much: on a CPU a millionth of X, up or down, moves
+    # this fit by up to .2, and by up to 1 in bf16.
+    chaos = {"fp32": 0.5, "bf16": 1.5}[precision] if name.startswith("Speech") else 1e-3
+    assert found <= max(10 * noise, chaos)
 
 
 @pytest.mark.parametrize("name", ["DANN", "VAE", "VAEGAN", "InfoGAN joint", "TripleGAN", "Speech"])
@@ -93,8 +95,8 @@ def test_a_graph_of_what_was_compiled(name, replays, monkeypatch, caplog):
     print(f"{name}: {len(replays) - before} replays of {before}, apart {apart(plain, found):.2g}")
     assert not refused
     assert len(replays) - before >= before - 5
-    # After 40 steps, of sums in another order.
-    assert apart(plain, found) < (0.5 if name == "Speech" else 0.05)
+    if name != "TripleGAN":  # compiled dropout draws other numbers
+        assert apart(plain, found) < (0.5 if name == "Speech" else 1e-3)
 
 
 def test_a_step_that_cannot_be_recorded(replays, monkeypatch, caplog):

@@ -19,9 +19,10 @@ checkpoint : None
 compile : False
     Whether to compile the networks with ``torch.compile``, which takes seconds to minutes in the
     first steps. On a CPU it has never paid: on one thread, steps of convolutions take as long as
-    before, and those of small fully connected networks twice as long. On a GPU it is not measured,
-    and turns CUDA graphs off. Penalties of a slope (``r1``, the critic of "wasserstein") take the
-    networks as they are, for what is compiled has no second derivative.
+    before, and those of small fully connected networks twice as long. On a GPU what is compiled is
+    recorded in the CUDA graph: a step was 1.09 to 1.25 times as quick for small networks, .89 to
+    1.17 times for convolutions on images of 64 pixels. Penalties of a slope (``r1``, the critic of
+    "wasserstein") take the networks as they are, for what is compiled has no second derivative.
 device : 'auto'
     Where to train.
 learning_rate : 0.001 in DANN, VAE, VAEGAN; 0.0005 in BiGAN; None in InfoGAN, TripleGAN; 0.002 in
