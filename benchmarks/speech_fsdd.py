@@ -60,7 +60,12 @@ SHORT_TASK = "FSDD, seen speakers, 800 steps"
 
 
 def cases(preset: str, device: str) -> list[Case]:
-    """Recipes, parts of a short one, what needs no training, and DANN."""
+    """Recipes, parts of a short one, what needs no training, and DANN; for a GPU, the large one."""
+    if preset == "paper":
+        large = recipes.speech("few-voices-large")
+        return [
+            Case(SEEN, "SpeechAutoencoder", "large", lambda seed: seen("FSDD", large, device, seed))
+        ]
     listed = [
         Case(
             task,

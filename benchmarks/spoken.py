@@ -21,7 +21,7 @@ from repkit.metrics import (
     resampled_pca,
     swap_test,
 )
-from repkit.speech import SpeakerScaler, match_voice
+from repkit.speech import SpeakerScaler, match_variance, match_voice
 from repkit.speech.erasure import erased, leace
 
 RATE = 8000
@@ -135,7 +135,30 @@ def phonetic_figures(report: Any) -> dict[str, float]:
 def converted(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, float]:
     """Test words in the voice of another test utterance, drawn at random from all speakers."""
     rows, voices = conversions(c)
-    return swapped(c, model.convert([c.waves[k] for k in rows], [c.waves[k] for k in voices]))
+    frames = model.convert([c.waves[k] for k in rows], [c.waves[k] for k in voices])
+    matched = {f"{k}, variance": v for k, v in swapped(c, varied(c, model, frames)).items()}
+    return {**swapped(c, frames), **matched}
+
+
+def varied(c: Corpus, model: SpeechAutoencoder, frames: list[np.ndarray]) -> list[np.ndarray]:
+    """The conversions, as varied along the time as training utterances of each voice are.
+
+    What is made in that voice is training utterances of anybody, converted to it.
+    """
+    train, (_, voices) = np.flatnonzero(~c.test), conversions(c)
+    partners = np.random.default_rng(1).permutation(train)
+    made = model.convert([c.waves[k] for k in train], [c.waves[k] for k in partners])
+    found = list(frames)
+    for speaker in np.unique(c.speaker):
+        own = np.flatnonzero(c.speaker[voices] == speaker)
+        even = match_variance(
+            [frames[k] for k in own],
+            [made[k] for k in np.flatnonzero(c.speaker[partners] == speaker)],
+            [c.frames[k] for k in train[c.speaker[train] == speaker]],
+        )
+        for k, x in zip(own, even, strict=True):
+            found[k] = x
+    return found
 
 
 def conversions(c: Corpus) -> tuple[np.ndarray, np.ndarray]:

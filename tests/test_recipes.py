@@ -29,7 +29,14 @@ NAMES = {
     ),
     "speech": (
         "SpeechAutoencoder",
-        ("words", "words-large", "frames", "few-voices", "few-voices-quantized"),
+        (
+            "words",
+            "words-large",
+            "frames",
+            "few-voices",
+            "few-voices-large",
+            "few-voices-quantized",
+        ),
     ),
 }
 EACH = [(system, name) for system, (_, names) in NAMES.items() for name in names]

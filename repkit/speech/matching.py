@@ -13,7 +13,7 @@ from repkit.audio import statistics
 from repkit.metrics.speaker._frames import frame_arrays
 from repkit.speech.neighbors_in_time import joined
 
-__all__ = ["match_frames", "match_voice"]
+__all__ = ["match_frames", "match_variance", "match_voice"]
 
 MOST_CONTEXT = 100
 
@@ -152,6 +152,62 @@ def match_voice(
         return said
 
     return [converted(x) for x in sequences]
+
+
+def match_variance(X: Any, made: Any, real: Any) -> list[np.ndarray]:
+    """Have rebuilt frames vary along the time as much as real ones do: global variance.
+
+    What a decoder learned by mean squares is too smooth. Each column of an utterance is scaled
+    about its own mean, by the root of what real utterances vary on average over what rebuilt ones
+    do (Toda et al. 2007). A voice's own figures suit best: in the benchmark of spoken digits,
+    where the voices were in the training, conversions gained in words and in voice. Voices of
+    Arabic words that were never heard gained nothing.
+
+    Parameters
+    ----------
+    X : array of shape (T, D), or list of them
+        Frames that `repkit.SpeechAutoencoder.convert` or another decoder gives.
+    made : array of shape (K, D), or list of them
+        Utterances made in the same way, of the same voice and of any words: recordings of others,
+        say, converted to it. A hundred are plenty.
+    real : array of shape (N, D), or list of them
+        Frames of recordings of that voice, of any words.
+
+    Returns
+    -------
+    list of ndarray of shape (T, D)
+        One for each of X, of the same means over time.
+
+    Raises
+    ------
+    ValueError
+        If input is not finite, or columns do not match.
+
+    References
+    ----------
+    Toda, Black and Tokuda, "Voice conversion based on maximum-likelihood estimation of spectral
+    parameter trajectory", IEEE TASLP 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from repkit.speech import match_variance
+    >>> rng = np.random.default_rng(0)
+    >>> made = [0.5 * rng.normal(size=(50, 4)) for _ in range(20)]
+    >>> real = [rng.normal(size=(50, 4)) for _ in range(20)]
+    >>> (found,) = match_variance(made[0], made, real)
+    >>> float((found.std() / made[0].std()).round(1))
+    2.0
+    """
+    sequences = _several(X, "X")
+    variances = []
+    for given, name in ((made, "made"), (real, "real")):
+        utterances = _several(given, name)
+        _same_columns(sequences, utterances, name)
+        variances.append(np.mean([x.var(0) for x in utterances], 0))
+    smooth, wanted = variances
+    factor = np.sqrt(np.divide(wanted, smooth, out=np.ones_like(wanted), where=smooth > 0.0))
+    return [x.mean(0) + factor * (x - x.mean(0)) for x in sequences]
 
 
 def _matcher(
