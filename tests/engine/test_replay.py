@@ -16,7 +16,7 @@ import repkit.base.estimator as estimator
 from repkit import SpeechAutoencoder
 from repkit.augment import RandomAffine
 from repkit.datasets import make_speech
-from repkit.engine import Engine, replay
+from repkit.engine import Engine, engine, replay
 from repkit.engine.replay import WARM, Graphs, Sight, foreign, obstacle
 from repkit.speech import Prototypes
 
@@ -128,6 +128,36 @@ def test_a_fit_of_replayed_steps_is_the_fit(case, graphs, monkeypatch):
 
 
 # -------------------------------------------------------------------- what may be recorded
+
+
+def test_a_fit_of_compiled_networks_is_recorded_as_such(graphs, monkeypatch):
+    _, kind, options, X, given = next(c for c in cases() if c[0] == "VAE")
+    calls = []
+
+    class Quick:
+        def __init__(self, network):
+            self.network = network
+
+        def __call__(self, *args, **named):
+            calls.append(self)
+            return self.network(*args, **named)
+
+    def quick(networks, device):
+        return {k: Quick(network) for k, network in networks.items()}
+
+    monkeypatch.setattr(engine, "compiled", quick)
+    monkeypatch.setattr(test_accelerator, "STEPS", 9)
+    monkeypatch.setattr(test_accelerator, "EPOCHS", 1)
+    graphs(warm=1000)
+    expected = fitted(kind, options, X, given, "cpu", "fp32")
+    made = graphs()
+    found = fitted(kind, options | {"compile": True}, X, given, "cpu", "fp32")
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # E and G: a first step, one before it is recorded and that one; two are looked at as they are.
+    assert made[0].given_up is None
+    assert len(calls) == 2 * 3
+    assert [tape.replays for tape in Tape.made] == [4]
 
 
 def seen(act):
