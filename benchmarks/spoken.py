@@ -21,7 +21,7 @@ from repkit.metrics import (
     resampled_pca,
     swap_test,
 )
-from repkit.speech import SpeakerScaler, match_variance, match_voice
+from repkit.speech import SpeakerScaler, match_moments, match_voice
 from repkit.speech.erasure import erased, leace
 
 RATE = 8000
@@ -136,12 +136,12 @@ def converted(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, flo
     """Test words in the voice of another test utterance, drawn at random from all speakers."""
     rows, voices = conversions(c)
     frames = model.convert([c.waves[k] for k in rows], [c.waves[k] for k in voices])
-    matched = {f"{k}, variance": v for k, v in swapped(c, varied(c, model, frames)).items()}
+    matched = {f"{k}, moments": v for k, v in swapped(c, moved(c, model, frames)).items()}
     return {**swapped(c, frames), **matched}
 
 
-def varied(c: Corpus, model: SpeechAutoencoder, frames: list[np.ndarray]) -> list[np.ndarray]:
-    """The conversions, as varied along the time as training utterances of each voice are.
+def moved(c: Corpus, model: SpeechAutoencoder, frames: list[np.ndarray]) -> list[np.ndarray]:
+    """The conversions, with spectrum and variance of the training utterances of each voice.
 
     What is made in that voice is training utterances of anybody, converted to it.
     """
@@ -151,7 +151,7 @@ def varied(c: Corpus, model: SpeechAutoencoder, frames: list[np.ndarray]) -> lis
     found = list(frames)
     for speaker in np.unique(c.speaker):
         own = np.flatnonzero(c.speaker[voices] == speaker)
-        even = match_variance(
+        even = match_moments(
             [frames[k] for k in own],
             [made[k] for k in np.flatnonzero(c.speaker[partners] == speaker)],
             [c.frames[k] for k in train[c.speaker[train] == speaker]],

@@ -22,7 +22,6 @@ from repkit.base.labels import check_count
 from repkit.base.parameters import MOST_UNITS, fitted, flag, integer, number, parameters
 from repkit.engine.batches import rows_of, sent, to_device
 from repkit.engine.system import System
-from repkit.metrics.reconstruction import mean_distance
 
 __all__ = ["Autoencoder"]
 
@@ -151,12 +150,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative)
 
     @torch.no_grad()
     def _ratio(self, x: Tensor) -> float:
-        """The reconstruction ratio of the networks at hand, over a few stored samples."""
+        """`repkit.metrics.reconstruction_ratio` of a few stored samples, on their device."""
         x = self._scaler(x.device)(x)
         back = self.networks_["G"](self._codes(x)).flatten(1)
         x, order = x.flatten(1), sent(torch.from_numpy(generator(0).permutation(len(x))), x.device)
-        distances = mean_distance(x, back), mean_distance(x[order.roll(1)], back[order])
-        own, other = torch.stack(distances).tolist()
+        apart = torch.stack([x - back, x[order.roll(1)] - back[order]])
+        own, other = torch.linalg.vector_norm(apart, dim=2).mean(1).tolist()
         # Of data that are all the same, and are given back, there is no ratio.
         return own / other if other else (math.inf if own else 0.0)
 

@@ -2,7 +2,7 @@
 
 from repkit.speech.estimator import SpeechAutoencoder
 from repkit.speech.ivectors import IVectorExtractor
-from repkit.speech.matching import match_frames, match_variance, match_voice
+from repkit.speech.matching import match_frames, match_moments, match_voice
 from repkit.speech.parts import (
     Adversary,
     Prototypes,
@@ -31,7 +31,7 @@ __all__ = [
     "SpeechFrames",
     "Swap",
     "match_frames",
-    "match_variance",
+    "match_moments",
     "match_voice",
     "merge_repeats",
     "unit_counts",

@@ -13,7 +13,7 @@ from repkit.audio import statistics
 from repkit.metrics.speaker._frames import frame_arrays
 from repkit.speech.neighbors_in_time import joined
 
-__all__ = ["match_frames", "match_variance", "match_voice"]
+__all__ = ["match_frames", "match_moments", "match_voice"]
 
 MOST_CONTEXT = 100
 
@@ -154,14 +154,16 @@ def match_voice(
     return [converted(x) for x in sequences]
 
 
-def match_variance(X: Any, made: Any, real: Any) -> list[np.ndarray]:
-    """Have rebuilt frames vary along the time as much as real ones do: global variance.
+def match_moments(X: Any, made: Any, real: Any) -> list[np.ndarray]:
+    """Give rebuilt frames the spectrum and the variance along the time that real ones have.
 
     What a decoder learned by mean squares is too smooth. Each column of an utterance is scaled
     about its own mean, by the root of what real utterances vary on average over what rebuilt ones
-    do (Toda et al. 2007). A voice's own figures suit best: in the benchmark of spoken digits,
-    where the voices were in the training, conversions gained in words and in voice. Voices of
-    Arabic words that were never heard gained nothing.
+    do (global variance, Toda et al. 2007). Then it is moved by what the mean of real ones differs
+    on average. The mean of all columns together, the level of an utterance, stays as it is.
+
+    A voice's own figures suit best: conversions to voices of the training gained in voice and in
+    words, in the benchmark of spoken digits.
 
     Parameters
     ----------
@@ -169,14 +171,15 @@ def match_variance(X: Any, made: Any, real: Any) -> list[np.ndarray]:
         Frames that `repkit.SpeechAutoencoder.convert` or another decoder gives.
     made : array of shape (K, D), or list of them
         Utterances made in the same way, of the same voice and of any words: recordings of others,
-        say, converted to it. A hundred are plenty.
+        say, converted to it.
     real : array of shape (N, D), or list of them
-        Frames of recordings of that voice, of any words.
+        Frames of recordings of that voice, of any words. A hundred of them and of ``made`` are
+        plenty.
 
     Returns
     -------
     list of ndarray of shape (T, D)
-        One for each of X, of the same means over time.
+        One for each of X.
 
     Raises
     ------
@@ -191,23 +194,24 @@ def match_variance(X: Any, made: Any, real: Any) -> list[np.ndarray]:
     Examples
     --------
     >>> import numpy as np
-    >>> from repkit.speech import match_variance
+    >>> from repkit.speech import match_moments
     >>> rng = np.random.default_rng(0)
     >>> made = [0.5 * rng.normal(size=(50, 4)) for _ in range(20)]
     >>> real = [rng.normal(size=(50, 4)) for _ in range(20)]
-    >>> (found,) = match_variance(made[0], made, real)
+    >>> (found,) = match_moments(made[0], made, real)
     >>> float((found.std() / made[0].std()).round(1))
     2.0
     """
     sequences = _several(X, "X")
-    variances = []
+    moments = []
     for given, name in ((made, "made"), (real, "real")):
         utterances = _several(given, name)
         _same_columns(sequences, utterances, name)
-        variances.append(np.mean([x.var(0) for x in utterances], 0))
-    smooth, wanted = variances
+        mean = np.mean([x.mean(0) - x.mean() for x in utterances], 0)
+        moments.append((mean, np.mean([x.var(0) for x in utterances], 0)))
+    (mean, smooth), (wanted_mean, wanted) = moments
     factor = np.sqrt(np.divide(wanted, smooth, out=np.ones_like(wanted), where=smooth > 0.0))
-    return [x.mean(0) + factor * (x - x.mean(0)) for x in sequences]
+    return [x.mean(0) + wanted_mean - mean + factor * (x - x.mean(0)) for x in sequences]
 
 
 def _matcher(

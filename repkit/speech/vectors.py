@@ -268,7 +268,7 @@ class TwoVectors(TransformerMixin, Estimator):
         -----
         Where there are more recordings of the voice, `repkit.speech.match_frames` can put its own
         frames in the place of those that come out: the voice is then kept far better, and the words
-        a little worse. `repkit.speech.match_variance` takes the decoder's smoothness out of
+        a little worse. `repkit.speech.match_moments` takes the decoder's smoothness out of
         conversions to voices of the training.
         """
         found, _ = self._heard(X)

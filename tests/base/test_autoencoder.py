@@ -1,5 +1,8 @@
 """Codes and the way back, for the estimators with an encoder and a decoder of the same codes."""
 
+import copy
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,6 +64,21 @@ def test_the_ratio_is_of_rows_that_were_held_back(short, digits):
     )
     assert short.reconstruction_ratio_ == pytest.approx(of_held_back, rel=1e-4)
     assert short.reconstruction_ratio_ != pytest.approx(of_seen, rel=1e-3)
+
+
+def test_a_ratio_without_distances(fitted, monkeypatch):
+    """Samples that are all alike and come back; two that come back as each other."""
+    model, two = copy.copy(fitted), torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])
+
+    def ratio(x, back):
+        monkeypatch.setattr(model, "_codes", lambda x: x)
+        monkeypatch.setattr(model, "networks_", {"G": lambda x: back})
+        return model._ratio(x)
+
+    assert ratio(two[:1].expand(5, 8, 8), torch.zeros(5, 8, 8)) == 0.0
+    assert ratio(two, two) == 0.0
+    assert ratio(two, two.flip(0)) == math.inf
+    assert ratio(two, torch.full((2, 8, 8), 0.5)) == pytest.approx(1.0)
 
 
 def test_the_ratio_of_an_epoch_is_that_of_the_averaged_weights(short, digits):

@@ -253,6 +253,7 @@ def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(caplog):
 
 
 def test_values_of_replays_are_kept_apart():
+    Tape.made = []
     made, x = Graphs(Tape), torch.zeros(1)
 
     def act():
@@ -260,6 +261,7 @@ def test_values_of_replays_are_kept_apart():
 
     found = [made.take((0,), (), act)[0][2] for _ in range(WARM + 5)]
     assert [v.item() for v in found] == list(range(1, WARM + 6))
+    assert [tape.replays for tape in Tape.made] == [2]  # two are looked at, the next is recorded
     made.forget()  # after a resume: from the start
     assert made.take((0,), (), act)[0][2].item() == WARM + 6
 

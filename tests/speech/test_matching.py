@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from repkit.speech import match_frames, match_variance, match_voice
+from repkit.speech import match_frames, match_moments, match_voice
 
 
 def test_the_mean_of_the_nearest_by_hand():
@@ -124,30 +124,40 @@ def test_what_a_voice_cannot_be_made_of():
         match_voice(x, x, source=np.full((3, 2), np.nan))
 
 
-def test_variance_by_hand():
+def test_moments_by_hand():
     rng = np.random.default_rng(0)
-    x, made, real = ([1 + n * rng.normal(size=(t, 3)) for t in (7, 12)] for n in (1.0, 2.0, 3.0))
-    found = match_variance(x, made, real)
-    wanted, smooth = (np.mean([a.var(0) for a in some], 0) for some in (real, made))
+    x, made, real = (
+        [rng.normal(size=3) + n * rng.normal(size=(t, 3)) for t in (7, 12)] for n in (1.0, 2.0, 3.0)
+    )
+    found = match_moments(x, made, real)
+    (mean, smooth), (wanted_mean, wanted) = (
+        (np.mean([a.mean(0) - a.mean() for a in some], 0), np.mean([a.var(0) for a in some], 0))
+        for some in (made, real)
+    )
     for y, a in zip(found, x, strict=True):
-        np.testing.assert_allclose(y.mean(0), a.mean(0), atol=1e-6)
+        np.testing.assert_allclose(y.mean(0), a.mean(0) + wanted_mean - mean, atol=1e-6)
         np.testing.assert_allclose(y.std(0), a.std(0) * np.sqrt(wanted / smooth), rtol=1e-5)
-    # On average, what was made varies as what is real then.
-    again = match_variance(made, made, real)
+        assert y.mean() == pytest.approx(a.mean())  # as loud as before
+    # On average, what was made is as what is real then.
+    again = match_moments(made, made, real)
     np.testing.assert_allclose(np.mean([y.var(0) for y in again], 0), wanted, rtol=1e-5)
+    np.testing.assert_allclose(np.mean([y.mean(0) - y.mean() for y in again], 0), wanted_mean)
 
 
-def test_variance_of_what_does_not_vary():
+def test_moments_of_what_does_not_vary():
     flat, real = np.ones((4, 2)), np.random.default_rng(0).normal(size=(9, 2))
-    (found,) = match_variance(flat, flat, real)
-    np.testing.assert_array_equal(found, flat)
-    (found,) = match_variance(real, real, flat)
-    np.testing.assert_allclose(found, np.broadcast_to(real.mean(0), (9, 2)), atol=1e-6)
+    mean = real.mean(0) - real.mean()
+    (found,) = match_moments(flat, flat, real)
+    np.testing.assert_allclose(found, flat + mean, atol=1e-6)
+    (found,) = match_moments(real, flat, real)  # nothing says how much is missing
+    np.testing.assert_allclose(found, real + mean, atol=1e-6)
+    (found,) = match_moments(real, real, flat)
+    np.testing.assert_allclose(found, np.full((9, 2), real.mean()), atol=1e-6)
     with pytest.raises(ValueError, match="made must have the 2 columns of X, not 3"):
-        match_variance(real, np.ones((9, 3)), real)
+        match_moments(real, np.ones((9, 3)), real)
     with pytest.raises(ValueError, match="real must have the 2 columns of X, not 3"):
-        match_variance(real, real, np.ones((9, 3)))
+        match_moments(real, real, np.ones((9, 3)))
     with pytest.raises(ValueError, match=r"made\[0\] contains NaN"):
-        match_variance(real, np.full((3, 2), np.nan), real)
+        match_moments(real, np.full((3, 2), np.nan), real)
     with pytest.raises(ValueError, match="real must not be empty"):
-        match_variance(real, real, [])
+        match_moments(real, real, [])
