@@ -57,6 +57,7 @@ from repkit.speech import (
     SpeechEncoder,
     Swap,
     match_frames,
+    match_moments,
     match_voice,
 )
 
@@ -318,7 +319,11 @@ def judge(
     rows, voices = test_conversions(seed)
     waves = c["waves"]
     frames = model.convert([waves[k] for k in rows], [waves[k] for k in voices])
-    for task, said in ((TASK, frames), (f"{TASK}, matched", matched(frames, rows, voices))):
+    for task, said in (
+        (TASK, frames),
+        (f"{TASK}, moments", moved(model, frames, rows, voices, seed)),
+        (f"{TASK}, matched", matched(frames, rows, voices)),
+    ):
         figures = heard(said, sounds(said), rows, voices, device, seed)
         found.update({(task, k): v for k, v in figures.items()})
     return found
@@ -360,6 +365,29 @@ def matched(
         given = of_speaker(voice, but=row)
         reference = [y - y.mean(0) for y in given] if even else given
         found += match_frames(x - x.mean(0) if even else x, reference, given)
+    return found
+
+
+def moved(
+    model: SpeechAutoencoder,
+    frames: list[np.ndarray],
+    rows: np.ndarray,
+    voices: np.ndarray,
+    seed: int,
+) -> list[np.ndarray]:
+    """Conversions with spectrum and variance of other words of those who are to say them.
+
+    What is made in a voice are conversions of the same recordings in another draw of the voices.
+    """
+    c, (_, others) = corpus(), test_conversions(seed + 1000)
+    made = model.convert([c["waves"][k] for k in rows], [c["waves"][k] for k in others])
+    found = []
+    for x, row, voice in zip(frames, rows, voices, strict=True):
+        same = c["speaker"][others] == c["speaker"][voice]
+        same &= c["word"][rows] != c["word"][row]
+        found += match_moments(
+            x, [made[k] for k in np.flatnonzero(same)], of_speaker(voice, but=row)
+        )
     return found
 
 
