@@ -266,10 +266,10 @@ class TwoVectors(TransformerMixin, Estimator):
 
         Notes
         -----
-        Where there are more recordings of the voice, `repkit.speech.match_frames` can put its own
-        frames in the place of those that come out: the voice is then kept far better, and the words
-        a little worse. `repkit.speech.match_moments` takes the decoder's smoothness out of
-        conversions to voices of the training.
+        Where there are more recordings of the voice, `repkit.speech.match_moments` gives what comes
+        out the spectrum and the variance of that voice, which is then kept far better at no cost of
+        words. `repkit.speech.match_frames` can put frames of the voice itself in the place of those
+        that come out: the voice is then kept best, and the words worse.
         """
         found, _ = self._heard(X)
         with named("reference", "utterances, one or as many as X"):
