@@ -255,10 +255,10 @@ def test_what_a_loss_does_not_reach_stays(case, kind, monkeypatch):
         monkeypatch.setattr(group, "set_gradients", watched(group))
     run = engine._run
 
-    def running(number, phase, batch):
+    def running(number, phase, batch, called):
         calls.clear()
         before = {id(g): [p.detach().clone() for p in g.parameters] for g in engine.groups.values()}
-        found = run(number, phase, batch)
+        found = run(number, phase, batch, called)
         for group, unreached in calls:
             for k in unreached:
                 assert torch.equal(group.parameters[k], before[id(group)][k])
@@ -335,7 +335,7 @@ def test_the_penaltys_step_is_proportional_to_its_weight_without_adam(case, monk
                 group["lr"] = 1e-3
         if engine.system.forward is not None:
             engine.system.forward(engine.networks, batch)
-        engine._run(phase, engine.system.phases[phase], batch)
+        engine._run(phase, engine.system.phases[phase], batch, engine.networks)
         moved = zip(engine.groups["D"].parameters, start, strict=True)
         return torch.cat([(p - old).flatten() for p, old in moved]).norm().item()
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import gains, gpu, readme, runner, speech_arabic, strokes
+from benchmarks import gains, gpu, readme, runner, speech_arabic, spoken, strokes
 from benchmarks.__main__ import COMMANDS, NAMES, main, parser
 from benchmarks.autoencoders import Autoencoder
 from benchmarks.runner import COLUMNS, OUT, RESULTS, Case, NoMatch, read, run_cases
 from repkit import VAE, BiGAN, InfoGAN, TripleGAN, __version__
 from repkit.datasets import make_sprites
 from repkit.engine import replay
+from repkit.speech import match_moments
 
 
 def go(path, cases, **options):
@@ -482,9 +483,10 @@ def test_steps_are_timed_with_graphs_and_without(monkeypatch):
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: seen.append(replay.wanted()))
     monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "1")
     found = gpu.graph_ratio("DANN, MLP 20-128-128", "cpu")
-    assert seen == 2 * [False, False, True, True]  # in turn, two epochs each
+    assert seen == 2 * (4 * [False] + 4 * [True])  # in turn, two epochs each, two steps of each
     assert found["times quicker"] > 0
     assert found["ms"] > 0
+    assert found["ms, epoch's end"] >= 0
     assert os.environ["REPKIT_CUDA_GRAPHS"] == "1"
     monkeypatch.setattr(gpu, "peak", lambda device: 1e9)
     found = gpu.share("DANN, MLP 20-128-128", "cpu")
@@ -492,6 +494,31 @@ def test_steps_are_timed_with_graphs_and_without(monkeypatch):
     assert found["TFLOP a step"] * 1e12 > 4 * rows * products  # forward, and gradients of weights
     rate = found["TFLOP a step"] * 1e12 / (found["ms"] / 1000)
     np.testing.assert_allclose(found["share of peak"], rate / 1e9)
+
+
+def test_steps_and_ends_of_epochs_are_told_apart(monkeypatch):
+    monkeypatch.setattr(gpu, "STEPS", 3)
+    clock, now = gpu.Clock(), [0.0]
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(gpu.time, "perf_counter", lambda: now[0])
+    for step in (50.0, 2.0, 4.0, 2.0):  # the first epoch makes what stays
+        for done in (1, 2, 3):
+            now[0] += step
+            clock.on_step(done, 3)
+        now[0] += 7.0
+    assert clock.measured() == {"step": 2.0, "end": pytest.approx(7.0)}
+
+
+def test_what_is_compiled_is_told_from_what_is_not(monkeypatch):
+    seen = []
+
+    def measured(name, device, graphs=True, compile=False):
+        seen.append((graphs, compile))
+        return {"step": 0.001 if compile else 0.002, "end": 0.0}
+
+    monkeypatch.setattr(gpu, "measure", measured)
+    assert gpu.compiled_ratio("VAE, 28 px", "cuda") == {"times quicker": 2.0, "ms": 1.0}
+    assert seen == gpu.ROUNDS * [(True, False), (True, True)]
 
 
 def test_every_fit_of_the_gpu_can_be_made():
@@ -502,6 +529,62 @@ def test_every_fit_of_the_gpu_can_be_made():
 
 
 # -------------------------------------------------------------------- conversions
+
+
+def test_moments_are_those_of_other_words_of_the_voice(monkeypatch):
+    rng = np.random.default_rng(0)
+    frames = [rng.normal(size=(5, 3)).astype(np.float32) for _ in range(6)]
+    corpus = {
+        "frames": frames,
+        "waves": list(range(6)),
+        "speaker": np.array([0, 0, 0, 1, 1, 1]),
+        "word": np.array([0, 1, 2, 0, 1, 2]),
+        "part": np.repeat("test", 6),
+    }
+    monkeypatch.setattr(speech_arabic, "corpus", lambda: corpus)
+    calls = []
+
+    class Model:
+        def convert(self, X, reference):
+            calls.append((X, reference))
+            return [2 * frames[k] for k in X]
+
+    rows, voices = speech_arabic.test_conversions(0)
+    found = speech_arabic.moved(Model(), [2 * x for x in frames], rows, voices, 0)
+    ((said, others),) = calls
+    assert said == list(range(6))
+    assert all(
+        corpus["speaker"][a] != corpus["speaker"][b] for a, b in zip(said, others, strict=True)
+    )
+    for x, row, voice, y in zip(frames, rows, voices, found, strict=True):
+        (made, real) = (
+            [k for k in range(6) if corpus["word"][k] != corpus["word"][row] and who[k] == own]
+            for who, own in (
+                (corpus["speaker"][others], corpus["speaker"][voice]),
+                (corpus["speaker"], corpus["speaker"][voice]),
+            )
+        )
+        wanted = match_moments(2 * x, [2 * frames[k] for k in made], [frames[k] for k in real])
+        np.testing.assert_allclose(y, wanted[0])
+
+
+def test_moments_of_known_voices_are_those_of_the_training(monkeypatch):
+    rng = np.random.default_rng(0)
+    frames = [rng.normal(size=(6, 2)).astype(np.float32) for _ in range(12)]
+    speaker, test = np.arange(12) % 2, np.arange(12) < 4
+    c = spoken.Corpus(list(range(12)), np.arange(12) // 2, speaker, test, frames)
+
+    class Model:
+        def convert(self, X, reference):
+            return [0.5 * frames[k] for k in X]
+
+    rows, voices = spoken.conversions(c)
+    found = spoken.moved(c, Model(), [0.5 * frames[k] for k in rows])
+    partners = np.random.default_rng(1).permutation(np.arange(4, 12))
+    for x, row, voice in zip(found, rows, voices, strict=True):
+        made = [0.5 * frames[k + 4] for k in range(8) if speaker[partners[k]] == speaker[voice]]
+        real = [frames[k] for k in range(4, 12) if speaker[k] == speaker[voice]]
+        np.testing.assert_allclose(x, match_moments(0.5 * frames[row], made, real)[0])
 
 
 def test_matched_frames_are_of_other_words_of_the_voice(monkeypatch):
