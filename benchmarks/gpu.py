@@ -13,6 +13,7 @@ import os
 import statistics
 import time
 import warnings
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -79,30 +80,37 @@ LARGE = ("BiGAN, 64 px", "InfoGAN, 64 px", "VAE, 64 px", "VAEGAN, 64 px")
 
 
 class Clock:
-    """A callback that measures the steps of an epoch, and what comes between two epochs."""
+    """A callback that measures the steps of an epoch, and what comes between two epochs.
 
-    def __init__(self) -> None:
-        self.first = 0.0
-        self.marks: list[tuple[float, float]] = []  # of each epoch: after its first and last step
+    Parameters
+    ----------
+    wait : callable, optional
+        Waits for the device. By default, for a GPU.
+    """
+
+    def __init__(self, wait: Callable[[], Any] | None = None) -> None:
+        self.wait = wait or torch.cuda.synchronize
+        self.marks: list[list[float]] = []  # of each epoch: after its first and last step
+        self.steps: list[float] = []  # seconds of a step, of each epoch
 
     def __call__(self, row: dict[str, float]) -> None:
         """Nothing: the end of an epoch is what lies between two marks."""
 
     def on_step(self, done: int, of: int) -> None:
         """Mark the first step and the last."""
+        if done == 1:
+            self.marks.append([])
         if done in (1, of):
-            torch.cuda.synchronize()
-            now = time.perf_counter()
-            if done == 1:
-                self.first = now
-            else:
-                self.marks.append((self.first, now))
+            self.wait()
+            self.marks[-1].append(time.perf_counter())
+        if done == of:
+            first, last = self.marks[-1]
+            self.steps.append((last - first) / (of - 1))
 
     def measured(self) -> dict[str, float]:
         """Seconds of a step and of an epoch's end: medians over the epochs, but for the first."""
-        steps = [(last - first) / (STEPS - 1) for first, last in self.marks[1:]]
-        ends = [after[0] - before[1] for before, after in pairwise(self.marks)]
-        step = statistics.median(steps)
+        step = statistics.median(self.steps[1:])
+        ends = [after - before for (_, before), (after, _) in pairwise(self.marks)]
         return {"step": step, "end": max(0.0, statistics.median(ends) - step)}
 
 

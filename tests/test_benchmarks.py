@@ -497,9 +497,8 @@ def test_steps_are_timed_with_graphs_and_without(monkeypatch):
 
 
 def test_steps_and_ends_of_epochs_are_told_apart(monkeypatch):
-    monkeypatch.setattr(gpu, "STEPS", 3)
-    clock, now = gpu.Clock(), [0.0]
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    now = [0.0]
+    clock = gpu.Clock(wait=lambda: None)
     monkeypatch.setattr(gpu.time, "perf_counter", lambda: now[0])
     for step in (50.0, 2.0, 4.0, 2.0):  # the first epoch makes what stays
         for done in (1, 2, 3):
@@ -507,6 +506,27 @@ def test_steps_and_ends_of_epochs_are_told_apart(monkeypatch):
             clock.on_step(done, 3)
         now[0] += 7.0
     assert clock.measured() == {"step": 2.0, "end": pytest.approx(7.0)}
+
+
+@pytest.mark.parametrize(("graphs", "compile"), [(True, False), (False, True)])
+def test_a_fit_is_measured_as_asked_for(graphs, compile, monkeypatch):
+    seen = {}
+
+    class Model:
+        def set_params(self, **given):
+            seen.update(given)
+            return self
+
+        def fit(self):
+            seen["graphs"] = replay.wanted()
+            for _ in range(seen["max_epochs"]):
+                for done in (1, 2):
+                    seen["callbacks"][0].on_step(done, 2)
+
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(gpu, "fits", lambda name, device: (Model(), (), {}))
+    assert gpu.measure("any", "cuda", graphs, compile)["step"] > 0
+    assert (seen["graphs"], seen["compile"]) == (graphs, compile)
 
 
 def test_what_is_compiled_is_told_from_what_is_not(monkeypatch):

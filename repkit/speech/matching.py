@@ -174,8 +174,8 @@ def match_moments(X: Any, made: Any, real: Any) -> list[np.ndarray]:
         Utterances made in the same way, of the same voice and of any words: recordings of others,
         say, converted to it.
     real : array of shape (N, D), or list of them
-        Frames of recordings of that voice, of any words. A hundred of them and of ``made`` are
-        plenty.
+        Frames of recordings of that voice, of any words. Of spoken digits a hundred of them and of
+        ``made`` were enough; thirty cost a point of the words, and ten six points.
 
     Returns
     -------

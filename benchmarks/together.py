@@ -1,6 +1,6 @@
 """Steps of processes that train together, against what the model of SCALING.md says of them.
 
-``OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m benchmarks.processes``. Each process first fits
+``OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m benchmarks.together``. Each process first fits
 for itself, all at once, with the rows that are its share of a batch; then all fit together; then
 messages of the sizes that a step of that had are timed. The model: a step together takes a step
 alone, of as many rows, and its messages.
@@ -12,7 +12,6 @@ import os
 import statistics
 import time
 import warnings
-from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -20,44 +19,24 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from benchmarks.gpu import fits
+from benchmarks.gpu import Clock, fits
 from repkit.engine.ranks import Ranks
 
 NAMES = ("DANN, MLP 20-128-128", "VAE, 28 px", "BiGAN, 28 px", "VAEGAN, 28 px")
 STEPS, EPOCHS, ROWS = 40, 4, 64  # of a batch of all together
 
 
-class Marks:
-    """A callback: seconds of a step, the median of its epochs but for the first."""
-
-    def __init__(self) -> None:
-        self.times: list[list[float]] = []
-
-    def __call__(self, row: dict[str, float]) -> None:
-        """Nothing."""
-
-    def on_step(self, done: int, of: int) -> None:
-        """Note the time."""
-        if done == 1:
-            self.times.append([])
-        self.times[-1].append(time.perf_counter())
-
-    def step(self) -> float:
-        """Median."""
-        return statistics.median(b - a for marks in self.times[1:] for a, b in pairwise(marks))
-
-
 def seconds(name: str, rows: int, together: bool) -> float:
-    """Of a step with so many rows; of rank 0, to which the others send nothing if it is alone."""
+    """Of a step with so many rows, as rank 0 sees it, which alone calls callbacks."""
     model, given, named = fits(name, "cpu")
-    marks = Marks()
+    clock = Clock(wait=lambda: None)
     settings: dict[str, Any] = {"max_epochs": EPOCHS, "steps_per_epoch": STEPS, "batch_size": rows}
     with (
         patch.dict(os.environ, {} if together else {"REPKIT_RANKS": "0"}),
         warnings.catch_warnings(action="ignore"),
     ):
-        model.set_params(**settings, callbacks=[marks]).fit(*given, **named)
-    return marks.step() if marks.times else 0.0
+        model.set_params(**settings, callbacks=[clock]).fit(*given, **named)
+    return clock.measured()["step"] if clock.steps else 0.0
 
 
 def sizes(name: str) -> list[int]:
