@@ -11,18 +11,16 @@ from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from benchmarks.images import Data, variants
 from benchmarks.images import cases as cases_of
-from benchmarks.recipes import WORD_PAPER, WORD_PSEUDO, WORDS, spectral
+from benchmarks.recipes import SPECTRAL, WORD_PAPER, WORD_PSEUDO, WORDS
 from benchmarks.runner import Case
 from repkit.audio import FrontEnd, as_utterances, extract
 from repkit.datasets import load_arabic_commands
+from repkit.words import as_pictures
 
 TASKS = {"words of test speakers": "test", "words of validation speakers": "validation"}
-STEPS = 48  # of time, to which every recording is brought
 
 
 class Recordings(NamedTuple):
@@ -46,18 +44,11 @@ def recordings() -> Recordings:
         parts += [part] * len(data.data)
     frames = extract(as_utterances(waves, sample_rate=16000), FrontEnd(hop=0.01)).frames
     return Recordings(
-        np.stack([picture(x) for x in frames]),
+        as_pictures(frames),
         np.concatenate(words),
         np.concatenate(speakers),
         np.array(parts),
     )
-
-
-def picture(frames: np.ndarray) -> np.ndarray:
-    """Frames (T, 40) as a picture, lowest band first, with mean 0 and deviation 1."""
-    x = torch.from_numpy(np.asarray(frames, np.float32).T[None])
-    x = F.interpolate(x, STEPS, mode="linear", align_corners=True)
-    return ((x - x.mean()) / x.std()).numpy()
 
 
 @cache
@@ -81,7 +72,7 @@ def load(task: str) -> Data:
 def cases(preset: str, device: str) -> list[Case]:
     """All variants of both tasks, and the peers."""
     base = WORDS if preset != "paper" else {**WORDS, **WORD_PAPER}
-    rows = variants(spectral(), WORD_PSEUDO)
+    rows = variants(SPECTRAL, WORD_PSEUDO)
     return [
         case for task in TASKS for case in cases_of(task, partial(load, task), rows, base, device)
     ]

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from repkit import Consistency, recipes
-from repkit.augment import RandomAffine
 from repkit.dann import Entropy
 from repkit.recipes import digit_net, dropout_mlp
 
@@ -54,15 +52,8 @@ COLOR_PAPER: dict[str, Any] = {**PAPER, "steps_per_epoch": 375}
 
 METER_PAPER: dict[str, Any] = {**PAPER, "batch_size": 128, "max_epochs": 8}
 
-# Words as log-mel pictures. Speakers share the statistics of batch norm, as a step has few rows of
-# each. A first guess, which no label of another speaker than those of the training changed.
-WORDS: dict[str, Any] = {
-    **DIGITS,
-    "domain_norm": "shared",
-    "batch_size": 72,
-    "steps_per_epoch": 100,
-    "max_epochs": 12,
-}
+# Words as log-mel pictures.
+WORDS, SPECTRAL, WORD_PSEUDO = parts_of("words")
 WORD_PAPER: dict[str, Any] = {
     "backbone": wide_digit_net,
     "batch_size": 180,
@@ -70,47 +61,6 @@ WORD_PAPER: dict[str, Any] = {
     "max_epochs": 10,
     "steps_per_epoch": 250,
 }
-WORD_WEAK = RandomAffine(degrees=0, zoom=0.0, stretch=0.05, shear=0.0, shift=0.03)
-WORD_PSEUDO: dict[str, Any] = {
-    "consistency": Consistency(1.0, threshold=0.8, start=0.2),
-    "entropy": 0.1,
-    "augment": WORD_WEAK,
-}
-
-
-class Masks(nn.Module):
-    """Set a band of rows and a band of columns of every picture to 0 (Park et al. 2019).
-
-    Parameters
-    ----------
-    rows, columns : int
-        Greatest width of the bands.
-    """
-
-    def __init__(self, rows: int, columns: int) -> None:
-        super().__init__()
-        self.widths = rows, columns
-
-    def forward(self, x: Tensor) -> Tensor:
-        for axis, most in zip((2, 3), self.widths, strict=True):
-            shape = [len(x), 1, 1, 1]
-            size = x.shape[axis]
-            width = torch.rand(shape, device=x.device) * most
-            start = torch.rand(shape, device=x.device) * (size - width)
-            at = [1, 1, 1, 1]
-            at[axis] = size
-            place = torch.arange(size, device=x.device).view(at)
-            x = x.masked_fill((place >= start) & (place < start + width), 0.0)
-        return x
-
-
-def spectral() -> nn.Module:
-    """Other lengths of the vocal tract and other tempi, as stretches and shifts; and masks."""
-    return nn.Sequential(
-        RandomAffine(degrees=0, zoom=0.0, stretch=0.2, shear=0.1, shift=0.08), Masks(10, 12)
-    )
-
-
 # For the words: chosen on the labels of the target *training* rows of two of the twelve pairs
 # (books to electronics, kitchen to dvd), one seed; the test files were not looked at.
 AMAZON, AMAZON_FIRST = split(recipes.dann("reviews"), "conditional", "entropy", "consistency")

@@ -24,13 +24,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.arabic_commands import picture
 from benchmarks.ge2e import ge2e
-from benchmarks.recipes import WORDS, spectral, split
+from benchmarks.recipes import SPECTRAL, WORDS, split
 from benchmarks.runner import Case
 from benchmarks.spoken import level, resampled
 from repkit import DANN, SpeechAutoencoder, recipes
@@ -48,6 +48,7 @@ from repkit.metrics import (
 )
 from repkit.metrics.speaker._verification import equal_error
 from repkit.speech import (
+    FramePosteriors,
     IVectorExtractor,
     Prototypes,
     SpeakerErasure,
@@ -60,6 +61,7 @@ from repkit.speech import (
     match_moments,
     match_voice,
 )
+from repkit.words import AcousticWordEmbedding, as_pictures
 
 RATE = 16000
 TASK, ABLATION = "arabic, unseen speakers", "arabic, unseen speakers, short"
@@ -142,6 +144,8 @@ ERASURES = ("leace", "subspace", "regression")
 LABELS = (1, 3, 10)  # of a word
 VALIDATION = "arabic, validation speakers"
 SCALED = f"{TASK}, scaled by speaker"
+# Probabilities of clusters of the vectors; numbers that validation speakers chose.
+CLUSTERS: dict[str, Any] = {"n_components": 80, "n_rounds": 3, "context": 0, "temperature": 8.0}
 
 
 @cache
@@ -184,6 +188,12 @@ def fit(
     return model.fit(chosen(rows), c["speaker"][rows])
 
 
+@cache
+def large(device: str, seed: int) -> SpeechAutoencoder:
+    """The large model, which two cases judge."""
+    return fit(LARGE, device, seed)
+
+
 def phonetic_figures(p: np.ndarray, seed: int, part: str) -> dict[str, float]:
     """What phonetic vectors of all recordings tell, on the speakers of a part."""
     c = corpus()
@@ -201,8 +211,35 @@ def scaled_figures(p: np.ndarray, seed: int, part: str) -> dict[str | tuple[str,
     c = corpus()
     train = c["part"] == "train"
     scaler = SpeakerScaler().fit(p[train], speaker=c["speaker"][train])
-    scaled = scaler.transform(p, speaker=c["speaker"])
-    return {(SCALED, k): v for k, v in phonetic_figures(scaled, seed, part).items()}
+    return named_figures(scaler.transform(p, speaker=c["speaker"]), seed, part)
+
+
+def named_figures(x: np.ndarray, seed: int, part: str) -> dict[str | tuple[str, str], float]:
+    """The figures of vectors that know whose they are, and of probabilities of their clusters."""
+    task = SCALED if part == "test" else f"{VALIDATION}, scaled by speaker"
+    clusters = FramePosteriors(**CLUSTERS, random_state=seed).fit(x[corpus()["part"] == "train"])
+    found = {(task, k): v for k, v in phonetic_figures(x, seed, part).items()}
+    likely = phonetic_figures(np.sqrt(clusters.transform(x)), seed, part)
+    return {**found, **{(f"{task}, clusters", k): v for k, v in likely.items()}}
+
+
+def embedded(device: str, seed: int) -> dict[str | tuple[str, str], float]:
+    """The figures of an `AcousticWordEmbedding` of the large model, by speaker and without."""
+    c = corpus()
+    rows = c["part"] == "train"
+    model = AcousticWordEmbedding(
+        FrozenEstimator(large(device, seed)),
+        DANN(**recipes.dann("word-clusters"), device=device),
+        random_state=seed,
+    ).fit(chosen(rows), speaker=c["speaker"][rows])
+    alone = model.transform(c["waves"])
+    known = model.transform(c["waves"], speaker=c["speaker"])
+    return {
+        **phonetic_figures(alone, seed, "test"),
+        **{(VALIDATION, k): v for k, v in word_figures(alone, seed, "validation").items()},
+        **named_figures(known, seed, "test"),
+        **named_figures(known, seed, "validation"),
+    }
 
 
 def word_figures(p: np.ndarray, seed: int, part: str) -> dict[str, float]:
@@ -298,7 +335,8 @@ def judge(
     whole: bool = True,
 ) -> dict[str | tuple[str, str], float]:
     """The figures of a model that is fitted here; with ``whole``, those of erased p, too."""
-    c, model = corpus(), fit(settings, device, seed, speakers)
+    c = corpus()
+    model = large(device, seed) if settings is LARGE else fit(settings, device, seed, speakers)
     p, s = model.transform_phonetic(c["waves"]), model.transform_speaker(c["waves"])
     found: dict[str | tuple[str, str], float] = {
         **phonetic_figures(p, seed, "test"),
@@ -316,6 +354,7 @@ def judge(
         figures = phonetic_figures(erasure.transform(given), seed, "test")
         found.update({(f"{TASK}, {method}", k): v for k, v in figures.items()})
     found.update(scaled_figures(p, seed, "test"))
+    found.update(scaled_figures(p, seed, "validation"))
     rows, voices = test_conversions(seed)
     waves = c["waves"]
     frames = model.convert([waves[k] for k in rows], [waves[k] for k in voices])
@@ -470,13 +509,13 @@ def supervised(device: str, seed: int) -> Callable[[list[np.ndarray]], np.ndarra
     c = corpus()
     train = np.flatnonzero(c["part"] == "train")
     model = DANN(
-        **{**WORDS, "domain_norm": "shared"},
-        strong_augment=spectral(),
+        **WORDS,
+        strong_augment=SPECTRAL,
         device=device,
         random_state=seed,
     )
-    model.fit(np.stack([picture(c["frames"][k]) for k in train]), c["word"][train])
-    return lambda frames: np.asarray(model.predict(np.stack([picture(x) for x in frames])))
+    model.fit(as_pictures([c["frames"][k] for k in train]), c["word"][train])
+    return lambda frames: np.asarray(model.predict(as_pictures(frames)))
 
 
 def supervised_figures(device: str, seed: int, part: str = "test") -> dict[str, float]:
@@ -510,9 +549,9 @@ def cases(preset: str, device: str) -> list[Case]:
     For a GPU, preset "paper": the large one, and the variants among which it was chosen.
     """
     if preset == "paper":
-        large = Case(TASK, "SpeechAutoencoder", "large", lambda seed: judge(LARGE, device, seed))
         return [
-            large,
+            Case(TASK, "SpeechAutoencoder", "large", lambda seed: judge(LARGE, device, seed)),
+            Case(TASK, "AcousticWordEmbedding", "large", lambda seed: embedded(device, seed)),
             *(
                 Case(
                     VARIANT,

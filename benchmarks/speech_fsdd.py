@@ -13,9 +13,11 @@ from typing import Any
 
 from benchmarks.runner import Case
 from benchmarks.spoken import (
+    UNSEEN,
     adapted,
     baseline,
     corpus,
+    embedded,
     seen,
     unseen,
     unseen_baseline,
@@ -55,7 +57,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "the same with transformer": {"encoder": "transformer"},
 }
 DOMAINS: dict[str, Any] = {"steps_per_epoch": 100, "max_epochs": 8}
-SEEN, UNSEEN = "FSDD, seen speakers", "FSDD, unseen speaker"
+SEEN = "FSDD, seen speakers"
 SHORT_TASK = "FSDD, seen speakers, 800 steps"
 
 
@@ -94,6 +96,12 @@ def cases(preset: str, device: str) -> list[Case]:
             "SpeechAutoencoder",
             "recipe of Arabic words",
             lambda seed: unseen(corpus("FSDD"), ELSEWHERE, device, seed),
+        ),
+        Case(
+            UNSEEN,
+            "AcousticWordEmbedding",
+            "recipe of Arabic words",
+            lambda seed: embedded(corpus("FSDD"), ELSEWHERE, device, seed),
         ),
         Case(
             SEEN,

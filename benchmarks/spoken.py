@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from repkit import DANN, SpeechAutoencoder
+from repkit import DANN, SpeechAutoencoder, recipes
 from repkit.audio import FrontEnd, as_utterances, extract
 from repkit.datasets import load_fsdd, make_speech
 from repkit.metrics import (
@@ -21,10 +21,12 @@ from repkit.metrics import (
     resampled_pca,
     swap_test,
 )
-from repkit.speech import SpeakerScaler, match_moments, match_voice
+from repkit.speech import SpeakerScaler, blend_source, match_moments, match_voice
 from repkit.speech.erasure import erased, leace
+from repkit.words import AcousticWordEmbedding
 
 RATE = 8000
+UNSEEN = "FSDD, unseen speaker"
 STEPS = 20  # to which utterances are resampled for a network on pictures
 
 
@@ -136,8 +138,11 @@ def converted(c: Corpus, model: SpeechAutoencoder, device: str) -> dict[str, flo
     """Test words in the voice of another test utterance, drawn at random from all speakers."""
     rows, voices = conversions(c)
     frames = model.convert([c.waves[k] for k in rows], [c.waves[k] for k in voices])
-    matched = {f"{k}, moments": v for k, v in swapped(c, moved(c, model, frames)).items()}
-    return {**swapped(c, frames), **matched}
+    found = swapped(c, frames)
+    even = moved(c, model, frames)
+    for name, said in (("moments", even), ("moments, blended", blended(c, even))):
+        found.update({f"{k}, {name}": v for k, v in swapped(c, said).items()})
+    return found
 
 
 def moved(c: Corpus, model: SpeechAutoencoder, frames: list[np.ndarray]) -> list[np.ndarray]:
@@ -157,6 +162,23 @@ def moved(c: Corpus, model: SpeechAutoencoder, frames: list[np.ndarray]) -> list
             [c.frames[k] for k in train[c.speaker[train] == speaker]],
         )
         for k, x in zip(own, even, strict=True):
+            found[k] = x
+    return found
+
+
+def blended(c: Corpus, frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Conversions with some of what was said, scaled by all training utterances of both people."""
+    rows, voices = conversions(c)
+    people = np.stack([c.speaker[rows], c.speaker[voices]], 1)
+    found = list(frames)
+    for pair in np.unique(people, axis=0):
+        which = np.flatnonzero((people == pair).all(1))
+        source, reference = (
+            [c.frames[k] for k in np.flatnonzero(~c.test & (c.speaker == who))] for who in pair
+        )
+        said = [c.frames[rows[k]] for k in which]
+        made = blend_source([frames[k] for k in which], said, reference, source=source)
+        for k, x in zip(which, made, strict=True):
             found[k] = x
     return found
 
@@ -233,6 +255,34 @@ def unseen(c: Corpus, settings: Mapping[str, Any], device: str, seed: int) -> di
         return word_probe(c, p, known, device)
 
     return left_out(c, accuracy)
+
+
+def embedded(
+    c: Corpus, settings: Mapping[str, Any], device: str, seed: int
+) -> dict[str | tuple[str, str], float]:
+    """The same of an `AcousticWordEmbedding` and of its phonetic vectors, by speaker and without."""
+    found: dict[str | tuple[str, str], list[float]] = {}
+    for speaker in np.unique(c.speaker):
+        known = c.speaker != speaker
+        speech = SpeechAutoencoder(**{"sample_rate": RATE, **settings, "device": device})
+        network = DANN(**recipes.dann("word-clusters"), device=device)
+        model = AcousticWordEmbedding(speech, network, random_state=seed)
+        model.fit(c.pick(known), speaker=c.speaker[known])
+        p, who = model.autoencoder_.transform_phonetic(c.waves), c.speaker
+        for key, vectors in (
+            ("word", model.transform(c.waves)),
+            ((f"{UNSEEN}, scaled by speaker", "word"), model.transform(c.waves, speaker=who)),
+            ("word of p", p),
+            (
+                (f"{UNSEEN}, scaled by speaker", "word of p"),
+                SpeakerScaler().fit(p[known], speaker=who[known]).transform(p, speaker=who),
+            ),
+        ):
+            found.setdefault(key, []).append(word_probe(c, vectors, known, device))
+    return {
+        **{key: float(np.mean(values)) for key, values in found.items()},
+        "word, worst speaker": min(found["word"]),
+    }
 
 
 def unseen_baseline(c: Corpus, name: str, device: str) -> dict[str, float]:

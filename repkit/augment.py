@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from repkit._arguments import integer, number, shown
 
-__all__ = ["RandomAffine", "RandomInvert", "RandomTexture", "RandomThickness"]
+__all__ = ["RandomAffine", "RandomInvert", "RandomMasks", "RandomTexture", "RandomThickness"]
 
 
 def _per_image(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -252,3 +252,51 @@ class RandomInvert(_Images):
             The parameters and their values.
         """
         return f"p={self.p}"
+
+
+class RandomMasks(_Images):
+    """Set a band of rows and a band of columns of every image to 0 (SpecAugment, Park et al. 2019).
+
+    Of standardized log-mel pictures 0 is the mean.
+
+    Parameters
+    ----------
+    rows, columns : float, default=0.25
+        Greatest width of each band, as a share of the side. All widths up to it are equally
+        likely, none among them.
+
+    Examples
+    --------
+    >>> masked = RandomMasks(rows=0.5, columns=0.0)(torch.ones(1, 1, 40, 48))
+    >>> bool(masked.sum() >= 20 * 48)
+    True
+    """
+
+    def __init__(self, rows: float = 0.25, columns: float = 0.25) -> None:
+        super().__init__()
+        self.rows, self.columns = (
+            number(rows, "rows", 0.0, 1.0),
+            number(columns, "columns", 0.0, 1.0),
+        )
+
+    def _changed(self, x: Tensor) -> Tensor:
+        for axis, most in ((2, self.rows), (3, self.columns)):
+            size = x.shape[axis]
+            # Whole numbers: all widths alike, and all places where a band of that width fits.
+            width = torch.floor(_per_image(x) * (round(most * size) + 1))
+            start = torch.floor(_per_image(x) * (size - width + 1))
+            shape = [1, 1, 1, 1]
+            shape[axis] = size
+            place = torch.arange(size, device=x.device).view(shape)
+            x = x.masked_fill((place >= start) & (place < start + width), 0.0)
+        return x
+
+    def extra_repr(self) -> str:
+        """Name the parameters in the module's ``repr``.
+
+        Returns
+        -------
+        text : str
+            The parameters and their values.
+        """
+        return f"rows={self.rows}, columns={self.columns}"

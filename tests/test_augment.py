@@ -4,10 +4,22 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.augment import RandomAffine, RandomInvert, RandomTexture, RandomThickness
+from repkit.augment import (
+    RandomAffine,
+    RandomInvert,
+    RandomMasks,
+    RandomTexture,
+    RandomThickness,
+)
 from repkit.datasets import load_digits_domains
 
-ALL = [RandomAffine(), RandomThickness(p=1.0), RandomTexture(p=1.0), RandomInvert(p=0.5)]
+ALL = [
+    RandomAffine(),
+    RandomThickness(p=1.0),
+    RandomTexture(p=1.0),
+    RandomInvert(p=0.5),
+    RandomMasks(),
+]
 
 
 @pytest.fixture
@@ -32,11 +44,13 @@ def test_shape_range_and_randomness(digits, augment, channels):
     assert first.min() >= -1e-6
     assert first.max() <= 1 + 1e-6
     changed = (first != x).flatten(1).any(1).float().mean()
-    assert changed > (0.3 if isinstance(augment, RandomInvert) else 0.9)
+    assert changed > (0.3 if isinstance(augment, RandomInvert | RandomMasks) else 0.9)
     assert type(augment).__name__ in repr(nn.Sequential(augment))
 
 
-@pytest.mark.parametrize("augment", [RandomThickness(0.0), RandomTexture(0.0), RandomInvert(0.0)])
+@pytest.mark.parametrize(
+    "augment", [RandomThickness(0.0), RandomTexture(0.0), RandomInvert(0.0), RandomMasks(0.0, 0.0)]
+)
 def test_a_chance_of_zero_changes_nothing(digits, augment):
     torch.testing.assert_close(augment(digits), digits, rtol=0, atol=0)
 
@@ -103,3 +117,22 @@ def test_invert():
     inverted = (out == 1 - x).flatten(1).all(1)
     assert ((out == x).flatten(1).all(1) | inverted).all()
     assert 0.25 < inverted.float().mean() < 0.35
+
+
+def test_masks_cover_bands():
+    torch.manual_seed(0)
+    out = RandomMasks(0.4, 0.5)(torch.ones(400, 1, 10, 12))
+    hidden = 1 - out[:, 0]
+    rows, columns = hidden.amin(2), hidden.amin(1)  # those that are hidden whole
+    assert torch.equal(hidden, torch.maximum(rows[:, :, None], columns[:, None]))
+    for band, most in ((rows, 4), (columns, 6)):
+        assert band.sum(1).max() == most
+        assert band.sum(1).float().mean() == pytest.approx(most / 2, rel=0.1)
+        # In one piece, and anywhere.
+        edges = band.diff(dim=1).abs().sum(1) + band[:, 0] + band[:, -1]
+        assert set(edges.tolist()) <= {0.0, 2.0}
+        assert (band.sum(0) > 0).all()
+    only = RandomMasks(0.4, 0.0)(torch.ones(9, 1, 10, 12))
+    assert torch.equal(only.amin(3), only.amax(3))
+    with pytest.raises(ValueError, match="columns must be"):
+        RandomMasks(columns=1.5)

@@ -19,7 +19,7 @@ from benchmarks.runner import COLUMNS, OUT, RESULTS, Case, NoMatch, read, run_ca
 from repkit import VAE, BiGAN, InfoGAN, TripleGAN, __version__
 from repkit.datasets import make_sprites
 from repkit.engine import replay
-from repkit.speech import match_moments
+from repkit.speech import blend_source, match_moments
 
 
 def go(path, cases, **options):
@@ -605,6 +605,21 @@ def test_moments_of_known_voices_are_those_of_the_training(monkeypatch):
         made = [0.5 * frames[k + 4] for k in range(8) if speaker[partners[k]] == speaker[voice]]
         real = [frames[k] for k in range(4, 12) if speaker[k] == speaker[voice]]
         np.testing.assert_allclose(x, match_moments(0.5 * frames[row], made, real)[0])
+
+
+def test_what_was_said_is_scaled_by_the_training():
+    rng = np.random.default_rng(0)
+    frames = [rng.normal(size=(6, 8)).astype(np.float32) for _ in range(12)]
+    speaker, test = np.arange(12) % 2, np.arange(12) < 4
+    c = spoken.Corpus(list(range(12)), np.arange(12) // 2, speaker, test, frames)
+    rows, voices = spoken.conversions(c)
+    found = spoken.blended(c, [0.5 * frames[k] for k in rows])
+    for x, row, voice in zip(found, rows, voices, strict=True):
+        source, reference = (
+            [frames[k] for k in range(4, 12) if speaker[k] == speaker[who]] for who in (row, voice)
+        )
+        wanted = blend_source(0.5 * frames[row], frames[row], reference, source=source)
+        np.testing.assert_allclose(x, wanted[0])
 
 
 def test_matched_frames_are_of_other_words_of_the_voice(monkeypatch):

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.images import Data, fit, variants
-from benchmarks.recipes import METER_PSEUDO, METERS, PRINT, Masks
+from benchmarks.recipes import METER_PSEUDO, METERS, PRINT
 
 ROWS = variants(PRINT, METER_PSEUDO)
 FEW = {**METERS, "batch_size": 16, "max_epochs": 1, "steps_per_epoch": 2, "precision": "fp32"}
@@ -47,11 +46,3 @@ def test_speakers_are_domains(monkeypatch):
     (y, domain), *_ = seen
     assert (y[16:] == -1).all()
     assert (domain == np.concatenate([ids, -1 - ids])).all()
-
-
-def test_masks_cover_bands():
-    torch.manual_seed(0)
-    out = Masks(4, 6)(torch.ones(64, 1, 10, 12))
-    rows, columns = (1 - out).amin(3)[:, 0].sum(1), (1 - out).amin(2)[:, 0].sum(1)
-    assert 0 < rows.max() <= 4
-    assert 0 < columns.max() <= 6

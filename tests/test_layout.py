@@ -38,6 +38,7 @@ ROOMS = {
     "loading": LOW | CORE | {"base"} | PAPERS,
     "hub": LOW | {"base", "loading"},
     "recipes": TOOLS | CORE | {"base"} | PAPERS,
+    "words": TOOLS | {"recipes"} | PAPERS,
     "plots": TOOLS | CORE | {"base", "datasets", "loading"} | PAPERS,
     "distributed": LOW | {"base", "datasets", "loading"},
     "cli": TOOLS | {"datasets", "loading", "plots"},

@@ -21,6 +21,8 @@ NAMES = {
             "gray-digits",
             "color-digits",
             "meters",
+            "words",
+            "word-clusters",
             "reviews",
             "denoised-reviews",
             "sensors",

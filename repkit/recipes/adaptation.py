@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import nn
 
-from repkit.augment import RandomAffine, RandomInvert, RandomTexture, RandomThickness
+from repkit.augment import RandomAffine, RandomInvert, RandomMasks, RandomTexture, RandomThickness
 from repkit.base.parts import Consistency, Optimizer
 from repkit.dann.parts import Entropy
 from repkit.nets import Cosine, Standardize, mlp
@@ -108,6 +108,17 @@ _TABLE: Settings = {
     "steps_per_epoch": 50,
     "precision": "fp32",
 }
+# Speakers share the statistics of batch norm, as a step has few rows of each. The changes are other
+# lengths of the vocal tract and other tempi, as stretches and shifts, and masks.
+_WORDS: Settings = {
+    **_ADAPTED,
+    "domain_norm": "shared",
+    "batch_size": 72,
+    "max_epochs": 12,
+    "strong_augment": nn.Sequential(
+        RandomAffine(degrees=0, zoom=0.0, stretch=0.2, shear=0.1, shift=0.08), RandomMasks()
+    ),
+}
 _SLIGHT = RandomAffine(degrees=5, zoom=0.05, stretch=0.02, shear=0.05, shift=0.03)
 _DANN: dict[str, Settings] = {
     # Changes of strokes alone: those of shape, not of what lies behind it.
@@ -148,6 +159,14 @@ _DANN: dict[str, Settings] = {
     },
     # Words are dropped as the marginalized denoising auto-encoder of the DANN paper's better
     # columns drops them.
+    "words": {
+        **_WORDS,
+        "consistency": Consistency(1.0, threshold=0.8, start=0.2),
+        "entropy": 0.1,
+        "augment": RandomAffine(degrees=0, zoom=0.0, stretch=0.05, shear=0.0, shift=0.03),
+    },
+    # Labels are numbers of clusters, and there is no target.
+    "word-clusters": {**_WORDS, "max_epochs": 24},
     "reviews": {
         **_TABLE,
         "backbone": dropout_mlp,
@@ -208,13 +227,17 @@ def dann(name: str) -> Settings:
     Parameters
     ----------
     name : str
-        One of "gray-digits", "color-digits", "meters", "reviews", "denoised-reviews", "sensors" and
-        "deep-features".
+        One of "gray-digits", "color-digits", "meters", "words", "word-clusters", "reviews",
+        "denoised-reviews", "sensors" and "deep-features".
 
         "gray-digits" are for MNIST to USPS and back: a first guess, which no target label changed.
         "color-digits" are for MNIST to MNIST-M, chosen on the labels of 2000 target rows of its
         training part. "meters" are for photographed digits: a first guess; one pair of meters, set
-        aside to choose by its labels, changed nothing. "reviews" are for counts of words, as log
+        aside to choose by its labels, changed nothing. "words" are for log-mel pictures of spoken
+        words, each standardized, with speakers as domains: a first guess, which no label of another
+        speaker than those of the training changed. "word-clusters" are those without a target, for
+        twice as long, as `repkit.words.AcousticWordEmbedding` trains them; chosen on the validation
+        speakers of Arabic Speech Commands. "reviews" are for counts of words, as log
         TF-IDF of length 10; chosen on target training labels of two of twelve pairs of Amazon
         reviews. "denoised-reviews" are better, and for what `repkit.dann.MarginalizedDenoiser`
         makes of them, less the mean of each domain, brought to the same length; chosen likewise.

@@ -2,7 +2,7 @@
 
 from repkit.speech.estimator import SpeechAutoencoder
 from repkit.speech.ivectors import IVectorExtractor
-from repkit.speech.matching import match_frames, match_moments, match_voice
+from repkit.speech.matching import blend_source, match_frames, match_moments, match_voice
 from repkit.speech.parts import (
     Adversary,
     Prototypes,
@@ -30,6 +30,7 @@ __all__ = [
     "SpeechEncoder",
     "SpeechFrames",
     "Swap",
+    "blend_source",
     "match_frames",
     "match_moments",
     "match_voice",

@@ -1,4 +1,4 @@
-"""Conversion by matching of frames, without training."""
+"""Conversion by matching of frames, and closed forms for what a decoder gives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repkit.audio import statistics
 from repkit.metrics.speaker._frames import frame_arrays
 from repkit.speech.neighbors_in_time import joined
 
-__all__ = ["match_frames", "match_moments", "match_voice"]
+__all__ = ["blend_source", "match_frames", "match_moments", "match_voice"]
 
 MOST_CONTEXT = 100
 
@@ -137,21 +137,90 @@ def match_voice(
     rows, lengths = np.concatenate(voice), [len(y) for y in voice]
     n_neighbors = _arguments.integer(n_neighbors, "n_neighbors", 1, len(rows))
     context = _arguments.integer(context, "context", 0, MOST_CONTEXT)
-    blend = _arguments.number(blend, "blend", 0.0, 1.0)
-    n_cepstra = _arguments.integer(n_cepstra, "n_cepstra")
+    blended = _blending(rows.shape[1], blend, n_cepstra)
     (mean, std), (own_mean, own_std) = statistics(voice), statistics(own)
     table = joined((rows - mean) / std, lengths, context)
     match = _matcher(table, rows, n_neighbors, "euclidean")
-    cosines = dct(np.eye(rows.shape[1]), norm="ortho")[:, :n_cepstra]
 
     def converted(x: np.ndarray) -> np.ndarray:
         scaled = (x - own_mean) / own_std
         near = match(joined(scaled, [len(x)], context))
-        # The zeroth to the last cepstral coefficient of what differs, and back.
-        said: np.ndarray = near + blend * ((scaled * std + mean - near) @ cosines) @ cosines.T
-        return said
+        return blended(near, scaled * std + mean)
 
     return [converted(x) for x in sequences]
+
+
+def blend_source(
+    X: Any,
+    said: Any,
+    reference: Any,
+    *,
+    source: Any = None,
+    blend: float = 0.3,
+    n_cepstra: int = 7,
+) -> list[np.ndarray]:
+    """Give conversions back some of what was said, in the broad shape of the spectrum.
+
+    What was said is brought to the mean and deviation that the voice has, band by band, and a
+    share of it takes the place of as much of the conversion, in the first cepstral coefficients.
+    Those tell the word more than the voice. `match_voice` does the same with what it matches.
+
+    In the benchmark of spoken digits it gained a point of the words and cost a point of the voice,
+    after `match_moments`. Voices that the network had not heard in training lost as much as the
+    words gained.
+
+    Parameters
+    ----------
+    X : array of shape (T, D), or list of them
+        Log-mel frames that `repkit.SpeechAutoencoder.convert` gives.
+    said : array of shape (T, D), or list of them
+        Log-mel frames of the recordings that were converted, each as long as its conversion.
+    reference : array of shape (K, D), or list of them
+        The same of the voice, of any words.
+    source : array of shape (N, D), or list of them, optional
+        Frames of the one who speaks in ``said``, by which that is scaled. Default: ``said``.
+    blend : float, default=0.3
+        Share of what was said, from 0 to 1. More keeps more of the words and less of the voice.
+    n_cepstra : int, default=7
+        Cepstral coefficients, from the zeroth on, that are blended.
+
+    Returns
+    -------
+    list of ndarray of shape (T, D)
+        One for each of X.
+
+    Raises
+    ------
+    ValueError
+        If input is not finite, shapes do not match, or a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from repkit.speech import blend_source
+    >>> rng = np.random.default_rng(0)
+    >>> low, high = rng.normal(size=(200, 8)), 5 + 2 * rng.normal(size=(300, 8))
+    >>> (found,) = blend_source(np.full((20, 8), 5.0), low[:20], high, source=low, blend=1.0)
+    >>> bool(abs(found.mean() - 5) < 0.5)
+    True
+    """
+    sequences, heard, voice = (
+        _several(X, "X"),
+        _several(said, "said"),
+        _several(reference, "reference"),
+    )
+    own = heard if source is None else _several(source, "source")
+    if [x.shape for x in heard] != [x.shape for x in sequences]:
+        raise ValueError(
+            "said must have the shapes of X, one of what was said for each conversion, "
+            f"{[x.shape for x in sequences][:3]}, not {[x.shape for x in heard][:3]}"
+        )
+    _same_columns(sequences, voice, "reference")
+    _same_columns(sequences, own, "source")
+    blended = _blending(sequences[0].shape[1], blend, n_cepstra)
+    (mean, std), (own_mean, own_std) = statistics(voice), statistics(own)
+    pairs = zip(sequences, heard, strict=True)
+    return [blended(x, (y - own_mean) / own_std * std + mean) for x, y in pairs]
 
 
 def match_moments(X: Any, made: Any, real: Any) -> list[np.ndarray]:
@@ -213,6 +282,22 @@ def match_moments(X: Any, made: Any, real: Any) -> list[np.ndarray]:
     (mean, smooth), (wanted_mean, wanted) = moments
     factor = np.sqrt(np.divide(wanted, smooth, out=np.ones_like(wanted), where=smooth > 0.0))
     return [x.mean(0) + wanted_mean - mean + factor * (x - x.mean(0)) for x in sequences]
+
+
+def _blending(
+    n_bands: int, blend: float, n_cepstra: int
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A function that moves frames towards others in the broad shape of the spectrum."""
+    blend = _arguments.number(blend, "blend", 0.0, 1.0)
+    n_cepstra = _arguments.integer(n_cepstra, "n_cepstra")
+    cosines = dct(np.eye(n_bands), norm="ortho")[:, :n_cepstra]
+
+    def blended(made: np.ndarray, said: np.ndarray) -> np.ndarray:
+        # The zeroth to the last cepstral coefficient of what differs, and back.
+        moved: np.ndarray = made + blend * ((said - made) @ cosines) @ cosines.T
+        return moved
+
+    return blended
 
 
 def _matcher(

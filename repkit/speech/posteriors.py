@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -273,4 +274,6 @@ def _discriminant(x: np.ndarray, cluster: np.ndarray, n: int) -> LinearDiscrimin
 
     most = min(n, x.shape[1], len(np.unique(cluster)) - 1)
     analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE, n_components=most)
-    return analysis.fit(x, cluster)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Only one sample available", UserWarning)  # in a cluster
+        return analysis.fit(x, cluster)

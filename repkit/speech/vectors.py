@@ -153,6 +153,17 @@ class TwoVectors(TransformerMixin, Estimator):
             p = erased_by(p, s, self.erasure_mean_, self.erasure_matrix_)
         return p, s
 
+    def _frames_and_vectors(self, X: Any) -> tuple[UtteranceFrames, np.ndarray]:
+        """Frames of the usable utterances, and their phonetic vectors."""
+        found, _ = self._heard(X)
+        store = FrameStore(found.frames, self._where())
+        return found, self._vectors_of(store, erase=True)[0]
+
+    def _reads_log_mel(self) -> bool:
+        """Whether it was fitted on sound, as log-mel bands alone."""
+        frames = SpeechFrames.of(self._built.front_end)
+        return bool(self.kind_ == "audio" and frames.kind == "logmel" and not frames.deltas)
+
     def _vectors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         found, dtype = self._heard(X)
         p, s = self._vectors_of(FrameStore(found.frames, self._where()), erase=True)

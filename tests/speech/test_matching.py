@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from repkit.speech import match_frames, match_moments, match_voice
+from repkit.speech import blend_source, match_frames, match_moments, match_voice
 
 
 def test_the_mean_of_the_nearest_by_hand():
@@ -122,6 +122,55 @@ def test_what_a_voice_cannot_be_made_of():
         match_voice(x, x, context=-1)
     with pytest.raises(ValueError, match=r"source\[0\] contains NaN"):
         match_voice(x, x, source=np.full((3, 2), np.nan))
+
+
+def test_what_was_said_by_hand():
+    rng = np.random.default_rng(0)
+    made, said = ([rng.normal(size=(n, 4)) for n in (9, 12)] for _ in range(2))
+    source = [3 + 2 * rng.normal(size=(n, 4)) for n in (20, 5)]
+    voice = [rng.normal(size=(n, 4)) - 5 for n in (8, 11)]
+    found = blend_source(made, said, voice, source=source, blend=0.25, n_cepstra=2)
+    first = np.cos(np.pi * (np.arange(4) + 0.5) / 4)
+    first /= np.linalg.norm(first)
+    broad = np.full((4, 4), 0.25) + np.outer(first, first)
+    (mean, std), (own_mean, own_std) = (
+        (np.concatenate(some).mean(0), np.concatenate(some).std(0)) for some in (voice, source)
+    )
+    for x, y, z in zip(made, said, found, strict=True):
+        own = (y - own_mean) / own_std * std + mean
+        np.testing.assert_allclose(z, x + 0.25 * (own - x) @ broad, atol=1e-4)
+    # All of it is what was said, in the voice's moments; none of it changes nothing.
+    whole = np.concatenate(blend_source(made, said, voice, blend=1.0, n_cepstra=4))
+    np.testing.assert_allclose(whole.mean(0), mean, atol=1e-4)
+    np.testing.assert_allclose(whole.std(0), std, atol=1e-4)
+    (same,) = blend_source(made[0], said[0], voice, blend=0.0)
+    np.testing.assert_allclose(same, made[0], atol=1e-6)
+    # What `match_voice` blends is the same.
+    near = match_voice(said, voice, source=source, blend=0.0)
+    for x, y in zip(
+        match_voice(said, voice, source=source, blend=0.4, n_cepstra=3),
+        blend_source(near, said, voice, source=source, blend=0.4, n_cepstra=3),
+        strict=True,
+    ):
+        np.testing.assert_allclose(x, y, atol=1e-5)
+
+
+def test_what_cannot_be_blended():
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    with pytest.raises(ValueError, match=r"said must have the shapes of X, .*\(6, 2\).*\(5, 2\)"):
+        blend_source(x, x[:5], x)
+    with pytest.raises(ValueError, match="said must have the shapes of X"):
+        blend_source([x], [x, x], x)
+    with pytest.raises(ValueError, match="reference must have the 2 columns of X, not 3"):
+        blend_source(x, x, np.ones((9, 3)))
+    with pytest.raises(ValueError, match="source must have the 2 columns of X, not 3"):
+        blend_source(x, x, x, source=np.ones((9, 3)))
+    with pytest.raises(ValueError, match="blend must be"):
+        blend_source(x, x, x, blend=-0.1)
+    with pytest.raises(ValueError, match="n_cepstra must be"):
+        blend_source(x, x, x, n_cepstra=0)
+    with pytest.raises(ValueError, match=r"said\[0\] contains NaN"):
+        blend_source(x, np.full((6, 2), np.nan), x)
 
 
 def test_moments_by_hand():
