@@ -21,6 +21,7 @@ MODULES = (
     "repkit.infogan",
     "repkit.triplegan",
     "repkit.speech",
+    "repkit.words",
     "repkit.metrics",
     "repkit.datasets",
     "repkit.augment",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -35,7 +36,7 @@ ABOUT = {
     "speech_synthetic": "the same of made words",
     "memory": "a table and a folder of images that are larger than the memory taken for them",
     "speed": "paired step and fit times; import time",
-    "gpu": "a step as one launch against step by step; its share of the peak",
+    "gpu": "a step as one launch against step by step, its share of the peak; paper presets",
 }
 NAMES = tuple(ABOUT)
 COMMANDS = {**ABOUT, "readme": "write the tables of benchmarks/README.md from benchmarks/results"}
@@ -87,7 +88,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--preset", choices=["quick", "cpu", "paper"], default="cpu", help="default: cpu"
     )
-    made.add_argument("--seeds", type=count, help="default: 3; of quick, 2 for most cases")
+    made.add_argument(
+        "--seeds",
+        type=count,
+        help="default: 3, or what a case has; of quick, 2 for most cases. A case that has fewer "
+        "runs those",
+    )
     made.add_argument("--device", default="auto", help="a torch device; default: auto")
     made.add_argument(
         "--out",
@@ -102,15 +108,25 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--redo", action="store_true", help="run also the cases whose rows stand already"
     )
+    made.add_argument(
+        "--minutes",
+        type=count,
+        default=25,
+        help="of gpu with the preset paper: after so many what still runs is ended; default: 25",
+    )
     made.add_argument("--threads", type=count, help="CPU threads of torch; default: torch's choice")
     return made
 
 
-def cases_of(benchmark: str, preset: str, device: str) -> list[Case]:
-    """The cases of a benchmark, or of a file."""
+def cases_of(benchmark: str, preset: str, device: str, seeds: int | None = None) -> list[Case]:
+    """The cases of a benchmark, or of a file, with no more than so many seeds each."""
     if benchmark.endswith(".py"):
-        return own.read_cases(Path(benchmark), preset, device)
-    return list(import_module(f"benchmarks.{benchmark}").cases(preset, device))
+        cases = own.read_cases(Path(benchmark), preset, device)
+    else:
+        cases = list(import_module(f"benchmarks.{benchmark}").cases(preset, device))
+    if seeds is None:
+        return cases
+    return [replace(c, seeds=min(c.seeds, seeds)) if c.seeds else c for c in cases]
 
 
 def show_list(benchmark: str, options: argparse.Namespace) -> None:
@@ -118,7 +134,9 @@ def show_list(benchmark: str, options: argparse.Namespace) -> None:
     preset, seeds = (options.preset, 3)
     if benchmark == "quick":
         preset, seeds = "quick", import_module("benchmarks.quick").SEEDS
-    cases = chosen(benchmark, cases_of(benchmark, preset, options.device), options.only)
+    cases = chosen(
+        benchmark, cases_of(benchmark, preset, options.device, options.seeds), options.only
+    )
     path = options.out / f"{Path(benchmark).stem}-{device_label(options.device)}.csv"
     there = [stands(path, case, preset, case.seeds or options.seeds or seeds) for case in cases]
     print(f"{benchmark}: {len(cases)} cases, {sum(there)} of them in {path}")
@@ -131,7 +149,7 @@ def run(benchmark: str, options: argparse.Namespace) -> None:
     from benchmarks.watching import Watch
 
     name, path = Path(benchmark).stem, Path(benchmark)
-    cases = cases_of(benchmark, options.preset, options.device)
+    cases = cases_of(benchmark, options.preset, options.device, options.seeds)
     seeds = options.seeds or 3
     runs = sum(case.seeds or seeds for case in chosen(name, cases, options.only))
     with Watch(name, runs) as watch:
@@ -164,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if benchmark == "readme":
             readme.update()
             continue
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.monotonic()
         try:
             if options.list:
                 show_list(benchmark, options)
@@ -175,6 +193,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 )
                 continue
             run(benchmark, options)
+            if benchmark == "gpu" and options.preset == "paper" and not options.only:
+                import_module("benchmarks.presets").run(
+                    began + 60 * options.minutes,
+                    preset=options.preset,
+                    device=options.device,
+                    out=options.out,
+                    label=device_label(options.device),
+                )
         except (NoMatch, own.NoBenchmark) as error:
             parser().exit(2, f"{error}\n")
         print(

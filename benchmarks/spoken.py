@@ -260,7 +260,7 @@ def unseen(c: Corpus, settings: Mapping[str, Any], device: str, seed: int) -> di
 def embedded(
     c: Corpus, settings: Mapping[str, Any], device: str, seed: int
 ) -> dict[str | tuple[str, str], float]:
-    """The same of an `AcousticWordEmbedding` and of its phonetic vectors, by speaker and without."""
+    """The same of an `AcousticWordEmbedding`, and of its p, by speaker and without."""
     found: dict[str | tuple[str, str], list[float]] = {}
     for speaker in np.unique(c.speaker):
         known = c.speaker != speaker

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from repkit import _arguments
 from repkit._arguments import shown
 from repkit.audio.reading import find, folder_speakers
+from repkit.dann import NoTargetWarning
 from repkit.speech import FramePosteriors, SpeakerScaler, SpeechAutoencoder
 from repkit.speech.by_speaker import BySpeaker
 from repkit.speech.speakers import read_speakers
@@ -25,7 +26,7 @@ from repkit.speech.utterance_input import UtteranceFrames
 from repkit.words.pictures import as_pictures
 
 if TYPE_CHECKING:
-    from repkit.dann.estimator import DANN
+    from repkit.dann import DANN
 
 __all__ = ["AcousticWordEmbedding"]
 
@@ -175,7 +176,10 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
                     stacklevel=2,
                 )
                 continue
-            model = self._seeded(clone(classifier), rng).fit(pictures, label)
+            model = self._seeded(clone(classifier), rng)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoTargetWarning)  # clusters are all that is told
+                model.fit(pictures, label)
             scalers.append(SpeakerScaler().fit(_features(model, pictures), speaker=codes))
             classifiers.append(model)
         self.clusters_, self.classifiers_, self.scalers_ = clusters, classifiers, scalers
@@ -264,7 +268,7 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
                     )
             return self.classifier
         from repkit import recipes
-        from repkit.dann.estimator import DANN
+        from repkit.dann import DANN
 
         return DANN(**recipes.dann("word-clusters"))
 
