@@ -30,7 +30,7 @@ from repkit import SpeechAutoencoder, recipes
 from repkit.audio import FrontEnd, as_utterances, extract, statistics
 from repkit.engine.rng import isolated_rng
 from repkit.metrics import abx_error, cut_segments, linear_probe
-from repkit.speech import FramePosteriors, Prototypes, SpeakerScaler, SpeechEncoder
+from repkit.speech import FrameNetwork, FramePosteriors, Prototypes, SpeakerScaler, SpeechEncoder
 from repkit.speech.batches import FrameStore
 from repkit.speech.frames import perturbation_basis
 from repkit.speech.perturb import voices_and_speeds
@@ -207,6 +207,26 @@ def posteriors(
     return phone_figures(model.transform(frames, speaker=known), times, root=True)
 
 
+def taught(seed: int, alone: bool) -> dict[str | tuple[str, str], float]:
+    """Probabilities that a network reads from log-mel frames: alone, or their mean with those of
+    the clusters of MFCC that taught it.
+    """
+    speaker = corpus()["speaker"]
+    rows = np.flatnonzero(speaker % 2 == 0)
+    (mfcc, times), (logmel, _) = front_end_frames("mfcc", BANDS), front_end_frames("logmel")
+
+    def even(frames: list[np.ndarray]) -> list[np.ndarray]:
+        return [frames[k] for k in rows]
+
+    clusters = FramePosteriors(random_state=seed).fit(even(mfcc), speaker=speaker[rows])
+    found = clusters.transform(mfcc, speaker=speaker)
+    network = FrameNetwork(random_state=seed).fit(even(logmel), even(found), speaker=speaker[rows])
+    read = network.transform(logmel, speaker=speaker)
+    if not alone:
+        read = [(p + q) / 2 for p, q in zip(found, read, strict=True)]
+    return phone_figures(read, times, root=True)
+
+
 class Passing(nn.Module):
     """In the place of an encoder: frames as they are."""
 
@@ -261,6 +281,13 @@ def cases(preset: str, device: str) -> list[Case]:
                 seeds=None if name == "mfcc, by speaker" else 1,
             )
         )
+    listed += [
+        Case(TASK, "FrameNetwork", name, lambda seed, a=alone: taught(seed, a))
+        for name, alone in (
+            ("log-mel, by speaker", True),
+            ("log-mel, by speaker, mean with FramePosteriors", False),
+        )
+    ]
     listed.append(
         Case(
             TASK,

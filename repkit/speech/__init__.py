@@ -1,6 +1,7 @@
 """Speech auto-encoder with a phonetic and a speaker vector (Chen et al. 2018, 2019)."""
 
 from repkit.speech.estimator import SpeechAutoencoder
+from repkit.speech.frame_network import FrameNetwork
 from repkit.speech.ivectors import IVectorExtractor
 from repkit.speech.matching import blend_source, match_frames, match_moments, match_voice
 from repkit.speech.parts import (
@@ -19,6 +20,7 @@ from repkit.speech.verification import SpeakerVerifier
 
 __all__ = [
     "Adversary",
+    "FrameNetwork",
     "FramePosteriors",
     "IVectorExtractor",
     "Prototypes",
