@@ -271,7 +271,8 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
             "cluster0", "cluster1" and so on.
         """
         check_is_fitted(self)
-        return np.array([f"cluster{j}" for j in range(self.network_[-1].out_features)], object)
+        n = int(self.network_[-1].out_features)  # type: ignore[arg-type]
+        return np.array([f"cluster{j}" for j in range(n)], dtype=object)
 
     def _read(
         self, X: Any, speaker: Any, *, reset: bool
@@ -287,8 +288,8 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
         """Probabilities for all frames one after the other, float32 (n, k)."""
         if y is None:
             raise ValueError(
-                "FrameNetwork requires y to be passed, but the target y is None: give "
-                "probabilities of clusters, or labels"
+                "y must be probabilities of clusters, or labels, not None: the fit requires y to be "
+                "passed, but the target y is None"
             )
         y = as_plain(y)
         if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]):  # recording by recording
@@ -316,7 +317,8 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
                 f"least number is {found.min():.3g}, and its rows sum to {sums.min():.3g} to "
                 f"{sums.max():.3g}"
             )
-        vars(self).pop("classes_", None)
+        if hasattr(self, "classes_"):  # of a fit before
+            del self.classes_
         return found
 
     def __sklearn_tags__(self) -> Tags:

@@ -45,8 +45,10 @@ class FramePosteriors(BySpeaker, BaseEstimator):
     apart (discriminant analysis that trains itself: arXiv 1702.01360), and finds clusters there.
     The probabilities of all rounds stand beside each other.
 
-    Frames are MFCC, as `repkit.audio.extract` gives them, or those of any encoder. To compare
-    segments, take the mean over the frames, then the square root, then the cosine (Hellinger).
+    Frames are MFCC, as `repkit.audio.extract` gives them, or those of any encoder; vectors of whole
+    utterances will do, too. To compare segments, take the mean over the frames, then the square
+    root, then the cosine (Hellinger). `FrameNetwork` learns the probabilities from other frames;
+    the mean of both is better.
 
     Parameters
     ----------

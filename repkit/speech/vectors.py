@@ -279,8 +279,9 @@ class TwoVectors(TransformerMixin, Estimator):
         -----
         Where there are more recordings of the voice, `repkit.speech.match_moments` gives what comes
         out the spectrum and the variance of that voice, which is then kept far better at no cost of
-        words. `repkit.speech.match_frames` can put frames of the voice itself in the place of those
-        that come out: the voice is then kept best, and the words worse.
+        words. `repkit.speech.blend_source` gives back some of what was said, for voices of the
+        training. `repkit.speech.match_frames` can put frames of the voice itself in the place of
+        those that come out: the voice is then kept best, and the words worse.
         """
         found, _ = self._heard(X)
         with named("reference", "utterances, one or as many as X"):

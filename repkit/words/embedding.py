@@ -45,10 +45,10 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
     computes before its last layer stands beside the phonetic vectors. There is one network for each
     number of clusters.
 
-    In the benchmark of Arabic words, two networks, an eighth of the time that the auto-encoder
-    takes, leave half of the mistakes that a linear probe of the phonetic vectors makes on words of
-    people whom nobody had heard before. For one vector a word; sentences and frames need another
-    tool, such as `repkit.speech.FramePosteriors`.
+    In the benchmark of Arabic words, a linear probe of the phonetic vectors reads .91 of the words
+    of people whom nobody had heard before, and of these vectors .93; the two networks take about a
+    fifth of the auto-encoder's time. It is for one vector a word. For sentences and frames, see
+    `repkit.speech.FramePosteriors` and `repkit.speech.FrameNetwork`.
 
     Parameters
     ----------
