@@ -22,11 +22,12 @@ from repkit.augment import RandomAffine, RandomThickness
 from repkit.datasets import make_speech
 from repkit.engine import Engine
 from repkit.engine.replay import Graphs
+from repkit.speech import FrameNetwork
 
 STEPS, EPOCHS = 2, 1
 # What has convolutions, products that stay in float32, or both, also runs in bf16.
 IN_BF16 = {"DANN entropy", "DANN all", "VAEGAN", "Speech", "Speech frames"}
-NO_FITS = {"on the CPU", "voice statistics"}
+NO_FITS = {"on the CPU", "voice statistics", "frame network"}
 
 
 class Brighter(nn.Module):
@@ -140,13 +141,21 @@ def voices(device):
     return voice_statistics(utterances, FrontEnd(sample_rate=8000), device).vectors
 
 
+def frame_network(device):
+    rng = np.random.default_rng(0)
+    frames = [rng.normal(size=(n, 5)) for n in (40, 60)]
+    labels = [rng.integers(3, size=len(x)) for x in frames]
+    model = FrameNetwork(1, width=8, max_epochs=2, batch_size=20, device=device, random_state=0)
+    return np.concatenate(model.fit(frames, labels, speaker=["a", "b"]).transform(frames))
+
+
 def main(only=""):
     """Fit on the CPU and on the device, and print what was found of each fit."""
     from accelerator import accelerator
 
     todo = [case for case in cases() if only in case[0]]
     expected = {name: fitted(*case, "cpu", "fp32") for name, *case in todo}
-    told = voices("cpu")
+    told, read = voices("cpu"), frame_network("cpu")
     # No graph is recorded in so few steps, but inputs are placed for one.
     with (
         accelerator() as device,
@@ -178,6 +187,12 @@ def main(only=""):
                     entry["failure"] = repr(error)
                 entry["operations"] = sum(device.steps.values())
                 entry["events"] = [[*key, n] for key, n in sorted(device.events.items())]
+        device.operations.clear()
+        device.events.clear()
+        device.steps.clear()
+        apart = float(np.abs(frame_network("auto") - read).max())
+        events = [[*key, n] for key, n in sorted(device.events.items())]
+        found["frame network"] = [apart, sum(device.steps.values()), events]
         device.operations.clear()
         found["voice statistics"] = float(np.abs(voices("cuda") - told).max())
         assert sum(device.operations.values())
@@ -222,6 +237,13 @@ def test_fits_end_and_are_those_of_a_cpu(found):
 
 def test_voices_are_told_as_on_a_cpu(found):
     assert found["voice statistics"] < 1e-4
+
+
+def test_a_frame_network_is_that_of_a_cpu_and_does_not_wait(found):
+    apart, operations, seen = found["frame network"]
+    assert apart < 1e-4
+    assert operations > 20 * 10
+    assert {event[1] for event in seen if event[0] == "step"} <= {"sent"}
 
 
 def test_no_step_waits(found):

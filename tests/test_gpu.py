@@ -12,6 +12,7 @@ from torch import nn
 
 import repkit
 from repkit.engine import Engine, replay
+from repkit.speech import FrameNetwork
 
 from . import test_accelerator
 from .test_accelerator import IN_BF16, cases, fitted
@@ -124,3 +125,18 @@ def test_a_step_that_cannot_be_recorded(replays, monkeypatch, caplog):
     # What failed leaves nothing behind: the next fit is recorded.
     np.testing.assert_allclose(fit(), expected, atol=1e-3)
     assert replays
+
+
+def test_a_frame_network_is_that_of_a_cpu():
+    rng = np.random.default_rng(0)
+    labels = [rng.integers(4, size=n) for n in (300, 200)]
+    centers = rng.normal(size=(4, 6))
+    frames = [centers[y] + 0.3 * rng.normal(size=(len(y), 6)) for y in labels]
+    read = {}
+    for device in ("cpu", "cuda"):
+        model = FrameNetwork(1, width=32, max_epochs=8, device=device, random_state=0)
+        read[device] = np.concatenate(model.fit(frames, labels).transform(frames))
+        assert np.mean(read[device].argmax(1) == np.concatenate(labels)) > 0.9
+        assert next(model.network_.parameters()).device.type == "cpu"
+    # Noise and dropout are drawn by other generators.
+    assert np.abs(read["cpu"] - read["cuda"]).mean() < 0.1

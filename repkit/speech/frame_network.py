@@ -288,8 +288,8 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
         """Probabilities for all frames one after the other, float32 (n, k)."""
         if y is None:
             raise ValueError(
-                "y must be probabilities of clusters, or labels, not None: the fit requires y to be "
-                "passed, but the target y is None"
+                "y must be probabilities of clusters, or labels: this requires y to be passed, but "
+                "the target y is None"
             )
         y = as_plain(y)
         if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]):  # recording by recording
