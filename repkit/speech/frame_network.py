@@ -72,8 +72,8 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
     network_ : nn.Module
         The trained network, on the CPU: scaled frames with their neighbors, (n, (2 context + 1)
         D), to logits (n, k).
-    history_ : list of dict
-        One row an epoch, with the loss.
+    history_ : DataFrame
+        One row an epoch: loss_N, the cross entropy, and seconds.
     classes_ : ndarray
         The labels, where y held labels.
     n_features_in_ : int
@@ -146,6 +146,8 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
         ConvergenceWarning
             If the loss is not finite. The network is then as it was just before.
         """
+        import pandas as pd
+
         context = _arguments.integer(self.context, "context", 0, MOST_CONTEXT)
         width = _arguments.integer(self.width, "width", 1, MOST)
         dropout = _arguments.number(self.dropout, "dropout", 0.0, 1.0 - 2.0**-20)
@@ -183,15 +185,16 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
                 seed=seed,
                 learning_rate_schedule=warm_cosine,
             )
-            self.history_ = train(engine, max_epochs=epochs).history
-        if "failed_step" in self.history_[-1]:
+            history = train(engine, max_epochs=epochs).history
+        self.history_ = pd.DataFrame(history)
+        if "failed_step" in history[-1]:
             warnings.warn(
-                f"the loss was not finite in epoch {len(self.history_)}: the network is as it was "
+                f"the loss was not finite in epoch {len(history)}: the network is as it was "
                 "just before; a lower learning_rate may help",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self.network_ = network.eval().requires_grad_(False).cpu()
+        self.network_ = network.requires_grad_(False).cpu()
         return self
 
     def transform(self, X: Any, *, speaker: Any = None) -> Any:

@@ -105,6 +105,22 @@ def test_one_step_goes_down_that_gradient(frames, monkeypatch):
     assert flat.norm() == pytest.approx(float(norm), rel=1e-4)
 
 
+def test_the_learning_rate_rises_and_falls(frames, monkeypatch):
+    X, labels = frames
+    rates, step = [], torch.optim.AdamW.step
+
+    def noted(self, *given, **named):
+        rates.append(float(self.param_groups[0]["lr"]))
+        return step(self, *given, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    clone(SMALL).set_params(max_epochs=8, batch_size=64, learning_rate=0.01).fit(X, labels)
+    assert len(rates) == 8 * 18
+    assert max(rates) == pytest.approx(0.01, rel=0.02)
+    assert rates[0] < 0.004
+    assert rates[-1] < 1e-4
+
+
 def test_it_reads_the_neighbors_of_scaled_frames(frames, model):
     X, labels = frames
     found = model.transform(X, speaker=NAMES)
@@ -127,9 +143,9 @@ def test_it_reads_the_neighbors_of_scaled_frames(frames, model):
 
 
 def test_the_loss_falls(model):
-    losses = [row["loss_N"] for row in model.history_]
+    losses = model.history_["loss_N"]
     assert len(losses) == 12
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses.iloc[-1] < 0.5 * losses.iloc[0]
 
 
 def test_probabilities_teach_as_labels_do(frames, model):
@@ -139,6 +155,9 @@ def test_probabilities_teach_as_labels_do(frames, model):
     for p, q in zip(same.transform(X), model.transform(X), strict=True):
         np.testing.assert_allclose(p, q, atol=1e-6)
     assert not hasattr(same, "classes_")
+    again = clone(SMALL).fit(X, labels)
+    assert len(again.classes_) == 4
+    assert not hasattr(again.fit(X, hard), "classes_")
     # A share of each: what is learned comes near to it.
     soft = [0.6 * y + 0.1 for y in hard]
     found = clone(model).fit(X, soft, speaker=NAMES).transform(X, speaker=NAMES)
@@ -158,15 +177,22 @@ def test_blocks_and_tables(frames, model, monkeypatch):
     assert single.transform(table, speaker=who).shape == (1140, 4)
     framed = single.set_output(transform="pandas").transform(table, speaker=who)
     assert list(framed.columns) == ["cluster0", "cluster1", "cluster2", "cluster3"]
-    monkeypatch.setattr(frame_network, "MOST_FRAMES", 100)
-    few = clone(model).fit(X, labels, speaker=NAMES)
-    assert few.history_[0]["loss_N"] > model.history_[0]["loss_N"]  # two steps in an epoch
+    monkeypatch.setattr(frame_network, "MOST_FRAMES", 400)
+    few = clone(model).set_params(max_epochs=40).fit(X, labels, speaker=NAMES)
+    read = np.concatenate([p.argmax(1) for p in few.transform(X, speaker=NAMES)])
+    assert np.mean(read == label) > 0.9
+    assert few.history_["loss_N"][0] > model.history_["loss_N"][0]  # seven steps in an epoch
 
 
 def test_who_speaks_may_be_unknown(frames, model):
     X, _ = frames
     for p, q in zip(model.transform(X), model.transform(X, speaker=[-1] * 4), strict=True):
         np.testing.assert_array_equal(p, q)
+    # Those are scaled by the mean of all, and the deviation within the speakers of the fit.
+    people = [np.concatenate(X[:2]), np.concatenate(X[2:])]
+    within = np.average([x.var(0) for x in people], axis=0, weights=[len(x) for x in people])
+    np.testing.assert_allclose(model.scaler_.mean_, np.concatenate(X).mean(0), rtol=1e-4)
+    np.testing.assert_allclose(model.scaler_.var_, within, rtol=1e-4)
     both = model.transform(X[:1] + X[2:3], speaker=["ann", -1])
     np.testing.assert_allclose(both[1], model.transform(X[2:3])[0], atol=1e-6)
 

@@ -5,6 +5,7 @@ import os
 os.environ["SCIPY_ARRAY_API"] = "1"  # or check_array_api_input is skipped
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from repkit import DANN, SpeechAutoencoder, recipes
+from repkit import DANN, NoTargetWarning, SpeechAutoencoder, recipes
 from repkit.datasets import make_speech
 from repkit.metrics import abx_error
 from repkit.speech import SpeakerScaler
@@ -223,6 +224,14 @@ def test_the_classifier_by_default_is_the_recipe(model, data, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         model.fit(data.data, speaker=data.speaker)
     assert seen[-1]["phonetic_dim"] == recipes.speech("words")["phonetic_dim"]
+
+
+def test_no_word_of_a_target_that_nobody_asked_for(model, data):
+    network = DANN(width=8, device="cpu", **SHORT)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model.set_params(classifier=network, n_clusters=3).fit(data.data, speaker=data.speaker)
+    assert not [w for w in said if issubclass(w.category, NoTargetWarning)]
 
 
 def test_what_does_not_serve(model, autoencoder, data):
