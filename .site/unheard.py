@@ -2,7 +2,8 @@
 
 ``REPKIT_DATA=... python .site/unheard.py MODEL`` reads a model that was saved after
 ``recipes.speech("words-large")`` was fitted to the training speakers of Arabic Speech Commands (37
-minutes on one core; seed 0 here), and writes ``.site/_static/unheard.png``.
+minutes on one core; seed 0 here), fits an `AcousticWordEmbedding` to its vectors (7 minutes), and
+writes ``.site/_static/unheard.png``.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
+from sklearn.frozen import FrozenEstimator
 from umap import UMAP
 
 import repkit
 from repkit.datasets import load_arabic_commands
 from repkit.speech import SpeakerScaler
+from repkit.words import AcousticWordEmbedding
 
 HERE = Path(__file__).parent
 WORDS, COLORS = 10, 64  # so that colors can be told apart, and so that the file is small
@@ -29,18 +32,21 @@ def plane(vectors: np.ndarray) -> np.ndarray:
 
 
 def main(path: str) -> None:
-    """Points of the phonetic and the speaker vectors, by word and by speaker."""
+    """Points of the phonetic and the speaker vectors and of the embedding, by word and by speaker."""
     model = repkit.load(path)
     train, test = load_arabic_commands("train"), load_arabic_commands("test")
     p, s = model.transform_phonetic(test.data), model.transform_speaker(test.data)
     scaler = SpeakerScaler().fit(model.transform_phonetic(train.data), speaker=train.speaker)
+    words = AcousticWordEmbedding(FrozenEstimator(model), random_state=0)
+    words.fit(train.data, speaker=train.speaker)
     points = {
         "phonetic vectors": plane(p),
         "scaled by speaker": plane(scaler.transform(p, speaker=test.speaker)),
+        "word embedding": plane(words.transform(test.data, speaker=test.speaker)),
         "speaker vectors": plane(s),
     }
     few = np.flatnonzero(test.word < WORDS)
-    fig, axes = plt.subplots(2, 3, figsize=(10, 6), layout="constrained")
+    fig, axes = plt.subplots(2, 4, figsize=(13, 6), layout="constrained")
     for column, (name, xy) in zip(axes.T, points.items(), strict=True):
         column[0].scatter(*xy.T, s=2, color="0.85")
         column[0].scatter(*xy[few].T, c=test.word[few], cmap="tab10", s=7)
