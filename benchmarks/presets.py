@@ -84,8 +84,9 @@ def run(
                     state = "failed" if process.returncode else "done"
                     found.append(Done(*job, state, round(time.monotonic() - began, 1)))
         finally:
-            for process, (job, began) in running.items():
+            for process in running:
                 process.terminate()
+            for process, (job, began) in running.items():
                 process.wait()
                 took = round(time.monotonic() - began, 1)
                 found.append(Done(*job, "ended by the clock", took))
