@@ -32,7 +32,7 @@ def plane(vectors: np.ndarray) -> np.ndarray:
 
 
 def main(path: str) -> None:
-    """Points of the phonetic and the speaker vectors and of the embedding, by word and by speaker."""
+    """Points of all vectors, by word and by speaker."""
     model = repkit.load(path)
     train, test = load_arabic_commands("train"), load_arabic_commands("test")
     p, s = model.transform_phonetic(test.data), model.transform_speaker(test.data)

@@ -159,11 +159,6 @@ class TwoVectors(TransformerMixin, Estimator):
         store = FrameStore(found.frames, self._where())
         return found, self._vectors_of(store, erase=True)[0]
 
-    def _reads_log_mel(self) -> bool:
-        """Whether it was fitted on sound, as log-mel bands alone."""
-        frames = SpeechFrames.of(self._built.front_end)
-        return bool(self.kind_ == "audio" and frames.kind == "logmel" and not frames.deltas)
-
     def _vectors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         found, dtype = self._heard(X)
         p, s = self._vectors_of(FrameStore(found.frames, self._where()), erase=True)

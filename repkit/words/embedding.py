@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -15,18 +15,16 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from repkit import _arguments
+from repkit import _arguments, recipes
 from repkit._arguments import shown
+from repkit.audio import as_utterances
 from repkit.audio.reading import find, folder_speakers
-from repkit.dann import NoTargetWarning
-from repkit.speech import FramePosteriors, SpeakerScaler, SpeechAutoencoder
+from repkit.dann import DANN, NoTargetWarning
+from repkit.speech import FramePosteriors, SpeakerScaler, SpeechAutoencoder, SpeechFrames
 from repkit.speech.by_speaker import BySpeaker
 from repkit.speech.speakers import read_speakers
-from repkit.speech.utterance_input import UtteranceFrames
+from repkit.speech.utterance_input import UtteranceFrames, is_table
 from repkit.words.pictures import as_pictures
-
-if TYPE_CHECKING:
-    from repkit.dann import DANN
 
 __all__ = ["AcousticWordEmbedding"]
 
@@ -267,9 +265,6 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
                         f"{shown(self.classifier)}"
                     )
             return self.classifier
-        from repkit import recipes
-        from repkit.dann import DANN
-
         return DANN(**recipes.dann("word-clusters"))
 
     def _fit_autoencoder(self, X: Any, speaker: Any, rng: np.random.RandomState) -> Any:
@@ -277,8 +272,6 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
         given = self.autoencoder
         frozen = isinstance(given, FrozenEstimator)
         if given is None:
-            from repkit import recipes
-
             given = SpeechAutoencoder(**recipes.speech("words"))
         model = given.estimator if frozen else given
         if not isinstance(model, SpeechAutoencoder):
@@ -286,18 +279,22 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
                 "autoencoder must be a SpeechAutoencoder, fitted within a FrozenEstimator or not, "
                 f"not {shown(self.autoencoder)}"
             )
-        if not frozen:
-            if speaker is not None and not isinstance(X, str | os.PathLike):
-                read_speakers(speaker, len(X), name="speaker")
-            model = self._seeded(clone(model), rng).fit(X, speaker)
-        check_is_fitted(model)
-        if not model._reads_log_mel():
+        if frozen:
+            check_is_fitted(model)
+            kind = model.kind_
+        else:  # an array has a waveform in each row
+            kind = "audio" if is_table(X) else as_utterances(X, on_error=model.on_error).kind
+        frames = SpeechFrames.of(model.front_end)
+        if (kind, frames.kind, frames.deltas) != ("audio", "logmel", False):
             raise ValueError(
                 "autoencoder must read sound as log-mel bands, with front_end='logmel' and without "
-                f"deltas, to have pictures of it; it was fitted on {model.kind_} with "
-                f"front_end={model.front_end!r}"
+                f"deltas, to have pictures of it, not {kind} with front_end={model.front_end!r}"
             )
-        return model
+        if frozen:
+            return model
+        if speaker is not None and not isinstance(X, str | os.PathLike):
+            read_speakers(speaker, len(X), name="speaker")
+        return self._seeded(clone(model), rng).fit(X, speaker)
 
     def _seeded(self, model: Any, rng: np.random.RandomState) -> Any:
         """The model, with a seed of its own if this one has any."""
