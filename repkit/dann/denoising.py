@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
+from repkit.base.all_or_nothing import all_or_nothing
 
 __all__ = ["MarginalizedDenoiser"]
 
@@ -80,6 +81,7 @@ class MarginalizedDenoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.n_layers = n_layers
         self.ridge = ridge
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the maps.
 

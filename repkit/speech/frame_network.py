@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from repkit import _arguments
 from repkit._random import generator, seed_torch
+from repkit.base.all_or_nothing import all_or_nothing
 from repkit.base.labels import as_plain, check_count, read_labels
 from repkit.engine import Batches, Engine, Noise, Phase, System, train
 from repkit.engine.rng import isolated_rng
@@ -38,11 +39,10 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
     """Learn probabilities of clusters, frame by frame, from another kind of frames.
 
     Clusters of MFCC, as `FramePosteriors` finds them, hold mistakes; a network that has to tell
-    them from log-mel frames and their neighbors makes others. The mean of both is nearer to the
-    phones than either (the networks on labels without supervision of the ZeroSpeech challenges:
-    Chen et al. 2017, from memory). Frames are brought to mean 0 and deviation 1, speaker by
-    speaker. Two hidden layers read them, with noise on the input and dropout; the loss is the cross
-    entropy with the given probabilities.
+    them from log-mel frames and their neighbors makes others. Phones are told apart better by the
+    mean of both than by either (such networks won ZeroSpeech 2017: Chen et al., from memory).
+    Frames are brought to mean 0 and deviation 1, speaker by speaker. Two hidden layers read them,
+    with noise on the input and dropout; the loss is the cross entropy with the given probabilities.
 
     Parameters
     ----------
@@ -116,6 +116,7 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None, *, speaker: Any = None) -> Self:
         """Train the network.
 
@@ -158,9 +159,9 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
         device = _arguments.device(self.device)
         rng = generator(self.random_state)
         table, codes, lengths = self._read(X, speaker, reset=True)
-        y = self._targets(y, lengths)
-        self.scaler_ = SpeakerScaler(0.0).fit(table, speaker=codes)
-        table = self.scaler_.transform(table, speaker=codes)
+        y, classes = _targets(y, lengths)
+        scaler = SpeakerScaler(0.0).fit(table, speaker=codes)
+        table = scaler.transform(table, speaker=codes)
         chosen = np.sort(rng.permutation(len(table))[:MOST_FRAMES])
         x = torch.from_numpy(joined(table, lengths, context, chosen)).to(device)
         seed = int(rng.integers(2**31))
@@ -186,7 +187,6 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
                 learning_rate_schedule=warm_cosine,
             )
             history = train(engine, max_epochs=epochs).history
-        self.history_ = pd.DataFrame(history)
         if "failed_step" in history[-1]:
             warnings.warn(
                 f"the loss was not finite in epoch {len(history)}: the network is as it was "
@@ -195,6 +195,11 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
                 stacklevel=2,
             )
         self.network_ = network.requires_grad_(False).cpu()
+        self.scaler_, self.history_ = scaler, pd.DataFrame(history)
+        if classes is not None:
+            self.classes_ = classes
+        elif hasattr(self, "classes_"):  # of a fit before
+            del self.classes_
         return self
 
     def transform(self, X: Any, *, speaker: Any = None) -> Any:
@@ -287,43 +292,6 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
         codes = read_speakers(speaker, len(lengths), name="speaker").codes
         return table, np.repeat(codes, lengths), lengths
 
-    def _targets(self, y: Any, lengths: list[int]) -> np.ndarray:
-        """Probabilities for all frames one after the other, float32 (n, k)."""
-        if y is None:
-            raise ValueError(
-                "y must be probabilities of clusters, or labels: this requires y to be passed, but "
-                "the target y is None"
-            )
-        y = as_plain(y)
-        if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]):  # recording by recording
-            given = [len(part) for part in y]
-            if given != lengths:
-                raise ValueError(
-                    "y must have an array for each recording of X, as long as that, "
-                    f"{len(lengths)} of {lengths[:3]} frames and so on, not {len(y)} of {given[:3]}"
-                )
-            y = np.concatenate([np.asarray(part) for part in y])
-        if np.ndim(y) == 1 or np.shape(y)[1:] == (1,):
-            labels = read_labels(np.ravel(y), sum(lengths), name="y")
-            if (labels.codes < 0).any():
-                raise ValueError(
-                    f"y must have a label for each frame; {(labels.codes < 0).sum()} have none"
-                )
-            self.classes_ = labels.classes
-            return np.eye(len(labels.classes), dtype=np.float32)[labels.codes]
-        found = feature_matrix(y, "y").astype(np.float32)
-        check_count(found, sum(lengths), "y")
-        sums = found.sum(1)
-        if found.min() < 0 or np.abs(sums - 1).max() > ROUNDING:
-            raise ValueError(
-                "y must have probabilities in each row, at least 0 and 1 in sum, or labels; its "
-                f"least number is {found.min():.3g}, and its rows sum to {sums.min():.3g} to "
-                f"{sums.max():.3g}"
-            )
-        if hasattr(self, "classes_"):  # of a fit before
-            del self.classes_
-        return found
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
@@ -347,3 +315,38 @@ def _layers(n_in: int, width: int, n_out: int, dropout: float) -> nn.Sequential:
         return [nn.Linear(n, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout)]
 
     return nn.Sequential(*hidden(n_in), *hidden(width), nn.Linear(width, n_out))
+
+
+def _targets(y: Any, lengths: list[int]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Probabilities for all frames, one after the other, float32 (n, k); and labels, if any."""
+    if y is None:
+        raise ValueError(
+            "y must be probabilities of clusters, or labels: this requires y to be passed, but "
+            "the target y is None"
+        )
+    y = as_plain(y)
+    if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]):  # recording by recording
+        given = [len(part) for part in y]
+        if given != lengths:
+            raise ValueError(
+                "y must have an array for each recording of X, as long as that, "
+                f"{len(lengths)} of {lengths[:3]} frames and so on, not {len(y)} of {given[:3]}"
+            )
+        y = np.concatenate([np.asarray(part) for part in y])
+    if np.ndim(y) == 1 or np.shape(y)[1:] == (1,):
+        labels = read_labels(np.ravel(y), sum(lengths), name="y")
+        if (labels.codes < 0).any():
+            raise ValueError(
+                f"y must have a label for each frame; {(labels.codes < 0).sum()} have none"
+            )
+        return np.eye(len(labels.classes), dtype=np.float32)[labels.codes], labels.classes
+    found = feature_matrix(y, "y").astype(np.float32)
+    check_count(found, sum(lengths), "y")
+    sums = found.sum(1)
+    if found.min() < 0 or np.abs(sums - 1).max() > ROUNDING:
+        raise ValueError(
+            "y must have probabilities in each row, at least 0 and 1 in sum, or labels; its "
+            f"least number is {found.min():.3g}, and its rows sum to {sums.min():.3g} to "
+            f"{sums.max():.3g}"
+        )
+    return found, None

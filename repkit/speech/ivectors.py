@@ -12,6 +12,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from repkit import _arguments
+from repkit.base.all_or_nothing import all_or_nothing
 from repkit.speech.frame_table import MOST_FRAMES, enough_frames, mixture, read_table
 
 __all__ = ["IVectorExtractor"]
@@ -81,6 +82,7 @@ class IVectorExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.n_iter = n_iter
         self.random_state = random_state
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the mixture, and the directions in which recordings differ.
 

@@ -13,6 +13,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from repkit import _arguments
+from repkit.base.all_or_nothing import all_or_nothing
 from repkit.speech.by_speaker import BySpeaker
 from repkit.speech.frame_table import (
     MOST_FRAMES,
@@ -110,6 +111,7 @@ class FramePosteriors(BySpeaker, BaseEstimator):
         self.temperature = temperature
         self.random_state = random_state
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None, *, speaker: Any = None) -> Self:
         """Find clusters and directions.
 

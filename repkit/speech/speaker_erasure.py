@@ -10,6 +10,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from repkit import _arguments
+from repkit.base.all_or_nothing import all_or_nothing
 from repkit.base.parameters import MOST_UNITS
 from repkit.speech.erasure import erased, leace, regression, subspace
 from repkit.speech.speakers import read_speakers
@@ -77,6 +78,7 @@ class SpeakerErasure(TransformerMixin, BaseEstimator):
         self.n_components = n_components
         self.speaker_dim = speaker_dim
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the map.
 

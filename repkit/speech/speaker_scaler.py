@@ -10,6 +10,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
+from repkit.base.all_or_nothing import all_or_nothing
 from repkit.speech.by_speaker import BySpeaker
 from repkit.speech.speakers import read_speakers
 
@@ -57,6 +58,7 @@ class SpeakerScaler(OneToOneFeatureMixin, BySpeaker, BaseEstimator):
     def __init__(self, relevance: float = 10.0) -> None:
         self.relevance = relevance
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None, *, speaker: Any = None) -> Self:
         """Compute the mean of all rows, and the variance within speakers.
 

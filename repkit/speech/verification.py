@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from repkit import _arguments
 from repkit._random import generator
+from repkit.base.all_or_nothing import all_or_nothing
 from repkit.metrics.speaker._pairs import unit_rows
 from repkit.metrics.speaker._verification import (
     Cosines,
@@ -112,6 +113,7 @@ class SpeakerVerifier(BaseEstimator):
         self.blocks = blocks
         self.random_state = random_state
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any) -> Self:
         """Learn the threshold, and enroll these speakers.
 
@@ -188,6 +190,7 @@ class SpeakerVerifier(BaseEstimator):
         """Equal error rate and its threshold, of speakers with rows of X."""
         return enrolled_error(self._unit(X), rows, n_enrolled, DRAWS, rng, self._model)
 
+    @all_or_nothing
     def enroll(self, X: Any, y: Any) -> Self:
         """Take in speakers, in the place of those before.
 

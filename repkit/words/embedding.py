@@ -142,8 +142,10 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
         numbers = self._numbers()
         rng = check_random_state(self.random_state)
         classifier = self._classifier()
-        self.autoencoder_ = self._fit_autoencoder(X, speaker, rng)
-        found, p = self._heard(X)
+        autoencoder = self._fit_autoencoder(X, speaker, rng)
+        if not hasattr(self, "classifiers_"):
+            self.autoencoder_ = autoencoder  # kept, should the rest be interrupted
+        found, p = autoencoder._frames_and_vectors(X)
         codes = self._codes(X, speaker, found)
         if len(p) < FEWEST:
             raise ValueError(
@@ -180,7 +182,8 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
                 model.fit(pictures, label)
             scalers.append(SpeakerScaler().fit(_features(model, pictures), speaker=codes))
             classifiers.append(model)
-        self.clusters_, self.classifiers_, self.scalers_ = clusters, classifiers, scalers
+        self.autoencoder_, self.clusters_ = autoencoder, clusters
+        self.classifiers_, self.scalers_ = classifiers, scalers
         self.labels_ = np.stack(labels, axis=1)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.autoencoder_, name):
@@ -219,7 +222,7 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
             If ``speaker`` is of another length.
         """
         check_is_fitted(self)
-        found, p = self._heard(X)
+        found, p = self.autoencoder_._frames_and_vectors(X)
         codes = self._codes(X, speaker, found)
         pictures = as_pictures(found.frames)
         given = [p, *(_features(model, pictures) for model in self.classifiers_)]
@@ -302,10 +305,6 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
         if self.random_state is not None and "random_state" in model.get_params():
             model.set_params(random_state=seed)
         return model
-
-    def _heard(self, X: Any) -> tuple[UtteranceFrames, np.ndarray]:
-        """Frames of the usable recordings, and their phonetic vectors."""
-        return self.autoencoder_._frames_and_vectors(X)
 
     def _codes(self, X: Any, speaker: Any, found: UtteranceFrames) -> np.ndarray | None:
         """The number of each usable recording's speaker, -1 where it is unknown."""

@@ -284,6 +284,13 @@ def test_an_unfinished_fit_keeps_the_autoencoder(model, autoencoder, data):
         model.transform(data.data)
     kept = FrozenEstimator(model.autoencoder_)
     model.set_params(autoencoder=kept, classifier=Corner()).fit(data.data, speaker=data.speaker)
+    # Where there is a whole model, it stays.
+    before = model.transform(data.data)
+    other = clone(autoencoder).set_params(max_epochs=1, random_state=9)
+    model.set_params(autoencoder=other, classifier=Broken())
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(data.data, speaker=data.speaker)
+    np.testing.assert_array_equal(model.transform(data.data), before)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
