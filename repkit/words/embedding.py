@@ -136,9 +136,17 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
 
         Warns
         -----
+        UserWarning
+            If y is given and ``speaker`` is not.
         ConvergenceWarning
             If all recordings fall into one cluster. There is no network for it then.
         """
+        if y is not None and speaker is None:
+            warnings.warn(
+                "y is not read: who speaks is given as speaker=, and without that, clusters are of "
+                "voices as much as of words",
+                stacklevel=2,
+            )
         numbers = self._numbers()
         rng = check_random_state(self.random_state)
         classifier = self._classifier()

@@ -32,12 +32,14 @@ TINY = AcousticWordEmbedding(
 )
 
 
+@pytest.mark.filterwarnings("ignore:y is not read")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([TINY])
 def test_scikit_learn(estimator, check):
     check(estimator)
 
 
+@pytest.mark.filterwarnings("ignore:y is not read")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_suite_is_whole():
     results = check_estimator(TINY, on_fail=None, on_skip=None, legacy=False)
@@ -120,6 +122,14 @@ def test_who_speaks_may_be_unknown(model, data):
     assert np.isfinite(clone(model).fit(X).transform(X)).all()
     both = clone(model).fit_transform(X, speaker=who)
     np.testing.assert_allclose(both, model.transform(X, speaker=who), atol=1e-5)
+
+
+def test_speakers_that_are_given_as_y_are_missed(model, data):
+    with pytest.warns(UserWarning, match="y is not read: who speaks is given as speaker="):
+        model.fit(data.data, data.speaker)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(data.data, data.word, speaker=data.speaker)
 
 
 def test_a_frozen_autoencoder_stays_and_another_is_fitted(model, autoencoder, data):
