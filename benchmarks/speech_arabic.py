@@ -223,12 +223,14 @@ def named_figures(x: np.ndarray, seed: int, part: str) -> dict[str | tuple[str, 
     return {**found, **{(f"{task}, clusters", k): v for k, v in likely.items()}}
 
 
-def embedded(device: str, seed: int) -> dict[str | tuple[str, str], float]:
-    """The figures of an `AcousticWordEmbedding` of the large model, by speaker and without."""
+def embedded(
+    autoencoder: SpeechAutoencoder, device: str, seed: int
+) -> dict[str | tuple[str, str], float]:
+    """The figures of an `AcousticWordEmbedding` of a fitted model, by speaker and without."""
     c = corpus()
     rows = c["part"] == "train"
     model = AcousticWordEmbedding(
-        FrozenEstimator(large(device, seed)),
+        FrozenEstimator(autoencoder),
         DANN(**recipes.dann("word-clusters"), device=device),
         random_state=seed,
     ).fit(chosen(rows), speaker=c["speaker"][rows])
@@ -555,7 +557,12 @@ def cases(preset: str, device: str) -> list[Case]:
     if preset == "paper":
         return [
             Case(TASK, "SpeechAutoencoder", "large", lambda seed: judge(LARGE, device, seed)),
-            Case(TASK, "AcousticWordEmbedding", "large", lambda seed: embedded(device, seed)),
+            Case(
+                TASK,
+                "AcousticWordEmbedding",
+                "large",
+                lambda seed: embedded(large(device, seed), device, seed),
+            ),
             *(
                 Case(
                     VARIANT,
@@ -576,6 +583,12 @@ def cases(preset: str, device: str) -> list[Case]:
             "SpeechAutoencoder",
             "recipe, other voices",
             lambda seed: judge(VOICED, device, seed),
+        ),
+        Case(
+            TASK,
+            "AcousticWordEmbedding",
+            "short",
+            lambda seed: embedded(fit(SHORT, device, seed), device, seed),
         ),
         Case(TASK, "DANN", "sees the words", lambda seed: supervised_figures(device, seed)),
         Case(
