@@ -153,7 +153,10 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
         autoencoder = self._fit_autoencoder(X, speaker, rng)
         if not hasattr(self, "classifiers_"):
             self.autoencoder_ = autoencoder  # kept, should the rest be interrupted
-        found, p = autoencoder._frames_and_vectors(X)
+        with warnings.catch_warnings():
+            if not isinstance(self.autoencoder, FrozenEstimator):  # its own fit has told of them
+                warnings.filterwarnings("ignore", r"\d+ of \d+ utterances were skipped")
+            found, p = autoencoder._frames_and_vectors(X)
         codes = self._codes(X, speaker, found)
         if len(p) < FEWEST:
             raise ValueError(

@@ -178,13 +178,17 @@ def test_what_is_skipped_is_nan(autoencoder, data):
     model = AcousticWordEmbedding(own, Corner(), n_clusters=3, random_state=0)
     X = [*data.data, np.zeros(4000, dtype=np.float32)]
     who = [*data.speaker, 0]
-    with pytest.warns(UserWarning, match="1 of 49 utterances"):
+    with pytest.warns(UserWarning) as said:
         model.fit(X, speaker=who)
+    assert ["1 of 49 utterances" in str(w.message) for w in said] == [True]  # told once
     assert model.labels_.shape == (48, 1)
     with pytest.warns(UserWarning, match="1 of 49 utterances"):
         found = model.transform(X, speaker=who)
     assert np.isnan(found[48]).all()
     np.testing.assert_allclose(found[:48], model.transform(X[:48], speaker=who[:48]), atol=1e-5)
+    frozen = clone(model).set_params(autoencoder=FrozenEstimator(model.autoencoder_))
+    with pytest.warns(UserWarning, match="1 of 49 utterances were skipped"):
+        frozen.fit(X, speaker=who)
 
 
 def test_one_cluster_has_no_network(model, data):
