@@ -178,7 +178,7 @@ def test_what_is_skipped_is_nan(autoencoder, data):
     model = AcousticWordEmbedding(own, Corner(), n_clusters=3, random_state=0)
     X = [*data.data, np.zeros(4000, dtype=np.float32)]
     who = [*data.speaker, 0]
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="1 of 49 utterances") as said:
         model.fit(X, speaker=who)
     assert ["1 of 49 utterances" in str(w.message) for w in said] == [True]  # told once
     assert model.labels_.shape == (48, 1)
