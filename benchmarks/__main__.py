@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
         "--minutes",
         type=count,
         default=25,
-        help="of gpu with the preset paper: after so many what still runs is ended; default: 25",
+        help="of gpu: after so many what still runs is ended; default: 25",
     )
     made.add_argument("--threads", type=count, help="CPU threads of torch; default: torch's choice")
     return made
@@ -193,10 +193,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 )
                 continue
             run(benchmark, options)
-            if benchmark == "gpu" and options.preset == "paper" and not options.only:
+            if benchmark == "gpu" and not options.only:
                 import_module("benchmarks.presets").run(
                     began + 60 * options.minutes,
-                    preset=options.preset,
                     device=options.device,
                     out=options.out,
                     label=device_label(options.device),

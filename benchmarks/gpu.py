@@ -4,8 +4,8 @@
 turn; *ms* are those of the step with graphs. An epoch's end (its row of the history, what is
 watched) is not part of a step, and has milliseconds of its own. *share of peak* is what the
 operations of a step, counted, would take at the rate of a product of bf16 matrices (8192 x 8192) on
-the same card, over what the step takes. *compiled* fits have ``compile=True``. With the preset
-paper, `benchmarks.presets` follows.
+the same card, over what the step takes. *compiled* fits have ``compile=True``. Without
+``--only``, `benchmarks.presets` follows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The paper presets of all systems on one GPU, beside each other, as far as a time allows.
 
-``python -m benchmarks gpu --preset paper`` runs the cases of `benchmarks.gpu` first, alone, for
+``python -m benchmarks gpu`` runs the cases of `benchmarks.gpu` first, alone, for
 they measure times; then these, one seed each. Every row is written as soon as it stands. What was
 done, what failed and what the clock ended is written to ``gpu-LABEL-presets.csv``.
 """
@@ -46,9 +46,9 @@ class Done(NamedTuple):
     seconds: float
 
 
-def command(job: tuple[str, str], preset: str, device: str, out: Path) -> list[str]:
+def command(job: tuple[str, str], device: str, out: Path) -> list[str]:
     """One seed of one case."""
-    options = {"preset": preset, "seeds": 1, "device": device, "out": out, "only": job[1]}
+    options = {"preset": "paper", "seeds": 1, "device": device, "out": out, "only": job[1]}
     given = [str(x) for name, value in options.items() for x in (f"--{name}", value)]
     return [sys.executable, "-m", "benchmarks", job[0], *given]
 
@@ -56,7 +56,6 @@ def command(job: tuple[str, str], preset: str, device: str, out: Path) -> list[s
 def run(
     until: float,
     *,
-    preset: str,
     device: str,
     out: Path,
     label: str,
@@ -74,7 +73,7 @@ def run(
                 while waiting and len(running) < at_once:
                     job = waiting.pop(0)
                     process = subprocess.Popen(
-                        command(job, preset, device, out), stdout=log, stderr=subprocess.STDOUT
+                        command(job, device, out), stdout=log, stderr=subprocess.STDOUT
                     )
                     running[process] = (job, time.monotonic())
                     echo(f"{time.strftime('%H:%M:%S')} {job[0]}: {job[1]}")

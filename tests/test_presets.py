@@ -40,7 +40,6 @@ def in_turn(tmp_path, names, seconds):
     file.write_text(OWN)
     found = presets.run(
         time.monotonic() + seconds,
-        preset="paper",
         device="cpu",
         out=tmp_path / "out",
         label="toy",
@@ -82,9 +81,7 @@ def test_what_the_clock_ends(tmp_path):
 
 
 def test_no_time_is_left(tmp_path):
-    found = presets.run(
-        time.monotonic() - 1, preset="paper", device="cpu", out=tmp_path, label="x", echo=str
-    )
+    found = presets.run(time.monotonic() - 1, device="cpu", out=tmp_path, label="x", echo=str)
     assert [d[:2] for d in found] == list(presets.JOBS)
     assert {d.state for d in found} == {"not begun"}
 
@@ -94,13 +91,13 @@ def test_they_follow_the_cases_of_the_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(main, "run", lambda name, options: calls.append(name))
     monkeypatch.setattr(presets, "run", lambda until, **given: calls.append((until, given)))
     options = ["--device", "cpu", "--out", str(tmp_path)]
-    main.main(["gpu", *options])
-    main.main(["gpu", "--preset", "paper", "--only", "x", *options])
-    assert calls == ["gpu", "gpu"]
-    main.main(["gpu", "--preset", "paper", "--minutes", "3", *options])
+    main.main(["gpu", "--only", "x", *options])
+    main.main(["sprites", *options])
+    assert calls == ["gpu", "sprites"]
+    main.main(["gpu", "--minutes", "3", *options])
     until, given = calls[-1]
     assert until - time.monotonic() == pytest.approx(180, abs=30)
-    assert given == {"preset": "paper", "device": "cpu", "out": tmp_path, "label": "cpu"}
+    assert given == {"device": "cpu", "out": tmp_path, "label": "cpu"}
 
 
 def test_seeds_that_are_asked_for_are_the_most(monkeypatch):

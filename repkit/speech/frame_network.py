@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
@@ -21,18 +22,15 @@ from repkit.base.all_or_nothing import all_or_nothing
 from repkit.base.labels import as_plain, check_count, read_labels
 from repkit.engine import Batches, Engine, Noise, Phase, System, train
 from repkit.engine.rng import isolated_rng
-from repkit.metrics._arrays import feature_matrix
+from repkit.metrics._arrays import probability_matrix
 from repkit.schedules import warm_cosine
-from repkit.speech.frame_table import MOST_FRAMES, of_recordings, read_table
+from repkit.speech.frame_table import MOST_FRAMES, in_blocks, read_by_speaker
 from repkit.speech.neighbors_in_time import joined
 from repkit.speech.speaker_scaler import SpeakerScaler
-from repkit.speech.speakers import read_speakers
 
 __all__ = ["FrameNetwork"]
 
-BLOCK = 2**14  # frames that are in memory at once beside what is given and made
 MOST, MOST_CONTEXT, MOST_EPOCHS = 2**14, 100, 10**5
-ROUNDING = 1e-3  # by which the sum of probabilities may differ from 1
 
 
 class FrameNetwork(TransformerMixin, BaseEstimator):
@@ -40,7 +38,7 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
 
     Clusters of MFCC, as `FramePosteriors` finds them, hold mistakes; a network that has to tell
     them from log-mel frames and their neighbors makes others. Phones are told apart better by the
-    mean of both than by either (such networks won ZeroSpeech 2017: Chen et al., from memory).
+    mean of both than by either (such networks in ZeroSpeech 2017: Chen et al., from memory).
     Frames are brought to mean 0 and deviation 1, speaker by speaker. Two hidden layers read them,
     with noise on the input and dropout; the loss is the cross entropy with the given probabilities.
 
@@ -158,7 +156,7 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
         rate = _arguments.number(self.learning_rate, "learning_rate", 0.0, above=True)
         device = _arguments.device(self.device)
         rng = generator(self.random_state)
-        table, codes, lengths = self._read(X, speaker, reset=True)
+        table, codes, lengths = read_by_speaker(self, X, speaker, reset=True)
         y, classes = _targets(y, lengths)
         scaler = SpeakerScaler(0.0).fit(table, speaker=codes)
         table = scaler.transform(table, speaker=codes)
@@ -228,18 +226,18 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
             length.
         """
         check_is_fitted(self)
-        table, codes, lengths = self._read(X, speaker, reset=False)
+        table, codes, lengths = read_by_speaker(self, X, speaker, reset=False)
         table = self.scaler_.transform(table, speaker=codes)
         device = _arguments.device(self.device)
         network = copy.deepcopy(self.network_).to(device)
-        found = []
-        with torch.inference_mode():
-            for start in range(0, len(table), BLOCK):
-                rows = np.arange(start, min(start + BLOCK, len(table)))
-                wide = torch.from_numpy(joined(table, lengths, self.context, rows))
-                found.append(network(wide.to(device)).softmax(1).cpu().numpy())
-        whole = np.concatenate(found)
-        return np.split(whole, np.cumsum(lengths)[:-1]) if of_recordings(X) else whole
+
+        @torch.inference_mode()
+        def made(rows: np.ndarray) -> np.ndarray:
+            wide = torch.from_numpy(joined(table, lengths, self.context, rows)).to(device)
+            read: np.ndarray = network(wide).softmax(1).cpu().numpy()
+            return read
+
+        return in_blocks(X, lengths, made)
 
     def fit_transform(self, X: Any, y: Any = None, *, speaker: Any = None) -> Any:
         """Train the network, and give the probabilities of the same frames.
@@ -282,16 +280,6 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
         n = int(self.network_[-1].out_features)  # type: ignore[arg-type]
         return np.array([f"cluster{j}" for j in range(n)], dtype=object)
 
-    def _read(
-        self, X: Any, speaker: Any, *, reset: bool
-    ) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
-        """All frames one after the other, the number of each one's speaker, and the lengths."""
-        table, lengths = read_table(self, X, reset=reset)
-        if speaker is None:
-            return table, None, lengths
-        codes = read_speakers(speaker, len(lengths), name="speaker").codes
-        return table, np.repeat(codes, lengths), lengths
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
@@ -307,7 +295,7 @@ class _Loss:
 
     def __call__(self, networks: SimpleNamespace, batch: Any) -> dict[str, Tensor]:
         logits = networks.N(batch.x + self.noise * batch.z)
-        return {"N": -(batch.y * logits.log_softmax(1)).sum(1).mean()}
+        return {"N": F.cross_entropy(logits, batch.y)}
 
 
 def _layers(n_in: int, width: int, n_out: int, dropout: float) -> nn.Sequential:
@@ -340,13 +328,5 @@ def _targets(y: Any, lengths: list[int]) -> tuple[np.ndarray, np.ndarray | None]
                 f"y must have a label for each frame; {(labels.codes < 0).sum()} have none"
             )
         return np.eye(len(labels.classes), dtype=np.float32)[labels.codes], labels.classes
-    found = feature_matrix(y, "y").astype(np.float32)
-    check_count(found, sum(lengths), "y")
-    sums = found.sum(1)
-    if found.min() < 0 or np.abs(sums - 1).max() > ROUNDING:
-        raise ValueError(
-            "y must have probabilities in each row, at least 0 and 1 in sum, or labels; its "
-            f"least number is {found.min():.3g}, and its rows sum to {sums.min():.3g} to "
-            f"{sums.max():.3g}"
-        )
-    return found, None
+    check_count(y, sum(lengths), "y")
+    return probability_matrix(y, "y").astype(np.float32), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import validate_data
 
 from repkit.metrics.speaker._frames import are_frames, frame_arrays
+from repkit.speech.speakers import read_speakers
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
 
+BLOCK = 2**14  # frames that are in memory at once beside what is given and made
 MOST_FRAMES = 2**17  # from which clusters, and directions that tell them, are learned
 
 
@@ -42,6 +45,25 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> tuple[np.nda
         ensure_min_samples=2 if reset else 1,
     )
     return table, [1] * len(table) if frames is None else [len(x) for x in frames]
+
+
+def read_by_speaker(
+    estimator: BaseEstimator, X: Any, speaker: Any, *, reset: bool
+) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
+    """`read_table`, with the number of each frame's speaker between, if speakers are told."""
+    table, lengths = read_table(estimator, X, reset=reset)
+    if speaker is None:
+        return table, None, lengths
+    codes = read_speakers(speaker, len(lengths), name="speaker").codes
+    return table, np.repeat(codes, lengths), lengths
+
+
+def in_blocks(X: Any, lengths: list[int], make: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """What is made of the numbers of some frames after others, in the form of X: by recording."""
+    n = sum(lengths)
+    found = [make(np.arange(k, min(k + BLOCK, n))) for k in range(0, n, BLOCK)]
+    whole = np.concatenate(found)
+    return np.split(whole, np.cumsum(lengths)[:-1]) if of_recordings(X) else whole
 
 
 def enough_frames(table: np.ndarray, n_components: int) -> None:

@@ -18,20 +18,18 @@ from repkit.speech.by_speaker import BySpeaker
 from repkit.speech.frame_table import (
     MOST_FRAMES,
     enough_frames,
+    in_blocks,
     mixture,
-    of_recordings,
-    read_table,
+    read_by_speaker,
 )
 from repkit.speech.neighbors_in_time import joined
 from repkit.speech.speaker_scaler import SpeakerScaler
-from repkit.speech.speakers import read_speakers
 
 if TYPE_CHECKING:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 __all__ = ["FramePosteriors"]
 
-BLOCK = 2**14  # frames that are in memory at once beside what is given and made
 FLOOR, FLOOR_WITHIN = 0.01, 0.2  # least variance of a cluster: of scaled frames, and in directions
 SHRINKAGE = 0.01  # of the covariance within clusters
 MOST, MOST_ROUNDS, MOST_CONTEXT = 2**14, 100, 100
@@ -142,7 +140,7 @@ class FramePosteriors(BySpeaker, BaseEstimator):
         context = _arguments.integer(self.context, "context", 0, MOST_CONTEXT)
         _arguments.number(self.temperature, "temperature", 0.0, above=True)
         rng = check_random_state(self.random_state)
-        table, codes, lengths = self._read(X, speaker, reset=True)
+        table, codes, lengths = read_by_speaker(self, X, speaker, reset=True)
         enough_frames(table, k)
         self.scaler_ = SpeakerScaler(0.0).fit(table, speaker=codes)
         table = self.scaler_.transform(table, speaker=codes)
@@ -238,33 +236,22 @@ class FramePosteriors(BySpeaker, BaseEstimator):
         ]
         return np.array(names, dtype=object)
 
-    def _read(
-        self, X: Any, speaker: Any, *, reset: bool
-    ) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
-        """All frames one after the other, the number of each one's speaker, and the lengths."""
-        table, lengths = read_table(self, X, reset=reset)
-        if speaker is None:
-            return table, None, lengths
-        codes = read_speakers(speaker, len(lengths), name="speaker").codes
-        return table, np.repeat(codes, lengths), lengths
-
     def _of_rounds(
         self, X: Any, speaker: Any, make: Callable[[list[np.ndarray]], np.ndarray]
     ) -> Any:
         """What is made of the probabilities that each round's mixture has, block by block."""
         check_is_fitted(self)
-        table, codes, lengths = self._read(X, speaker, reset=False)
+        table, codes, lengths = read_by_speaker(self, X, speaker, reset=False)
         table = self.scaler_.transform(table, speaker=codes)
-        found = []
+
+        def made(rows: np.ndarray) -> np.ndarray:
+            wide = joined(table, lengths, self.context, rows)
+            given = [table[rows], *(d.transform(wide) for d in self.discriminants_)]
+            pairs = zip(self.mixtures_, given, strict=True)
+            return make([m.predict_proba(x) for m, x in pairs])
+
         with config_context(array_api_dispatch=False):
-            for start in range(0, len(table), BLOCK):
-                rows = np.arange(start, min(start + BLOCK, len(table)))
-                wide = joined(table, lengths, self.context, rows)
-                given = [table[rows], *(d.transform(wide) for d in self.discriminants_)]
-                pairs = zip(self.mixtures_, given, strict=True)
-                found.append(make([m.predict_proba(x) for m, x in pairs]))
-        whole = np.concatenate(found)
-        return np.split(whole, np.cumsum(lengths)[:-1]) if of_recordings(X) else whole
+            return in_blocks(X, lengths, made)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -335,8 +335,8 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
         return tags
 
 
-def _features(model: DANN, pictures: np.ndarray) -> np.ndarray:
-    """What a network computes of pictures, as rows of finite numbers."""
+def _features(model: Any, pictures: np.ndarray) -> np.ndarray:
+    """What a network computes of pictures, a row of each."""
     found = np.asarray(model.transform(pictures))
     if found.ndim != 2 or len(found) != len(pictures):
         raise ValueError(

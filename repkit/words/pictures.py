@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from repkit import _arguments
 from repkit.metrics.speaker._frames import frame_arrays
+from repkit.metrics.speaker._pooling import resampled
 
 __all__ = ["as_pictures"]
 
-N_STEPS = 48
 MOST_STEPS = 10**4
 
 
-def as_pictures(frames: Any, n_steps: int = N_STEPS) -> np.ndarray:
+def as_pictures(frames: Any, n_steps: int = 48) -> np.ndarray:
     """Bring the frames of each utterance to one length, and their values to mean 0 and deviation 1.
 
     Networks on images take such pictures; `repkit.augment` changes them.
@@ -52,8 +50,7 @@ def as_pictures(frames: Any, n_steps: int = N_STEPS) -> np.ndarray:
     sequences = frame_arrays(frames, "frames")
     found = np.empty((len(sequences), 1, sequences[0].shape[1], n_steps), dtype=np.float32)
     for place, x in zip(found, sequences, strict=True):
-        bands = torch.from_numpy(np.ascontiguousarray(x.T, dtype=np.float32)[None])
-        resampled = F.interpolate(bands, n_steps, mode="linear", align_corners=True)
-        std = resampled.std()
-        place[:] = ((resampled - resampled.mean()) / (std if std > 0 else 1.0)).numpy()
+        bands = resampled(x, n_steps).T
+        std = bands.std(ddof=1)
+        place[0] = (bands - bands.mean()) / (std if std > 0 else 1.0)
     return found

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from repkit.speech import FrameNetwork, frame_network
+from repkit.speech import FrameNetwork, frame_network, frame_table
 
 SMALL = FrameNetwork(1, width=8, max_epochs=2, random_state=0)
 NAMES = ["ann", "ann", "bob", "bob"]
@@ -168,7 +168,7 @@ def test_probabilities_teach_as_labels_do(frames, model):
 def test_blocks_and_tables(frames, model, monkeypatch):
     X, labels = frames
     whole = model.transform(X, speaker=NAMES)
-    monkeypatch.setattr(frame_network, "BLOCK", 64)
+    monkeypatch.setattr(frame_table, "BLOCK", 64)
     for p, q in zip(whole, model.transform(X, speaker=NAMES), strict=True):
         np.testing.assert_allclose(p, q, atol=1e-5)
     table, label = np.concatenate(X), np.concatenate(labels)
@@ -233,9 +233,9 @@ def test_what_it_cannot_learn(frames):
     fails(ValueError, "y must have an array for each recording", y=[x[:9] for x in labels])
     fails(ValueError, "y must have one label for each of the 1140 rows", y=np.zeros((9, 3)))
     junk = [np.full((len(x), 3), 0.5) for x in X]
-    fails(ValueError, "y must have probabilities.* sum to 1.5", y=junk)
+    fails(ValueError, "y must hold probabilities, .* sum is off by 0.5", y=junk)
     junk = [np.tile([1.5, -0.5], (len(x), 1)) for x in X]
-    fails(ValueError, "y must have probabilities.*least number is -0.5", y=junk)
+    fails(ValueError, "y must hold probabilities, not entries of -0.5", y=junk)
     fails(ValueError, "y contains NaN", y=[np.full((len(x), 2), np.nan) for x in X])
     fails(ValueError, "300 have none", y=[np.full(300, -1), *labels[1:]])
     fails(ValueError, "speaker must have one label for each of the 4", speaker=["ann"])

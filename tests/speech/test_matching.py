@@ -161,9 +161,9 @@ def test_what_cannot_be_blended():
         blend_source(x, x[:5], x)
     with pytest.raises(ValueError, match="said must have the shapes of X"):
         blend_source([x], [x, x], x)
-    with pytest.raises(ValueError, match="reference must have the 2 columns of X, not 3"):
+    with pytest.raises(ValueError, match="reference must have the 2 columns of said, not 3"):
         blend_source(x, x, np.ones((9, 3)))
-    with pytest.raises(ValueError, match="source must have the 2 columns of X, not 3"):
+    with pytest.raises(ValueError, match="source must have the 2 columns of said, not 3"):
         blend_source(x, x, x, source=np.ones((9, 3)))
     with pytest.raises(ValueError, match="blend must be"):
         blend_source(x, x, x, blend=-0.1)

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from repkit.speech import FramePosteriors, posteriors
+from repkit.speech import FramePosteriors, frame_table, posteriors
 
 SMALL = FramePosteriors(2, n_rounds=1)
 NAMES = ["ann", "ann", "bob", "bob"]
@@ -191,7 +191,7 @@ def test_some_of_many_frames_are_enough(frames, monkeypatch):
 
 def test_a_table_is_frames_without_neighbors(frames, monkeypatch):
     X, _ = frames
-    monkeypatch.setattr(posteriors, "BLOCK", 50)
+    monkeypatch.setattr(frame_table, "BLOCK", 50)
     model = FramePosteriors(3, random_state=0).fit(X[0])
     whole = model.transform(X[0])
     assert whole.shape == (160, 18)

@@ -83,19 +83,19 @@ def resampled_pca(
     integer(n_components, "n_components")
     arrays = frame_arrays(frames, "frames")
     train = np.ones(len(arrays), bool) if test is None else ~check_mask(test, len(arrays))
-    resampled = np.stack([_resample(a, n_steps).ravel() for a in arrays])
-    most = min(resampled.shape[1], int(train.sum()))
+    rows = np.stack([resampled(a, n_steps).ravel() for a in arrays])
+    most = min(rows.shape[1], int(train.sum()))
     if n_components > most:
         raise ValueError(
             f"n_components must be from 1 to {most}, the lesser of n_steps x width and "
             f"the number of training utterances, not {n_components}"
         )
     with np.errstate(invalid="ignore"):  # shares of no variance, which nobody asks for
-        pca = PCA(n_components, svd_solver="full").fit(resampled[train])
-    return pca.transform(resampled)
+        pca = PCA(n_components, svd_solver="full").fit(rows[train])
+    return pca.transform(rows)
 
 
-def _resample(array: np.ndarray, n_steps: int) -> np.ndarray:
+def resampled(array: np.ndarray, n_steps: int) -> np.ndarray:
     """Interpolate frames (T, d) at n_steps even times."""
     import torch
     from torch.nn.functional import interpolate
