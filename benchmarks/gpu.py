@@ -123,7 +123,7 @@ def measure(name: str, device: str, graphs: bool = True, compile: bool = False) 
         max_epochs=EPOCHS + 1, steps_per_epoch=STEPS, callbacks=[clock], compile=compile
     )
     with (
-        patch.dict(os.environ, REPKIT_CUDA_GRAPHS=str(int(graphs))),
+        patch.dict(os.environ, REPKIT_GRAPHS=str(int(graphs))),
         warnings.catch_warnings(action="ignore"),
     ):
         model.fit(*given, **named)

@@ -159,8 +159,8 @@ def main(only=""):
     # No graph is recorded in so few steps, but inputs are placed for one.
     with (
         accelerator() as device,
-        patch("repkit.engine.engine.cuda_graphs", lambda *_: Graphs(None)),
-        patch.dict(os.environ, {"REPKIT_CUDA_GRAPHS": "1"}),
+        patch("repkit.engine.replay.cuda_graphs", lambda *_: Graphs(None)),
+        patch.dict(os.environ, {"REPKIT_GRAPHS": "1"}),
     ):
         step, refresh = Engine.step, Engine.begin_epoch
 

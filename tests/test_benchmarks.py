@@ -481,13 +481,13 @@ def test_steps_are_timed_with_graphs_and_without(monkeypatch):
     monkeypatch.setattr(gpu, "STEPS", 2)
     monkeypatch.setattr(gpu, "EPOCHS", 1)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: seen.append(replay.wanted()))
-    monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "1")
+    monkeypatch.setenv("REPKIT_GRAPHS", "1")
     found = gpu.graph_ratio("DANN, MLP 20-128-128", "cpu")
     assert seen == 2 * (4 * [False] + 4 * [True])  # in turn, two epochs each, two steps of each
     assert found["times quicker"] > 0
     assert found["ms"] > 0
     assert found["ms, epoch's end"] >= 0
-    assert os.environ["REPKIT_CUDA_GRAPHS"] == "1"
+    assert os.environ["REPKIT_GRAPHS"] == "1"
     monkeypatch.setattr(gpu, "peak", lambda device: 1e9)
     found = gpu.share("DANN, MLP 20-128-128", "cpu")
     rows, products = 128, 20 * 128 + 128 * 128

@@ -18,7 +18,7 @@ from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam
 from repkit.engine.ranks import here
-from repkit.engine.replay import Graphs, cuda_graphs, foreign, wanted
+from repkit.engine.replay import Graphs, foreign, graphs_of
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
@@ -56,8 +56,8 @@ class Engine:
     compile : bool, default=False
         Compile each network with ``torch.compile``, as phases call it; see `compiling`.
     changes : iterable of callable
-        What of the user's own the phases call, beside the networks. On CUDA, steps are taken as
-        graphs where all code is known to do the same at every step; see `replay`.
+        What of the user's own the phases call, beside the networks. Steps are recorded and replayed
+        where all code is known to do the same at every step; see `replay`.
     """
 
     def __init__(
@@ -143,8 +143,9 @@ class Engine:
         self._records: list[list[Record]] = []
         self._graphs: Graphs | None = None
         self._changes = list(changes)
-        if self.device.type == "cuda" and wanted():
-            self.use_graphs(cuda_graphs(self.device, [self._generator]))
+        graphs = graphs_of(self.device, [self._generator], compile)
+        if graphs is not None:
+            self.use_graphs(graphs)
         self._reset()
 
     def _meet(self) -> None:
@@ -170,7 +171,7 @@ class Engine:
         self.ranks.spread_(x for m in networks.values() for x in (*m.parameters(), *m.buffers()))
 
     def use_graphs(self, graphs: Graphs) -> None:
-        """Take steps as graphs; before the first step.
+        """Record steps and replay them; before the first step.
 
         Parameters
         ----------
@@ -180,6 +181,7 @@ class Engine:
         others = [o for o in self.optimizers.values() if not isinstance(o, Adam)]
         system = self.system
         code = [*system.networks.values(), *(p.loss for p in system.phases), *self._changes]
+        kind = torch.float64 if self.device.type == "cpu" else None  # as precise as a number
         stranger = foreign([*code, *([system.forward] if system.forward is not None else [])])
         if others:
             graphs.give_up(f"the optimizer {type(others[0]).__name__} keeps numbers on the host")
@@ -190,7 +192,7 @@ class Engine:
         else:
             for optimizer in self.optimizers.values():
                 for options in optimizer.param_groups:
-                    options["lr"] = torch.tensor(options["lr"], device=self.device)
+                    options["lr"] = torch.tensor(options["lr"], dtype=kind, device=self.device)
         self._graphs = graphs
         self._decay = torch.zeros((), device=self.device)
 
@@ -323,6 +325,8 @@ class Engine:
             self._decay.fill_(1.0 - decay)
             plain = None if self._called is self.networks else partial(act, self.networks)
             found = graphs.take(tuple(phases), shapes, partial(act, self._called), plain)
+            for own in self.groups.values():
+                own.drop()  # the next step has others, which only its record knows
         for number, names, values in found:
             self._records[number].append((position, names, values))
         self.position = position + 1

@@ -1,15 +1,15 @@
-"""Internal. A step as a CUDA graph: recorded once, then launched as a whole.
+"""Internal. Steps that are recorded once, and then replayed: graphs of CUDA, tapes on a CPU.
 
 A step of small networks is some hundred kernels, each of which the host takes longer to launch than
-the GPU to run. A graph is launched at once; but on every replay it does the very operations on the
-very addresses that were recorded. So steps are recorded only if two over batches of one shape were
-found to be the same, but for the numbers in tensors that the engine fills; else training goes on
-operation by operation, and a line in the log says why. Each shape of batches has a graph of its
-own.
+the device to run. A graph is launched at once, a tape (`tape`) calls nothing but kernels; but both
+do on every replay the very operations on the very addresses that were recorded. So steps are
+recorded only if two over batches of one shape were found to be the same, but for the numbers in
+tensors that the engine fills; else training goes on operation by operation, and a line in the log
+says why. Each shape of batches is recorded for itself.
 
 Code that is not known, a network or a change of the user's own, could do other things at a later
-step; so with it there are no graphs, unless the environment has ``REPKIT_CUDA_GRAPHS=1``. With
-``REPKIT_CUDA_GRAPHS=0`` there are none at all.
+step; so with it nothing is recorded, unless the environment has ``REPKIT_GRAPHS=1``. With
+``REPKIT_GRAPHS=0`` nothing is at all.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from repkit.engine.sight import Sight, obstacle
+from repkit.engine.tape import Tape
 
 log = logging.getLogger("repkit")
 
@@ -32,38 +33,37 @@ WARM = 3  # steps of a kind before two are compared: state is made, kernels are 
 PATIENCE = 20  # steps to wait for a batch of the shape of the one that was looked at
 KNOWN = re.compile(r"(torch|torchaudio|torchvision|repkit)\.")
 MOST = 64  # graphs of a training
-# Operations for which the host needs numbers of the device.
-LOOKS = {
-    "_local_scalar_dense",
-    "equal",
-    "is_nonzero",
-    "masked_select",
-    "nonzero",
-    "repeat_interleave",
-    "_unique2",
-    "unique_consecutive",
-    "unique_dim",
-}
 
 
 def wanted() -> bool:
-    """Whether the environment leaves graphs on."""
-    return os.environ.get("REPKIT_CUDA_GRAPHS") != "0"
+    """Whether the environment lets steps be recorded."""
+    return os.environ.get("REPKIT_GRAPHS") != "0"
 
 
 def trusted() -> bool:
     """Whether the environment says that unknown code does the same at every step."""
-    return os.environ.get("REPKIT_CUDA_GRAPHS") == "1"
+    return os.environ.get("REPKIT_GRAPHS") == "1"
+
+
+Values = list[Any]  # of a step for the history: (number of the phase, names, Tensor)
 
 
 class Graph(Protocol):
-    """What has recorded a step."""
+    """A recorded step.
 
-    def recording(self) -> AbstractContextManager[Any]:
-        """Record what is done inside; on a GPU nothing of it is run."""
+    Attributes
+    ----------
+    obstacle : str or None
+        Why it cannot be replayed, if it cannot.
+    """
 
-    def replay(self) -> None:
-        """Do it."""
+    obstacle: str | None
+
+    def record(self, act: Callable[[], Values]) -> Values:
+        """Take a step, and keep what it does."""
+
+    def replay(self) -> Values:
+        """Take it again."""
 
 
 class CudaGraph:
@@ -87,74 +87,26 @@ class CudaGraph:
     ) -> None:
         self.graph = torch.cuda.CUDAGraph()
         self.stream, self.pool = stream, None if other is None else other.graph.pool()
+        self.obstacle: str | None = None
+        self._found: Values = []
         for generator in generators:
             self.graph.register_generator_state(generator)
 
-    def recording(self) -> AbstractContextManager[Any]:
-        """Record what is done inside."""
-        found: AbstractContextManager[Any] = torch.cuda.graph(
-            self.graph, pool=self.pool, stream=self.stream
-        )
-        return found
+    def record(self, act: Callable[[], Values]) -> Values:
+        """Record the step, of which nothing is run meanwhile, and launch it."""
+        try:
+            with torch.cuda.graph(self.graph, pool=self.pool, stream=self.stream):
+                self._found = act()
+        except RuntimeError as error:
+            self.obstacle = str(error).splitlines()[0]
+            return act()
+        return self.replay()
 
-    def replay(self) -> None:
+    def replay(self) -> Values:
         """Launch the graph."""
         self.graph.replay()
-
-
-class Sight(TorchDispatchMode):
-    """Notes every operation with the numbers and the addresses that a graph would keep.
-
-    Attributes
-    ----------
-    log : list of (str, tuple)
-        The name of each operation, and what it was given: tensors that were there before by their
-        address, those made inside by which operation made them.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.log: list[tuple[str, tuple[Any, ...]]] = []
-        self._made: dict[int, int] = {}
-        # Lest an address be given to another. Of tensors, autograd's nodes would be kept as well,
-        # which belong to a stream.
-        self._kept: list[torch.UntypedStorage] = []
-
-    def _place(self, x: Any) -> Any:
-        if isinstance(x, Tensor):
-            key = x.untyped_storage().data_ptr()
-            where = ("made", self._made[key]) if key in self._made else ("there", x.data_ptr())
-            return *where, tuple(x.shape), x.stride(), str(x.dtype)
-        return "generator" if isinstance(x, torch.Generator) else repr(x)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        leaves = tree_leaves((args, kwargs or {}))
-        known = {x.untyped_storage().data_ptr() for x in leaves if isinstance(x, Tensor)}
-        name = func.overloadpacket.__name__
-        self.log.append((name, tuple(self._place(x) for x in leaves)))
-        if name in ("index", "index_put_") and any(
-            isinstance(x, Tensor) and x.dtype == torch.bool for x in tree_leaves(args[1])
-        ):
-            self.log.append(("nonzero", ()))  # of a mask
-        out = func(*args, **(kwargs or {}))
-        for x in tree_leaves(out):
-            if isinstance(x, Tensor) and (key := x.untyped_storage().data_ptr()) not in known:
-                self._made[key] = len(self.log)
-                self._kept.append(x.untyped_storage())
-        return out
-
-
-def obstacle(one: Sight, other: Sight) -> str | None:
-    """Why two steps in a row cannot be one graph, if they cannot."""
-    for name, _ in one.log:
-        if name in LOOKS:
-            return f"the host waits for {name}"
-    if [name for name, _ in one.log] != [name for name, _ in other.log]:
-        return f"a step has {len(one.log)} operations, the next {len(other.log)}, or others"
-    for (name, before), (_, after) in zip(one.log, other.log, strict=True):
-        if before != after:
-            return f"{name} is given something else at every step"
-    return None
+        # The graph writes to the same place at every replay.
+        return [(number, names, values.clone()) for number, names, values in self._found]
 
 
 def foreign(code: Iterable[Any]) -> str | None:
@@ -185,19 +137,22 @@ class Graphs:
         ``Graph or None -> Graph``: a new one, given any other that is in use.
     stream : callable
         ``() -> context`` in which steps are taken before they are recorded.
+    level : int
+        Of the line in the log that says why steps are not recorded.
     """
 
     def __init__(
         self,
         make: Callable[[Any], Graph],
         stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        level: int = logging.INFO,
     ) -> None:
-        self.make, self.stream = make, stream
+        self.make, self.stream, self.level = make, stream, level
         self.given_up: str | None = None
         self._taken: dict[Kind, int] = {}
         self._seen: dict[Kind, tuple[int, Shapes, Sight]] = {}  # at a step
         self._met: dict[Kind, set[Shapes]] = {}  # of kinds that may be recorded
-        self._graphs: dict[tuple[Kind, Shapes], tuple[Graph, list[Any]]] = {}
+        self._graphs: dict[tuple[Kind, Shapes], Graph] = {}
         self._inputs: dict[tuple[str, tuple[int, ...]], Tensor] = {}
         self._given: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
@@ -210,7 +165,7 @@ class Graphs:
         """Take all further steps one operation after the other."""
         self.forget()
         self.given_up = reason
-        log.info("the steps of this training are not a CUDA graph: %s", reason)
+        log.log(self.level, "the steps of this training are not recorded: %s", reason)
 
     def place(self, batch: Any) -> Shapes:
         """Have the tensors of a batch where those of the last batch of their shape were."""
@@ -233,9 +188,9 @@ class Graphs:
         self,
         kind: Kind,
         shapes: Shapes,
-        act: Callable[[], list[Any]],
-        plain: Callable[[], list[Any]] | None = None,
-    ) -> list[Any]:
+        act: Callable[[], Values],
+        plain: Callable[[], Values] | None = None,
+    ) -> Values:
         """Take a step: the values that it has for the history.
 
         Parameters
@@ -256,35 +211,30 @@ class Graphs:
         taken = self._taken[kind] = self._taken.get(kind, 0) + 1
         met = self._met.get(kind)
         if (kind, shapes) in self._graphs:
-            graph, found = self._graphs[kind, shapes]
-        elif met is None and taken > WARM:
+            return self._graphs[kind, shapes].replay()
+        if met is None and taken > WARM:
             return self._looked_at(kind, shapes, taken, act, plain)
-        elif met is None or shapes not in met or len(self._graphs) == MOST:
+        if met is None or shapes not in met or len(self._graphs) == MOST:
             if met is not None:
                 met.add(shapes)
             with self.stream():
                 return act()
+        graph = self.make(next(iter(self._graphs.values()), None))
+        found = graph.record(act)
+        if graph.obstacle is not None:
+            self.give_up(graph.obstacle)
         else:
-            graph = self.make(next((other for other, _ in self._graphs.values()), None))
-            try:
-                with graph.recording():
-                    found = act()
-            except RuntimeError as error:
-                self.give_up(str(error).splitlines()[0])
-                return act()
-            self._graphs[kind, shapes] = graph, found
-        graph.replay()
-        # The graph writes to the same place at every replay.
-        return [(number, names, values.clone()) for number, names, values in found]
+            self._graphs[kind, shapes] = graph
+        return found
 
     def _looked_at(
         self,
         kind: Kind,
         shapes: Shapes,
         taken: int,
-        act: Callable[[], list[Any]],
-        plain: Callable[[], list[Any]] | None,
-    ) -> list[Any]:
+        act: Callable[[], Values],
+        plain: Callable[[], Values] | None,
+    ) -> Values:
         """A step that is compared with the one before of this shape, or waits for the next."""
         at, before, one = self._seen.get(kind, (taken, None, None))
         if before is not None and before != shapes and taken - at < PATIENCE:
@@ -301,6 +251,28 @@ class Graphs:
             # What is compiled for these shapes, if anything is, was not called just now.
             self._met[kind] = {shapes} if plain is None else set()
         return found
+
+
+def graphs_of(
+    device: torch.device, generators: Iterable[torch.Generator], compiled: bool
+) -> Graphs | None:
+    """What steps on a device are recorded by, if they are.
+
+    Parameters
+    ----------
+    device : torch.device
+    generators : iterable of torch.Generator
+        Those of the device, beside the global one, from which random numbers are drawn.
+    compiled : bool
+        Whether the networks are. On a CPU what a compiler has made cannot be seen.
+    """
+    if not wanted():
+        return None
+    if device.type == "cuda":
+        return cuda_graphs(device, generators)
+    if device.type != "cpu" or compiled:
+        return None
+    return Graphs(Tape, level=logging.DEBUG)
 
 
 def cuda_graphs(device: torch.device, generators: Iterable[torch.Generator]) -> Graphs:

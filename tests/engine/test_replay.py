@@ -1,23 +1,19 @@
 """Steps that are recorded and done again: when they may be, and that they are then the same."""
 
 import logging
-import re
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
-import repkit.base.estimator as estimator
-from repkit import SpeechAutoencoder
+from repkit import DANN, SpeechAutoencoder
 from repkit.augment import RandomAffine
 from repkit.datasets import make_speech
-from repkit.engine import Engine, engine, replay
-from repkit.engine.replay import WARM, Graphs, Sight, foreign, obstacle
+from repkit.engine import engine, replay, tape
+from repkit.engine.replay import WARM, Graphs, foreign, graphs_of
 from repkit.speech import Prototypes
 
 from .. import test_accelerator
@@ -40,58 +36,34 @@ FITS = (
 )
 
 
-class Tape(TorchDispatchMode):
-    """What a CUDA graph does, on the CPU: the same operations on the same memory again."""
+class Tape(tape.Tape):
+    """Counts how often it is replayed."""
 
     made = []
 
     def __init__(self, other=None):
-        super().__init__()
-        self.other = other
-        self.done, self.fresh, self.replays = [], True, 0
+        super().__init__(other)
+        self.other, self.replays = other, 0
         Tape.made.append(self)
 
-    def recording(self):
-        return self
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        self.done.append((func, args, kwargs or {}, out))
-        return out
-
     def replay(self):
-        if self.fresh:  # other than a GPU, it has run what it recorded
-            self.fresh = False
-            return
         self.replays += 1
-        with torch.no_grad():
-            for func, args, kwargs, out in self.done:
-                given = {x.untyped_storage().data_ptr() for x in tensors((args, kwargs))}
-                now = func(*args, **kwargs)
-                for old, new in zip(tensors(out), tensors(now), strict=True):
-                    if old.untyped_storage().data_ptr() not in given:
-                        old.copy_(new)
-
-
-def tensors(tree):
-    return [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
+        return super().replay()
 
 
 @pytest.fixture
 def graphs(monkeypatch):
-    """All engines of estimators take steps as graphs; gives these."""
+    """All engines of estimators record steps; gives what they do that with."""
     made = []
 
-    class Recorded(Engine):
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
-            made.append(Graphs(Tape))
-            self.use_graphs(made[-1])
+    def counted(*_):
+        made.append(Graphs(Tape))
+        return made[-1]
 
     def on(warm=1):
         made.clear()
         monkeypatch.setattr(replay, "WARM", warm)
-        monkeypatch.setattr(estimator, "Engine", Recorded)
+        monkeypatch.setattr(engine, "graphs_of", counted)
         return made
 
     Tape.made = []
@@ -113,9 +85,8 @@ def test_a_fit_of_replayed_steps_is_the_fit(case, graphs, monkeypatch):
     # A system that is refreshed at every epoch is recorded anew; else a graph outlives it.
     monkeypatch.setattr(test_accelerator, "STEPS", 5 if name in ("DANN all", "Speech") else 3)
     monkeypatch.setattr(test_accelerator, "EPOCHS", 2)
-    graphs(warm=1000)
+    monkeypatch.setenv("REPKIT_GRAPHS", "0")
     expected = fitted(*what, "cpu", "fp32")
-    assert not Tape.made
     made = graphs()
     found = fitted(*what, "cpu", "fp32")
     if name == "DANN entropy":  # SGD
@@ -148,7 +119,7 @@ def test_a_fit_of_compiled_networks_is_recorded_as_such(graphs, monkeypatch):
     monkeypatch.setattr(engine, "compiled", quick)
     monkeypatch.setattr(test_accelerator, "STEPS", 9)
     monkeypatch.setattr(test_accelerator, "EPOCHS", 1)
-    graphs(warm=1000)
+    monkeypatch.setenv("REPKIT_GRAPHS", "0")
     expected = fitted(kind, options, X, given, "cpu", "fp32")
     made = graphs()
     found = fitted(kind, options | {"compile": True}, X, given, "cpu", "fp32")
@@ -160,81 +131,37 @@ def test_a_fit_of_compiled_networks_is_recorded_as_such(graphs, monkeypatch):
     assert [tape.replays for tape in Tape.made] == [4]
 
 
-def seen(act):
-    with Sight() as sight:
-        act()
-    return sight
-
-
-def twice(act):
-    """What is found of two steps."""
-    return obstacle(seen(act), seen(act))
-
-
-def test_steps_that_differ_in_numbers_of_tensors_alone():
-    x, rate, out = torch.randn(4, 3), torch.tensor(0.1), torch.zeros(4, 3)
-
-    def act():
-        rate.add_(0.1)
-        noise = torch.empty(4, 3).normal_()
-        out.copy_((x + noise).relu() * rate)
-
-    assert twice(act) is None
-
-
-def test_what_stands_in_the_way():
-    x, count = torch.randn(4, 3), iter(range(100))
-    rows = torch.randn(8, 3)
-
-    def look():
-        return x.sum().item()
-
-    def mask():
-        return x[x > 0]
-
-    def address():
-        return rows[2 * (next(count) % 2) :][:2].add(1.0)
-
-    def number():
-        return x.mul(0.1 * next(count))
-
-    def shape():
-        return torch.zeros(2 + next(count)).add(1.0)
-
-    def more():
-        return [x.add(1.0) for _ in range(1 + next(count))]
-
-    assert twice(look) == "the host waits for _local_scalar_dense"
-    assert "the host waits for nonzero" in twice(mask)
-    assert twice(address) == "slice is given something else at every step"
-    assert twice(number) == "mul is given something else at every step"
-    assert "is given something else at every step" in twice(shape)
-    assert re.fullmatch(r"a step has \d+ operations, the next \d+, or others", twice(more))
-    # A mask that is a tensor like any other is no look.
-    known = torch.tensor([True, False, True])
-    few = torch.tensor([0, 1])
-    assert twice(lambda: known[few]) is None
-
-
 def test_code_that_may_be_recorded(monkeypatch):
     assert foreign([nn.Sequential(nn.Linear(2, 2), nn.Dropout()), RandomAffine()]) is None
     assert foreign([nn.Sequential(nn.Linear(2, 2), Strange())]).endswith("Strange")
-    assert foreign([seen]).endswith("seen")
+    assert foreign([Strange.own]).endswith("Strange.own")
     assert foreign([nn.functional.relu]) is None
-    monkeypatch.setenv("REPKIT_CUDA_GRAPHS", "1")
-    assert foreign([seen, Strange()]) is None
+    monkeypatch.setenv("REPKIT_GRAPHS", "1")
+    assert foreign([Strange.own, Strange()]) is None
 
 
 class Strange(nn.Module):
-    pass
+    def own(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("device", "compiled", "what"),
+    [("cpu", False, tape.Tape), ("cpu", True, None), ("mps", False, None)],
+)
+def test_what_steps_are_recorded_by(device, compiled, what, monkeypatch):
+    monkeypatch.delenv("REPKIT_GRAPHS", raising=False)
+    found = graphs_of(torch.device(device), [], compiled)
+    assert (found and found.make) is what
+    monkeypatch.setenv("REPKIT_GRAPHS", "0")
+    assert graphs_of(torch.device(device), [], compiled) is None
 
 
 def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(caplog):
     class Broken(Tape):
-        @contextmanager
-        def recording(self):
-            yield
-            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        def record(self, act):
+            self.obstacle = "operation not permitted when stream is capturing"
+            return act()
 
     made, taken = Graphs(Broken, nullcontext), []
 
@@ -249,7 +176,7 @@ def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(caplog):
                 assert found[2].item() == 1
     assert made.given_up == "operation not permitted when stream is capturing"
     (line,) = caplog.messages
-    assert line.startswith("the steps of this training are not a CUDA graph: operation not")
+    assert line.startswith("the steps of this training are not recorded: operation not")
 
 
 def test_values_of_replays_are_kept_apart():
@@ -370,7 +297,7 @@ def test_the_look_goes_on_to_another_shape(monkeypatch):
     assert Tape.made
 
 
-def test_utterances_of_several_lengths(graphs):
+def test_utterances_of_several_lengths(graphs, monkeypatch):
     """Each length has its graphs, also once prototypes are there."""
     speech = make_speech(2, 3, 6, random_state=0)
     rng = np.random.default_rng(0)
@@ -384,7 +311,7 @@ def test_utterances_of_several_lengths(graphs):
     def fit():
         return SpeechAutoencoder(**options).fit(X, speech.speaker).transform(X)
 
-    graphs(warm=1000)
+    monkeypatch.setenv("REPKIT_GRAPHS", "0")
     expected = fit()
     made = graphs()
     found = fit()
@@ -396,7 +323,38 @@ def test_utterances_of_several_lengths(graphs):
 
 @pytest.mark.parametrize(("value", "wanted"), [(None, True), ("0", False), ("1", True)])
 def test_graphs_are_turned_off_by_the_environment(value, wanted, monkeypatch):
-    monkeypatch.delenv("REPKIT_CUDA_GRAPHS", raising=False)
+    monkeypatch.delenv("REPKIT_GRAPHS", raising=False)
     if value is not None:
-        monkeypatch.setenv("REPKIT_CUDA_GRAPHS", value)
+        monkeypatch.setenv("REPKIT_GRAPHS", value)
     assert replay.wanted() == wanted
+
+
+def test_no_gradient_of_an_earlier_step_is_left():
+    """Long gradients are not copied: what a replay has of them only the replay knows."""
+    X = np.random.default_rng(0).normal(size=(40, 300)).astype(np.float32)
+    seen = []
+
+    class Look:
+        def __call__(self, row):
+            pass
+
+        def on_step(self, done, of):
+            groups = engine_of[0].groups.values()
+            seen.append([p.grad is None for own in groups for p in own.parameters])
+
+    engine_of, begin = [], engine.Engine.begin_epoch
+
+    def noted(self):
+        engine_of[:] = [self]
+        begin(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.Engine, "begin_epoch", noted)
+        DANN(
+            width=1024, max_epochs=1, steps_per_epoch=10, batch_size=8, callbacks=[Look()],
+            random_state=0, device="cpu",
+        ).fit(X, np.arange(40) % 2, sample_domain=np.repeat([1, -2], 20))  # fmt: skip
+    assert len(seen) == 10
+    assert len({tuple(x) for x in seen}) == 1
+    assert any(seen[0])
+    assert not all(seen[0])

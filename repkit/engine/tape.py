@@ -1,0 +1,220 @@
+"""Internal. A step as a list of operations: written down once, then done again, on a CPU.
+
+Of a step of small networks most is not arithmetic: Python calls modules, modules call operations,
+autograd builds a graph and walks it back. What reaches the kernels is the same list of operations
+at every step. `Tape` writes that list down as the lines of a function, gradients and optimizers
+included, and calls it instead: the same kernels on the same numbers, so the same results bit for
+bit. Memory is let go of where it was last used, as autograd does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from repkit.engine.sight import look, memory
+
+Step = Callable[[], list[Tensor]]
+
+
+class Tape:
+    """The operations of a step.
+
+    Parameters
+    ----------
+    other : Tape, optional
+        Another of the same training. Nothing is shared with it.
+
+    Attributes
+    ----------
+    obstacle : str or None
+        Why the recorded step cannot be done again, if it cannot.
+    """
+
+    def __init__(self, other: Tape | None = None) -> None:
+        del other
+        self.obstacle: str | None = None
+        self._heads: list[tuple[int, tuple[str, ...]]] = []
+        self._again: Step = list
+
+    def record(self, act: Callable[[], list[Any]]) -> list[Any]:
+        """Take a step, and write it down."""
+        with Writer() as writer:
+            found = act()
+        self._heads = [(number, names) for number, names, _ in found]
+        wanted = [writer.name(values) for *_, values in found]
+        self.obstacle = writer.obstacle
+        if self.obstacle is None:
+            self._again = function(writer.calls, writer.given, wanted)
+        return found
+
+    def replay(self) -> list[Any]:
+        """Take the step again."""
+        with torch.no_grad():
+            values = self._again()
+        return [(*head, value) for head, value in zip(self._heads, values, strict=True)]
+
+
+class Name(str):
+    """The variable that a tensor is in."""
+
+
+@dataclass
+class Call:
+    """An operation, what it is given, and what it gives.
+
+    Parameters
+    ----------
+    func : OpOverload
+    args, kwargs : list or tuple, dict
+        Names in the place of tensors.
+    results : list of Name or None
+        None for what is there already, or is no tensor.
+    many : bool
+        Whether it gives several.
+    """
+
+    func: Any
+    args: Any
+    kwargs: Any
+    results: list[Name | None]
+    many: bool
+
+    def used(self) -> Iterator[Name]:
+        """The variables that it reads or makes."""
+        found = (*tree_leaves((self.args, self.kwargs)), *self.results)
+        return (x for x in found if isinstance(x, Name))
+
+
+class Writer(TorchDispatchMode):
+    """Writes down each operation.
+
+    A tensor is known by its place: the memory, and which numbers of it. Views of what was there
+    before are made once, while it is written.
+
+    Attributes
+    ----------
+    calls : list of Call
+        The operations, but for those that only look at memory which has a name already.
+    given : dict of Name to Tensor
+        What was there before.
+    obstacle : str or None
+        What cannot be written, if anything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.given: dict[Name, Tensor] = {}
+        self.obstacle: str | None = None
+        self._names: dict[tuple[Any, ...], Name] = {}  # by place
+        self._made: dict[int, StorageWeakRef] = {}  # keeps the number from another, not the memory
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        before = {memory(x) for x in tensors((args, kwargs))}
+        if self.obstacle is None and (look(func, args) is not None or 0 in before):
+            self.obstacle = f"{func} cannot be recorded"
+        if self.obstacle is not None:
+            return func(*args, **kwargs)
+        own_args, own_kwargs = tree_map_only(Tensor, self.name, (args, kwargs))
+        out = func(*args, **kwargs)
+        found = tree_leaves(out)
+        if 0 in map(memory, tensors(found)):
+            self.obstacle = f"{func} cannot be recorded"
+        elif not self._is_known(func, found, before):
+            results = [self._result(x, before) for x in found]
+            many = isinstance(out, tuple | list)
+            self.calls.append(Call(func, own_args, own_kwargs, results, many))
+        return out
+
+    def name(self, x: Tensor) -> Name:
+        """The name of a tensor, which is kept if no operation made it."""
+        key = place(x)
+        if key not in self._names:
+            if memory(x) in self._made:
+                self.obstacle = "memory is looked at in a way that no operation has"
+            name = self._names[key] = Name(f"k{len(self._names)}")
+            self.given[name] = x.detach()
+        return self._names[key]
+
+    def _is_known(self, func: Any, found: list[Any], before: set[int]) -> bool:
+        """Whether an operation only looks at memory, in a way that needs no line."""
+        if not found or func._schema.is_mutable:
+            return False
+        for x in found:
+            if not isinstance(x, Tensor) or memory(x) not in before:
+                return False
+            if memory(x) in self._made and place(x) not in self._names:
+                return False
+        for x in found:
+            self.name(x)
+        return True
+
+    def _result(self, x: Any, before: set[int]) -> Name | None:
+        """The name of something that an operation gave, if it has none yet."""
+        if not isinstance(x, Tensor) or place(x) in self._names:
+            return None
+        if memory(x) not in before:
+            self._made[memory(x)] = StorageWeakRef(x.untyped_storage())
+        name = self._names[place(x)] = Name(f"v{len(self._names)}")
+        return name
+
+
+def function(calls: Sequence[Call], given: Mapping[Name, Tensor], wanted: Sequence[Name]) -> Step:
+    """What does the operations again, and gives anew what these variables are.
+
+    Memory is let go of after its last use. What was there before is copied: it changes later.
+    """
+    scope: dict[str, Any] = dict(given.items())
+    last = {name: k for k, call in enumerate(calls) for name in call.used()}
+    gone: dict[int, list[str]] = {}
+    for name, k in last.items():
+        if name not in given and name not in wanted:
+            gone.setdefault(k, []).append(name)
+    body: list[str] = []
+    for k, call in enumerate(calls):
+        texts = [_text(x, scope) for x in call.args]
+        texts += [f"{name}={_text(x, scope)}" for name, x in call.kwargs.items()]
+        line = f"{_text(call.func._op, scope)}({', '.join(texts)})"
+        if any(call.results):
+            results = ", ".join(x or "_" for x in call.results)
+            line = f"{results}{',' if call.many else ''} = {line}"
+        body += [line, f"del {', '.join(gone[k])}"] if k in gone else [line]
+    found = ", ".join(f"{x}.clone()" if x in given else x for x in wanted)
+    source = "\n    ".join(["def step():", *body, f"return [{found}]"])
+    exec(compile(source, "<a recorded step>", "exec"), scope)
+    step: Step = scope["step"]
+    return step
+
+
+def _text(x: Any, scope: dict[str, Any]) -> str:
+    """An argument as it is written, by a name in ``scope`` where it has no other."""
+    if isinstance(x, Name):
+        return x
+    if isinstance(x, list | tuple):
+        inner = "".join(f"{_text(y, scope)}, " for y in x)
+        return f"[{inner}]" if isinstance(x, list) else f"({inner})"
+    if x is None or isinstance(x, int):
+        return repr(x)
+    name = f"c{id(x)}"
+    scope[name] = x
+    return name
+
+
+def tensors(tree: Any) -> Iterator[Tensor]:
+    """The tensors in nested lists and dicts."""
+    return (x for x in tree_leaves(tree) if isinstance(x, Tensor))
+
+
+def place(x: Tensor) -> tuple[Any, ...]:
+    """What two tensors have in common that are the same numbers in the same memory."""
+    flags = x.is_conj(), x.is_neg()
+    return memory(x), x.storage_offset(), tuple(x.shape), x.stride(), x.dtype, *flags

@@ -1,0 +1,222 @@
+"""A step that is written down: done again, it is the step."""
+
+import copy
+import gc
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from repkit.engine.optim import Adam
+from repkit.engine.sight import memory
+from repkit.engine.tape import Tape, Writer, function
+
+
+def of(act):
+    """A step without values for the history."""
+
+    def step():
+        act()
+        return []
+
+    return step
+
+
+def again(writer, *values):
+    """What does it again."""
+    return function(writer.calls, writer.given, [writer.name(x) for x in values])
+
+
+def kept(tape):
+    """Tensors that the tape holds."""
+    return [x for x in tape._again.__globals__.values() if isinstance(x, torch.Tensor)]
+
+
+class Training:
+    """Gradients, buffers, random numbers and an optimizer."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.net = nn.Sequential(
+            nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(),
+            nn.Linear(96, 8), nn.Tanh(), nn.Linear(8, 3),
+        )  # fmt: skip
+        self.x, self.y = torch.randn(10, 2, 6, 6), torch.arange(10) % 3
+        self.noise, self.generator = torch.empty(10, 2, 6, 6), torch.Generator().manual_seed(1)
+        self.parameters = list(self.net.parameters())
+        for p in self.parameters:
+            p.grad = torch.zeros_like(p)
+        self.adam = Adam(self.parameters, torch.tensor(0.01, dtype=torch.float64))
+
+    def __call__(self):
+        self.noise.normal_(generator=self.generator)
+        first, second = self.net(self.x + 0.1 * self.noise).split([4, 6])
+        loss = F.cross_entropy(torch.cat([first, second]), self.y)
+        penalty = sum(p.pow(2).sum() for p in self.parameters)
+        found = torch.autograd.grad(loss + 0.01 * penalty, self.parameters)
+        torch._foreach_copy_([p.grad for p in self.parameters], found)
+        self.adam.step()
+        return [(0, ("loss", "penalty"), torch.stack([loss.detach(), penalty.detach()]))]
+
+    def state(self):
+        return [*self.net.state_dict().values(), self.noise, *self.adam.state[0].values()]
+
+
+def test_steps_of_a_tape_are_the_steps():
+    expected, one = Training(), Training()
+    torch.manual_seed(2)
+    losses = [expected() for _ in range(6)]
+    torch.manual_seed(2)
+    tape = Tape()
+    found = [one(), tape.record(one), *(tape.replay() for _ in range(4))]
+    assert tape.obstacle is None
+    for [(number, names, values)], [(other, others, again)] in zip(losses, found, strict=True):
+        assert (number, names) == (other, others)
+        assert torch.equal(values, again)
+    for a, b in zip(expected.state(), one.state(), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(torch.rand(3), torch.rand(3)) is False  # the global generator is alive
+    assert len({values.data_ptr() for [(*_, values)] in found}) == 6  # each step has its own
+
+
+def test_numbers_in_tensors_are_read_at_every_step():
+    x, rate, total = torch.ones(3), torch.tensor(1.0), torch.zeros(3)
+    tape = Tape()
+    tape.record(of(lambda: total.add_(x * rate)))
+    rate.fill_(10.0)
+    x.fill_(2.0)
+    tape.replay()
+    assert total.tolist() == [21.0] * 3
+
+
+def test_a_value_that_was_there_before_is_kept_apart():
+    total = torch.zeros(())
+    tape = Tape()
+    tape.record(lambda: [(0, ("total",), total.add_(1.0))])
+    found = [tape.replay()[0][2] for _ in range(3)]
+    assert [x.item() for x in found] == [2.0, 3.0, 4.0]
+
+
+def test_it_holds_nothing_that_the_step_makes():
+    x, watched = torch.ones(1000), []
+
+    def act():
+        made = (x * 2).exp()
+        watched.append(StorageWeakRef(made.untyped_storage()))
+        return [(0, ("sum",), made.sum())]
+
+    tape = Tape()
+    tape.record(act)
+    gc.collect()
+    assert watched[0].expired()
+    assert [memory(k) for k in kept(tape)] == [memory(x)]
+
+
+def test_memory_is_let_go_of_after_its_last_use():
+    x = torch.ones(4)
+    with Writer() as writer:
+        twice = x * 2
+        more = twice + twice.t()
+        out = more.exp()
+        del twice, more
+    step = again(writer, out)
+    assert len(writer.calls) == 3  # the transpose of a vector is the vector
+    assert step()[0].tolist() == out.tolist()
+    names = step.__code__.co_varnames
+    assert len(names) == 3
+    gone = [i for i in step.__code__.co_code[::2] if i == DELETE]
+    assert len(gone) == 2
+
+
+DELETE = __import__("dis").opmap["DELETE_FAST"]
+
+
+def test_views_of_what_was_there_are_made_once():
+    weight, x = torch.randn(3, 2), torch.randn(5, 2)
+    with Writer() as writer:
+        out = F.linear(x, weight)
+    assert len(writer.calls) == 1
+    step = again(writer, out)
+    weight.mul_(3.0)
+    assert torch.allclose(step()[0], 3.0 * out)
+
+
+def test_views_of_what_is_made_are_made_at_every_step():
+    x = torch.arange(6.0)
+    with Writer() as writer:
+        left, right = (x + 1).view(2, 3).unbind(1)[::2]
+        right.mul_(2.0)
+        out = left + right
+    step = again(writer, out, right)
+    x.neg_()
+    assert [v.tolist() for v in step()] == [[0.0 + 1 - 2 * 1, -3.0 + 1 - 2 * 4], [-2.0, -8.0]]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x.split([1, 2, 1]),
+        lambda x: x[:0],
+        lambda x: x.clone().unsqueeze_(0),
+        lambda x: x.max(0),
+        lambda x: torch.complex(x, x).conj() + 1j,
+        lambda x: torch.where(x > 1, x, torch.inf),
+        lambda x: x.to(torch.bfloat16).float(),
+        lambda x: torch.nn.functional.pad(x, (1, 1), value=float("nan")),
+        lambda x: torch.stack([x, x], -1).sum((0, 1)),
+        lambda x: torch.empty(2, dtype=torch.int64).random_(5, generator=GENERATOR.manual_seed(0)),
+    ],
+)  # fmt: skip
+def test_operations_of_all_kinds(make):
+    x = torch.arange(4.0)
+    with Writer() as writer:
+        out = make(x)
+    values = list(out) if isinstance(out, tuple) else [out]
+    expected = copy.deepcopy(values)
+    assert writer.obstacle is None
+    step = again(writer, *values)
+    GENERATOR.manual_seed(0)
+    for a, b in zip(step(), expected, strict=True):
+        assert torch.equal(a.nan_to_num(7.0), b.nan_to_num(7.0))
+        assert (a.dtype, a.stride()) == (b.dtype, b.stride())
+
+
+GENERATOR = torch.Generator()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool((x > 0).all()),
+        lambda x: x * torch.tensor(2.0),
+        lambda x: x[x > 0],
+        lambda x: torch.equal(x, x),
+        lambda x: x.to_sparse() * 2,
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written(act):
+    x, taken = torch.arange(4.0), []
+    tape = Tape()
+
+    def step():
+        taken.append(act(x))
+        return []
+
+    assert tape.record(step) == []
+    assert len(taken) == 1  # the step was taken
+    assert "cannot be recorded" in tape.obstacle
+
+
+def test_memory_that_is_looked_at_behind_its_back():
+    x = torch.arange(4.0)
+    with Writer() as writer:
+        made = x + 1
+        strange = torch.empty(0)
+        with torch._C._DisableTorchDispatch():
+            strange = made.as_strided((2,), (2,), 1)
+        out = strange * 2
+    assert out.tolist() == [4.0, 8.0]
+    assert "no operation" in writer.obstacle
