@@ -461,7 +461,7 @@ class Engine:
         return {name: value(progress) for name, value in self.system.schedules.items()}
 
     def broken(self) -> str | None:
-        """Look for a weight or a running statistic that is not finite.
+        """Look for a trained weight or a running statistic that is not finite.
 
         Returns
         -------
@@ -469,7 +469,8 @@ class Engine:
             The first group that has one, if any.
         """
         for group, names in self.system.groups.items():
-            values = [v for name in names for v in self.system.networks[name].state_dict().values()]
+            values = [vector.detach() for vector in self.groups[group].vectors]
+            values += [b for name in names for b in self.system.networks[name].buffers()]
             if values and not torch.stack([v.isfinite().all() for v in values]).all():
                 return group
         return None

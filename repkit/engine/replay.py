@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from repkit.engine.sight import Sight, obstacle
+from repkit.engine.sight import Sight
 from repkit.engine.tape import Tape
 
 log = logging.getLogger("repkit")
@@ -64,6 +64,16 @@ class Graph(Protocol):
 
     def replay(self) -> Values:
         """Take it again."""
+
+
+class Look(Protocol):
+    """A step that is compared with the next."""
+
+    def record(self, act: Callable[[], Values]) -> Values:
+        """Take it, and note what it does."""
+
+    def against(self, other: Any) -> str | None:
+        """Why it and the one after it cannot be recorded, if they cannot."""
 
 
 class CudaGraph:
@@ -137,6 +147,8 @@ class Graphs:
         ``Graph or None -> Graph``: a new one, given any other that is in use.
     stream : callable
         ``() -> context`` in which steps are taken before they are recorded.
+    looks : callable
+        ``() -> Look``. A tape is replayed after it was compared.
     level : int
         Of the line in the log that says why steps are not recorded.
     """
@@ -145,12 +157,13 @@ class Graphs:
         self,
         make: Callable[[Any], Graph],
         stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        looks: Callable[[], Look] = Sight,
         level: int = logging.INFO,
     ) -> None:
-        self.make, self.stream, self.level = make, stream, level
+        self.make, self.stream, self.looks, self.level = make, stream, looks, level
         self.given_up: str | None = None
         self._taken: dict[Kind, int] = {}
-        self._seen: dict[Kind, tuple[int, Shapes, Sight]] = {}  # at a step
+        self._seen: dict[Kind, tuple[int, Shapes, Look]] = {}  # at a step
         self._met: dict[Kind, set[Shapes]] = {}  # of kinds that may be recorded
         self._graphs: dict[tuple[Kind, Shapes], Graph] = {}
         self._inputs: dict[tuple[str, tuple[int, ...]], Tensor] = {}
@@ -240,16 +253,19 @@ class Graphs:
         if before is not None and before != shapes and taken - at < PATIENCE:
             with self.stream():
                 return act()
-        with self.stream(), Sight() as sight:
-            found = (plain or act)()
+        look = self.looks()
+        with self.stream():
+            found = look.record(plain or act)
         if before != shapes or one is None:
-            self._seen[kind] = taken, shapes, sight
-        elif (reason := obstacle(one, sight)) is not None:
+            self._seen[kind] = taken, shapes, look
+        elif (reason := one.against(look)) is not None:
             self.give_up(reason)
         else:
             del self._seen[kind]
             # What is compiled for these shapes, if anything is, was not called just now.
             self._met[kind] = {shapes} if plain is None else set()
+            if isinstance(look, Tape):
+                self._graphs[kind, shapes] = look
         return found
 
 
@@ -272,7 +288,7 @@ def graphs_of(
         return cuda_graphs(device, generators)
     if device.type != "cpu" or compiled:
         return None
-    return Graphs(Tape, level=logging.DEBUG)
+    return Graphs(Tape, looks=Tape, level=logging.DEBUG)
 
 
 def cuda_graphs(device: torch.device, generators: Iterable[torch.Generator]) -> Graphs:

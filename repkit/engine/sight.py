@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ LOOKS = {
     "unique_consecutive",
     "unique_dim",
 }
+OTHERS = "a step has {} operations, the next {}, or others"
+CHANGES = "{} is given something else at every step"
 
 
 class Sight(TorchDispatchMode):
@@ -44,6 +47,22 @@ class Sight(TorchDispatchMode):
         self._made: dict[int, int] = {}
         # Keeps the number of a memory from another, but not the memory.
         self._watched: list[StorageWeakRef] = []
+
+    def record(self, act: Callable[[], Any]) -> Any:
+        """Take a step, and note it."""
+        with self:
+            return act()
+
+    def against(self, other: Sight) -> str | None:
+        """Why this step and the one after it cannot be one graph, if they cannot."""
+        if self.look is not None:
+            return f"the host waits for {self.look}"
+        if [name for name, _ in self.log] != [name for name, _ in other.log]:
+            return OTHERS.format(len(self.log), len(other.log))
+        for (name, before), (_, after) in zip(self.log, other.log, strict=True):
+            if before != after:
+                return CHANGES.format(name)
+        return None
 
     def _place(self, x: Any) -> Any:
         if isinstance(x, Tensor):
@@ -83,15 +102,3 @@ def look(func: Any, args: tuple[Any, ...]) -> str | None:
 def memory(x: Tensor) -> int:
     """The number of a tensor's memory, as long as somebody holds or watches it; 0 for none."""
     return int(x.untyped_storage()._cdata) if x.layout is torch.strided else 0
-
-
-def obstacle(one: Sight, other: Sight) -> str | None:
-    """Why two steps in a row cannot be one graph, if they cannot."""
-    if one.look is not None:
-        return f"the host waits for {one.look}"
-    if [name for name, _ in one.log] != [name for name, _ in other.log]:
-        return f"a step has {len(one.log)} operations, the next {len(other.log)}, or others"
-    for (name, before), (_, after) in zip(one.log, other.log, strict=True):
-        if before != after:
-            return f"{name} is given something else at every step"
-    return None

@@ -19,7 +19,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from repkit.engine.sight import look, memory
+from repkit.engine.sight import CHANGES, OTHERS, look, memory
 
 Step = Callable[[], list[Tensor]]
 
@@ -34,32 +34,69 @@ class Tape:
 
     Attributes
     ----------
+    calls : list of Call
+        The operations.
+    given : dict of Name to Tensor
+        What was there before.
+    wanted : list of Name
+        What the step has for the history.
     obstacle : str or None
         Why the recorded step cannot be done again, if it cannot.
     """
 
     def __init__(self, other: Tape | None = None) -> None:
         del other
+        self.calls: list[Call] = []
+        self.given: dict[Name, Tensor] = {}
+        self.wanted: list[Name] = []
+        self.heads: list[tuple[int, tuple[str, ...]]] = []
         self.obstacle: str | None = None
-        self._heads: list[tuple[int, tuple[str, ...]]] = []
-        self._again: Step = list
+        self._again: Step | None = None
 
     def record(self, act: Callable[[], list[Any]]) -> list[Any]:
         """Take a step, and write it down."""
         with Writer() as writer:
             found = act()
-        self._heads = [(number, names) for number, names, _ in found]
-        wanted = [writer.name(values) for *_, values in found]
-        self.obstacle = writer.obstacle
-        if self.obstacle is None:
-            self._again = function(writer.calls, writer.given, wanted)
+        self.heads = [(number, names) for number, names, _ in found]
+        self.wanted = [writer.name(values) for *_, values in found]
+        self.calls, self.given, self.obstacle = writer.calls, writer.given, writer.obstacle
         return found
 
     def replay(self) -> list[Any]:
         """Take the step again."""
+        if self._again is None:
+            self._again = function(self.calls, self.given, self.wanted)
         with torch.no_grad():
             values = self._again()
-        return [(*head, value) for head, value in zip(self._heads, values, strict=True)]
+        return [(*head, value) for head, value in zip(self.heads, values, strict=True)]
+
+    def against(self, other: Tape) -> str | None:
+        """Why this step and the one after it cannot be one tape, if they cannot."""
+        if self.obstacle is not None:
+            return self.obstacle
+        if (reason := difference(self, other)) is not None:
+            return reason
+        for name, x in self.given.items():
+            if x.data_ptr() != other.given[name].data_ptr():
+                user = next(call for call in self.calls if name in call.used())
+                return CHANGES.format(user.func.overloadpacket.__name__)
+        return None
+
+
+def difference(one: Tape, other: Tape) -> str | None:
+    """Whether two tapes have other operations, or other numbers that are not in tensors."""
+    if [call.func for call in one.calls] != [call.func for call in other.calls]:
+        return OTHERS.format(len(one.calls), len(other.calls))
+    for a, b in zip(one.calls, other.calls, strict=True):
+        if _numbers(a) != _numbers(b):
+            return CHANGES.format(a.func.overloadpacket.__name__)
+    return None
+
+
+def _numbers(call: Call) -> list[str]:
+    """What an operation is given, tensors by their names."""
+    leaves = (*tree_leaves((call.args, call.kwargs)), *call.results)
+    return ["generator" if isinstance(x, torch.Generator) else repr(x) for x in leaves]
 
 
 class Name(str):

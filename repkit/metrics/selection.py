@@ -131,17 +131,19 @@ def soft_neighborhood_density(
     where = _arguments.device(device)
     dtype = torch.float32 if where.type == "mps" else torch.float64
     Z = torch.nn.functional.normalize(torch.tensor(X).to(where, dtype), dim=1)
-    # similarities, their softmax and the product live at once
+    # similarities and their exponentials live at once
     rows = max(1, batch_bytes // (3 * len(Z) * Z.element_size()))
     total = torch.zeros((), dtype=dtype, device=where)
     for start in range(0, len(Z), rows):
         S = Z[start : start + rows] @ Z.T / temperature
         itself = torch.arange(len(S), device=where)
         S[itself, itself + start] = -torch.inf
-        P, log_sum = S.softmax(dim=1), S.logsumexp(dim=1)
-        S[itself, itself + start] = 0  # P is 0 there, and 0 * inf would be NaN
-        # H = -sum P log P with log P = S - log_sum
-        total += (log_sum - (P * S).sum(dim=1)).sum()
+        S -= S.amax(dim=1, keepdim=True)
+        E = S.exp()
+        S[itself, itself + start] = 0  # E is 0 there, and 0 * inf would be NaN
+        # H = -sum P log P with P = E / sum E, and log P = S - log sum E
+        sums = E.sum(dim=1)
+        total += (sums.log() - E.mul_(S).sum(dim=1) / sums).sum()
     return float(total) / len(Z)
 
 

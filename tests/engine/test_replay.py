@@ -14,6 +14,7 @@ from repkit.augment import RandomAffine
 from repkit.datasets import make_speech
 from repkit.engine import engine, replay, tape
 from repkit.engine.replay import WARM, Graphs, foreign, graphs_of
+from repkit.engine.sight import Sight
 from repkit.speech import Prototypes
 
 from .. import test_accelerator
@@ -54,14 +55,15 @@ class Tape(tape.Tape):
 @pytest.fixture
 def graphs(monkeypatch):
     """All engines of estimators record steps; gives what they do that with."""
-    made = []
+    made, looks = [], [Tape]
 
     def counted(*_):
-        made.append(Graphs(Tape))
+        made.append(Graphs(Tape, looks=looks[0]))
         return made[-1]
 
-    def on(warm=1):
+    def on(warm=1, look=Tape):
         made.clear()
+        looks[0] = look
         monkeypatch.setattr(replay, "WARM", warm)
         monkeypatch.setattr(engine, "graphs_of", counted)
         return made
@@ -79,15 +81,16 @@ def _own_code():
         yield
 
 
+@pytest.mark.parametrize("look", [Sight, Tape])
 @pytest.mark.parametrize("case", [c for c in cases() if c[0] in FITS], ids=lambda c: c[0])
-def test_a_fit_of_replayed_steps_is_the_fit(case, graphs, monkeypatch):
+def test_a_fit_of_replayed_steps_is_the_fit(case, look, graphs, monkeypatch):
     name, *what = case
     # A system that is refreshed at every epoch is recorded anew; else a graph outlives it.
     monkeypatch.setattr(test_accelerator, "STEPS", 5 if name in ("DANN all", "Speech") else 3)
     monkeypatch.setattr(test_accelerator, "EPOCHS", 2)
     monkeypatch.setenv("REPKIT_GRAPHS", "0")
     expected = fitted(*what, "cpu", "fp32")
-    made = graphs()
+    made = graphs(look=look)
     found = fitted(*what, "cpu", "fp32")
     if name == "DANN entropy":  # SGD
         assert "the optimizer SGD" in made[0].given_up
@@ -121,7 +124,7 @@ def test_a_fit_of_compiled_networks_is_recorded_as_such(graphs, monkeypatch):
     monkeypatch.setattr(test_accelerator, "EPOCHS", 1)
     monkeypatch.setenv("REPKIT_GRAPHS", "0")
     expected = fitted(kind, options, X, given, "cpu", "fp32")
-    made = graphs()
+    made = graphs(look=Sight)
     found = fitted(kind, options | {"compile": True}, X, given, "cpu", "fp32")
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)

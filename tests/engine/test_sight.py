@@ -4,18 +4,18 @@ import re
 
 import torch
 
-from repkit.engine.sight import Sight, obstacle
+from repkit.engine.sight import Sight
 
 
 def seen(act):
-    with Sight() as sight:
-        act()
+    sight = Sight()
+    sight.record(act)
     return sight
 
 
 def twice(act):
     """What is found of two steps."""
-    return obstacle(seen(act), seen(act))
+    return seen(act).against(seen(act))
 
 
 def test_steps_that_differ_in_numbers_of_tensors_alone():

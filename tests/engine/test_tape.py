@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import re
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def again(writer, *values):
 
 def kept(tape):
     """Tensors that the tape holds."""
-    return [x for x in tape._again.__globals__.values() if isinstance(x, torch.Tensor)]
+    return [x for x in tape.given.values() if isinstance(x, torch.Tensor)]
 
 
 class Training:
@@ -220,3 +221,33 @@ def test_memory_that_is_looked_at_behind_its_back():
         out = strange * 2
     assert out.tolist() == [4.0, 8.0]
     assert "no operation" in writer.obstacle
+
+
+def differ(act):
+    """What stands between two steps."""
+    one, other = Tape(), Tape()
+    one.record(of(act))
+    other.record(of(act))
+    return one.against(other)
+
+
+def test_what_two_steps_have_to_have_in_common():
+    x, rows, count = torch.arange(4.0), torch.randn(8, 3), iter(range(1, 100))
+
+    def same():
+        return x.mul(2.0).add_(torch.rand(4, generator=GENERATOR)).clamp(max=float("nan"))
+
+    def number():
+        return x.mul(0.1 * next(count))
+
+    def address():
+        return rows[2 * (next(count) % 2) :][:2].add(1.0)
+
+    def more():
+        return [x.add(1.0) for _ in range(next(count))]
+
+    assert differ(same) is None
+    assert differ(number) == "mul is given something else at every step"
+    assert differ(address) == "add is given something else at every step"
+    assert re.fullmatch(r"a step has \d operations, the next \d, or others", differ(more))
+    assert "cannot be recorded" in differ(lambda: x.sum().item())
