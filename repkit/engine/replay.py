@@ -30,6 +30,7 @@ from repkit.engine.tape import Tape
 log = logging.getLogger("repkit")
 
 WARM = 3  # steps of a kind before two are compared: state is made, kernels are chosen
+WARM_CPU = 1  # there are no kernels to choose from
 PATIENCE = 20  # steps to wait for a batch of the shape of the one that was looked at
 KNOWN = re.compile(r"(torch|torchaudio|torchvision|repkit)\.")
 MOST = 64  # graphs of a training
@@ -149,6 +150,8 @@ class Graphs:
         ``() -> context`` in which steps are taken before they are recorded.
     looks : callable
         ``() -> Look``. A tape is replayed after it was compared.
+    warm : int, optional
+        Steps of a kind before two are compared.
     level : int
         Of the line in the log that says why steps are not recorded.
     """
@@ -158,9 +161,11 @@ class Graphs:
         make: Callable[[Any], Graph],
         stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
         looks: Callable[[], Look] = Sight,
+        warm: int | None = None,
         level: int = logging.INFO,
     ) -> None:
         self.make, self.stream, self.looks, self.level = make, stream, looks, level
+        self.warm = WARM if warm is None else warm
         self.given_up: str | None = None
         self._taken: dict[Kind, int] = {}
         self._seen: dict[Kind, tuple[int, Shapes, Look]] = {}  # at a step
@@ -225,7 +230,7 @@ class Graphs:
         met = self._met.get(kind)
         if (kind, shapes) in self._graphs:
             return self._graphs[kind, shapes].replay()
-        if met is None and taken > WARM:
+        if met is None and taken > self.warm:
             return self._looked_at(kind, shapes, taken, act, plain)
         if met is None or shapes not in met or len(self._graphs) == MOST:
             if met is not None:
@@ -288,7 +293,7 @@ def graphs_of(
         return cuda_graphs(device, generators)
     if device.type != "cpu" or compiled:
         return None
-    return Graphs(Tape, looks=Tape, level=logging.DEBUG)
+    return Graphs(Tape, looks=Tape, warm=WARM_CPU, level=logging.DEBUG)
 
 
 def cuda_graphs(device: torch.device, generators: Iterable[torch.Generator]) -> Graphs:
