@@ -68,6 +68,7 @@ from repkit.base.surroundings import in_settled
 from repkit.engine.batches import BatchSource, HostRows, Store, to_device, to_float
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine
+from repkit.engine.memory import keeping_memory
 from repkit.engine.ranks import here, joined
 from repkit.engine.rng import Kind, drawn_seed, isolated_rng, seed_of
 from repkit.engine.system import System
@@ -490,7 +491,7 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             told: Any = callbacks
             if forecast and is_wanted(self):
                 told = (*callbacks, Forecast(self, forecast))
-            with giving_way(), self._telling(engine, checkpoints):
+            with giving_way(), keeping_memory(), self._telling(engine, checkpoints):
                 result = train(
                     engine,
                     max_epochs=self.max_epochs,

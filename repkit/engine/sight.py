@@ -28,7 +28,15 @@ OTHERS = "a step has {} operations, the next {}, or others"
 CHANGES = "{} is given something else at every step"
 
 
-class Sight(TorchDispatchMode):
+class Watching(TorchDispatchMode):
+    """A mode that is never compiled: torch then need not import its compiler, which takes 1.3 s."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class Sight(Watching):
     """Notes every operation with the numbers and the addresses that a graph would keep.
 
     Attributes

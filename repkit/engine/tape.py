@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from repkit.engine.sight import CHANGES, OTHERS, look, memory
+from repkit.engine.sight import CHANGES, OTHERS, Watching, look, memory
 
 Step = Callable[[], list[Tensor]]
 
@@ -130,7 +129,7 @@ class Call:
         return (x for x in found if isinstance(x, Name))
 
 
-class Writer(TorchDispatchMode):
+class Writer(Watching):
     """Writes down each operation.
 
     A tensor is known by its place: the memory, and which numbers of it. Views of what was there

@@ -2,7 +2,10 @@
 
 import copy
 import gc
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -251,3 +254,24 @@ def test_what_two_steps_have_to_have_in_common():
     assert differ(address) == "add is given something else at every step"
     assert re.fullmatch(r"a step has \d operations, the next \d, or others", differ(more))
     assert "cannot be recorded" in differ(lambda: x.sum().item())
+
+
+COMPILER = """
+import sys, torch
+from repkit.engine.sight import Sight
+from repkit.engine.tape import Tape
+x = torch.ones(2, requires_grad=True)
+tape = Tape()
+for look in (tape, Sight()):
+    look.record(lambda: [(0, ("a",), torch.autograd.grad(x.exp().sum(), x)[0].detach())])
+tape.replay()
+print([m for m in ("torch._dynamo", "torch._inductor", "sympy") if m in sys.modules])
+"""
+
+
+def test_the_compiler_is_not_imported():
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    out = subprocess.run(
+        [sys.executable, "-c", COMPILER], env=env, capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,89 @@
+"""What a step frees is kept for the next one, and given back at the end."""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+import torch
+
+from repkit.engine import memory
+from repkit.engine.memory import KEPT, USUAL, glibc, keeping_memory
+
+SCRIPT = """
+import resource, torch
+from contextlib import nullcontext
+from repkit.engine.memory import keeping_memory
+
+def faults(context):
+    with context:
+        torch.ones(40_000_000)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.ones(40_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def held():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+print(faults(nullcontext()), faults(keeping_memory()), faults(nullcontext()), held())
+"""
+
+
+def run(**environment):
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    out = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, check=True
+    )
+    return [int(x) for x in out.stdout.split()]
+
+
+needs_glibc = pytest.mark.skipif(glibc() is None, reason="needs glibc")
+
+
+@needs_glibc
+def test_pages_are_cleared_once():
+    plain, kept, after, held = run()
+    assert kept < plain / 3
+    assert after > plain / 2
+    assert held < 1_000_000_000  # what was kept is given back
+
+
+@needs_glibc
+def test_who_has_set_thresholds_keeps_them():
+    plain, kept, *_ = run(MALLOC_MMAP_THRESHOLD_="1000000")
+    assert kept > plain / 2
+
+
+@pytest.fixture
+def told(monkeypatch):
+    found = []
+
+    class Libc:
+        def mallopt(self, parameter, value):
+            found.append((parameter, value))
+
+        def malloc_trim(self, pad):
+            found.append("trim")
+
+    libc = Libc()
+    monkeypatch.setattr(memory, "glibc", lambda: libc)
+    return found
+
+
+def test_the_outermost_sets_and_the_last_gives_back(told):
+    with keeping_memory():
+        with suppress(KeyError), keeping_memory():
+            assert told == [*KEPT.items()]
+            raise KeyError
+        assert told == [*KEPT.items()]
+    assert told == [*KEPT.items(), *USUAL.items(), "trim"]
+
+
+def test_without_glibc_nothing_is_done(monkeypatch):
+    monkeypatch.setattr(memory, "glibc", lambda: None)
+    with keeping_memory():
+        memory.set_thresholds(USUAL)
+        assert torch.ones(2).sum() == 2
