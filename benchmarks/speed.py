@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from sklearn.base import clone
 
-from benchmarks import busy, growth, peers, steps, using
+from benchmarks import busy, growth, outside, peers, several, steps, using
 from benchmarks.runner import Case
 from benchmarks.steps import images, mlp, step_ratio, tables
 from repkit import DANN, VAEGAN
@@ -97,4 +97,5 @@ def cases(preset: str, device: str) -> list[Case]:
                 ("dcgan", "convolutions", "bf16"),
             )
         ]
+    listed += [*outside.cases(), *several.cases()] if peers.resolve(device) == "cpu" else []
     return [*listed, *using.cases(device), *growth.cases(device), *busy.cases()]

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import subprocess
+from contextlib import nullcontext
 from importlib import import_module
 
 import numpy as np
@@ -12,7 +13,18 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import gains, gpu, readme, runner, speech_arabic, spoken, strokes
+from benchmarks import (
+    gains,
+    gpu,
+    outside,
+    readme,
+    runner,
+    several,
+    speech_arabic,
+    spoken,
+    steps,
+    strokes,
+)
 from benchmarks.__main__ import COMMANDS, NAMES, main, parser
 from benchmarks.autoencoders import Autoencoder
 from benchmarks.runner import COLUMNS, OUT, RESULTS, Case, NoMatch, read, run_cases
@@ -494,6 +506,38 @@ def test_steps_are_timed_with_graphs_and_without(monkeypatch):
     assert found["TFLOP a step"] * 1e12 > 4 * rows * products  # forward, and gradients of weights
     rate = found["TFLOP a step"] * 1e12 / (found["ms"] / 1000)
     np.testing.assert_allclose(found["share of peak"], rate / 1e9)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_of_a_step_is_not_in_operators(monkeypatch):
+    monkeypatch.setattr(outside, "ROUNDS", 3)
+    monkeypatch.setattr(outside, "STEPS", 12)
+    found = outside.outside_share("DANN")
+    assert 0 < found["share outside operators"] < 0.7
+    assert found["operators"] > 40
+    with outside.operators_timed() as spent:
+        outside.fit_of("VAE")(max_epochs=1, steps_per_epoch=8)
+    assert spent.steps == 8 - 3  # one warms up, two are recorded
+    assert spent.calls % spent.steps == 0
+    assert 0 < outside.clock_seconds(100) < 1e-4
+    assert {case.system for case in outside.cases()} == {*steps.SYSTEMS, "SpeechAutoencoder"}
+
+
+def test_eight_fits_against_one(monkeypatch):
+    monkeypatch.setattr(several, "ROUNDS", 1)
+    now, jobs = [0.0], []
+
+    def seconds(system, random_state):
+        jobs.append((system, random_state))
+        now[0] += 2.0
+        return 2.0
+
+    monkeypatch.setattr(several, "seconds", seconds)
+    monkeypatch.setattr(several, "Parallel", lambda n_jobs: nullcontext(list))
+    monkeypatch.setattr(several, "delayed", lambda f: f)
+    monkeypatch.setattr(several.time, "perf_counter", lambda: now[0])
+    assert several.eight("VAE", 0) == {"times one": 8.0, "s of one": 2.0}
+    assert jobs == [("VAE", k) for k in (0, 1, *range(8), *range(8))]
 
 
 def test_steps_and_ends_of_epochs_are_told_apart(monkeypatch):

@@ -272,7 +272,7 @@ folder, kills, seen = root / "random", 0, set()
 moments = random.Random(0)
 while kills < 20:
     pid = child(folder, out)
-    time.sleep(moments.uniform(0, 0.4) * seconds)
+    time.sleep(moments.uniform(0, 0.9) * seconds)
     os.kill(pid, signal.SIGKILL)
     if wait(pid):
         kills += 1
