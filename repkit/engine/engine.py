@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.compiling import calling, compiled
 from repkit.engine.flat import Group, mirrored, recurrent
-from repkit.engine.modes import frozen, norms, still
+from repkit.engine.modes import frozen, norms, settings_of, still
 from repkit.engine.optim import Adam
 from repkit.engine.ranks import here
 from repkit.engine.replay import Graphs, foreign, graphs_of
@@ -141,6 +141,7 @@ class Engine:
         if ema:
             self._pair_averages()
         self._records: list[list[Record]] = []
+        self._settings: list[Any] = []
         self._graphs: Graphs | None = None
         self._changes = list(changes)
         graphs = graphs_of(self.device, [self._generator], compile)
@@ -273,10 +274,11 @@ class Engine:
         So a run that is resumed, or replayed, at the start of an epoch needs no random state.
         """
         self._reset()
-        if self.system.refresh is not None:
-            changed = self.system.refresh(self.networks, self.position)
-            if self._graphs is not None and changed:
-                self._graphs.forget()
+        refresh = self.system.refresh
+        changed = refresh is not None and refresh(self.networks, self.position)
+        before, self._settings = self._settings, settings_of(self.system.networks)
+        if self._graphs is not None and (changed or self._settings != before):
+            self._graphs.forget()
 
     def _reset(self) -> None:
         self._records = [[] for _ in self.system.phases]

@@ -361,3 +361,33 @@ def test_no_gradient_of_an_earlier_step_is_left():
     assert len({tuple(x) for x in seen}) == 1
     assert any(seen[0])
     assert not all(seen[0])
+
+
+def test_what_a_callback_changes_in_a_network_counts(graphs, monkeypatch):
+    """At the next epoch, whose steps are recorded anew."""
+    X = np.random.default_rng(0).normal(size=(48, 6)).astype(np.float32)
+    given = {"y": np.arange(48) % 2, "sample_domain": np.repeat([1, -2], 24)}
+
+    def fit():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.5))
+
+        class Change:
+            def __call__(self, row):
+                own = model.networks_["F"].modules()
+                if row["epoch"] == 2:
+                    next(m for m in own if isinstance(m, nn.Dropout)).p = 0.0
+
+        model = DANN(
+            network, max_epochs=4, steps_per_epoch=10, batch_size=8, callbacks=[Change()],
+            random_state=0, device="cpu",
+        )  # fmt: skip
+        return model.fit(X, **given).history_["label_loss"].tolist()
+
+    monkeypatch.setenv("REPKIT_GRAPHS", "0")
+    expected = fit()
+    graphs()
+    found = fit()
+    assert found == expected
+    # Of the first two epochs, and of the others.
+    assert len([tape for tape in Tape.made if tape.replays]) == 2
