@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,6 +15,7 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the numbers of mallopt's parameters i
 KEPT = {MMAP_THRESHOLD: 2**30, TRIM_THRESHOLD: 2**31 - 1}
 # What the thresholds come to by themselves in a process that has let go of large blocks.
 USUAL = {MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}
+LONG = 1.0  # seconds
 TOLD = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}
 
 _lock = threading.Lock()
@@ -22,7 +24,7 @@ _keeping = 0
 
 @contextmanager
 def keeping_memory() -> Iterator[None]:
-    """Let glibc keep what is freed inside, and give it back to the system at the end.
+    """Let glibc keep what is freed inside, and give it back to the system after a long fit.
 
     Every step of a training makes the same large tensors and frees them. Blocks of more than 32 MB
     glibc returns to the system at once, and smaller ones when enough of them are free; each page
@@ -33,7 +35,7 @@ def keeping_memory() -> Iterator[None]:
     Nothing is done where the environment sets the thresholds, or with another libc than glibc.
     """
     global _keeping
-    libc = glibc()
+    libc, start = glibc(), time.monotonic()
     if libc is None:
         yield
         return
@@ -48,7 +50,8 @@ def keeping_memory() -> Iterator[None]:
             _keeping -= 1
             if _keeping == 0:
                 set_thresholds(USUAL)
-                libc.malloc_trim(0)
+                if time.monotonic() - start > LONG:  # the next of many short ones would ask for it
+                    libc.malloc_trim(0)
 
 
 def set_thresholds(values: dict[int, int]) -> None:

@@ -12,7 +12,7 @@ from repkit.engine import memory
 from repkit.engine.memory import KEPT, USUAL, glibc, keeping_memory
 
 SCRIPT = """
-import resource, torch
+import resource, time, torch
 from contextlib import nullcontext
 from repkit.engine.memory import keeping_memory
 
@@ -22,6 +22,7 @@ def faults(context):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for _ in range(20):
             torch.ones(40_000_000)
+        time.sleep(1.1)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 def held():
@@ -74,13 +75,15 @@ def told(monkeypatch):
     return found
 
 
-def test_the_outermost_sets_and_the_last_gives_back(told):
+@pytest.mark.parametrize("long", [False, True])
+def test_the_outermost_sets_and_the_last_gives_back(long, told, monkeypatch):
+    monkeypatch.setattr(memory, "LONG", 0.0 if long else 100.0)
     with keeping_memory():
         with suppress(KeyError), keeping_memory():
             assert told == [*KEPT.items()]
             raise KeyError
         assert told == [*KEPT.items()]
-    assert told == [*KEPT.items(), *USUAL.items(), "trim"]
+    assert told == [*KEPT.items(), *USUAL.items(), *["trim"] * long]
 
 
 def test_without_glibc_nothing_is_done(monkeypatch):
