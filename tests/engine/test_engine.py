@@ -902,6 +902,11 @@ def test_broken_names_the_group():
         engine.system.networks["G"][1].running_var[0] = torch.inf
     assert engine.broken() == "G"
 
+    engine = make(gan())
+    with torch.no_grad():
+        engine.system.networks["D"][0].weight[0, 0] = torch.nan
+    assert engine.broken() == "D"
+
 
 def test_a_groups_first_phase_names_its_loss():
     net = small(LATENT, 1)

@@ -196,6 +196,24 @@ def test_values_of_replays_are_kept_apart():
     assert made.take((0,), (), act)[0][2].item() == WARM + 6
 
 
+def test_a_tape_that_was_compared_is_replayed():
+    Tape.made = []
+    made, x = Graphs(Tape, looks=Tape, warm=1), torch.zeros(1)
+
+    def act():
+        return [(0, ("loss",), x.add_(1.0).clone())]
+
+    found = [made.take((0,), (), act)[0][2].item() for _ in range(6)]
+    assert found == list(range(1, 7))
+    assert [tape.replays for tape in Tape.made] == [0, 3]  # one warms up, and two are recorded
+
+
+def test_on_a_cpu_nobody_is_told(caplog):
+    with caplog.at_level(logging.INFO, "repkit"):
+        graphs_of(torch.device("cpu"), [], False).give_up("no reason")
+    assert not caplog.messages
+
+
 def test_batches_come_to_one_place():
     made = Graphs(Tape)
     constant = torch.arange(3)

@@ -163,6 +163,8 @@ def test_views_of_what_is_made_are_made_at_every_step():
     [
         lambda x: x.split([1, 2, 1]),
         lambda x: x[:0],
+        lambda x: x.clone()[None].unbind(0),
+        lambda x: (x[:, None] + x).t() * x,
         lambda x: x.clone().unsqueeze_(0),
         lambda x: x.max(0),
         lambda x: torch.complex(x, x).conj() + 1j,
@@ -188,6 +190,7 @@ def test_operations_of_all_kinds(make):
 
 
 GENERATOR = torch.Generator()
+SPARSE = torch.eye(2).to_sparse()
 
 
 @pytest.mark.parametrize(
@@ -199,6 +202,7 @@ GENERATOR = torch.Generator()
         lambda x: x[x > 0],
         lambda x: torch.equal(x, x),
         lambda x: x.to_sparse() * 2,
+        lambda x: SPARSE.sum(),
     ],
 )  # fmt: skip
 def test_what_cannot_be_written(act):
@@ -235,7 +239,8 @@ def differ(act):
 
 
 def test_what_two_steps_have_to_have_in_common():
-    x, rows, count = torch.arange(4.0), torch.randn(8, 3), iter(range(1, 100))
+    x, count = torch.arange(4.0), iter(range(1, 100))
+    places = torch.randn(8, 3).split(4)
 
     def same():
         return x.mul(2.0).add_(torch.rand(4, generator=GENERATOR)).clamp(max=float("nan"))
@@ -244,7 +249,7 @@ def test_what_two_steps_have_to_have_in_common():
         return x.mul(0.1 * next(count))
 
     def address():
-        return rows[2 * (next(count) % 2) :][:2].add(1.0)
+        return places[next(count) % 2].add(1.0)
 
     def more():
         return [x.add(1.0) for _ in range(next(count))]
