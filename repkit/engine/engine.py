@@ -144,8 +144,7 @@ class Engine:
         self._settings: list[Any] = []
         self._graphs: Graphs | None = None
         self._changes = list(changes)
-        graphs = graphs_of(self.device, [self._generator], compile)
-        if graphs is not None:
+        if (graphs := graphs_of(self.device, [self._generator], compile)) is not None:
             self.use_graphs(graphs)
         self._reset()
 
@@ -274,8 +273,7 @@ class Engine:
         So a run that is resumed, or replayed, at the start of an epoch needs no random state.
         """
         self._reset()
-        refresh = self.system.refresh
-        changed = refresh is not None and refresh(self.networks, self.position)
+        changed = self.system.refresh and self.system.refresh(self.networks, self.position)
         before, self._settings = self._settings, settings_of(self.system.networks)
         if self._graphs is not None and (changed or self._settings != before):
             self._graphs.forget()
@@ -471,7 +469,7 @@ class Engine:
             The first group that has one, if any.
         """
         for group, names in self.system.groups.items():
-            values = [vector.detach() for vector in self.groups[group].vectors]
+            values = [p.detach() for p in self.groups[group].parameters]
             values += [b for name in names for b in self.system.networks[name].buffers()]
             if values and not torch.stack([v.isfinite().all() for v in values]).all():
                 return group
