@@ -12,7 +12,7 @@ from repkit.engine import memory
 from repkit.engine.memory import KEPT, USUAL, glibc, keeping_memory
 
 SCRIPT = """
-import resource, time, torch
+import resource, torch
 from contextlib import nullcontext
 from repkit.engine.memory import keeping_memory
 
@@ -22,14 +22,9 @@ def faults(context):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for _ in range(20):
             torch.ones(40_000_000)
-        time.sleep(1.1)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-def held():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-print(faults(nullcontext()), faults(keeping_memory()), faults(nullcontext()), held())
+print(faults(nullcontext()), faults(keeping_memory()))
 """
 
 
@@ -45,17 +40,8 @@ needs_glibc = pytest.mark.skipif(glibc() is None, reason="needs glibc")
 
 
 @needs_glibc
-def test_pages_are_cleared_once():
-    # Where the heap ends is chance, and small blocks can come to lie behind a large one.
-    plain, kept, after, held = min((run() for _ in range(3)), key=lambda row: row[1])
-    assert kept < plain / 3
-    assert after > plain / 2
-    assert held < 1_000_000_000  # what was kept is given back
-
-
-@needs_glibc
 def test_who_has_set_thresholds_keeps_them():
-    plain, kept, *_ = run(MALLOC_MMAP_THRESHOLD_="1000000")
+    plain, kept = run(MALLOC_MMAP_THRESHOLD_="1000000")
     assert kept > plain / 2
 
 
