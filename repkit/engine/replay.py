@@ -24,7 +24,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from repkit.engine.sight import Sight
 from repkit.engine.tape import Tape
 
 log = logging.getLogger("repkit")
@@ -65,16 +64,6 @@ class Graph(Protocol):
 
     def replay(self) -> Values:
         """Take it again."""
-
-
-class Look(Protocol):
-    """A step that is compared with the next."""
-
-    def record(self, act: Callable[[], Values]) -> Values:
-        """Take it, and note what it does."""
-
-    def against(self, other: Any) -> str | None:
-        """Why it and the one after it cannot be recorded, if they cannot."""
 
 
 class CudaGraph:
@@ -144,31 +133,28 @@ class Graphs:
 
     Parameters
     ----------
-    make : callable
-        ``Graph or None -> Graph``: a new one, given any other that is in use.
+    make : callable, optional
+        ``Graph or None -> Graph``: a new one, given any other that is in use. By default, tapes.
     stream : callable
         ``() -> context`` in which steps are taken before they are recorded.
-    looks : callable
-        ``() -> Look``. A tape is replayed after it was compared.
     warm : int, optional
-        Steps of a kind before two are compared.
+        Steps of a kind before two are compared. By default, ``WARM``.
     level : int
         Of the line in the log that says why steps are not recorded.
     """
 
     def __init__(
         self,
-        make: Callable[[Any], Graph],
+        make: Callable[[Any], Graph] | None = None,
         stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        looks: Callable[[], Look] = Sight,
         warm: int | None = None,
         level: int = logging.INFO,
     ) -> None:
-        self.make, self.stream, self.looks, self.level = make, stream, looks, level
+        self.make, self.stream, self.level = make, stream, level
         self.warm = WARM if warm is None else warm
         self.given_up: str | None = None
         self._taken: dict[Kind, int] = {}
-        self._seen: dict[Kind, tuple[int, Shapes, Look]] = {}  # at a step
+        self._seen: dict[Kind, tuple[int, Shapes, Tape]] = {}  # at a step
         self._met: dict[Kind, set[Shapes]] = {}  # of kinds that may be recorded
         self._graphs: dict[tuple[Kind, Shapes], Graph] = {}
         self._inputs: dict[tuple[str, tuple[int, ...]], Tensor] = {}
@@ -237,7 +223,8 @@ class Graphs:
                 met.add(shapes)
             with self.stream():
                 return act()
-        graph = self.make(next(iter(self._graphs.values()), None))
+        other = next(iter(self._graphs.values()), None)
+        graph = Tape() if self.make is None else self.make(other)
         found = graph.record(act)
         if graph.obstacle is not None:
             self.give_up(graph.obstacle)
@@ -258,19 +245,19 @@ class Graphs:
         if before is not None and before != shapes and taken - at < PATIENCE:
             with self.stream():
                 return act()
-        look = self.looks()
+        tape = Tape()
         with self.stream():
-            found = look.record(plain or act)
+            found = tape.record(plain or act)
         if before != shapes or one is None:
-            self._seen[kind] = taken, shapes, look
-        elif (reason := one.against(look)) is not None:
+            self._seen[kind] = taken, shapes, tape
+        elif (reason := one.against(tape)) is not None:
             self.give_up(reason)
         else:
             del self._seen[kind]
             # What is compiled for these shapes, if anything is, was not called just now.
             self._met[kind] = {shapes} if plain is None else set()
-            if isinstance(look, Tape):
-                self._graphs[kind, shapes] = look
+            if self.make is None:
+                self._graphs[kind, shapes] = tape
         return found
 
 
@@ -293,7 +280,7 @@ def graphs_of(
         return cuda_graphs(device, generators)
     if device.type != "cpu" or compiled:
         return None
-    return Graphs(Tape, looks=Tape, warm=WARM_CPU, level=logging.DEBUG)
+    return Graphs(warm=WARM_CPU, level=logging.DEBUG)
 
 
 def cuda_graphs(device: torch.device, generators: Iterable[torch.Generator]) -> Graphs:

@@ -14,8 +14,7 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from repkit.engine.optim import Adam
-from repkit.engine.sight import memory
-from repkit.engine.tape import Tape, Writer, function
+from repkit.engine.tape import Tape, Writer, function, memory
 
 
 def of(act):
@@ -31,11 +30,6 @@ def of(act):
 def again(writer, *values):
     """What does it again."""
     return function(writer.calls, writer.given, [writer.name(x) for x in values])
-
-
-def kept(tape):
-    """Tensors that the tape holds."""
-    return [x for x in tape.given.values() if isinstance(x, torch.Tensor)]
 
 
 class Training:
@@ -115,7 +109,7 @@ def test_it_holds_nothing_that_the_step_makes():
     tape.record(act)
     gc.collect()
     assert watched[0].expired()
-    assert [memory(k) for k in kept(tape)] == [memory(x)]
+    assert [memory(k) for k in tape.given.values()] == [memory(x)]
 
 
 def test_memory_is_let_go_of_after_its_last_use():
@@ -194,18 +188,18 @@ SPARSE = torch.eye(2).to_sparse()
 
 
 @pytest.mark.parametrize(
-    "act",
+    ("act", "why"),
     [
-        lambda x: x.sum().item(),
-        lambda x: bool((x > 0).all()),
-        lambda x: x * torch.tensor(2.0),
-        lambda x: x[x > 0],
-        lambda x: torch.equal(x, x),
-        lambda x: x.to_sparse() * 2,
-        lambda x: SPARSE.sum(),
+        (lambda x: x.sum().item(), "the host waits for _local_scalar_dense"),
+        (lambda x: bool((x > 0).all()), "the host waits for _local_scalar_dense"),
+        (lambda x: x * torch.tensor(2.0), "the host waits for lift_fresh"),
+        (lambda x: x[x > 0], "the host waits for nonzero"),
+        (lambda x: torch.equal(x, x), "the host waits for equal"),
+        (lambda x: x.to_sparse() * 2, "aten._to_sparse.default cannot be recorded"),
+        (lambda x: SPARSE.sum(), "aten.sum.default cannot be recorded"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_written(act):
+def test_what_cannot_be_written(act, why):
     x, taken = torch.arange(4.0), []
     tape = Tape()
 
@@ -215,7 +209,15 @@ def test_what_cannot_be_written(act):
 
     assert tape.record(step) == []
     assert len(taken) == 1  # the step was taken
-    assert "cannot be recorded" in tape.obstacle
+    assert tape.obstacle == why
+    same = Tape()
+    same.record(of(lambda: x + 1))
+    assert tape.against(same) == same.against(tape) == why
+
+
+def test_a_mask_that_is_a_tensor_like_any_other():
+    known, few = torch.tensor([True, False, True]), torch.tensor([0, 1])
+    assert differ(lambda: known[few]) is None
 
 
 def test_memory_that_is_looked_at_behind_its_back():
@@ -251,24 +253,39 @@ def test_what_two_steps_have_to_have_in_common():
     def address():
         return places[next(count) % 2].add(1.0)
 
+    def shape():
+        return places[0][: next(count) % 3 + 1].add(1.0)
+
+    def created():
+        return torch.zeros(2 + next(count)).add(1.0)
+
     def more():
         return [x.add(1.0) for _ in range(next(count))]
 
+    def replaced():
+        kept[0] = kept[0] + 1
+
+    def numbers():
+        x.add_(1.0)
+        x.copy_(torch.rand(4, generator=GENERATOR) * x)
+
+    kept = [x]
     assert differ(same) is None
     assert differ(number) == "mul is given something else at every step"
     assert differ(address) == "add is given something else at every step"
     assert re.fullmatch(r"a step has \d operations, the next \d, or others", differ(more))
-    assert "cannot be recorded" in differ(lambda: x.sum().item())
+    assert differ(shape) == "add is given something else at every step"
+    assert differ(created) == "zeros is given something else at every step"
+    assert differ(replaced) == "add is given something else at every step"
+    assert differ(numbers) is None
 
 
 COMPILER = """
 import sys, torch
-from repkit.engine.sight import Sight
 from repkit.engine.tape import Tape
 x = torch.ones(2, requires_grad=True)
 tape = Tape()
-for look in (tape, Sight()):
-    look.record(lambda: [(0, ("a",), torch.autograd.grad(x.exp().sum(), x)[0].detach())])
+tape.record(lambda: [(0, ("a",), torch.autograd.grad(x.exp().sum(), x)[0].detach())])
 tape.replay()
 print([m for m in ("torch._dynamo", "torch._inductor", "sympy") if m in sys.modules])
 """
