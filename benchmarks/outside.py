@@ -46,36 +46,27 @@ class Spent:
     steps: int = 0
 
 
-class Timed:
+def timed(func: Any, spent: Spent, first: bool) -> Any:
     """An operator whose calls are counted and timed; the first one of a step counts the steps."""
+    op, now = func._op, time.perf_counter
 
-    def __init__(self, func: Any, spent: Spent, first: bool) -> None:
-        self.func, self.spent, self.first = func, spent, first
+    def call(*args: Any, **named: Any) -> Any:
+        start = now()
+        out = op(*args, **named)
+        spent.seconds += now() - start
+        spent.calls += 1
+        spent.steps += first
+        return out
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.func, name)
-
-    @property
-    def _op(self) -> Callable[..., Any]:
-        op, spent, first, now = self.func._op, self.spent, int(self.first), time.perf_counter
-
-        def timed(*args: Any, **named: Any) -> Any:
-            start = now()
-            out = op(*args, **named)
-            spent.seconds += now() - start
-            spent.calls += 1
-            spent.steps += first
-            return out
-
-        return timed
+    return SimpleNamespace(_op=call)
 
 
 def clock_seconds(n: int = 100_000) -> float:
-    """What `Timed` finds of a call that does nothing."""
+    """What `timed` finds of a call that does nothing."""
     spent = Spent()
-    timed = Timed(SimpleNamespace(_op=lambda: None), spent, False)._op
+    nothing = timed(SimpleNamespace(_op=lambda: None), spent, False)
     for _ in range(n):
-        timed()
+        nothing._op()
     return spent.seconds / n
 
 
@@ -85,11 +76,11 @@ def operators_timed() -> Iterator[Spent]:
     spent, function = Spent(), tape.function
 
     def with_clock(calls: Any, given: Any, wanted: Any) -> Any:
-        timed = [
-            dataclasses.replace(call, func=Timed(call.func, spent, k == 0))
+        clocked = [
+            dataclasses.replace(call, func=timed(call.func, spent, k == 0))
             for k, call in enumerate(calls)
         ]
-        return function(timed, given, wanted)
+        return function(clocked, given, wanted)
 
     with patch.object(tape, "function", with_clock):
         yield spent
@@ -118,7 +109,7 @@ def fit_of(system: str) -> Callable[..., Any]:
     return lambda **p: made(**(given | p)).fit(X)
 
 
-def outside_share(system: str) -> dict[str, float]:
+def outside_share(system: str, seed: int = 0) -> dict[str, float]:
     """The share of a step outside torch's operators, how many those are, and milliseconds."""
     fit, tick, found = fit_of(system), clock_seconds(), []
     with warnings.catch_warnings(action="ignore"):
@@ -138,16 +129,8 @@ def outside_share(system: str) -> dict[str, float]:
 
 def cases() -> list[Case]:
     """The seeds are repetitions."""
+    networks = {**dict.fromkeys(SYSTEMS, "MLPs of 128"), SPEECH: "convolutions of 96"}
     return [
-        Case("share of a step outside operators", system, "MLPs of 128", partial(run, system))
-        for system in SYSTEMS
-    ] + [
-        Case(
-            "share of a step outside operators", SPEECH, "convolutions of 96", partial(run, SPEECH)
-        )
+        Case("share of a step outside operators", system, variant, partial(outside_share, system))
+        for system, variant in networks.items()
     ]
-
-
-def run(system: str, seed: int) -> dict[str, float]:
-    """A repetition."""
-    return outside_share(system)

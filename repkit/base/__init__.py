@@ -18,10 +18,11 @@ checkpoint : None
     larger ``max_epochs``, goes on.
 compile : False
     Whether to compile the networks with ``torch.compile``, which takes seconds to minutes in the
-    first steps. On a CPU it has never paid: on one thread, steps of convolutions take as long as
-    before, and those of small fully connected networks twice as long. On a GPU what is compiled is
-    recorded in the CUDA graph: a step was 1.09 to 1.25 times as quick for small networks, .89 to
-    1.17 times for convolutions on images of 64 pixels. Penalties of a slope (``r1``, the critic of
+    first steps. On a CPU it has never paid: steps of compiled networks are not recorded there, and
+    before any were, on one thread, steps of convolutions took as long as without, and those of
+    small fully connected networks twice as long. On a GPU what is compiled is recorded in the CUDA
+    graph: a step was 1.09 to 1.25 times as quick for small networks, .89 to 1.17 times for
+    convolutions on images of 64 pixels. Penalties of a slope (``r1``, the critic of
     "wasserstein") take the networks as they are, for what is compiled has no second derivative.
 device : 'auto'
     Where to train.

@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+import warnings
 from contextlib import suppress
 
+import numpy as np
 import pytest
 import torch
 
+from benchmarks import steps
+from repkit import VAE
 from repkit.engine import memory
 from repkit.engine.memory import KEPT, USUAL, glibc, keeping_memory
 
@@ -77,3 +81,22 @@ def test_without_glibc_nothing_is_done(monkeypatch):
     with keeping_memory():
         memory.set_thresholds(USUAL)
         assert torch.ones(2).sum() == 2
+
+
+def test_every_fit_keeps_memory(told):
+    X = np.random.default_rng(0).random((20, 3))
+    seen = []
+    model = VAE(width=8, max_epochs=1, callbacks=[lambda row: seen.extend(told)], device="cpu")
+    with warnings.catch_warnings(action="ignore"):
+        model.fit(X)
+    assert seen == [*KEPT.items()]
+    assert told[:4] == [*KEPT.items(), *USUAL.items()]
+
+
+def test_a_loop_beside_a_fit_does_not(told):
+    """In the benchmark of steps."""
+    seen = []
+    turns = steps.Turns(lambda block: seen.extend(told), 1, "cpu")
+    turns.on_step(1, 1)
+    assert seen == [*USUAL.items()]
+    assert told == [*USUAL.items(), *KEPT.items()]
