@@ -512,6 +512,7 @@ def test_steps_are_timed_with_graphs_and_without(monkeypatch):
 def test_what_of_a_step_is_not_in_operators(monkeypatch):
     monkeypatch.setattr(outside, "ROUNDS", 3)
     monkeypatch.setattr(outside, "STEPS", 12)
+    monkeypatch.setattr(replay, "FEW", 0)
     found = outside.outside_share("DANN")
     assert found["share outside operators"] < 1  # beside other work it may be less than 0
     assert found["operators"] > 40

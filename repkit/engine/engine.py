@@ -144,7 +144,7 @@ class Engine:
         self._settings: list[Any] = []
         self._graphs: Graphs | None = None
         self._changes = list(changes)
-        if (graphs := graphs_of(self.device, [self._generator], compile)) is not None:
+        if (graphs := graphs_of(self.device, [self._generator], total_steps, compile)) is not None:
             self.use_graphs(graphs)
         self._reset()
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -29,6 +30,10 @@ from repkit.engine.tape import Tape
 log = logging.getLogger("repkit")
 
 WARM = 3  # steps of a kind before two are compared: state is made, kernels are chosen
+# On a CPU a recorded step saves a tenth to a third, and recording takes as long as five to ten: so
+# nothing is recorded in short trainings, nor batches of a shape that hardly ever comes.
+FEW = 200  # steps of a training
+ONCE, OFTEN = 1, 16  # batches of another shape before it is recorded: on a GPU, on a CPU
 WARM_CPU = 1  # there are no kernels to choose from
 PATIENCE = 20  # steps to wait for a batch of the shape of the one that was looked at
 KNOWN = re.compile(r"(torch|torchaudio|torchvision|repkit)\.")
@@ -139,6 +144,8 @@ class Graphs:
         ``() -> context`` in which steps are taken before they are recorded.
     warm : int, optional
         Steps of a kind before two are compared. By default, ``WARM``.
+    often : int
+        Batches of another shape before it is recorded, too.
     level : int
         Of the line in the log that says why steps are not recorded.
     """
@@ -148,14 +155,15 @@ class Graphs:
         make: Callable[[Any], Graph] | None = None,
         stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
         warm: int | None = None,
+        often: int = ONCE,
         level: int = logging.INFO,
     ) -> None:
-        self.make, self.stream, self.level = make, stream, level
+        self.make, self.stream, self.often, self.level = make, stream, often, level
         self.warm = WARM if warm is None else warm
         self.given_up: str | None = None
         self._taken: dict[Kind, int] = {}
         self._seen: dict[Kind, tuple[int, Shapes, Tape]] = {}  # at a step
-        self._met: dict[Kind, set[Shapes]] = {}  # of kinds that may be recorded
+        self._met: dict[Kind, Counter[Shapes]] = {}  # of kinds that may be recorded
         self._graphs: dict[tuple[Kind, Shapes], Graph] = {}
         self._inputs: dict[tuple[str, tuple[int, ...]], Tensor] = {}
         self._given: dict[tuple[str, tuple[int, ...]], Tensor] = {}
@@ -218,9 +226,9 @@ class Graphs:
             return self._graphs[kind, shapes].replay()
         if met is None and taken > self.warm:
             return self._looked_at(kind, shapes, taken, act, plain)
-        if met is None or shapes not in met or len(self._graphs) == MOST:
+        if met is None or met[shapes] < self.often or len(self._graphs) == MOST:
             if met is not None:
-                met.add(shapes)
+                met[shapes] += 1
             with self.stream():
                 return act()
         other = next(iter(self._graphs.values()), None)
@@ -255,14 +263,14 @@ class Graphs:
         else:
             del self._seen[kind]
             # What is compiled for these shapes, if anything is, was not called just now.
-            self._met[kind] = {shapes} if plain is None else set()
+            self._met[kind] = Counter({shapes: self.often} if plain is None else {})
             if self.make is None:
                 self._graphs[kind, shapes] = tape
         return found
 
 
 def graphs_of(
-    device: torch.device, generators: Iterable[torch.Generator], compiled: bool
+    device: torch.device, generators: Iterable[torch.Generator], steps: int, compiled: bool
 ) -> Graphs | None:
     """What steps on a device are recorded by, if they are.
 
@@ -271,6 +279,8 @@ def graphs_of(
     device : torch.device
     generators : iterable of torch.Generator
         Those of the device, beside the global one, from which random numbers are drawn.
+    steps : int
+        Of the training.
     compiled : bool
         Whether the networks are. On a CPU what a compiler has made cannot be seen.
     """
@@ -278,9 +288,9 @@ def graphs_of(
         return None
     if device.type == "cuda":
         return cuda_graphs(device, generators)
-    if device.type != "cpu" or compiled:
+    if device.type != "cpu" or compiled or steps < FEW:
         return None
-    return Graphs(warm=WARM_CPU, level=logging.DEBUG)
+    return Graphs(warm=WARM_CPU, often=OFTEN, level=logging.DEBUG)
 
 
 def cuda_graphs(device: torch.device, generators: Iterable[torch.Generator]) -> Graphs:

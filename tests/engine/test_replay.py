@@ -51,7 +51,7 @@ def graphs(monkeypatch):
         monkeypatch.delenv("REPKIT_GRAPHS", raising=False)
         monkeypatch.setattr(replay, "Tape", tape.Tape if own else Tape)
 
-        def counted(*_):
+        def counted(*_, **options):
             made.append(Graphs(Tape if own else None, warm=1))
             return made[-1]
 
@@ -138,14 +138,19 @@ class Strange(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("device", "compiled", "recorded"),
-    [("cpu", False, True), ("cpu", True, False), ("mps", False, False)],
+    ("device", "compiled", "steps", "recorded"),
+    [
+        ("cpu", False, 200, True),
+        ("cpu", True, 200, False),
+        ("cpu", False, 199, False),
+        ("mps", False, 200, False),
+    ],
 )
-def test_which_steps_are_recorded(device, compiled, recorded, monkeypatch):
+def test_which_steps_are_recorded(device, compiled, steps, recorded, monkeypatch):
     monkeypatch.delenv("REPKIT_GRAPHS", raising=False)
-    assert (graphs_of(torch.device(device), [], compiled) is not None) == recorded
+    assert (graphs_of(torch.device(device), [], steps, compiled) is not None) == recorded
     monkeypatch.setenv("REPKIT_GRAPHS", "0")
-    assert graphs_of(torch.device(device), [], compiled) is None
+    assert graphs_of(torch.device(device), [], steps, compiled) is None
 
 
 def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(caplog):
@@ -199,7 +204,7 @@ def test_a_tape_that_was_compared_is_replayed(monkeypatch):
 
 def test_on_a_cpu_nobody_is_told(caplog):
     with caplog.at_level(logging.INFO, "repkit"):
-        graphs_of(torch.device("cpu"), [], False).give_up("no reason")
+        graphs_of(torch.device("cpu"), [], 500, False).give_up("no reason")
     assert not caplog.messages
 
 
@@ -240,6 +245,17 @@ def test_each_shape_is_a_graph():
         assert value.item() == expected
     assert len(Tape.made) == 3
     assert sum(tape.replays for tape in Tape.made) > 40
+
+
+def test_a_shape_has_to_come_often():
+    Tape.made = []
+    made = Graphs(Tape, often=3)
+    for n in [*[1] * 8, *[2, 1] * 8, 3, 3]:
+        batch = SimpleNamespace(x=torch.ones(n))
+        shapes = made.place(batch)
+        ((_, _, value),) = made.take((0,), shapes, lambda b=batch: [(0, ("loss",), b.x.sum())])
+        assert value.item() == n
+    assert [tape.replays for tape in Tape.made] == [2 + 8, 8 - 3 - 1]
 
 
 def test_there_is_an_end_to_the_number_of_graphs(monkeypatch):
@@ -339,8 +355,9 @@ def test_graphs_are_turned_off_by_the_environment(value, wanted, monkeypatch):
     assert replay.wanted() == wanted
 
 
-def test_no_gradient_of_an_earlier_step_is_left():
+def test_no_gradient_of_an_earlier_step_is_left(graphs):
     """Long gradients are not copied: what a replay has of them only the replay knows."""
+    graphs()
     X = np.random.default_rng(0).normal(size=(40, 300)).astype(np.float32)
     seen = []
 
