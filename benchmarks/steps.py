@@ -129,7 +129,8 @@ def step_ratio(
 ) -> Ratio:
     """Ours over theirs, in ``ROUNDS`` rounds of ``block`` steps, or as many as can be timed."""
     # The few steps that are timed are recorded as those of a fit of usual length are.
-    with one_thread(), patch.object(replay, "FEW", 0), warnings.catch_warnings():
+    usual = patch.multiple(replay, FEW=0, OFTEN=1)
+    with one_thread(), usual, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a few steps link no encoder
         if block is None:
             loop(3)
