@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -19,9 +20,20 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
 
 from benchmarks import peers
+from repkit.nets import convolutions
 
 Loop = Callable[[int], None]  # takes so many steps
 Networks = Mapping[str, nn.Module]
+
+
+def with_layers_of_torch(loop: Loop) -> Loop:
+    """The loop on a copy of our networks, whose layers do on a CPU what those of torch do."""
+
+    def run(steps: int) -> None:
+        with patch.object(convolutions, "quick", lambda *_: False):
+            loop(steps)
+
+    return run
 
 
 class Reverse(torch.autograd.Function):

@@ -31,7 +31,8 @@ from repkit.speech.perturb import RandomSpeed
 
 SYSTEMS = ("DANN", "BiGAN", "InfoGAN", "VAE", "VAEGAN", "TripleGAN")
 ROUNDS = 11
-SECONDS = 0.15  # of a round's turn, about
+SECONDS, LEAST = 0.15, 3  # of a round's turn, about; steps of it, at least
+WARM = 30  # steps that are not timed, in which steps are recorded
 
 Fit = Callable[[Any], Any]
 Ratio = dict[str, float]
@@ -108,8 +109,9 @@ class Turns:
         """Nothing: an epoch's end is not timed."""
 
     def on_step(self, done: int, of: int) -> None:
-        """Take the loop's turn after each block."""
-        if done % self.block:
+        """Take the loop's turn after each block, once the shapes of batches have been met."""
+        if done <= WARM or (done - WARM) % self.block:
+            self.mark = seconds(self.device) if done == WARM else self.mark
             return
         set_thresholds(USUAL)  # a fit keeps memory; a loop has what the process has
         start = seconds(self.device)
@@ -128,6 +130,7 @@ def step_ratio(
     model: Any, fit: Fit, loop: loops.Loop, device: str, block: int | None = None
 ) -> Ratio:
     """Ours over theirs, in ``ROUNDS`` rounds of ``block`` steps, or as many as can be timed."""
+    loop = loops.with_layers_of_torch(loop)
     # The few steps that are timed are recorded as those of a fit of usual length are.
     usual = patch.multiple(replay, FEW=0, OFTEN=1)
     with one_thread(), usual, warnings.catch_warnings():
@@ -136,9 +139,9 @@ def step_ratio(
             loop(3)
             start = seconds(device)
             loop(3)
-            block = max(1, round(3 * SECONDS / (seconds(device) - start)))
+            block = max(LEAST, round(3 * SECONDS / (seconds(device) - start)))
         turns = Turns(loop, block, device)
-        length = (ROUNDS + 1) * block
+        length = WARM + (ROUNDS + 1) * block
         fit(
             clone(model).set_params(
                 max_epochs=1, steps_per_epoch=length, callbacks=[turns], device=device

@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks import growth, loops, speed, steps, using
 from repkit import VAE, metrics
 from repkit.engine.engine import Engine
+from repkit.nets import convolutions
 
 
 @pytest.fixture
@@ -101,10 +102,19 @@ def test_a_loop_and_a_fit_go_the_same_way(monkeypatch):
     assert apart > 9e-4  # as Adam's first step is long
 
 
+def test_a_loop_has_the_layers_of_torch():
+    """As somebody's own networks have; those of a fit beside it go their own way."""
+    x, quick = torch.zeros(1), []
+    loop = loops.with_layers_of_torch(lambda steps: quick.append(convolutions.quick(x, x)))
+    loop(1)
+    assert (quick, convolutions.quick(x, x)) == ([False], True)
+
+
 def test_turns_leave_out_the_first():
     turns = steps.Turns(lambda n: None, 2, "cpu")
-    for done in range(1, 9):
-        turns.on_step(done, 8)
+    for done in range(1, steps.WARM + 9):
+        turns.on_step(done, steps.WARM + 8)
+        assert done > steps.WARM or not turns.turns
     assert len(turns.turns) == 4
     turns.turns = [(9.0, 1.0), (1.0, 2.0), (2.0, 4.0), (3.0, 4.0)]
     assert turns.ratio()["time ratio"] == 0.5

@@ -97,6 +97,6 @@ def test_a_loop_beside_a_fit_does_not(told):
     """In the benchmark of steps."""
     seen = []
     turns = steps.Turns(lambda block: seen.extend(told), 1, "cpu")
-    turns.on_step(1, 1)
+    turns.on_step(steps.WARM + 1, steps.WARM + 1)
     assert seen == [*USUAL.items()]
     assert told == [*USUAL.items(), *KEPT.items()]
