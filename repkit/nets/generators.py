@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from repkit.nets.convolutions import Conv2d, ConvTranspose2d
 from repkit.nets.trunks import Reshape, Shape, as_image, halvings
 
 
@@ -47,12 +48,10 @@ def generator_dcgan(latent_dim: int, shape_out: Shape, width: int) -> nn.Sequent
         odd = (large[0] - 2 * small[0], large[1] - 2 * small[1])
         last = depth == len(sizes) - 2
         size = channels if last else widths[depth + 1]
-        layers.append(
-            nn.ConvTranspose2d(widths[depth], size, 4, 2, 1, output_padding=odd, bias=last)
-        )
+        layers.append(ConvTranspose2d(widths[depth], size, 4, 2, 1, output_padding=odd, bias=last))
         layers += [] if last else [nn.BatchNorm2d(size), nn.ReLU()]
     if len(sizes) == 1:
-        layers.append(nn.Conv2d(widths[0], channels, 3, padding=1))
+        layers.append(Conv2d(widths[0], channels, 3, padding=1))
     return nn.Sequential(*layers, Reshape(shape_out))
 
 

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from repkit.nets.convolutions import Conv2d, Flatten
+
 LEAK = 0.2
 Shape = tuple[int, ...]
 
@@ -100,7 +102,7 @@ def conv(
     size = width
     while True:
         layers += [
-            nn.Conv2d(channels, size, 3, padding=1, bias=not norm),
+            Conv2d(channels, size, 3, padding=1, bias=not norm),
             *([nn.BatchNorm2d(size)] if norm else []),
             nn.ReLU(),
         ]
@@ -109,7 +111,7 @@ def conv(
         layers.append(nn.MaxPool2d(2, ceil_mode=True))
         sides = [-(-side // 2) for side in sides]
         channels, size = size, min(2 * size, 4 * width)
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(size * math.prod(sides), dim_out))
+    return nn.Sequential(*layers, Flatten(), nn.Linear(size * math.prod(sides), dim_out))
 
 
 class Standardize(nn.Module):
@@ -257,11 +259,11 @@ def dcgan(shape_in: Shape, width: int, *, norm: bool = True) -> nn.Sequential:
     for depth in range(max(len(sizes) - 1, 1)):
         kernel = (4, 2, 1) if len(sizes) > 1 else (3, 1, 1)
         normed = norm and depth > 0
-        layers.append(nn.Conv2d(channels, size, *kernel, bias=not normed))
+        layers.append(Conv2d(channels, size, *kernel, bias=not normed))
         layers += [nn.BatchNorm2d(size)] if normed else []
         layers.append(nn.LeakyReLU(LEAK))
         channels, size = size, min(2 * size, max(width // 4, size))
-    return nn.Sequential(*layers, nn.Flatten())
+    return nn.Sequential(*layers, Flatten())
 
 
 def features_of(trunk: nn.Module, outputs: int, width: int, *, norm: bool = True) -> nn.Module:

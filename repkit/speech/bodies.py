@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repkit.nets.build import Spec, build
+from repkit.nets.convolutions import Conv1d
 
 HEADS = 4  # of the transformer
 
@@ -31,7 +32,7 @@ class Block(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
+        self.convolution = Conv1d(n_in, n_out, kernel, padding=kernel // 2)
         self.norm = nn.LayerNorm(n_out)
         self.residual = n_in == n_out
 
