@@ -50,12 +50,12 @@ def in_place(calls: Sequence[Call], kept: set[Name], places: Places) -> list[Cal
 
 
 def _fits(name: Name, call: Call, places: Places) -> bool:
-    """Whether the only result is new and laid out as this operand, whose memory is read once."""
-    if call.many or len(call.results) != 1 or call.results[0] is None:
+    """Whether the only result is laid out as this operand, whose memory is read in no other way."""
+    if len(call.results) != 1 or call.results[0] is None:
         return False
-    (where, *lies), (anew, *wanted) = places[name], places[call.results[0]]
+    (where, *lies), (_, *wanted) = places[name], places[call.results[0]]
     alone = all(x == name for x in call.used() if places[x][0] == where)
-    return where != anew and alone and lies == wanted and torch.Size(lies[1]).numel() >= LEAST
+    return alone and lies == wanted and torch.Size(lies[1]).numel() >= LEAST
 
 
 def _over(call: Call, name: Name) -> Call | None:
@@ -64,27 +64,23 @@ def _over(call: Call, name: Name) -> Call | None:
     if found is None:
         return None
     func, argument = found
-    if argument is not None:
-        return dataclasses.replace(call, func=func, kwargs={**call.kwargs, argument: name})
-    return dataclasses.replace(call, func=func) if call.args[0] == name else None
+    more = {} if argument is None else {argument: name}
+    return dataclasses.replace(call, func=func, kwargs={**call.kwargs, **more})
 
 
 @cache
 def writing(func: Any) -> tuple[Any, str | None] | None:
-    """What does the same written to an argument, whose name follows; None for the first operand.
+    """What does the same written to an argument, whose name follows; None for the only operand.
 
     ``out=`` is the same kernel. Operations that end in ``_`` are not always: ``mul_`` by a number
     rounds that to bf16 first.
     """
-    name, tags = func.overloadpacket.__name__, func.tags
+    packet = func.overloadpacket
     if func is torch.ops.aten.relu.default:  # has no ``out`` of its own
         return torch.ops.aten.relu_.default, None
-    if func.namespace != "aten" or torch.Tag.nondeterministic_seeded in tags:
+    if torch.Tag.pointwise not in func.tags and packet.__name__ not in POINTWISE:
         return None
-    if torch.Tag.pointwise not in tags and name not in POINTWISE:
-        return None
-    for overload in func.overloadpacket.overloads():
-        other = getattr(func.overloadpacket, overload)
+    for other in (getattr(packet, overload) for overload in packet.overloads()):
         if isinstance(other, torch._ops.OpOverload) and torch.Tag.generated not in other.tags:
             outs = [a.name for a in other._schema.arguments if a.is_out]
             if len(outs) == 1 and _given(other) == _given(func):

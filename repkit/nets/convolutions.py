@@ -102,13 +102,12 @@ class FromImage(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         (grad,), (x, weight), (stride, padding) = grads, ctx.saved_tensors, ctx.given
-        image, *wanted = ctx.needs_input_grad[:3]
         _, *found = torch.ops.aten.convolution_backward(
             *(grad, x, weight, ctx.biases, stride, padding, [1, 1], False, [0, 0], 1),
-            output_mask=[False, *wanted],
+            output_mask=[False, *ctx.needs_input_grad[1:3]],
         )
-        back = ToImage.apply(grad, weight, None, stride, padding, x.shape[2:]) if image else None
-        return (back, *found, None, None)
+        image = ToImage.apply(grad, weight, None, stride, padding, x.shape[2:])
+        return (image, *found, None, None)
 
 
 def odd_sizes(x: Tensor, weight: Tensor, stride: Any, padding: Any, size: Any) -> list[int]:
