@@ -109,6 +109,14 @@ def test_a_loop_has_the_layers_of_torch():
     loop(1)
     assert (quick, convolutions.quick(x, x)) == ([False], True)
 
+    def fit(model):
+        return model.fit(np.random.default_rng(0).random((80, 4), dtype=np.float32))
+
+    steps.step_ratio(
+        VAE(device="cpu"), fit, lambda n: quick.append(convolutions.quick(x, x)), "cpu", 1
+    )
+    assert set(quick) == {False}
+
 
 def test_turns_leave_out_the_first():
     turns = steps.Turns(lambda n: None, 2, "cpu")

@@ -5,7 +5,7 @@ Where an operand of a recorded step is read for the last time, and the result is
 the result takes its place. It is the same, bit for bit, and less memory is touched.
 
 This is what ``inplace=True`` of torch's modules does, but for gradients and sums, too, and only
-where nothing is lost by it. Steps of convolutions take 0.95 to 0.98 of the time.
+where nothing is lost by it. Steps of convolutions take 0.92 to 0.99 of the time.
 """
 
 from __future__ import annotations

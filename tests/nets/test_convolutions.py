@@ -8,6 +8,9 @@ from torch import nn
 
 from repkit.nets import convolutions
 from repkit.nets.convolutions import Conv1d, Conv2d, ConvTranspose2d, Flatten, FromImage, ToImage
+from repkit.nets.generators import generator_dcgan
+from repkit.nets.trunks import conv, dcgan
+from repkit.speech.bodies import build_body
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -173,6 +176,20 @@ def test_they_are_transformed_as_those_of_torch():
         f, g = (torch.func.jacrev(lambda v, m=m: m(v).sum(0)) for m in (layer, other))
         close([f(x)], [g(x)])
         close([torch.vmap(layer)(x[:, None])], [torch.vmap(other)(x[:, None])])
+
+
+def test_our_networks_are_made_of_them():
+    networks = (
+        generator_dcgan(5, (1, 16, 16), 32),
+        generator_dcgan(5, (1, 4, 4), 32),
+        dcgan((1, 16, 16), 32),
+        conv((1, 16, 16), 5),
+        build_body("conv", 8, 16)[0],
+    )
+    found = [m for network in networks for m in network.modules()]
+    for kind in (Conv1d, Conv2d, ConvTranspose2d, Flatten):
+        same = [type(m) for m in found if isinstance(m, kind.__mro__[1])]
+        assert set(same) == {kind}
 
 
 def test_copies_go_the_same_way(monkeypatch):
