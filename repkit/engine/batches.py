@@ -142,6 +142,12 @@ class BatchSource(Protocol):
     own: Tensor | None  # places in it of this process's rows, if there are others
     steps_per_epoch: int
 
+    def draw(self, step: int) -> Batch:
+        """What the batch of a step is made of, as the host chooses it."""
+
+    def fill(self, batch: Batch) -> None:
+        """Make the rest of it on the device, by the same operations at every step."""
+
     def at(self, step: int) -> Batch:
         """The batch of a step."""
 
@@ -254,6 +260,39 @@ class Batches:
             self._epoch = epoch
         return self._table[place]
 
+    def draw(self, step: int) -> Batch:
+        """Choose the rows of a step, and read those that the host has.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 0.
+
+        Returns
+        -------
+        Batch
+            The constants, ``rows``, and rows of the host's stores by name, on the device.
+        """
+        rows = self.rows(step)
+        read = {
+            name: self._read(name, store, step)
+            for name, store in self.stores.items()
+            if isinstance(store, HostRows)
+        }
+        return Batch(rows=rows, **read, **self.constants)
+
+    def fill(self, batch: Batch) -> None:
+        """Take the rows of the device's stores.
+
+        Parameters
+        ----------
+        batch : Batch
+            What `draw` gave; gets the rows by name.
+        """
+        for name, store in self.stores.items():
+            if not isinstance(store, HostRows):
+                setattr(batch, name, take(store, batch.rows))
+
     def at(self, step: int) -> Batch:
         """Make the batch of a step.
 
@@ -267,12 +306,9 @@ class Batches:
         Batch
             The stores' rows and the constants, by name, on the device.
         """
-        rows = self.rows(step)
-        taken = {
-            k: self._read(k, s, step) if isinstance(s, HostRows) else take(s, rows)
-            for k, s in self.stores.items()
-        }
-        return Batch(**taken, **self.constants)
+        batch = self.draw(step)
+        self.fill(batch)
+        return batch
 
     def digest(self) -> int:
         """Give a number that other data hardly have: processes that train together compare it.

@@ -32,10 +32,15 @@ class Call:
     results: list[Name | None]
     many: bool
 
+    def given(self) -> list[Name]:
+        """The variables that it reads or writes to."""
+        found = leaves((self.args, *self.kwargs.values()))
+        return [x for x in found if isinstance(x, Name)]
+
     def used(self) -> Iterator[Name]:
-        """The variables that it reads or makes."""
-        found = leaves((self.args, *self.kwargs.values(), self.results))
-        return (x for x in found if isinstance(x, Name))
+        """The variables that it reads, writes to or makes."""
+        yield from self.given()
+        yield from (x for x in self.results if x is not None)
 
 
 # Of variables: the number of the memory, where in it they begin, shape, strides, type, and flags.

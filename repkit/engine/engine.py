@@ -16,7 +16,7 @@ from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.compiling import calling, compiled
 from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, settings_of, still
-from repkit.engine.optim import Adam
+from repkit.engine.optim import Adam, set_rates
 from repkit.engine.ranks import here
 from repkit.engine.replay import Graphs, foreign, graphs_of
 from repkit.engine.rng import Kind, seed_everything, seed_of
@@ -299,7 +299,7 @@ class Engine:
     def step(self) -> None:
         """Take one step at the current position, and move on from it."""
         system, position = self.system, self.position
-        batch = self.batches.at(position)
+        batch = self.batches.draw(position)
         progress = position / self.total_steps
         phases = {n: p for n, p in enumerate(system.phases) if position % p.every == 0}
         # Early on the average is taken over as many steps as there have been.
@@ -311,13 +311,7 @@ class Engine:
         if self.learning_rate_schedule is not None:
             factor = self.learning_rate_schedule(progress)
             for group, optimizer in self.optimizers.items():
-                for options, rate in zip(
-                    optimizer.param_groups, self._base_rates[group], strict=True
-                ):
-                    if isinstance(options["lr"], Tensor):
-                        options["lr"].fill_(rate * factor)
-                    else:
-                        options["lr"] = rate * factor
+                set_rates(optimizer, [factor * rate for rate in self._base_rates[group]])
         act = partial(self._act, phases, batch, decay if graphs is None else None)
         if graphs is None:
             found = act(self._called)
@@ -336,6 +330,7 @@ class Engine:
     ) -> list[Record]:
         """What a step does on the device; the decay of the averages is in a tensor if not given."""
         found = []
+        self.batches.fill(batch)
         self._draw_noise(batch)
         with self._calling():
             if self.system.forward is not None:

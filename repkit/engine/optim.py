@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -112,11 +112,7 @@ class Adam:
         for own, other in zip(self.state, state["state"], strict=True):
             for name, value in own.items():
                 value.copy_(other[name])
-        for group, rate in zip(self.param_groups, state["lr"], strict=True):
-            if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+        set_rates(self, state["lr"])
 
 
 def _cuts(own: torch.Tensor, lent: Sequence[Piece]) -> tuple[list[slice], list[torch.Tensor]]:
@@ -131,3 +127,12 @@ def _cuts(own: torch.Tensor, lent: Sequence[Piece]) -> tuple[list[slice], list[t
             gradients.append(gradient)
         end = stop
     return cuts, gradients
+
+
+def set_rates(optimizer: torch.optim.Optimizer | Adam, rates: Iterable[float]) -> None:
+    """Give each of an optimizer's groups its learning rate; a tensor of one stays where it is."""
+    for options, rate in zip(optimizer.param_groups, rates, strict=True):
+        if isinstance(options["lr"], torch.Tensor):
+            options["lr"].fill_(rate)
+        else:
+            options["lr"] = rate

@@ -180,9 +180,14 @@ class Graphs:
         log.log(self.level, "the steps of this training are not recorded: %s", reason)
 
     def place(self, batch: Any) -> Shapes:
-        """Have the tensors of a batch where those of the last batch of their shape were."""
-        shapes = []
+        """Have the tensors of a batch where those of the last batch of their shape were.
+
+        One that has other numbers of the host is of another shape.
+        """
+        shapes: list[tuple[int, ...]] = []
         for name, value in vars(batch).items():
+            if isinstance(value, int):
+                shapes.append((value,))
             if not isinstance(value, Tensor):
                 continue
             key = name, tuple(value.shape)

@@ -23,7 +23,9 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from repkit.engine.bindings import quickest
 from repkit.engine.calls import Call, Name, Places, leaves
+from repkit.engine.folding import is_small, makes, needed, pure
 from repkit.engine.reuse import in_place
 
 Step = Callable[[], list[Tensor]]
@@ -63,6 +65,7 @@ class Tape:
         self.given: dict[Name, Tensor] = {}
         self.wanted: list[Name] = []
         self.obstacle: str | None = None
+        self._constants: dict[Name, Tensor] = {}
         self._places: Places = {}
         self._heads: list[tuple[int, tuple[str, ...]]] = []
         self._again: Step | None = None
@@ -74,14 +77,16 @@ class Tape:
         self._heads = [(number, names) for number, names, _ in found]
         self.wanted = [writer.name(values) for *_, values in found]
         self.calls, self.given, self.obstacle = writer.calls, writer.given, writer.obstacle
-        self._places = writer.places()
+        self._constants, self._places = writer.constants, writer.places()
         return found
 
     def replay(self) -> list[Any]:
         """Take the step again."""
         if self._again is None:
-            calls = in_place(self.calls, {*self.given, *self.wanted}, self._places)
-            self._again = function(calls, self.given, self.wanted)
+            known = self.given | self._constants
+            calls = needed(self.calls, self._constants, self.wanted)
+            calls = in_place(calls, {*known, *self.wanted}, self._places)
+            self._again = function(calls, known, self.wanted)
         with torch.no_grad():
             values = self._again()
         return [(*head, value) for head, value in zip(self._heads, values, strict=True)]
@@ -122,6 +127,8 @@ class Writer(TorchDispatchMode):
         The operations, but for those that only look at memory which has a name already.
     given : dict of Name to Tensor
         What was there before.
+    constants : dict of Name to Tensor
+        What operations made that is the same at every step, if it is small.
     obstacle : str or None
         What cannot be written, if anything.
     """
@@ -130,6 +137,7 @@ class Writer(TorchDispatchMode):
         super().__init__()
         self.calls: list[Call] = []
         self.given: dict[Name, Tensor] = {}
+        self.constants: dict[Name, Tensor] = {}
         self.obstacle: str | None = None
         self._names: dict[tuple[Any, ...], Name] = {}  # by place
         self._made: dict[int, StorageWeakRef] = {}  # keeps the number from another, not the memory
@@ -156,8 +164,23 @@ class Writer(TorchDispatchMode):
         elif not self._is_known(func, found, before):
             results = [self._result(x, before) for x in found]
             many = isinstance(out, tuple | list)
-            self.calls.append(Call(func, own_args, own_kwargs, results, many))
+            call = Call(func, own_args, own_kwargs, results, many)
+            self.calls.append(call)
+            self._fold(call, found)
         return out
+
+    def _fold(self, call: Call, found: list[Any]) -> None:
+        """Keep results that are the same at every step, until something may be written to them."""
+        given = call.given()
+        if call.func._schema.is_mutable:
+            changed = {memory(self.constants[x]) for x in given if x in self.constants}
+            for name in [x for x, kept in self.constants.items() if memory(kept) in changed]:
+                del self.constants[name]
+        elif pure(call.func) and all(map(is_small, found)):
+            known = given and all(x in self.constants for x in given)
+            if known or makes(call.func):
+                made = zip(call.results, found, strict=True)
+                self.constants |= {name: x.detach() for name, x in made if name is not None}
 
     def _named(self, x: Any) -> Any:
         """An argument, with names in the place of tensors."""
@@ -217,7 +240,7 @@ def function(calls: Sequence[Call], given: Mapping[Name, Tensor], wanted: Sequen
     for k, call in enumerate(calls):
         texts = [_text(x, scope) for x in call.args]
         texts += [f"{name}={_text(x, scope)}" for name, x in call.kwargs.items()]
-        line = f"{_text(call.func._op, scope)}({', '.join(texts)})"
+        line = f"{_text(quickest(call), scope)}({', '.join(texts)})"
         if any(call.results):
             results = ", ".join(x or "_" for x in call.results)
             line = f"{results}{',' if call.many else ''} = {line}"

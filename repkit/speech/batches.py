@@ -159,8 +159,11 @@ class SpeechBatches:
         batches = np.array_split(order, self.turn)
         return [[chunks[k] for k in batches[b]] for b in rng.permutation(self.turn)]
 
-    def at(self, step: int) -> Batch:
-        """The batch of a step."""
+    def draw(self, step: int) -> Batch:
+        """All of a step's batch but ``x``, and how that is filled.
+
+        By ``first`` (n,), where each piece begins in the store, and ``time``, frames with padding.
+        """
         chunks = self.chunks(step)
         rng = generator_of(self.seed, Kind.PIECES, step)
         rows = np.concatenate(chunks)
@@ -181,9 +184,17 @@ class SpeechBatches:
             table = np.ascontiguousarray(table[:, ranks.rank :: ranks.world])
             lengths = table[1]
         there = dict(zip(NAMES, sent(torch.from_numpy(table), self.device), strict=True))
-        time = padded(int(lengths.max()), self.device)
-        x = self.frames.pieces(there.pop("first"), there["length"], time)
-        return Batch(x=x, **there, **more)
+        return Batch(time=padded(int(lengths.max()), self.device), **there, **more)
+
+    def fill(self, batch: Batch) -> None:
+        """Take the frames of what `draw` gave."""
+        batch.x = self.frames.pieces(batch.first, batch.length, batch.time)
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
+        batch = self.draw(step)
+        self.fill(batch)
+        return batch
 
     def digest(self) -> int:
         """A number that other data hardly have; see `repkit.engine.batches`."""

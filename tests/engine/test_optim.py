@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.engine.optim import Adam
+from repkit.engine.optim import Adam, set_rates
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -117,3 +117,15 @@ def test_a_learning_rate_in_a_tensor():
     first.load_state_dict(second.state_dict())
     assert first.param_groups[0]["lr"] == 0.25
     assert not isinstance(first.param_groups[0]["lr"], torch.Tensor)
+
+
+def test_learning_rates_of_groups():
+    parameters = [nn.Parameter(torch.ones(3)) for _ in range(2)]
+    optimizer = torch.optim.SGD([{"params": [p]} for p in parameters], lr=1.0)
+    place = optimizer.param_groups[1]["lr"] = torch.tensor(1.0)
+    set_rates(optimizer, [0.25, 0.5])
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    assert optimizer.param_groups[1]["lr"] is place
+    assert place.item() == 0.5
+    with pytest.raises(ValueError, match="shorter"):
+        set_rates(optimizer, [0.1])

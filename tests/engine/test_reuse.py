@@ -224,4 +224,4 @@ def test_a_tape_does_so():
 
     found = [tape.record(act), tape.replay(), tape.replay()]
     assert len({value.item() for [(*_, value)] in found}) == 1
-    assert aten.relu_.default._op in tape._again.__globals__.values()
+    assert any(x is torch.relu_ for x in tape._again.__globals__.values())
