@@ -166,19 +166,17 @@ class Writer(TorchDispatchMode):
             many = isinstance(out, tuple | list)
             call = Call(func, own_args, own_kwargs, results, many)
             self.calls.append(call)
-            self._fold(call, found)
+            self._fold(call, found, before)
         return out
 
-    def _fold(self, call: Call, found: list[Any]) -> None:
+    def _fold(self, call: Call, found: list[Any], before: set[int]) -> None:
         """Keep results that are the same at every step, until something may be written to them."""
-        given = call.given()
         if call.func._schema.is_mutable:
-            changed = {memory(self.constants[x]) for x in given if x in self.constants}
-            for name in [x for x, kept in self.constants.items() if memory(kept) in changed]:
+            for name in [x for x, kept in self.constants.items() if memory(kept) in before]:
                 del self.constants[name]
         elif pure(call.func) and all(map(is_small, found)):
-            known = given and all(x in self.constants for x in given)
-            if known or makes(call.func):
+            given = call.given()
+            if makes(call.func) or (given and all(x in self.constants for x in given)):
                 made = zip(call.results, found, strict=True)
                 self.constants |= {name: x.detach() for name, x in made if name is not None}
 

@@ -64,6 +64,22 @@ def test_what_is_written_to_is_made_again():
         x += 1.0
 
 
+def test_what_is_written_to_by_way_of_a_view_of_any_kind():
+    x = torch.tensor([1.0, 2.0])
+
+    def act():
+        total = torch.zeros(3)
+        total.as_strided((2,), (1,), 1).copy_(x)
+        first, rest = total.split([1, 2])
+        return rest * 2.0, first * x
+
+    _, step = written(act)
+    for _ in range(2):
+        for found, expected in zip(step(), act(), strict=True):
+            assert torch.equal(found, expected)
+        x += 1.0
+
+
 def test_a_constant_that_is_wanted_is_another_one_at_every_step():
     names, step = written(lambda: torch.ones(3))
     assert names == []

@@ -212,7 +212,7 @@ def test_on_a_cpu_nobody_is_told(caplog):
 def test_batches_come_to_one_place():
     made = Graphs(Tape)
     constant = torch.arange(3)
-    batches = [SimpleNamespace(x=torch.full((2,), float(k)), y=constant, n=k) for k in range(3)]
+    batches = [SimpleNamespace(x=torch.full((2,), float(k)), y=constant) for k in range(3)]
     places = set()
     for k, batch in enumerate(batches):
         made.place(batch)
@@ -226,6 +226,12 @@ def test_batches_come_to_one_place():
     (other,) = {x for x, _ in places}
     assert longer.x.data_ptr() != other  # a place for each shape
     assert made.given_up is None
+
+
+def test_numbers_of_a_batch_are_of_its_shape():
+    made, x = Graphs(Tape), torch.zeros(2)
+    shapes = {made.place(SimpleNamespace(x=x, time=time)) for time in (3, 4, 3)}
+    assert shapes == {((2,), (3,)), ((2,), (4,))}
 
 
 def test_each_shape_is_a_graph():
