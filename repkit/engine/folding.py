@@ -17,12 +17,12 @@ from torch import Tensor
 from repkit.engine.calls import Call, Name
 
 # What a tensor of these holds follows from numbers alone; of another one they take the shape.
+# Not ``linspace``, whose ends can be tensors.
 MAKERS = {
     "arange",
     "eye",
     "full",
     "full_like",
-    "linspace",
     "new_full",
     "new_ones",
     "new_zeros",

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from repkit.engine.folding import MOST, needed, pure
+from repkit.engine.folding import MAKERS, MOST, needed, pure
 from repkit.engine.tape import Tape, Writer, function
 
 aten = torch.ops.aten
@@ -44,6 +44,23 @@ def test_constants_of_numbers():
     assert names == ["add", "where", "neg"]
     for found, expected in zip(step(), act(), strict=True):
         assert torch.equal(found, expected)
+
+
+def test_only_shapes_of_tensors_enter_what_makes_constants():
+    """Whatever makes a tensor: none of its arguments that count can be one."""
+    for name in MAKERS:
+        packet = getattr(aten, name)
+        for func in (getattr(packet, overload) for overload in packet.overloads()):
+            tensors = [a.name for a in func._schema.arguments if str(a.type) == "Tensor"]
+            assert [x for x in tensors if x not in ("self", "out")] == [], func
+
+
+def test_numbers_from_tensors_are_no_constants():
+    end = torch.tensor(1.0)
+    names, step = written(lambda: torch.linspace(end, 3.0, 3) * 2.0)
+    assert len(names) == 2
+    end.fill_(2.0)
+    assert step()[0].tolist() == [4.0, 5.0, 6.0]
 
 
 def test_what_is_written_to_is_made_again():
