@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import BuiltinFunctionType, MethodDescriptorType
 from typing import Any
 
@@ -81,15 +82,15 @@ def _leads(way: Function, call: Call) -> bool:
     """Whether a function goes to an operation, and with what it was given."""
     # A tensor of no dimension can be taken for a number.
     return all(
-        _arrives(way, call, torch.empty(shape, dtype=dtype))
+        _arrives(way, call, partial(torch.empty, shape, dtype=dtype))
         for shape, dtype in (((1,), None), ((), None), ((), torch.int64))
     )
 
 
-def _arrives(way: Function, call: Call, tensor: Tensor) -> bool:
-    """Whether it does with this for every tensor."""
-    args = _filled(call.args, tensor)
-    kwargs = {name: _filled(x, tensor) for name, x in call.kwargs.items()}
+def _arrives(way: Function, call: Call, make: Callable[[], Tensor]) -> bool:
+    """Whether it does with such tensors."""
+    args = _filled(call.args, make)
+    kwargs = {name: _filled(x, make) for name, x in call.kwargs.items()}
     # Whatever else it raises: this is not the way.
     with torch.no_grad(), Arrival() as arrival, suppress(Exception):
         way(*args, **kwargs)
@@ -104,11 +105,11 @@ def _arrives(way: Function, call: Call, tensor: Tensor) -> bool:
     )
 
 
-def _filled(x: Any, tensor: Tensor) -> Any:
-    """An argument with this tensor for every name."""
+def _filled(x: Any, make: Callable[[], Tensor]) -> Any:
+    """An argument with a tensor for every name."""
     if isinstance(x, Name):
-        return tensor
-    return type(x)(_filled(y, tensor) for y in x) if isinstance(x, list | tuple) else x
+        return make()
+    return type(x)(_filled(y, make) for y in x) if isinstance(x, list | tuple) else x
 
 
 def _same(x: Any, y: Any) -> bool:

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from repkit.engine import replay, reuse, tape
-from repkit.engine.bindings import quickest
+from repkit.engine.bindings import _leads, quickest
 from repkit.engine.calls import Call, Name
 from repkit.engine.tape import function
 
@@ -57,6 +57,20 @@ def test_arguments_of_another_type_are_another_case():
     assert quickest(first) is quickest(second) is torch.pow
     swapped = call(aten.pow.Scalar, 2, X)
     assert quickest(swapped) is torch.pow
+
+
+def test_what_is_given_has_to_arrive_as_it_is():
+    given = call(aten.add.Tensor, X, Y, alpha=2)
+    ways = [
+        torch.add,
+        lambda x, y, alpha: torch.add(y, x, alpha=alpha),
+        lambda x, y, alpha: torch.add(x, y),
+        lambda x, y, alpha: torch.add(x, y, alpha=float(alpha)),
+        lambda x, y, alpha: torch.mul(x, y),
+        lambda x, y, alpha: x,
+        lambda x, y: torch.add(x, y, alpha=2),
+    ]
+    assert [_leads(way, given) for way in ways] == [True] + [False] * 6
 
 
 def test_nothing_is_done_to_find_it():
