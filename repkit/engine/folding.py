@@ -79,7 +79,7 @@ def needed(
     read, found = set(wanted), []
     for call in reversed(calls):
         idle = read.isdisjoint(call.results) or all(x in constants for x in call.results)
-        if not (idle and pure(call.func) and call.results and None not in call.results):
+        if not (idle and pure(call.func) and None not in call.results):
             read.update(call.given())
             found.append(call)
     return found[::-1]
