@@ -57,9 +57,8 @@ def test_arguments_of_another_type_are_another_case():
     assert quickest(first) is quickest(second) is torch.pow
     swapped = call(aten.pow.Scalar, 2, X)
     assert quickest(swapped) is torch.pow
-    assert quickest(call(aten.mul.Tensor, X, 2.0)) is torch.mul
-    reverse = call(aten.mul.Tensor, 2.0, X)  # which no Python function takes
-    assert quickest(reverse) is reverse.func._op
+    other = call(aten.pow.Tensor_Scalar, X, Y)  # ``torch.pow`` would go to another
+    assert quickest(other) is other.func._op
 
 
 def test_what_is_given_has_to_arrive_as_it_is():
