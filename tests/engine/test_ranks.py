@@ -253,7 +253,7 @@ def ranks(folder):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": here}
     with subprocess.Popen([sys.executable, __file__, str(folder)], env=environment) as process:
         try:
-            process.wait(timeout=100)
+            process.wait(timeout=300)
         finally:
             process.kill()
     for error in folder.glob("*.error"):
