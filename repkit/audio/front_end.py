@@ -168,46 +168,48 @@ class FrontEnd:
         # Few frames at a time stay in the processor's cache.
         most = AT_ONCE * torch.get_num_threads()
         hop, count = self.hop_length, 1 + (waves.shape[1] - self.n_fft) // self.hop_length
-        rows, even = max(1, most // count), -(-count // -(-count // most))
+        rows = max(1, most // count)
         frames = waves.new_empty(len(waves), count, self.n_static)
         for row in range(0, len(waves), rows):
-            for k in range(0, count, even):
-                end = (min(k + even, count) - 1) * hop + self.n_fft
+            for k in range(0, count, most):
+                end = (min(k + most, count) - 1) * hop + self.n_fft
                 piece = waves[row : row + rows, k * hop : end]
-                frames[row : row + rows, k : k + even] = self._energies(piece, tools)
+                frames[row : row + rows, k : k + most] = self._energies(piece, tools)
         return frames
 
     def _energies(self, waves: Tensor, tools: _Tools) -> Tensor:
-        spectrum = torch.fft.rfft(waves.unfold(-1, self.n_fft, self.hop_length) * tools.window)
-        squares = torch.view_as_real(spectrum).square_()
+        spectrum = torch.stft(
+            waves,
+            self.n_fft,
+            self.hop_length,
+            self.win_length,
+            tools.window,
+            center=False,
+            return_complex=True,
+        )
+        squares = torch.view_as_real(spectrum.transpose(1, 2)).square_()
         # Sums in float64: in float32 the order of the terms, which depends on the shape of the
         # batch, would show in the last digits, and in more of them after normalization.
-        power = (squares[..., 0] + squares[..., 1]).to(tools.dct.dtype)
-        energies = torch.cat([power[..., bins] @ part for bins, part in tools.filters], -1)
-        frames = energies.add_(FLOOR).log_()
+        power = (squares[..., 0] + squares[..., 1]).to(tools.filters.dtype)
+        frames = (power @ tools.filters).add_(FLOOR).log_()
         return (frames if self.kind == "logmel" else frames @ tools.dct).float()
 
 
 class _Tools(NamedTuple):
-    window: Tensor  # (n_fft,), zero at the ends
-    filters: tuple[tuple[slice, Tensor], ...]  # bins, and what filters have of them
+    window: Tensor  # (win_length,)
+    filters: Tensor  # (n_fft // 2 + 1, n_mels)
     dct: Tensor  # (n_mels, n_mfcc)
 
 
 @lru_cache(maxsize=16)
 def _tools(front_end: FrontEnd, device: torch.device) -> _Tools:
-    window = torch.zeros(front_end.n_fft)
-    start = (front_end.n_fft - front_end.win_length) // 2
-    window[start : start + front_end.win_length] = torch.hann_window(front_end.win_length)
     filters = mel_filters(front_end.sample_rate, front_end.n_fft, front_end.n_mels)
-    # Most of the lower filters' bins are none of the upper ones', and on a CPU that counts.
-    parts = []
-    for part in filters.chunk(2 if device.type == "cpu" else 1, dim=1):
-        inside = part.any(1).nonzero()
-        bins = slice(int(inside[0]), int(inside[-1]) + 1)
-        parts.append((bins, part[bins].contiguous().to(device, exact(device))))
     dct = _torchaudio.create_dct(min(front_end.n_mfcc, front_end.n_mels), front_end.n_mels)
-    return _Tools(window.to(device), tuple(parts), dct.to(device, exact(device)))
+    return _Tools(
+        torch.hann_window(front_end.win_length, device=device),
+        filters.to(device, exact(device)),
+        dct.to(device, exact(device)),
+    )
 
 
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:

@@ -135,7 +135,10 @@ def take(store: Tensor, rows: Tensor) -> Tensor:
 
 
 class BatchSource(Protocol):
-    """What the engine asks of batches: `Batches`, or others that depend on the step alone."""
+    """What the engine asks of batches: `Batches`, or others that depend on the step alone.
+
+    In two parts: `fill` is recorded with the step.
+    """
 
     device: torch.device
     size: int  # rows of a batch, at most, those of all processes together
@@ -149,7 +152,21 @@ class BatchSource(Protocol):
         """Make the rest of it on the device, by the same operations at every step."""
 
     def at(self, step: int) -> Batch:
-        """The batch of a step."""
+        """Make the batch of a step.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 0.
+
+        Returns
+        -------
+        Batch
+            All of it, on the device.
+        """
+        batch = self.draw(step)
+        self.fill(batch)
+        return batch
 
     def digest(self) -> int:
         """A number that other data hardly have: processes that train together compare it."""
@@ -170,7 +187,7 @@ def digest(stores: Iterable[Store], n: int) -> int:
     return found
 
 
-class Batches:
+class Batches(BatchSource):
     """Rows of every step, derived from ``(seed, step)`` alone.
 
     Each stream is a set of rows and how many of them a batch holds; it is walked through in a
@@ -292,23 +309,6 @@ class Batches:
         for name, store in self.stores.items():
             if not isinstance(store, HostRows):
                 setattr(batch, name, take(store, batch.rows))
-
-    def at(self, step: int) -> Batch:
-        """Make the batch of a step.
-
-        Parameters
-        ----------
-        step : int
-            Number of the step, from 0.
-
-        Returns
-        -------
-        Batch
-            The stores' rows and the constants, by name, on the device.
-        """
-        batch = self.draw(step)
-        self.fill(batch)
-        return batch
 
     def digest(self) -> int:
         """Give a number that other data hardly have: processes that train together compare it.

@@ -16,9 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from repkit.engine.calls import Call, Name, leaves
+from repkit.engine.calls import Call, Name, Watch, leaves
 
 Function = Callable[..., Any]
 BUILT_IN = BuiltinFunctionType, MethodDescriptorType  # functions in Python are no shorter
@@ -29,7 +28,7 @@ class Arrived(Exception):
     """An operation was reached."""
 
 
-class Arrival(TorchDispatchMode):
+class Arrival(Watch):
     """Takes down the first operation that is reached, and does not do it.
 
     Attributes
@@ -41,11 +40,6 @@ class Arrival(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.call: tuple[Any, Any, Any] | None = None
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Say that this is never compiled: else torch imports its compiler, which takes 1.3 s."""
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.call = func, args, kwargs or {}

@@ -21,10 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from repkit.engine.bindings import quickest
-from repkit.engine.calls import Call, Name, Places, leaves
+from repkit.engine.calls import Call, Name, Places, Watch, leaves
 from repkit.engine.folding import is_small, makes, needed, pure
 from repkit.engine.reuse import in_place
 
@@ -115,7 +114,7 @@ def _numbers(call: Call) -> list[str]:
     return ["generator" if isinstance(x, torch.Generator) else repr(x) for x in found]
 
 
-class Writer(TorchDispatchMode):
+class Writer(Watch):
     """Writes down each operation.
 
     A tensor is known by its place: the memory, and which numbers of it. Views of what was there
@@ -141,11 +140,6 @@ class Writer(TorchDispatchMode):
         self.obstacle: str | None = None
         self._names: dict[tuple[Any, ...], Name] = {}  # by place
         self._made: dict[int, StorageWeakRef] = {}  # keeps the number from another, not the memory
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Say that this is never compiled: else torch imports its compiler, which takes 1.3 s."""
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

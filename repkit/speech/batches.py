@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repkit.engine.batches import Batch, digest, sent
+from repkit.engine.batches import Batch, BatchSource, digest, sent
 from repkit.engine.ranks import here, pooled
 from repkit.engine.rng import Kind, generator_of
 
@@ -83,7 +83,7 @@ class FrameStore:
             yield rows, x, length
 
 
-class SpeechBatches:
+class SpeechBatches(BatchSource):
     """Batches of about ``speakers x utterances`` rows, derived from ``(seed, step)`` alone.
 
     In every turn each utterance is drawn once. Those of a speaker are sorted by length, roughly,
@@ -189,12 +189,6 @@ class SpeechBatches:
     def fill(self, batch: Batch) -> None:
         """Take the frames of what `draw` gave."""
         batch.x = self.frames.pieces(batch.first, batch.length, batch.time)
-
-    def at(self, step: int) -> Batch:
-        """The batch of a step."""
-        batch = self.draw(step)
-        self.fill(batch)
-        return batch
 
     def digest(self) -> int:
         """A number that other data hardly have; see `repkit.engine.batches`."""

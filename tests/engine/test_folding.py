@@ -168,6 +168,7 @@ def test_a_large_constant_does_not_stay_in_memory():
         (aten.mul_.Tensor, False),
         (aten.mul.out, False),
         (aten.bernoulli.p, False),
+        (aten.rrelu.default, False),  # on each number by itself, but drawn
         (aten.rand_like.default, False),
         (aten.native_batch_norm.default, False),  # writes to the running statistics
         (aten._fused_adamw_.default, False),
