@@ -16,24 +16,26 @@ from torch import Tensor
 
 from repkit.engine.calls import Call, Name
 
-# What a tensor of these holds follows from numbers alone; of another one they take the shape.
-# Not ``linspace``, whose ends can be tensors.
-MAKERS = {
+# Of a tensor that they are given they take the shape alone.
+LIKE = {"full_like", "new_full", "new_ones", "new_zeros", "ones_like", "zeros_like"}
+# Of what is neither on each number by itself nor a view, what says all it does by what it gives.
+OTHERS = {
+    "_to_copy",
+    "_unsafe_view",
     "arange",
+    "cat",
+    "empty",
     "eye",
     "full",
-    "full_like",
-    "new_full",
-    "new_ones",
-    "new_zeros",
+    "linspace",
+    "mean",
     "ones",
-    "ones_like",
+    "repeat",
     "scalar_tensor",
+    "stack",
+    "sum",
     "zeros",
-    "zeros_like",
 }
-# Of what is neither on each number by itself nor a view, what says all it does by what it gives.
-OTHERS = {"_to_copy", "_unsafe_view", "cat", "empty", "mean", "repeat", "stack", "sum"}
 MOST = 2**16  # bytes of a constant, which stays in memory
 
 
@@ -42,15 +44,18 @@ def pure(func: Any) -> bool:
     """Whether an operation does nothing but give something, the same for the same arguments."""
     if func._schema.is_mutable or torch.Tag.nondeterministic_seeded in func.tags:
         return False
-    if torch.Tag.pointwise in func.tags or func.overloadpacket.__name__ in MAKERS | OTHERS:
+    if torch.Tag.pointwise in func.tags or func.overloadpacket.__name__ in LIKE | OTHERS:
         return True
     returns = func._schema.returns
     return bool(returns) and all(value.alias_info is not None for value in returns)  # a view
 
 
-def makes(func: Any) -> bool:
-    """Whether what an operation gives is no matter of the tensors that it is given."""
-    return func.overloadpacket.__name__ in MAKERS
+def constant(call: Call, constants: Collection[Name]) -> bool:
+    """Whether what an operation gives is the same at every step, given what is."""
+    if not pure(call.func):
+        return False
+    like = call.func.overloadpacket.__name__ in LIKE
+    return like or all(x in constants for x in call.given())
 
 
 def is_small(x: Any) -> bool:
@@ -79,7 +84,7 @@ def needed(
     read, found = set(wanted), []
     for call in reversed(calls):
         idle = read.isdisjoint(call.results) or all(x in constants for x in call.results)
-        if not (idle and pure(call.func) and None not in call.results):
+        if not (idle and pure(call.func)):
             read.update(call.given())
             found.append(call)
     return found[::-1]

@@ -24,7 +24,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from repkit.engine.bindings import quickest
 from repkit.engine.calls import Call, Name, Places, Watch, leaves
-from repkit.engine.folding import is_small, makes, needed, pure
+from repkit.engine.folding import constant, is_small, needed
 from repkit.engine.reuse import in_place
 
 Step = Callable[[], list[Tensor]]
@@ -168,11 +168,9 @@ class Writer(Watch):
         if call.func._schema.is_mutable:
             for name in [x for x, kept in self.constants.items() if memory(kept) in before]:
                 del self.constants[name]
-        elif pure(call.func) and all(map(is_small, found)):
-            given = call.given()
-            if makes(call.func) or (given and all(x in self.constants for x in given)):
-                made = zip(call.results, found, strict=True)
-                self.constants |= {name: x.detach() for name, x in made if name is not None}
+        elif constant(call, self.constants) and all(map(is_small, found)):
+            made = zip(call.results, found, strict=True)
+            self.constants |= {name: x.detach() for name, x in made if name is not None}
 
     def _named(self, x: Any) -> Any:
         """An argument, with names in the place of tensors."""
