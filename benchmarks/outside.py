@@ -1,12 +1,11 @@
 """How much of a step is not spent in torch's operators, for small networks on a CPU.
 
-A fit is timed, and then one in which each operator of the recorded step is timed. What the second
-adds up to is what the first has in operators; the clock itself is taken off.
+In one fit every second step is taken as it is, and timed whole, from where it begins to where the
+next one does. In the others each operator is timed; the clock itself is taken off.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import time
 import warnings
@@ -18,7 +17,6 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.gpu import Clock
 from benchmarks.runner import Case
 from benchmarks.steps import SYSTEMS, mlp, spoken, tables
 from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN
@@ -29,63 +27,75 @@ STEPS, EPOCHS = 160, 3
 SPEECH = "SpeechAutoencoder"
 
 
-@dataclasses.dataclass
 class Spent:
-    """In operators of recorded steps.
+    """Seconds of recorded steps.
 
-    Parameters
+    Attributes
     ----------
-    seconds : float
-    calls : int
-    steps : int
+    whole : list of float
+        Of steps that are taken as they are.
+    inside : list of float
+        In the operators of the others.
+    calls : list of int
+        Operators of each of those.
     """
 
-    seconds: float = 0.0
-    calls: int = 0
-    steps: int = 0
+    def __init__(self) -> None:
+        self.whole: list[float] = []
+        self.inside: list[float] = []
+        self.calls: list[int] = []
+        self._seconds = 0.0
+        self._begun: float | None = None  # of a step as it is
 
+    def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function whose calls are timed."""
+        now = time.perf_counter
 
-def timed(function: Callable[..., Any], spent: Spent) -> Callable[..., Any]:
-    """A function whose calls are counted and timed."""
-    now = time.perf_counter
+        def call(*args: Any, **named: Any) -> Any:
+            start = now()
+            out = function(*args, **named)
+            self._seconds += now() - start
+            return out
 
-    def call(*args: Any, **named: Any) -> Any:
-        start = now()
-        out = function(*args, **named)
-        spent.seconds += now() - start
-        spent.calls += 1
-        return out
+        return call
 
-    return call
+    def in_turn(self, plain: tape.Step, watched: tape.Step, calls: int) -> tape.Step:
+        """The one and the other, which do the same by so many calls."""
+
+        def step() -> Any:
+            if self._begun is None:
+                self._begun = time.perf_counter()
+                return plain()
+            self.whole.append(time.perf_counter() - self._begun)
+            self._begun, self._seconds = None, 0.0
+            found = watched()
+            self.inside.append(self._seconds)
+            self.calls.append(calls)
+            return found
+
+        return step
 
 
 def clock_seconds(n: int = 100_000) -> float:
-    """What `timed` finds of a call that does nothing."""
+    """What `Spent` finds of a call that does nothing."""
     spent = Spent()
-    nothing = timed(lambda: None, spent)
+    nothing = spent.timed(lambda: None)
     for _ in range(n):
         nothing()
-    return spent.seconds / n
+    return spent._seconds / n
 
 
 @contextmanager
 def operators_timed() -> Iterator[Spent]:
-    """Time the operators of recorded steps."""
+    """Time recorded steps, and their operators."""
     spent, function, quickest = Spent(), tape.function, tape.quickest
 
-    def counted(calls: Any, given: Any, wanted: Any) -> Any:
-        step = function(calls, given, wanted)
+    def both(calls: Any, given: Any, wanted: Any) -> tape.Step:
+        plain = function(calls, given, wanted)
+        with patch.object(tape, "quickest", lambda call: spent.timed(quickest(call))):
+            return spent.in_turn(plain, function(calls, given, wanted), len(calls))
 
-        def act() -> Any:
-            spent.steps += 1
-            return step()
-
-        return act
-
-    with (
-        patch.object(tape, "function", counted),
-        patch.object(tape, "quickest", lambda call: timed(quickest(call), spent)),
-    ):
+    with patch.object(tape, "function", both):
         yield spent
 
 
@@ -115,16 +125,13 @@ def fit_of(system: str) -> Callable[..., Any]:
 def outside_share(system: str, seed: int = 0) -> dict[str, float]:
     """The share of a step outside torch's operators, how many those are, and milliseconds."""
     fit, tick, found = fit_of(system), clock_seconds(), []
-    with warnings.catch_warnings(action="ignore"):
-        fit(max_epochs=1, steps_per_epoch=STEPS)
-        for _ in range(ROUNDS):
-            clock = Clock(wait=lambda: None)
-            fit(max_epochs=EPOCHS, steps_per_epoch=STEPS, callbacks=[clock])
-            step = clock.measured()["step"]
-            with operators_timed() as spent:
-                fit(max_epochs=EPOCHS, steps_per_epoch=STEPS)
-            inside = (spent.seconds - tick * spent.calls) / spent.steps
-            found.append((1 - inside / step, spent.calls / spent.steps, 1000 * step))
+    for _ in range(ROUNDS):
+        with operators_timed() as spent, warnings.catch_warnings(action="ignore"):
+            fit(max_epochs=EPOCHS, steps_per_epoch=STEPS)
+        whole = statistics.median(spent.whole)
+        calls = statistics.median(spent.calls)
+        inside = statistics.median(spent.inside) - tick * calls
+        found.append((1 - inside / whole, calls, 1000 * whole))
     names = ("share outside operators", "operators", "ms")
     medians = map(statistics.median, zip(*found, strict=True))
     return dict(zip(names, medians, strict=True))

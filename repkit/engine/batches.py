@@ -137,7 +137,8 @@ def take(store: Tensor, rows: Tensor) -> Tensor:
 class BatchSource(Protocol):
     """What the engine asks of batches: `Batches`, or others that depend on the step alone.
 
-    In two parts: `fill` is recorded with the step.
+    In two parts: `fill` is recorded with the step. A tensor that `draw` gives is the same one at
+    every step, or is made for this one: the next may be written to its place.
     """
 
     device: torch.device
@@ -162,11 +163,12 @@ class BatchSource(Protocol):
         Returns
         -------
         Batch
-            All of it, on the device.
+            All of it, on the device, in memory of its own.
         """
         batch = self.draw(step)
         self.fill(batch)
-        return batch
+        kept = {k: x.clone() if isinstance(x, Tensor) else x for k, x in vars(batch).items()}
+        return Batch(**kept)
 
     def digest(self) -> int:
         """A number that other data hardly have: processes that train together compare it."""
@@ -221,6 +223,7 @@ class Batches(BatchSource):
         constants: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.stores = dict(stores)
+        self._host_stores = {k: x for k, x in stores.items() if isinstance(x, HostRows)}
         self.streams = [(torch.as_tensor(rows, dtype=torch.int64), n) for rows, n in streams]
         self.seed = seed
         self.device = device
@@ -234,6 +237,10 @@ class Batches(BatchSource):
         self._epoch = -1
         self._table = torch.empty(0)
         self._host_table = np.empty(0)
+        n = self.size if self.own is None else len(self.own)
+        self._rows = torch.empty(n, dtype=torch.int64, device=device)
+        # No operation of torch, of which each takes longer than numpy for a row.
+        self._on_host = self._rows.numpy() if device.type == "cpu" else None
         self._reader: ThreadPoolExecutor | None = None
         self._ahead: dict[str, tuple[int, Future[np.ndarray]]] = {}
 
@@ -263,6 +270,11 @@ class Batches(BatchSource):
         int64 Tensor of shape (size,)
             Indices into the stores, on the device.
         """
+        place = self._place(step)
+        return self._table[place]
+
+    def _place(self, step: int) -> int:
+        """Where in the tables a step is; they are those of its epoch."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             steps = self.steps_per_epoch
@@ -275,7 +287,7 @@ class Batches(BatchSource):
                 table = table[:, self.own]
             self._host_table, self._table = table.numpy(), sent(table, self.device)
             self._epoch = epoch
-        return self._table[place]
+        return place
 
     def draw(self, step: int) -> Batch:
         """Choose the rows of a step, and read those that the host has.
@@ -290,13 +302,13 @@ class Batches(BatchSource):
         Batch
             The constants, ``rows``, and rows of the host's stores by name, on the device.
         """
-        rows = self.rows(step)
-        read = {
-            name: self._read(name, store, step)
-            for name, store in self.stores.items()
-            if isinstance(store, HostRows)
-        }
-        return Batch(rows=rows, **read, **self.constants)
+        place = self._place(step)
+        if self._on_host is None:
+            self._rows.copy_(self._table[place])
+        else:
+            self._on_host[:] = self._host_table[place]
+        read = {name: self._read(name, store, step) for name, store in self._host_stores.items()}
+        return Batch(rows=self._rows, **read, **self.constants)
 
     def fill(self, batch: Batch) -> None:
         """Take the rows of the device's stores.

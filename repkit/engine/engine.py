@@ -16,7 +16,7 @@ from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.compiling import calling, compiled
 from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, settings_of, still
-from repkit.engine.optim import Adam, set_rates
+from repkit.engine.optim import Adam, rate_setters, setter
 from repkit.engine.ranks import here
 from repkit.engine.replay import Graphs, foreign, graphs_of
 from repkit.engine.rng import Kind, seed_everything, seed_of
@@ -123,15 +123,15 @@ class Engine:
                 and self.ranks.world == 1
             )
         self._frozen = frozen(*system.networks.values())
-        self._base_rates = {
-            group: [g["lr"] for g in opt.param_groups] for group, opt in self.optimizers.items()
-        }
+        self._base_rates = [g["lr"] for o in self.optimizers.values() for g in o.param_groups]
+        self._set_rates = rate_setters(self.optimizers.values())
         self._noise = {
             name: torch.empty((batches.size, *noise.shape), device=self.device)
             for name, noise in system.noise.items()
         }
         self._own = None if batches.own is None else batches.own.to(self.device)
         self._scheduled = {name: torch.zeros((), device=self.device) for name in system.schedules}
+        self._set_scheduled = {name: setter(x) for name, x in self._scheduled.items()}
         self._generator = torch.Generator(self.device)
         self._norms_outside: dict[tuple[int, ...], list[Any]] = {}
         self._averages: list[Tensor] = []
@@ -193,8 +193,10 @@ class Engine:
             for optimizer in self.optimizers.values():
                 for options in optimizer.param_groups:
                     options["lr"] = torch.tensor(options["lr"], dtype=kind, device=self.device)
+            self._set_rates = rate_setters(self.optimizers.values())
         self._graphs = graphs
         self._decay = torch.zeros((), device=self.device)
+        self._set_decay = setter(self._decay)
 
     def _group(self, names: Iterable[str], rates: Callable[[str], float] | None) -> Group:
         named = [
@@ -211,9 +213,7 @@ class Engine:
         )
 
     @staticmethod
-    def _parameters(
-        networks: Mapping[str, nn.Module], names: Iterable[str]
-    ) -> Iterator[nn.Parameter]:
+    def _parameters(networks: Mapping[str, nn.Module], names: Iterable[str]) -> Iterator[Tensor]:
         return (p for name in names for p in networks[name].parameters())
 
     def _pair_averages(self) -> None:
@@ -298,45 +298,50 @@ class Engine:
 
     def step(self) -> None:
         """Take one step at the current position, and move on from it."""
-        system, position = self.system, self.position
+        position, graphs = self.position, self._graphs
         batch = self.batches.draw(position)
         progress = position / self.total_steps
-        phases = {n: p for n, p in enumerate(system.phases) if position % p.every == 0}
-        # Early on the average is taken over as many steps as there have been.
-        decay = min(self.ema, (1.0 + position) / (10.0 + position))
-        graphs = self._graphs if self._graphs and self._graphs.given_up is None else None
-        shapes = () if graphs is None else graphs.place(batch)
-        for name, schedule in system.schedules.items():
-            setattr(batch, name, self._scheduled[name].fill_(schedule(progress)))
+        for name, schedule in self.system.schedules.items():
+            self._set_scheduled[name](schedule(progress))
         if self.learning_rate_schedule is not None:
             factor = self.learning_rate_schedule(progress)
-            for group, optimizer in self.optimizers.items():
-                set_rates(optimizer, [factor * rate for rate in self._base_rates[group]])
-        act = partial(self._act, phases, batch, decay if graphs is None else None)
-        if graphs is None:
-            found = act(self._called)
+            for set_rate, rate in zip(self._set_rates, self._base_rates, strict=True):
+                set_rate(factor * rate)
+        # Early on the average is taken over as many steps as there have been.
+        decay = min(self.ema, (1.0 + position) / (10.0 + position))
+        phases = tuple(n for n, p in enumerate(self.system.phases) if position % p.every == 0)
+        if graphs is None or graphs.given_up is not None:
+            found = self._act(phases, batch, decay, self._called)
         else:
-            self._decay.fill_(1.0 - decay)
-            plain = None if self._called is self.networks else partial(act, self.networks)
-            found = graphs.take(tuple(phases), shapes, partial(act, self._called), plain)
-            for own in self.groups.values():
-                own.drop()  # the next step has others, which only its record knows
+            self._set_decay(1.0 - decay)
+            shapes = graphs.place(batch)
+            graph = graphs.recorded(phases, shapes)
+            if graph is not None:
+                found = graph.replay()
+            else:
+                act = partial(self._act, phases, batch, None)
+                plain = None if self._called is self.networks else partial(act, self.networks)
+                found = graphs.take(phases, shapes, partial(act, self._called), plain)
+                for own in self.groups.values():
+                    own.drop()  # the next step has others, which only its record knows
         for number, names, values in found:
             self._records[number].append((position, names, values))
         self.position = position + 1
 
     def _act(
-        self, phases: Mapping[int, Phase], batch: Batch, decay: float | None, called: Any
+        self, phases: tuple[int, ...], batch: Batch, decay: float | None, called: Any
     ) -> list[Record]:
         """What a step does on the device; the decay of the averages is in a tensor if not given."""
         found = []
+        vars(batch).update(self._scheduled)
         self.batches.fill(batch)
         self._draw_noise(batch)
         with self._calling():
             if self.system.forward is not None:
-                with self._forward(self._norms_outside_of(tuple(phases))):
+                with self._forward(self._norms_outside_of(phases)):
                     self.system.forward(called, batch)
-            for number, phase in phases.items():
+            for number in phases:
+                phase = self.system.phases[number]
                 for repeat in range(phase.times):
                     if repeat or phase.fresh:
                         self._draw_noise(batch)

@@ -166,7 +166,6 @@ class Graphs:
         self._met: dict[Kind, Counter[Shapes]] = {}  # of kinds that may be recorded
         self._graphs: dict[tuple[Kind, Shapes], Graph] = {}
         self._inputs: dict[tuple[str, tuple[int, ...]], Tensor] = {}
-        self._given: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
     def forget(self) -> None:
         """Record anew: optimizers have other tensors than before."""
@@ -180,7 +179,7 @@ class Graphs:
         log.log(self.level, "the steps of this training are not recorded: %s", reason)
 
     def place(self, batch: Any) -> Shapes:
-        """Have the tensors of a batch where those of the last batch of their shape were.
+        """Have the tensors of a batch where those of the first batch of their shape are.
 
         One that has other numbers of the host is of another shape.
         """
@@ -194,12 +193,15 @@ class Graphs:
             shapes.append(key[1])
             own = self._inputs.get(key)
             if own is None:
-                own = self._inputs[key] = value.clone(memory_format=torch.preserve_format)
-            elif self._given[key] is not value:
+                self._inputs[key] = value
+            elif own is not value:
                 own.copy_(value)
-            self._given[key] = value
-            setattr(batch, name, own)
+                setattr(batch, name, own)
         return tuple(shapes)
+
+    def recorded(self, kind: Kind, shapes: Shapes) -> Graph | None:
+        """What takes a step of this kind, if it is recorded."""
+        return self._graphs.get((kind, shapes))
 
     def take(
         self,
@@ -225,10 +227,10 @@ class Graphs:
         -------
         list of (number, names, Tensor)
         """
+        if (graph := self.recorded(kind, shapes)) is not None:
+            return graph.replay()
         taken = self._taken[kind] = self._taken.get(kind, 0) + 1
         met = self._met.get(kind)
-        if (kind, shapes) in self._graphs:
-            return self._graphs[kind, shapes].replay()
         if met is None and taken > self.warm:
             return self._looked_at(kind, shapes, taken, act, plain)
         if met is None or met[shapes] < self.often or len(self._graphs) == MOST:

@@ -68,6 +68,7 @@ class Tape:
         self._places: Places = {}
         self._heads: list[tuple[int, tuple[str, ...]]] = []
         self._again: Step | None = None
+        self._no_grad = torch.no_grad()
 
     def record(self, act: Callable[[], list[Any]]) -> list[Any]:
         """Take a step, and write it down."""
@@ -86,7 +87,7 @@ class Tape:
             calls = needed(self.calls, self._constants, self.wanted)
             calls = in_place(calls, {*known, *self.wanted}, self._places)
             self._again = function(calls, known, self.wanted)
-        with torch.no_grad():
+        with self._no_grad:
             values = self._again()
         return [(*head, value) for head, value in zip(self._heads, values, strict=True)]
 

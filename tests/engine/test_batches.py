@@ -36,6 +36,20 @@ def test_a_batch_depends_on_the_seed_and_the_step_only():
     assert not torch.equal(rows(batches(seed=1), range(12)), forward)
 
 
+def test_rows_are_drawn_to_one_place_and_a_batch_that_is_kept_has_its_own():
+    b = batches(constants={"c": torch.ones(2)})
+    kept = [b.at(step) for step in (0, 1)]
+    drawn = [b.draw(step) for step in (0, 1)]
+    assert drawn[0].rows is drawn[1].rows
+    assert drawn[0].c is drawn[1].c
+    for step, batch in enumerate(kept):
+        assert torch.equal(batch.rows, b.rows(step))
+        assert torch.equal(batch.i, batch.rows)
+        assert batch.c.tolist() == [1, 1]
+    assert torch.equal(drawn[1].rows, kept[1].rows)
+    assert not torch.equal(kept[0].rows, kept[1].rows)
+
+
 @pytest.mark.parametrize(("n", "count"), [(10, 4), (12, 4), (3, 8), (7, 7), (1, 3)])
 def test_every_row_is_seen_once_a_pass(n, count):
     b = batches(n, count)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.engine.optim import Adam, set_rates
+from repkit.engine.optim import Adam, rate_setters, setter
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -119,13 +119,41 @@ def test_a_learning_rate_in_a_tensor():
     assert not isinstance(first.param_groups[0]["lr"], torch.Tensor)
 
 
-def test_learning_rates_of_groups():
+def two_groups(make):
     parameters = [nn.Parameter(torch.ones(3)) for _ in range(2)]
-    optimizer = torch.optim.SGD([{"params": [p]} for p in parameters], lr=1.0)
+    return make([{"params": [p], "lr": 1.0} for p in parameters])
+
+
+@pytest.mark.parametrize("make", [lambda p: Adam(p, 1.0), lambda p: torch.optim.SGD(p, 1.0)])
+def test_learning_rates_of_groups(make):
+    optimizer = two_groups(make)
     place = optimizer.param_groups[1]["lr"] = torch.tensor(1.0)
-    set_rates(optimizer, [0.25, 0.5])
+    first, second = rate_setters([optimizer])
+    first(0.25)
+    second(0.3)
     assert optimizer.param_groups[0]["lr"] == 0.25
     assert optimizer.param_groups[1]["lr"] is place
-    assert place.item() == 0.5
-    with pytest.raises(ValueError, match="shorter"):
-        set_rates(optimizer, [0.1])
+    assert torch.equal(place, torch.tensor(0.3))
+
+
+def test_learning_rates_after_a_state_was_loaded():
+    """Torch's optimizers have other groups then."""
+    optimizer = two_groups(lambda p: torch.optim.SGD(p, 1.0))
+    first, second = rate_setters([optimizer])
+    optimizer.load_state_dict(optimizer.state_dict())
+    first(0.25)
+    second(0.5)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 0.1, -1 / 3, 1e-46, float("inf"), float("nan")])
+def test_a_number_is_what_torch_would_put_there(kind, value):
+    place, other = torch.ones((), dtype=kind), torch.ones((), dtype=kind)
+    setter(place)(value)
+    torch.testing.assert_close(place, other.fill_(value), rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_number_on_another_device_is_put_there_by_an_operation():
+    place = torch.ones((), device="meta")
+    assert setter(place)(0.5) is place
