@@ -1,8 +1,9 @@
 """Internal. Operations of a step that need not be done again: constants, and what nobody reads.
 
 Autograd begins at a tensor of ones, divides it by the size of a batch and spreads it over the rows;
-batch norm makes a tensor that only some processors need. When a step is recorded what such
-operations gave is known, and it is the same at every step.
+batch norm makes a tensor that only some processors need; a function of ours in Python has gradients
+of weights where a player asks for that of an image alone. When a step is recorded it is known what
+is read, and what such operations gave that is the same at every step.
 """
 
 from __future__ import annotations
@@ -22,13 +23,21 @@ LIKE = {"full_like", "new_full", "new_ones", "new_zeros", "ones_like", "zeros_li
 OTHERS = {
     "_to_copy",
     "_unsafe_view",
+    "addmm",
     "arange",
+    "argmax",
     "cat",
+    "clone",
+    "col2im",
+    "convolution",
+    "convolution_backward",
     "empty",
     "eye",
     "full",
+    "im2col",
     "linspace",
     "mean",
+    "mm",
     "ones",
     "repeat",
     "scalar_tensor",

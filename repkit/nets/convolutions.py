@@ -71,13 +71,19 @@ class ToImage(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        """As torch has it, which does not depend on how few channels there are."""
+        """As torch has it, which does not depend on how few channels there are.
+
+        By itself that of the image, which some players alone want: what nobody reads is left out of
+        a recorded step.
+        """
         (grad,), (x, weight), (stride, padding) = grads, ctx.saved_tensors, ctx.given
-        found = torch.ops.aten.convolution_backward(
-            *(grad, x, weight, ctx.biases, stride, padding, [1, 1], True, ctx.odd, 1),
-            output_mask=ctx.needs_input_grad[:3],
+        given = grad, x, weight, ctx.biases, stride, padding, [1, 1], True, ctx.odd, 1
+        wanted, *others = ctx.needs_input_grad[:3]
+        image, _, _ = torch.ops.aten.convolution_backward(
+            *given, output_mask=[wanted, False, False]
         )
-        return (*found, None, None, None)
+        _, *found = torch.ops.aten.convolution_backward(*given, output_mask=[False, *others])
+        return (image, *found, None, None, None)
 
 
 class FromImage(torch.autograd.Function):

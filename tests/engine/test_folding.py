@@ -8,6 +8,7 @@ from torch import nn
 from repkit.engine.folding import LIKE, MOST, needed, pure
 from repkit.engine.reuse import LEAST
 from repkit.engine.tape import Tape, Writer, function
+from repkit.nets.convolutions import Conv2d, ConvTranspose2d
 
 aten = torch.ops.aten
 
@@ -150,6 +151,36 @@ def test_what_nobody_reads():
     assert torch.equal(step()[0], act())
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape", "of_the_image"),
+    [
+        # Its gradient of the image is a product of matrices, added up.
+        (Conv2d(1, 8, 4, 2, 1), (2, 1, 8, 8), ["mm", "col2im"]),
+        (ConvTranspose2d(8, 1, 4, 2, 1), (2, 8, 4, 4), ["convolution_backward"]),
+    ],
+)
+def test_gradients_that_nobody_asked_for(layer, shape, of_the_image):
+    """A function in Python has them all the same."""
+    x = torch.randn(shape, requires_grad=True)
+
+    def gradients(of):
+        before, _ = written(lambda: layer(x))
+
+        def act():
+            return torch.autograd.grad(layer(x).square().sum(), of)
+
+        names, step = written(act)
+        for found, expected in zip(step(), act(), strict=True):
+            assert torch.equal(found, expected)
+        products = {"mm", "col2im", "convolution_backward"}
+        return [name for name in names[len(before) :] if name in products]
+
+    assert gradients([layer.weight]) == ["convolution_backward"]
+    assert gradients([x]) == of_the_image
+    both = gradients([x, layer.weight])
+    assert sorted(both) == sorted([*of_the_image, "convolution_backward"])
+
+
 def test_a_large_constant_does_not_stay_in_memory():
     x = torch.ones(())
     names, step = written(lambda: torch.zeros(MOST // 4 + 1) + x)
@@ -168,6 +199,7 @@ def test_a_large_constant_does_not_stay_in_memory():
         (aten.mul.Tensor, True),
         (aten.expand.default, True),
         (aten.empty.memory_format, True),
+        (aten.convolution_backward.default, True),
         (aten.mul_.Tensor, False),
         (aten.mul.out, False),
         (aten.bernoulli.p, False),
