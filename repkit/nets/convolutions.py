@@ -78,11 +78,9 @@ class ToImage(torch.autograd.Function):
         """
         (grad,), (x, weight), (stride, padding) = grads, ctx.saved_tensors, ctx.given
         given = grad, x, weight, ctx.biases, stride, padding, [1, 1], True, ctx.odd, 1
-        wanted, *others = ctx.needs_input_grad[:3]
-        image, _, _ = torch.ops.aten.convolution_backward(
-            *given, output_mask=[wanted, False, False]
-        )
-        _, *found = torch.ops.aten.convolution_backward(*given, output_mask=[False, *others])
+        back, (wanted, *others) = torch.ops.aten.convolution_backward, ctx.needs_input_grad[:3]
+        image, _, _ = back(*given, output_mask=[wanted, False, False])
+        _, *found = back(*given, output_mask=[False, *others])
         return (image, *found, None, None, None)
 
 
