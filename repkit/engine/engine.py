@@ -309,7 +309,7 @@ class Engine:
                 set_rate(factor * rate)
         # Early on the average is taken over as many steps as there have been.
         decay = min(self.ema, (1.0 + position) / (10.0 + position))
-        phases = tuple(n for n, p in enumerate(self.system.phases) if position % p.every == 0)
+        phases = tuple([n for n, p in enumerate(self.system.phases) if position % p.every == 0])
         if graphs is None or graphs.given_up is not None:
             found = self._act(phases, batch, decay, self._called)
         else:
