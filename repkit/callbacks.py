@@ -4,7 +4,8 @@ A callback is any callable. After every epoch it is given the epoch's row of ``h
 may add to it, and ends the training by a true answer. Networks are in evaluation mode meanwhile,
 and whatever it draws from a random generator does not change the training. What has a method
 ``on_step(done, of)`` is also told, after each step, how many of an epoch's steps are taken; nothing
-is read from the device for that. What has a method ``bound_to(estimator)`` is asked at the start of
+is read from the device for that. It is for bars, not for changes: those of a network count from the
+next epoch on. What has a method ``bound_to(estimator)`` is asked at the start of
 each training for the callable that is to be used.
 
 Columns of ``history_`` go to other tools in three lines each. To TensorBoard::

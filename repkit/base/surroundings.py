@@ -18,7 +18,7 @@ LOCK = threading.RLock()
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """Float32 on the CPU by default, gradients on, inference mode off; the caller's after."""
+    """Float32 on the CPU by default, gradients on, inference mode, autocast off; then as before."""
     with LOCK, ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
@@ -30,6 +30,9 @@ def settled() -> Iterator[None]:
         if torch.get_default_dtype() != torch.float32:
             stack.callback(torch.set_default_dtype, torch.get_default_dtype())
             torch.set_default_dtype(torch.float32)
+        for kind in ("cpu", "cuda"):  # `precision` decides
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
         yield
 
 

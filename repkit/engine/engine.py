@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.compiling import calling, compiled
 from repkit.engine.flat import Group, mirrored, recurrent
-from repkit.engine.modes import frozen, norms, settings_of, still
+from repkit.engine.modes import frozen, norms, still
 from repkit.engine.optim import Adam, rate_setters, setter
 from repkit.engine.ranks import here
-from repkit.engine.replay import Graphs, foreign, graphs_of
+from repkit.engine.replay import Graphs, graphs_of
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
@@ -141,9 +141,9 @@ class Engine:
         if ema:
             self._pair_averages()
         self._records: list[list[Record]] = []
-        self._settings: list[Any] = []
         self._graphs: Graphs | None = None
-        self._changes = list(changes)
+        functions = filter(None, [*(p.loss for p in system.phases), system.forward])
+        self._code = [*system.networks.values(), *changes, *functions]
         if (graphs := graphs_of(self.device, [self._generator], total_steps, compile)) is not None:
             self.use_graphs(graphs)
         self._reset()
@@ -179,17 +179,14 @@ class Engine:
             New ones.
         """
         others = [o for o in self.optimizers.values() if not isinstance(o, Adam)]
-        system = self.system
-        code = [*system.networks.values(), *(p.loss for p in system.phases), *self._changes]
         kind = torch.float64 if self.device.type == "cpu" else None  # as precise as a number
-        stranger = foreign([*code, *([system.forward] if system.forward is not None else [])])
         if others:
             graphs.give_up(f"the optimizer {type(others[0]).__name__} keeps numbers on the host")
         elif self.ranks.world > 1:
             graphs.give_up("several processes take them together")
-        elif stranger:
-            graphs.give_up(f"{stranger} may do other things at every step")
         else:
+            graphs.look(self._code)
+        if graphs.given_up is None:
             for optimizer in self.optimizers.values():
                 for options in optimizer.param_groups:
                     options["lr"] = torch.tensor(options["lr"], dtype=kind, device=self.device)
@@ -274,9 +271,8 @@ class Engine:
         """
         self._reset()
         changed = self.system.refresh and self.system.refresh(self.networks, self.position)
-        before, self._settings = self._settings, settings_of(self.system.networks)
-        if self._graphs is not None and (changed or self._settings != before):
-            self._graphs.forget()
+        if self._graphs is not None and self._graphs.given_up is None:
+            self._graphs.look(self._code, changed)
 
     def _reset(self) -> None:
         self._records = [[] for _ in self.system.phases]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,20 +70,6 @@ def still(layers: Iterable[Any]) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.track_running_stats = True
-
-
-def settings_of(networks: Mapping[str, nn.Module]) -> list[Any]:
-    """What of networks is not in tensors, and a callback may change: a share of dropout, say.
-
-    Also which parameters are trained. Of two such lists it matters only whether they are equal.
-    """
-    found: list[Any] = []
-    for network in networks.values():
-        for module in network.modules():
-            own = vars(module)
-            found.append({k: v for k, v in own.items() if isinstance(v, float | int | str | None)})
-        found.append([p.requires_grad for p in network.parameters()])
-    return found
 
 
 @torch.no_grad()

@@ -7,24 +7,25 @@ recorded only if two over batches of one shape were found to be the same, but fo
 tensors that the engine fills; else training goes on operation by operation, and a line in the log
 says why. Each shape of batches is recorded for itself.
 
-Code that is not known, a network or a change of the user's own, could do other things at a later
-step; so with it nothing is recorded, unless the environment has ``REPKIT_GRAPHS=1``. With
-``REPKIT_GRAPHS=0`` nothing is at all.
+Code that is not known, a network, a hook or a change of the user's own, could do other things at a
+later step; so with it nothing is recorded, unless the environment has ``REPKIT_GRAPHS=1``. With
+``REPKIT_GRAPHS=0`` nothing is at all. Before a tape is used, a step is taken by it and without it
+from the same weights: what is not the same bit for bit is not recorded.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from repkit.engine.inspection import foreign, settings_of
 from repkit.engine.tape import Tape
 
 log = logging.getLogger("repkit")
@@ -36,18 +37,12 @@ FEW = 200  # steps of a training
 ONCE, OFTEN = 1, 16  # batches of another shape before it is recorded: on a GPU, on a CPU
 WARM_CPU = 1  # there are no kernels to choose from
 PATIENCE = 20  # steps to wait for a batch of the shape of the one that was looked at
-KNOWN = re.compile(r"(torch|torchaudio|torchvision|repkit)\.")
 MOST = 64  # graphs of a training
 
 
 def wanted() -> bool:
     """Whether the environment lets steps be recorded."""
     return os.environ.get("REPKIT_GRAPHS") != "0"
-
-
-def trusted() -> bool:
-    """Whether the environment says that unknown code does the same at every step."""
-    return os.environ.get("REPKIT_GRAPHS") == "1"
 
 
 Values = list[Any]  # of a step for the history: (number of the phase, names, Tensor)
@@ -114,21 +109,6 @@ class CudaGraph:
         return [(number, names, values.clone()) for number, names, values in self._found]
 
 
-def foreign(code: Iterable[Any]) -> str | None:
-    """The name of a module or function that is not of a known package, if there is any.
-
-    It could draw random numbers on the host, which a graph would repeat.
-    """
-    if trusted():
-        return None
-    for part in code:
-        for inner in part.modules() if isinstance(part, nn.Module) else [part]:
-            named = inner if hasattr(inner, "__qualname__") else type(inner)
-            if not KNOWN.match(f"{named.__module__}."):
-                return f"{named.__module__}.{named.__qualname__}"
-    return None
-
-
 Shapes = tuple[tuple[int, ...], ...]  # of the tensors of a batch
 Kind = tuple[Any, ...]  # steps of one kind are the same, but for numbers and shapes
 
@@ -161,6 +141,7 @@ class Graphs:
         self.make, self.stream, self.often, self.level = make, stream, often, level
         self.warm = WARM if warm is None else warm
         self.given_up: str | None = None
+        self._settings: list[Any] = []
         self._taken: dict[Kind, int] = {}
         self._seen: dict[Kind, tuple[int, Shapes, Tape]] = {}  # at a step
         self._met: dict[Kind, Counter[Shapes]] = {}  # of kinds that may be recorded
@@ -171,6 +152,24 @@ class Graphs:
         """Record anew: optimizers have other tensors than before."""
         for found in (self._taken, self._seen, self._met, self._graphs):
             found.clear()
+
+    def look(self, code: Iterable[Any], changed: Any = True) -> None:
+        """Record anew if code has changed since the last look, or something else has.
+
+        And not at all if some of it is not known.
+
+        Parameters
+        ----------
+        code : iterable
+            Networks and functions that a step calls.
+        changed : object
+            True if something else has.
+        """
+        before, self._settings = self._settings, settings_of(code)
+        if changed or self._settings != before:
+            self.forget()
+            if (stranger := foreign(code)) is not None:
+                self.give_up(f"{stranger} may do other things at every step")
 
     def give_up(self, reason: str) -> None:
         """Take all further steps one operation after the other."""
@@ -238,13 +237,16 @@ class Graphs:
                 met[shapes] += 1
             with self.stream():
                 return act()
-        other = next(iter(self._graphs.values()), None)
-        graph = Tape() if self.make is None else self.make(other)
-        found = graph.record(act)
-        if graph.obstacle is not None:
-            self.give_up(graph.obstacle)
+        if self.make is None:
+            made: Graph = (tape := Tape())
+            found = tape.prove(act)
         else:
-            self._graphs[kind, shapes] = graph
+            made = self.make(next(iter(self._graphs.values()), None))
+            found = made.record(act)
+        if made.obstacle is not None:
+            self.give_up(made.obstacle)
+        else:
+            self._graphs[kind, shapes] = made
         return found
 
     def _looked_at(
@@ -261,11 +263,12 @@ class Graphs:
             with self.stream():
                 return act()
         tape = Tape()
+        take = tape.record if self.make is not None else tape.watch if one is None else tape.prove
         with self.stream():
-            found = tape.record(plain or act)
+            found = take(plain or act)
         if before != shapes or one is None:
             self._seen[kind] = taken, shapes, tape
-        elif (reason := one.against(tape)) is not None:
+        elif (reason := tape.obstacle or one.against(tape)) is not None:
             self.give_up(reason)
         else:
             del self._seen[kind]

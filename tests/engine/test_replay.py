@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from repkit import DANN, SpeechAutoencoder
-from repkit.augment import RandomAffine
+from repkit import DANN, VAE, SpeechAutoencoder
+from repkit.augment import RandomAffine, RandomInvert
 from repkit.datasets import make_speech
 from repkit.engine import engine, replay, reuse, tape
-from repkit.engine.replay import WARM, Graphs, foreign, graphs_of
+from repkit.engine.inspection import foreign
+from repkit.engine.replay import WARM, Graphs, graphs_of
 from repkit.speech import Prototypes
 
 from .. import test_accelerator
@@ -200,7 +201,8 @@ def test_a_tape_that_was_compared_is_replayed(monkeypatch):
 
     found = [made.take((0,), (), act)[0][2].item() for _ in range(6)]
     assert found == list(range(1, 7))
-    assert [tape.replays for tape in Tape.made] == [0, 3]  # one warms up, and two are recorded
+    # One warms up, and two are recorded; the second is taken back, replayed, and taken as it is.
+    assert [tape.replays for tape in Tape.made] == [0, 1 + 3]
 
 
 def test_on_a_cpu_nobody_is_told(caplog):
@@ -352,6 +354,68 @@ def test_utterances_of_several_lengths(graphs, monkeypatch):
     assert len(Tape.made) >= 3
     assert sum(tape.replays for tape in Tape.made) > 10
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("change", ["augment", "layer", "hook"])
+def test_what_a_callback_changes_of_code(change, graphs, monkeypatch):
+    """A share of augmentation, a layer, a hook: not only what is a setting of a network."""
+    X = np.random.default_rng(0).random((48, 1, 8, 8), dtype=np.float32)
+    given = {"y": np.arange(48) % 2, "sample_domain": np.repeat([1, -2], 24)}
+
+    def fit():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, 8))
+        augment = RandomInvert(0.1)
+
+        class Change:
+            def __call__(self, row):
+                own = model.networks_["F"]
+                if row["epoch"] != 2:
+                    return
+                if change == "augment":
+                    augment.p = 0.9
+                elif change == "layer":
+                    holder, name = next(
+                        (m, name)
+                        for m in own.modules()
+                        for name, child in m.named_children()
+                        if isinstance(child, nn.Tanh)
+                    )
+                    setattr(holder, name, nn.Sigmoid())
+                else:
+                    own.register_forward_hook(lambda *given: 0.5 * given[-1])
+
+        model = DANN(
+            network, max_epochs=4, steps_per_epoch=10, batch_size=8, callbacks=[Change()],
+            augment=augment, random_state=0, device="cpu", precision="fp32",
+        )  # fmt: skip
+        return model.fit(X, **given).history_["label_loss"].tolist()
+
+    monkeypatch.setenv("REPKIT_GRAPHS", "0")
+    expected = fit()
+    made = graphs()
+    assert fit() == expected
+    assert Tape.made[1].replays > 1
+    assert (made[0].given_up is None) == (change != "hook")
+
+
+def test_fits_in_an_autocast_of_the_users(graphs, monkeypatch):
+    """`precision` decides, also of steps that are replayed."""
+    X = np.random.default_rng(0).random((48, 1, 8, 8), dtype=np.float32)
+    options = {"max_epochs": 2, "steps_per_epoch": 10, "batch_size": 8, "width": 8, "latent_dim": 2}
+
+    def fit():
+        return (
+            VAE(**options, augment=RandomAffine(), random_state=0, device="cpu").fit(X).transform(X)
+        )
+
+    monkeypatch.setenv("REPKIT_GRAPHS", "0")
+    expected = fit()
+    graphs()
+    for _ in range(2):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            np.testing.assert_array_equal(fit(), expected)
+        monkeypatch.setenv("REPKIT_GRAPHS", "0")
 
 
 @pytest.mark.parametrize(("value", "wanted"), [(None, True), ("0", False), ("1", True)])

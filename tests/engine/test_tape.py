@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+from torch.utils.checkpoint import checkpoint
 
 from repkit.engine.optim import Adam
 from repkit.engine.tape import Tape, Writer, function, memory
@@ -297,3 +299,108 @@ def test_the_compiler_is_not_imported():
         [sys.executable, "-c", COMPILER], env=env, capture_output=True, text=True, check=True
     )
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("way", ["watch", "prove"])
+def test_a_step_that_is_watched_is_taken_once(way):
+    """Weights, statistics, optimizer, noise and both generators: as without."""
+    expected, one = Training(), Training()
+    torch.manual_seed(2)
+    losses = [expected() for _ in range(4)]
+    torch.manual_seed(2)
+    tape = Tape()
+    found = [one(), getattr(tape, way)(one), one(), one()]
+    assert tape.obstacle is None
+    for [(*_, values)], [(*_, others)] in zip(losses, found, strict=True):
+        assert torch.equal(values, others)
+    for a, b in zip(expected.state(), one.state(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_also_if_it_cannot_be_recorded():
+    x, y = torch.ones(3), torch.zeros(2)
+
+    def act():
+        x.mul_(2.0)
+        if x.sum().item() > 0:
+            y.add_(1.0)  # what comes after the obstacle, too
+        return []
+
+    for way in ("watch", "prove"):
+        tape = Tape()
+        getattr(tape, way)(act)
+        assert "_local_scalar_dense" in tape.obstacle
+    assert x.tolist() == [4.0] * 3
+    assert y.tolist() == [2.0] * 2
+
+
+def other_masks():
+    """Memory is saved by taking the forward pass twice, with the same masks of dropout."""
+    net = nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.5), nn.Tanh(), nn.Linear(6, 1))
+    x = torch.randn(8, 6)
+
+    def act():
+        loss = checkpoint(net, x, use_reentrant=False).square().sum()
+        torch._foreach_sub_(
+            [p.data for p in net.parameters()], torch.autograd.grad(loss, [*net.parameters()])
+        )
+        return [(0, ("loss",), loss.detach())]
+
+    return act
+
+
+def another_way():
+    """As torch's gradient of ``prod``, which takes another where operations are watched."""
+    x = torch.zeros(4)
+
+    def act():
+        watched = _get_current_dispatch_mode() is not None
+        x.add_(torch.full((4,), 0.1)) if watched else x.add_(0.1000001)
+        return [(0, ("x",), x.sum())]
+
+    return act
+
+
+def other_state():
+    """Something that no operation does."""
+    x, noise = torch.zeros(4), torch.Generator()
+
+    def act():
+        noise.manual_seed(noise.initial_seed() + 1)
+        x.add_(torch.rand(4, generator=noise))
+        return [(0, ("x",), x.clone())]
+
+    return act
+
+
+@pytest.mark.parametrize("make", [other_masks, another_way, other_state])
+def test_what_is_not_the_same_when_it_is_done_again(make):
+    torch.manual_seed(3)
+    act = make()
+    tape = Tape()
+    tape.prove(act)
+    assert tape.obstacle == "done again it has other last digits"
+
+
+def test_a_value_that_is_no_number_is_the_same():
+    x, tape = torch.full((2,), float("nan")), Tape()
+    tape.prove(lambda: [(0, ("x",), x.mul_(2.0).sum())])
+    assert tape.obstacle is None
+
+
+def test_a_step_holds_its_data_no_longer_than_itself():
+    def step_of(x):
+        tape = Tape()
+        tape.prove(lambda: [(0, ("x",), x.add_(1.0).sum())])
+        return tape
+
+    x = torch.ones(1000)
+    tape, held = step_of(x), StorageWeakRef(x.untyped_storage())
+    gc.disable()
+    try:
+        del x
+        assert not held.expired()
+        del tape
+        assert held.expired()
+    finally:
+        gc.enable()
