@@ -39,6 +39,7 @@ import numpy as np
 
 from repkit._arguments import function, integer, number, shown
 from repkit._random import generator
+from repkit.engine.training import Misused
 from repkit.metrics import linear_probe
 
 __all__ = ["EarlyStopping", "Probe"]
@@ -157,8 +158,9 @@ class _Patience:
 
     def __call__(self, row: Row) -> bool:
         if self.rule.column not in row:
-            raise ValueError(
-                f"column must be one of {', '.join(map(str, row))}, not {self.rule.column!r}"
+            raise Misused(
+                f"column must be one of {', '.join(map(str, row))}, not {self.rule.column!r}; a "
+                "callback that adds it has to stand before EarlyStopping"
             )
         if self.waited < 0:
             self.waited = 0

@@ -76,9 +76,14 @@ def test_patience_is_of_one_training_and_survives_a_resume(tmp_path):
 
 
 def test_a_column_that_is_missing_is_named():
-    with pytest.warns(UserWarning, match="column must be one of epoch, step, .*, not 'nope'"):
-        model = vae(callbacks=EarlyStopping("nope")).fit(X)
-    assert model.n_iter_ == 6
+    """At once: a training without the stop that was asked for is time lost."""
+    seen = []
+    model = vae(callbacks=[EarlyStopping("nope"), lambda row: seen.append(row["epoch"])])
+    with pytest.raises(
+        ValueError, match=r"column must be one of epoch, step, .*, not 'nope'; a ca"
+    ):
+        model.fit(X)
+    assert seen == []
 
 
 class Noisy(nn.Sequential):

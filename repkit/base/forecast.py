@@ -7,7 +7,7 @@ import warnings
 from time import perf_counter
 from typing import Any
 
-from repkit.base.caller import outside
+from repkit._caller import outside
 from repkit.base.parameters import Part
 
 LONG = 600.0  # seconds

@@ -90,16 +90,27 @@ def check_count(y: Any, n: int, name: str) -> None:
         )
 
 
-def accuracy(y: Any, found: np.ndarray, sample_weight: Any) -> float:
-    """The share of true labels among those that were found, each row counting by its weight."""
+def accuracy(y: Any, found: np.ndarray, sample_weight: Any, classes: np.ndarray) -> float:
+    """The share of labels that were found, each row counting by its weight; rows without do not.
+
+    -1 is a label if it is one of the classes.
+    """
     from sklearn.metrics import accuracy_score
 
     y = as_label_array(y, "y")
     check_count(y, len(found), "y")
-    if (gone := missing(y, minus_one=False)).any():
-        raise ValueError(f"y must have a label for each row; {gone.sum()} of {len(y)} have none")
     sample_weight = checked_weight(sample_weight, found)
+    there = ~missing(y, minus_one=not any(_is_minus_one(x) for x in classes))
+    if not there.any():
+        raise ValueError(
+            f"y has no label in {len(y)} rows, so there is nothing to score by; a scorer such as "
+            "InfoMaxScorer needs none"
+        )
+    if not there.all():
+        y, found = y[there], found[there]
+        sample_weight = None if sample_weight is None else sample_weight[there]
     with named("y", "labels of the kind that fit saw"):
+        y = np.array(y.tolist()) if y.dtype == object else y  # that stood beside None or NA
         return float(accuracy_score(y, found, sample_weight=sample_weight))
 
 

@@ -80,6 +80,7 @@ def integer(
     *,
     default: int | None,
     optional: bool = False,
+    truth: bool = False,
     kw_only: bool = True,
 ) -> Any:
     """Make a field for an integer.
@@ -94,6 +95,8 @@ def integer(
         The parameter's default.
     optional : bool, default=False
         Whether None is allowed, too.
+    truth : bool, default=False
+        Whether True and False are allowed, as 1 and 0.
     kw_only : bool, default=True
         Whether the parameter can be given by keyword alone.
 
@@ -106,6 +109,8 @@ def integer(
     def rule(name: str, value: Any) -> Any:
         if value is None and optional:
             return None
+        if truth and isinstance(value, bool | np.bool_):
+            return int(value)
         return _arguments.integer(value, name, low, high, otherwise=_or_none(optional))
 
     return _field(default, rule, kw_only)

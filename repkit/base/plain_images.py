@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from repkit.base.caller import outside
+from repkit._caller import outside
 
 __all__ = ["PlainImagesWarning", "tell_of_plain_images"]
 

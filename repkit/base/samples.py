@@ -13,6 +13,7 @@ from torch import Tensor
 from repkit.engine.batches import passes
 
 PIXELS = ("bytes", "unit", "raw")  # 0..255 to be divided by 255; in [0, 1]; as they are
+SOME = 1000  # images by which their scale is told
 CHANNELS = (1, 3, 4)  # of an image whose channels may have come last
 
 
@@ -166,7 +167,8 @@ def with_meaning(X: Any, pixels: str) -> Any:
     Raises
     ------
     ValueError
-        If ``fit`` saw bytes and these are floats beyond [0, 1].
+        If ``fit`` saw bytes and these are floats beyond [0, 1], or ``fit`` saw floats in [0, 1] and
+        these are far from that.
     """
     if X.ndim < 3:
         return X
@@ -176,6 +178,13 @@ def with_meaning(X: Any, pixels: str) -> Any:
             f"X has floats from {low:g} to {high:g}, but fit saw bytes "
             "(uint8, 0 to 255); give bytes, or floats in [0, 1]"
         )
+    if pixels == "unit" and X.dtype != np.uint8 and len(X):
+        low, high = (float(value) for value in extremes(X[:SOME]))
+        if low < -1.0 or high > 2.0:
+            raise ValueError(
+                f"X has numbers from {low:g} to {high:g}, but fit saw numbers in [0, 1]; divide "
+                "those of bytes by 255, or give them as uint8"
+            )
     return X
 
 

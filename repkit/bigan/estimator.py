@@ -117,8 +117,8 @@ class BiGAN(Objective, Autoencoder):
         Rows in a step.
     learning_rate : float or dict, default=5e-4
         Learning rate. A dict gives rates by the name of a network, or of a module inside one:
-        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that fits counts, and what has none
-        keeps the default.
+        ``{"E": 1e-4, "E.features": 1e-5}``. The longest name that matches wins, and modules
+        without one keep the default.
     learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="half"
         Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
         from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
@@ -138,16 +138,15 @@ class BiGAN(Objective, Autoencoder):
     checkpoint : path, optional
         A folder. A checkpoint is written there after every epoch, and a later fit of the same data
         and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest
-        that was shorter, and warns if something depends on the progress of training: such a
-        schedule continues at the progress of the new length.
+        shorter run; schedules then follow the new length, of which a warning tells.
     warm_start : bool, default=False
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
-        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training. Ready ones are in `repkit.callbacks`.
-    verbose : int, default=0
-        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
-        goes to the logger "repkit" if somebody listens to it. At 0, a fit on a CPU whose
+        Called after every epoch with its row of ``history_`` as a dict. Training stops
+        if one returns a true value. Ready ones are in `repkit.callbacks`.
+    verbose : int or bool, default=0
+        Above 0, a bar is shown on a terminal or in a notebook; elsewhere a line an epoch, by the
+        logger "repkit" if it has a handler, else on standard output. At 0, a fit on a CPU whose
         ``max_epochs``, ``steps_per_epoch``, ``callbacks`` and ``checkpoint`` are left as they are
         warns early if it will take more than ten minutes.
     random_state : int, RandomState, Generator or None, default=None

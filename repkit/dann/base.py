@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from repkit import nets
 from repkit._arguments import shown
-from repkit.base.caller import outside
+from repkit._caller import outside
 from repkit.base.estimator import Estimator, Problem
 from repkit.base.exporting import Program
 from repkit.base.parameters import (
@@ -56,7 +56,7 @@ from repkit.dann.rows import (
 from repkit.engine.batches import Batches, rows_of, to_device
 from repkit.engine.ranks import here
 from repkit.losses import multilinear
-from repkit.nets.domain_norm import of_one_domain
+from repkit.nets.domain_norm import has_domains, of_one_domain
 
 __all__ = ["NoTargetWarning"]
 
@@ -238,6 +238,11 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, ByDomain, Alignment, Est
         self, data: Rows, networks: dict[str, nn.Module], device: torch.device, seed: int
     ) -> Problem:
         X, codes, domains = data.X, data.codes, data.domains
+        if self.domain_norm == "separate" and not has_domains(networks["F"]):
+            warnings.warn(
+                "domain_norm='separate' changes nothing: the backbone has no batch norm",
+                stacklevel=outside(),
+            )
         adapting, scorer = self._is_adapting(), callable(self.select.score)
         held_back = np.empty(0, dtype=np.int64)
         if scorer and adapting:

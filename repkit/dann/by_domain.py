@@ -96,7 +96,7 @@ class Classifying(ClassifierMixin):
         X : array-like of shape (n, ...)
             Samples of the shape that ``fit`` saw.
         y : array-like of shape (n,)
-            True labels.
+            True labels. Rows without one (None, NaN or -1) are left out.
         sample_weight : array-like of shape (n,), optional
             Weights of the rows.
         sample_domain : array-like of shape (n,), optional
@@ -106,5 +106,10 @@ class Classifying(ClassifierMixin):
         -------
         float
             From 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            If no row has a label.
         """
-        return accuracy(y, self.predict(X, sample_domain), sample_weight)
+        return accuracy(y, self.predict(X, sample_domain), sample_weight, self.classes_)

@@ -132,6 +132,11 @@ def as_domain_ids(sample_domain: Any, n: int, *, names: bool) -> np.ndarray:
             "sample_domain has names; say which of them are sources: fit(X, y, "
             f"sample_domain=..., source={str(array[0])!r}), or a list of names"
         )
+    if array.dtype.kind == "b" and not names:
+        raise ValueError(
+            "sample_domain has truth values, which do not say what the target is; for a mask "
+            "of the target give np.where(mask, -1, 0)"
+        )
     whole = array.dtype.kind in "iub" or (
         array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all()
     )

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from repkit import _arguments
 from repkit._arguments import shown
-from repkit.base.caller import outside
+from repkit._caller import outside
 from repkit.base.parameters import Constant
 from repkit.base.surroundings import in_settled
 from repkit.dann.by_domain import ByDomain, Classifying

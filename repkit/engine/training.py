@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from repkit._caller import outside
 from repkit._progress import Epochs, can_show
 from repkit.engine.checkpoint import Checkpoints
 from repkit.engine.engine import Engine, copy_state
@@ -178,6 +179,8 @@ def _watched(
         for callback in called:
             try:
                 stop = callback(row)
+            except Misused:
+                raise
             except Exception as error:
                 _leave_out(callback, callbacks, error)
             else:
@@ -190,12 +193,18 @@ def _watched(
     return row, float(select(row) if callable(select) else row[select])
 
 
+class Misused(ValueError):
+    """A callback cannot do what it was made for: the training ends, before time is lost."""
+
+
 def _leave_out(callback: Callback, callbacks: list[Callback], error: Exception) -> None:
     """Go on without a callback: the training in memory is worth more."""
     callbacks.remove(callback)
+    name = getattr(callback, "__qualname__", type(callback).__qualname__)
     warnings.warn(
-        f"a callback raised {type(error).__name__}: {error}; the training goes on without it",
-        stacklevel=3,
+        f"a callback raised {type(error).__name__}: {error}; the training goes on without it "
+        f"({name})",
+        stacklevel=outside(),
     )
 
 

@@ -100,6 +100,11 @@ def separate_domains(network: nn.Module, n_domains: int) -> nn.Module:
     return network
 
 
+def has_domains(network: nn.Module) -> bool:
+    """Whether there is a `DomainNorm` in a network."""
+    return any(isinstance(module, DomainNorm) for module in network.modules())
+
+
 class OneDomain(nn.Module):
     """Batch norm by the running statistics of one domain.
 

@@ -137,8 +137,8 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         Speakers in a step, and utterances of each, about; each at least 2.
     learning_rate : float or dict, default=2e-3
         Learning rate. A dict gives rates by the name of a network, or of a module inside one:
-        ``{"Ep": 1e-4, "Ep.body": 1e-5}``. The longest name that fits counts, and what has none
-        keeps the default.
+        ``{"Ep": 1e-4, "Ep.body": 1e-5}``. The longest name that matches wins, and modules
+        without one keep the default.
     learning_rate_schedule : {"constant", "half", "dann", "cosine"} or callable, default="cosine"
         Factor of the learning rate, as a function of the progress p from 0 to 1. "half" is 1, and
         from p = 1/2 on an exponential fall to 0.01; "dann" is ``(1 + 10 p) ** -0.75``; "cosine" is
@@ -157,16 +157,15 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
     checkpoint : path, optional
         A folder. A checkpoint is written there after every epoch, and a later fit of the same data
         and parameters goes on from it. A fit with a larger ``max_epochs`` goes on from the longest
-        that was shorter, and warns if something depends on the progress of training: such a
-        schedule continues at the progress of the new length.
+        shorter run; schedules then follow the new length, of which a warning tells.
     warm_start : bool, default=False
         Whether to start from the networks of the fit before.
     callbacks : callable or iterable of callable, optional
-        Called after every epoch with its row of ``history_`` as a dict. A true answer stops the
-        training. Ready ones are in `repkit.callbacks`.
-    verbose : int, default=0
-        Above 0, a bar is shown on a terminal or in a notebook, and elsewhere a line an epoch, which
-        goes to the logger "repkit" if somebody listens to it. At 0, a fit on a CPU whose
+        Called after every epoch with its row of ``history_`` as a dict. Training stops
+        if one returns a true value. Ready ones are in `repkit.callbacks`.
+    verbose : int or bool, default=0
+        Above 0, a bar is shown on a terminal or in a notebook; elsewhere a line an epoch, by the
+        logger "repkit" if it has a handler, else on standard output. At 0, a fit on a CPU whose
         ``max_epochs``, ``steps_per_epoch``, ``callbacks`` and ``checkpoint`` are left as they are
         warns early if it will take more than ten minutes.
     random_state : int, RandomState, Generator or None, default=None
@@ -323,10 +322,12 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
         self.input_shape_ = found.frames[0].shape[1:]
         self.mean_, self.std_ = statistics(found.frames)
         self.speakers_, place = numbered(labels[found.kept], known[found.kept])
-        if len(self.speakers_) == 1:
+        if len(self.speakers_) < 2:
+            found_one = ", ".join(map(str, self.speakers_))
+            of_one = f"all utterances of known speaker are of one, {found_one}"
             warnings.warn(
-                f"all utterances of known speaker are of one, {self.speakers_[0]}: the speaker "
-                "losses and the adversary need two, and are left out",
+                f"{of_one if found_one else 'no utterance is of known speaker'}: the "
+                "speaker losses and the adversary need two, and are left out; give y, or pairs",
                 stacklevel=5,
             )
         return found.frames, place

@@ -16,7 +16,10 @@ from repkit.datasets import make_speech
 from repkit.infogan import Continuous
 from repkit.speech import Prototypes, SpeechEncoder, SpeechFrames
 
-pytestmark = pytest.mark.filterwarnings("ignore:the parameters .* count in training alone")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the parameters .* count in training alone"),
+    pytest.mark.filterwarnings("ignore:domain_norm='separate' changes nothing"),
+]
 
 N = 16
 X = np.random.default_rng(0).random((N, 4)).astype(np.float32)

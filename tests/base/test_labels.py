@@ -274,4 +274,29 @@ def test_no_label_at_all():
     with pytest.raises(ValueError, match="y has no label at all"):
         clone(model).fit(data, [None] * N, *more)
     model, data, more = MODELS["SpeechAutoencoder"]
-    assert len(clone(model).fit(data, [None] * N).speakers_) == 0
+    with pytest.warns(UserWarning, match="no utterance is of known speaker"):
+        assert len(clone(model).fit(data, [None] * N).speakers_) == 0
+
+
+@pytest.mark.parametrize("name", ["TripleGAN", "DANN"])
+def test_rows_without_a_label_are_left_out_of_the_score(name):
+    model, data, more = MODELS[name]
+    rng = np.random.default_rng(0)
+    for labels, gone in (([0, 1], -1), ([0, 1], None), ([0.0, 1.0], np.nan), (["aa", "b"], "-1")):
+        y = np.resize(np.array(labels, object if gone is None else None), N)
+        fitted = clone(model).fit(data, y, *more)
+        some, weight = y.copy(), rng.random(N)
+        some[::3] = gone
+        there = np.arange(N) % 3 > 0
+        expected = np.average(fitted.predict(data)[there] == y[there], weights=weight[there])
+        assert fitted.score(data, some, weight) == pytest.approx(expected)
+        with pytest.raises(ValueError, match=rf"y has no label in {N} rows"):
+            fitted.score(data, np.resize(np.array([gone], y.dtype), N))
+
+
+def test_minus_one_is_scored_where_it_is_a_class():
+    model, data, more = MODELS["TripleGAN"]
+    y = np.resize([-1, 1], N)
+    fitted = clone(model).fit(data, y, *more)
+    assert fitted.score(data, y) == (fitted.predict(data) == y).mean()
+    assert fitted.score(data, np.full(N, -1)) == (fitted.predict(data) == -1).mean()

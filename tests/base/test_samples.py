@@ -188,6 +188,12 @@ def test_floats_beyond_one_after_bytes(model, kind):
     of_bytes, _ = reference(model, BYTES, "bytes")
     with pytest.raises(ValueError, match="X has floats from 0 to 255, but fit saw bytes"):
         of_bytes.transform(X)
+    of_unit, _ = reference(model, BYTES / 255, "unit")
+    with pytest.raises(
+        ValueError, match=r"X has numbers from 0 to 255, but fit saw numbers in \[0"
+    ):
+        of_unit.transform(X)
+    of_unit.transform(BYTES / 200.0 - 0.1)  # a little brighter
     # One dark batch of them does not pass for unit floats by chance where it has a negative.
     with pytest.raises(ValueError, match="X has floats from -1 to 0, but fit saw bytes"):
         of_bytes.transform(np.zeros((2, 6, 6)) - np.eye(6))

@@ -658,3 +658,13 @@ def test_on_a_gpu(digits):
     on_cpu = fit(digits, backbone="conv", device="cpu", precision="fp32")
     assert np.abs(model.predict_proba(digits.X) - on_cpu.predict_proba(digits.X)).max() < 0.05
     assert next(pickle.loads(pickle.dumps(model)).networks_["F"].parameters()).device.type == "cpu"
+
+
+def test_separate_statistics_that_there_are_none_of(moons):
+    X, y, domain = moons.X, moons.y, moons.sample_domain
+    model = DANN(domain_norm="separate", width=8, max_epochs=1, steps_per_epoch=1)
+    with pytest.warns(
+        UserWarning, match="domain_norm='separate' changes nothing: the backbone has"
+    ):
+        model.fit(X, y, sample_domain=domain)
+    model.set_params(backbone=with_norm).fit(X, y, sample_domain=domain)

@@ -31,12 +31,18 @@ def found(sample_domain, source=None):
         ([5, 5, 0, 0, 2, 2], [0, 2, 5], 3),
         ([-7, -7, 3, 3, -1, -1, 1, 1], [1, 3, -1, -7], 2),
         ([1.0, 1.0, -3.0, -3.0], [1, -3], 1),
-        ([True, True, False, False], [0, 1], 2),
     ],
 )
 def test_integers_are_sources_from_0_on(sample_domain, ids, n_source):
     assert found(sample_domain) == (ids, n_source)
     assert found(np.array(sample_domain)) == (ids, n_source)
+
+
+def test_truth_values_say_which_rows_are_sources_only_with_source():
+    mask = np.array([True, True, False, False])
+    with pytest.raises(ValueError, match=r"give np.where\(mask, -1, 0\)"):
+        check_domains(mask, 4)
+    assert found(mask, True) == ([1, 0], 1)
 
 
 @pytest.mark.parametrize("kind", [list, np.array, pd.Series, lambda v: np.array(v, object)])

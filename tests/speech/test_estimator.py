@@ -220,6 +220,7 @@ class Stop(BaseException):  # an error of a callback would not end the training
     pass
 
 
+@pytest.mark.filterwarnings("ignore:no utterance is of known speaker")
 def test_a_fit_that_fails_changes_nothing(small, data):
     def stop(row):
         assert np.isfinite(model.transform(data.data)).all()  # while it trains, it can be used
@@ -291,7 +292,8 @@ def test_unknown_speakers(small, data):
     equal(
         small(erase="leace").fit(data.data, other).transform(data.data), model.transform(data.data)
     )
-    alone = small().fit(data.data)
+    with pytest.warns(UserWarning, match="no utterance is of known speaker: the speaker losses"):
+        alone = small().fit(data.data)
     assert "D" not in alone.networks_
     assert "speaker_loss" not in alone.history_
 
@@ -319,10 +321,13 @@ def test_sub_folders_are_speakers(small, data, tmp_path):
     files = sorted(tmp_path.rglob("*.wav"))
     names = [path.parent.parent.name for path in files]
     equal(model.transform(files), small(max_epochs=1).fit(files, names).transform(files))
-    assert small(max_epochs=1).fit(files).speakers_.tolist() == []
-    assert small(max_epochs=1).fit(str(tmp_path), np.full(36, -1)).speakers_.tolist() == []
+    with pytest.warns(UserWarning, match="no utterance is of known speaker"):
+        assert small(max_epochs=1).fit(files).speakers_.tolist() == []
+    with pytest.warns(UserWarning, match="no utterance is of known speaker"):
+        assert small(max_epochs=1).fit(str(tmp_path), np.full(36, -1)).speakers_.tolist() == []
     assert len(small(max_epochs=1).fit(tmp_path, pairs=[(0, 1), (2, 3)]).speakers_) == 2
-    assert small(max_epochs=1).fit(tmp_path / "ann").speakers_.tolist() == []
+    with pytest.warns(UserWarning, match="no utterance is of known speaker"):
+        assert small(max_epochs=1).fit(tmp_path / "ann").speakers_.tolist() == []
 
 
 def test_one_speaker_and_speakers_of_one_utterance(small, data):

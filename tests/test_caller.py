@@ -2,11 +2,11 @@
 
 import warnings
 
-from repkit.base import caller
+from repkit import _caller as caller
 
 INSIDE = """
 import warnings
-from repkit.base.caller import outside
+from repkit._caller import outside
 
 def tell(depth):
     if depth:
