@@ -25,6 +25,10 @@ MOST_BYTES = 2**62
 FAR = 1000  # the greatest integer that is allowed is not told from here on, unless it is passed
 
 
+class Misused(ValueError):
+    """A callback cannot do what it was made for: a training ends by it, before time is lost."""
+
+
 def shown(value: Any) -> str:
     """Show a value in an error: short, whatever it is."""
     try:

@@ -37,9 +37,8 @@ from typing import Any
 
 import numpy as np
 
-from repkit._arguments import function, integer, number, shown
+from repkit._arguments import Misused, function, integer, number, shown
 from repkit._random import generator
-from repkit.engine.training import Misused
 from repkit.metrics import linear_probe
 
 __all__ = ["EarlyStopping", "Probe"]

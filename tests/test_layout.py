@@ -19,7 +19,16 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms each room may import from, besides itself. No order is left to chance: a room is a
 # folder or a file of the package, and what is not in the table has no place.
-LOW = {"_arguments", "_importing", "_optional", "_processes", "_progress", "_random", "_version"}
+LOW = {
+    "_arguments",
+    "_caller",
+    "_importing",
+    "_optional",
+    "_processes",
+    "_progress",
+    "_random",
+    "_version",
+}
 TOOLS = LOW | {"losses", "schedules", "augment", "metrics", "audio"}
 CORE = {"engine", "nets", "losses", "schedules"}
 PAPERS = {"bigan", "dann", "infogan", "speech", "triplegan", "vae", "vaegan"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from repkit._arguments import Misused
 from repkit._caller import outside
 from repkit._progress import Epochs, can_show
 from repkit.engine.checkpoint import Checkpoints
@@ -191,10 +192,6 @@ def _watched(
     if select is None:
         return row, None
     return row, float(select(row) if callable(select) else row[select])
-
-
-class Misused(ValueError):
-    """A callback cannot do what it was made for: the training ends, before time is lost."""
 
 
 def _leave_out(callback: Callback, callbacks: list[Callback], error: Exception) -> None:

@@ -287,7 +287,9 @@ def test_ticks_within_an_epoch():
 
 def test_a_tick_that_raises_is_left_out():
     ticks, others = Ticks(fails_at=2), Ticks()
-    with pytest.warns(UserWarning, match="RuntimeError: enough; the training goes on without it \\(.*"):
+    with pytest.warns(
+        UserWarning, match=r"RuntimeError: enough; the training goes on without it \("
+    ):
         result = train(toy(), max_epochs=2, callbacks=[ticks, others])
     assert (ticks.seen, len(result.history)) == ([(1, STEPS)], 2)
     assert len(others.seen) == 2 * STEPS + 2
