@@ -136,7 +136,7 @@ class DomainAdaptation(ClassNamePrefixFeaturesOutMixin, ByDomain, Alignment, Est
         X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
             Floats, or uint8 images, which are scaled to [0, 1]. Arrays, memory maps, tensors, data
             frames.
-            Columns of a table are taken as they are: scale them before, by a ``StandardScaler``, say.
+            Columns of a table are taken as they are: a ``StandardScaler`` may stand before.
         y : array-like of shape (n,)
             Labels of the source rows. What stands at target rows is never read, unless
             ``target_labels``.

@@ -38,7 +38,7 @@ class ByDomain(TransformerMixin):
         ----------
         X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
             Source and target rows.
-            Columns of a table are taken as they are: scale them before, by a ``StandardScaler``, say.
+            Columns of a table are taken as they are: a ``StandardScaler`` may stand before.
         y : array-like of shape (n,)
             Labels of the source rows.
         sample_domain : array-like of shape (n,), optional
