@@ -11,12 +11,17 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import validate_data
 
+from repkit._arguments import named
 from repkit.metrics.speaker._frames import are_frames, frame_arrays
 from repkit.speech.speakers import read_speakers
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
 
+WANTED = (
+    "a table of frames, or the frames (T, d) of each recording, as repkit.audio.extract gives them "
+    "of sound"
+)
 BLOCK = 2**14  # frames that are in memory at once beside what is given and made
 MOST_FRAMES = 2**17  # from which clusters, and directions that tell them, are learned
 
@@ -37,13 +42,14 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> tuple[np.nda
         If X is not finite, or of another width than that of the fit.
     """
     frames = frame_arrays(X, "X") if of_recordings(X) else None
-    table = validate_data(
-        estimator,
-        X if frames is None else np.concatenate(frames),
-        dtype=np.float32,
-        reset=reset,
-        ensure_min_samples=2 if reset else 1,
-    )
+    with named("X", WANTED):
+        table = validate_data(
+            estimator,
+            X if frames is None else np.concatenate(frames),
+            dtype=np.float32,
+            reset=reset,
+            ensure_min_samples=2 if reset else 1,
+        )
     return table, [1] * len(table) if frames is None else [len(x) for x in frames]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
+from repkit.speech import FramePosteriors, IVectorExtractor
 from repkit.speech.frame_table import enough_frames, mixture, of_recordings, read_table
 
 
@@ -45,3 +46,10 @@ def test_a_mixture_that_does_not_settle_says_nothing():
         warnings.simplefilter("error")
         found = mixture(x, 40, 0.05, np.random.RandomState(0))
     assert found.covariances_.min() >= 0.05
+
+
+@pytest.mark.parametrize("X", [[np.zeros(800), np.zeros(900)], "recordings/"])
+@pytest.mark.parametrize("kind", [IVectorExtractor, FramePosteriors])
+def test_sound_is_not_frames(kind, X):
+    with pytest.raises(ValueError, match=r"X must be a table of frames, .* repkit\.audio\.extract"):
+        kind().fit(X)
