@@ -22,6 +22,9 @@ def forge(path, text, weights):
     save_file(own, path, metadata={"repkit": model_file.sealed(text, own)})
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:domain_norm='separate' changes nothing")
+
+
 @pytest.fixture(scope="module")
 def problem():
     rng = np.random.default_rng(0)

@@ -309,7 +309,10 @@ class AcousticWordEmbedding(BySpeaker, BaseEstimator):
             return model
         if speaker is not None and not isinstance(X, str | os.PathLike):
             read_speakers(speaker, len(X), name="speaker")
-        return self._seeded(clone(model), rng).fit(X, speaker)
+        with warnings.catch_warnings():
+            if speaker is None:  # as the docstring has it
+                warnings.filterwarnings("ignore", "no utterance is of known speaker")
+            return self._seeded(clone(model), rng).fit(X, speaker)
 
     def _seeded(self, model: Any, rng: np.random.RandomState) -> Any:
         """The model, with a seed of its own if this one has any."""
