@@ -13,6 +13,15 @@ from repkit.engine.rng import isolated_rng
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def threads_stay() -> Iterator[None]:
+    """Whoever leaves more than one thread behind slows all tests that come after."""
+    yield
+    found = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert found == 1, f"a test has left {found} threads"
+
+
 @pytest.fixture
 def data_home() -> Path:
     """The folder with the real data sets; tests that need one are skipped without it."""

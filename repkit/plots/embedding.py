@@ -257,6 +257,8 @@ def to_plane(features: np.ndarray, *, seed: int, metric: str = "euclidean") -> n
     ImportError
         If umap-learn is missing: install the extra `plots`.
     """
+    import torch
+
     features = feature_matrix(features, "features", 2)
     check_seed(seed, "seed")
     if features.shape[1] == 2:
@@ -265,4 +267,10 @@ def to_plane(features: np.ndarray, *, seed: int, metric: str = "euclidean") -> n
         # umap says that a seed costs it parallelism; numba of deprecations that are its own.
         warnings.simplefilter("ignore")
         UMAP = need("umap", "plots").UMAP
-        return np.asarray(UMAP(metric=metric, random_state=seed, n_jobs=1).fit_transform(features))
+        umap = UMAP(metric=metric, random_state=seed, n_jobs=1)
+        # numba sets the threads of OpenMP, which are torch's, too: fits after it would be others.
+        threads = torch.get_num_threads()
+        try:
+            return np.asarray(umap.fit_transform(features))
+        finally:
+            torch.set_num_threads(threads)

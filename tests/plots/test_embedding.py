@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from repkit import DANN, EmbeddingDisplay
 from repkit.datasets import make_domains
@@ -44,10 +45,12 @@ def test_embedding_by_umap_is_reproducible_and_parts_clusters(plt):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(150, 8)) + 20 * np.repeat([0, 1], 75)[:, None]
     y = np.repeat(["a", "b"], 75)
+    threads = torch.get_num_threads()
     first, display = (
         EmbeddingDisplay.from_embedding(features, y, max_points=100, random_state=0)
         for _ in range(2)
     )
+    assert torch.get_num_threads() == threads  # numba sets those of OpenMP
     np.testing.assert_array_equal(first.points, display.points)
     assert display.points.shape == (100, 2)
     a, b = (display.points[display.labels == k] for k in "ab")
