@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+import repkit
 from benchmarks.recipes import digit_net
 from benchmarks.runner import Case
 from benchmarks.steps import Ratio, images, middle, mlp, one_thread, seconds, tables
@@ -150,17 +151,21 @@ def started(statement: str) -> dict[str, float]:
     return {k: statistics.median(v) for k, v in zip(names, zip(*turns, strict=True), strict=True)}
 
 
-def load_seconds(system: str) -> dict[str, float]:
+def load_seconds(system: str, kind: str) -> dict[str, float]:
     """The first ``load`` of a process, import of repkit included."""
-    X, y, domain = tables(256)
+    model = getattr(repkit, system)(max_epochs=1, steps_per_epoch=1, random_state=0)
+    X, y, domain = images(64) if kind == "images" else tables(256)
+    given: dict[str, Any] = {}
+    if system == "DANN":
+        given = {"y": y, "sample_domain": domain}
+    elif system == "TripleGAN":
+        given = {"y": y}
+    elif system == "SpeechAutoencoder":
+        X, given = sounds(8), {"y": np.arange(8) % 2}
+        model.set_params(sample_rate=RATE)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
         path = str(Path(folder) / "model.safetensors")
-        once: dict[str, Any] = {"max_epochs": 1, "steps_per_epoch": 1, "random_state": 0}
-        if system == "DANN":
-            DANN(**once).fit(X, y, sample_domain=domain).save(path)
-        else:
-            waves = sounds(8)
-            SpeechAutoencoder(sample_rate=RATE, **once).fit(waves, np.arange(8) % 2).save(path)
+        model.fit(X, **given).save(path)
         return started(f"from repkit import load; load({path!r})")
 
 
@@ -186,8 +191,12 @@ def cases(device: str) -> list[Case]:
         for network in ("conv", "gru")
     ]
     listed += [
-        Case("first load", s, "a file", lambda seed, s=s: load_seconds(s))
-        for s in ("DANN", "SpeechAutoencoder")
+        Case("first load", s, f"a model of {kind}", lambda seed, s=s, k=kind: load_seconds(s, k))
+        for s, kind in (
+            ("DANN", "tables"),
+            ("SpeechAutoencoder", "speech"),
+            *((s, "images") for s in ("DANN", "TripleGAN", "VAE", "BiGAN", "VAEGAN", "InfoGAN")),
+        )
     ]
     listed += [
         Case("first load", "repkit", statement, lambda seed, s=statement: started(s))

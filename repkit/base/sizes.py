@@ -51,8 +51,8 @@ FILLS = {
 def sizes_alone() -> Iterator[None]:
     """Make and run networks on torch's device "meta", whose tensors have sizes and no numbers.
 
-    The first arithmetic there loads torch's compiler, 900 modules in a second. So what most
-    layers do is told by their shapes here; pooling, spectral norm and other code is left to torch.
+    The first arithmetic there loads torch's compiler, 900 modules in seconds. So what the layers of
+    our networks do, and most others, is told by their shapes here; other code is left to torch.
     """
     with torch.device("meta"), _Shapes():
         yield
@@ -69,11 +69,9 @@ class _Shapes(TorchFunctionMode):
         if isinstance(x, Tensor) and x.is_meta:
             if func in ALIKE or func in FILLS:
                 return x
-            if func is F.linear and (shape := _linear(*args, **kwargs)):
-                return x.new_empty(shape)
-            if func is torch.conv2d and (shape := _conv2d(*args, **kwargs)):
-                return x.new_empty(shape)
-            if func is torch.conv_transpose2d and (shape := _deconv2d(*args, **kwargs)):
+            if func is F.normalize:
+                return x if kwargs.get("out") is None else kwargs["out"]
+            if func in SHAPES and (shape := SHAPES[func](*args, **kwargs)) is not None:
                 return x.new_empty(shape)
         return func(*args, **kwargs)
 
@@ -85,6 +83,19 @@ def _linear(x: Tensor, weight: Tensor, bias: Any = None) -> tuple[int, ...] | No
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         return None
     return *x.shape[:-1], weight.shape[0]
+
+
+def _mv(x: Tensor, vector: Tensor) -> tuple[int, ...] | None:
+    return x.shape[:1] if x.ndim == 2 and vector.shape == x.shape[1:] else None
+
+
+def _vdot(x: Tensor, other: Tensor) -> tuple[int, ...] | None:
+    return () if x.ndim == 1 and x.shape == other.shape else None
+
+
+def _ratio(x: Tensor, other: Any) -> tuple[int, ...] | None:
+    known = isinstance(other, Tensor) and other.dtype == x.dtype and other.ndim == 0
+    return x.shape if known and x.is_floating_point() else None
 
 
 def _pair(value: Any) -> tuple[int, int] | None:
@@ -138,3 +149,38 @@ def _deconv2d(
         )
     ]
     return (x.shape[0], weight.shape[1] * groups, *sides) if min(sides) > 0 else None
+
+
+def _max_pool2d(
+    x: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[int, ...] | None:
+    kernel, room, gaps = _pair(kernel_size), _pair(padding), _pair(dilation)
+    steps = kernel if stride is None else _pair(stride)
+    if x.ndim not in (3, 4) or None in (kernel, steps, room, gaps) or return_indices:
+        return None
+    assert kernel and steps and room and gaps  # noqa: PT018
+    sides = []
+    for side, k, s, p, d in zip(x.shape[-2:], kernel, steps, room, gaps, strict=True):
+        found = (side + 2 * p - d * (k - 1) - 1 + (s - 1) * ceil_mode) // s + 1
+        # The last window begins within the image or the padding before it.
+        sides.append(found - (ceil_mode and (found - 1) * s >= side + p))
+    legal = all(2 * p <= k for p, k in zip(room, kernel, strict=True))
+    return (*x.shape[:-2], *sides) if legal and min(sides) > 0 else None
+
+
+SHAPES = {
+    F.linear: _linear,
+    F.max_pool2d: _max_pool2d,
+    torch.conv2d: _conv2d,
+    torch.conv_transpose2d: _deconv2d,
+    torch.mv: _mv,
+    torch.vdot: _vdot,
+    Tensor.div: _ratio,
+    Tensor.__truediv__: _ratio,
+}

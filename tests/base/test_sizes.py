@@ -6,8 +6,9 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
-from repkit import DANN, VAE, BiGAN
+from repkit import DANN, VAE, VAEGAN, BiGAN, DANNRegressor, InfoGAN, TripleGAN
 from repkit.base.sizes import sizes_alone
 
 LAYERS = {
@@ -24,6 +25,12 @@ LAYERS = {
         (2, 3, 5, 7),
     ),
     "pooling": (nn.Sequential(nn.LeakyReLU(), nn.MaxPool2d(2), nn.Flatten()), (2, 3, 6, 8)),
+    "pooling, whatever is left": (nn.MaxPool2d(2, ceil_mode=True), (2, 3, 7, 8)),
+    "pooling in strides": (nn.MaxPool2d((3, 2), (2, 1), (1, 0), 2), (3, 9, 7)),
+    "pooling, no window in the padding": (nn.MaxPool2d(2, 4, 1, ceil_mode=True), (2, 3, 6, 7)),
+    "pooling, three in two": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 3, 10, 11)),
+    "spectral norm": (spectral_norm(nn.Linear(6, 4)), (3, 6)),
+    "spectral norm of a convolution": (spectral_norm(nn.Conv2d(3, 8, 3)), (2, 3, 9, 7)),
 }
 
 
@@ -33,6 +40,8 @@ def test_shapes_are_torchs(name):
     expected = layer.eval()(torch.zeros(shape)).shape
     with sizes_alone():
         found = layer.to_empty(device="meta")(torch.zeros(shape))
+        if name.startswith("spectral norm"):  # vectors are made in training, and turned in use
+            spectral_norm(nn.Linear(6, 4)).train()(torch.zeros(3, 6))
     assert found.shape == expected
     assert found.is_meta
 
@@ -43,6 +52,8 @@ def test_shapes_are_torchs(name):
         (lambda: nn.Linear(6, 4), (3, 5)),
         (lambda: nn.Conv2d(3, 8, 3), (2, 4, 9, 9)),
         (lambda: nn.Conv2d(3, 8, 3), (2, 3, 2, 9)),
+        (lambda: nn.MaxPool2d(4), (2, 3, 3, 9)),
+        (lambda: nn.MaxPool2d(2, padding=2), (2, 3, 8, 8)),
     ],
 )
 def test_errors_are_torchs(layer, shape):
@@ -73,11 +84,17 @@ print(*sorted(sys.modules.keys() & {"torch._dynamo", "torch._inductor"}))
 def test_opening_a_file_loads_no_compiler(tmp_path):
     rng, paths = torch.Generator().manual_seed(0), []
     image, table = (torch.rand(s, generator=rng).numpy() for s in ((12, 1, 12, 12), (12, 4)))
-    of_domains = {"y": [0, 0, 1, 1] * 3, "sample_domain": [0, -1] * 6}
-    for kind, X, given in ((VAE, image, {}), (BiGAN, table, {}), (DANN, table, of_domains)):
-        model = kind(width=16, batch_size=4, max_epochs=1, steps_per_epoch=1)
-        paths.append(str(tmp_path / kind.__name__))
-        model.fit(X, **given).save(paths[-1])
+    labeled = {"y": [0, 0, 1, 1] * 3}
+    of_domains = labeled | {"sample_domain": [0, -1] * 6}
+    given = {DANN: of_domains, DANNRegressor: of_domains, TripleGAN: labeled}
+    for kind in (VAE, VAEGAN, BiGAN, InfoGAN, TripleGAN, DANN, DANNRegressor):
+        for X in (image, table):
+            model = kind(width=16, max_epochs=1, steps_per_epoch=1)
+            paths.append(str(tmp_path / f"{kind.__name__} {X.ndim}"))
+            model.fit(X, **given.get(kind, {})).save(paths[-1])
+    paths.append(str(tmp_path / "critic"))
+    critic = DANN(divergence="wasserstein", max_epochs=1, steps_per_epoch=1)
+    critic.fit(table, **of_domains).save(paths[-1])
     done = subprocess.run(
         [sys.executable, "-c", CODE, *paths], capture_output=True, text=True, check=False
     )
