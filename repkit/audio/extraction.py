@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from repkit._arguments import device as usable
 from repkit._arguments import named, shown
 from repkit.audio import resampling
+from repkit.audio.ahead import ahead, each_ahead
 from repkit.audio.frames import in_pieces, normalized, stacked, with_deltas
 from repkit.audio.front_end import FrontEnd
 from repkit.audio.resampling import resample, resampled_length
@@ -22,6 +25,7 @@ from repkit.audio.utterances import AudioError, Skipped, Utterances
 __all__ = ["Extracted", "extract", "statistics", "stream"]
 
 _FRAMES = 2**17  # 22 minutes at 100 frames a second
+_READERS = 8  # threads at most
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def stream(
     """Compute the frames of one utterance after the other, ordered by length.
 
     Whatever the size of the corpus or the length of a recording, half a minute of sound (at
-    16 kHz) is in memory at a time, below 150 MB, beside the frames of one batch.
+    16 kHz) is in memory at a time, below 150 MB, beside the frames of one batch. Files are read
+    ahead, as many at a time as there are processors that torch leaves alone, and at most 8.
 
     Parameters
     ----------
@@ -135,8 +140,10 @@ def stream(
     """
     _of_their_classes(utterances, front_end)
     device, any_usable = usable(device), False
-    for batch in _batches(utterances, front_end):
-        for index, frames in _computed(utterances, batch, front_end, device):
+    readers = _readers(utterances, device)
+    batches = _batches(utterances, front_end, readers)
+    for read in ahead(partial(_read, utterances), batches, readers):
+        for index, frames in _computed(utterances, read, front_end, device, readers):
             any_usable = True
             yield index, frames
     if not any_usable:
@@ -209,18 +216,18 @@ def _all_skipped(utterances: Utterances) -> ValueError:
     )
 
 
-def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]:
+def _batches(utterances: Utterances, front_end: FrontEnd, readers: int) -> Iterator[list[int]]:
     """Lists of utterances of one rate and similar length; a long utterance is alone."""
     if utterances.kind == "frames":
         yield from ([i] for i in range(len(utterances)))
         return
     sizes: list[tuple[int, int, int]] = []
-    for i in range(len(utterances)):
-        try:
-            n, rate = utterances.length(i)
-        except AudioError as error:
-            utterances.reject(error)
+    lengths = ahead(partial(_length, utterances), range(len(utterances)), readers)
+    for i, length in enumerate(lengths):
+        if isinstance(length, AudioError):
+            utterances.reject(length)
         else:
+            n, rate = length
             sizes.append((rate, max(n, resampled_length(n, rate, front_end.sample_rate)), i))
     batch: list[int] = []
     previous = 0
@@ -236,26 +243,33 @@ def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]
         yield batch
 
 
-def _computed(
-    utterances: Utterances, batch: list[int], front_end: FrontEnd, device: torch.device
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Frames of the utterances of a batch; a batch of one is read block by block."""
+@dataclass
+class _Read:
+    """Utterances of a batch that are read whole, that cannot be used, or that are too long."""
+
+    waves: dict[int, Tensor] = field(default_factory=dict)
+    errors: list[AudioError] = field(default_factory=list)
+    longer: list[int] = field(default_factory=list)  # than their headers say, and a batch may be
+
+
+def _readers(utterances: Utterances, device: torch.device) -> int:
+    """Threads that read files ahead: on processors that torch leaves alone."""
+    busy = torch.get_num_threads() if device.type == "cpu" else 1
+    return min(max(0, joblib.cpu_count() - busy), _READERS) if utterances.of_files else 0
+
+
+def _length(utterances: Utterances, i: int) -> tuple[int, int] | AudioError:
+    try:
+        return utterances.length(i)
+    except AudioError as error:
+        return error
+
+
+def _read(utterances: Utterances, batch: list[int]) -> _Read:
+    # Frames are there; a long recording is read block by block.
     if utterances.kind == "frames" or len(batch) == 1:
-        for i in batch:
-            try:
-                if utterances.kind == "frames":
-                    static = torch.from_numpy(np.array(utterances.frames(i))).to(device)
-                else:
-                    static = _long(utterances, i, front_end, device)
-            except AudioError as error:
-                utterances.reject(error)
-            else:
-                deltas = front_end.deltas and utterances.kind == "audio"
-                lengths = torch.tensor([len(static)], device=device)
-                yield i, _finished(static[None], lengths, front_end, deltas)[0]
-        return
-    waves: dict[int, Tensor] = {}
-    longer: list[int] = []  # than their headers say, and than a batch may be
+        return _Read(longer=batch)
+    found = _Read()
     for i in batch:
         try:
             read, n = [], 0
@@ -263,17 +277,37 @@ def _computed(
                 read.append(block)
                 n += len(block)
                 if n * len(batch) > resampling.BLOCK:
-                    longer.append(i)
+                    found.longer.append(i)
                     break
             else:
-                waves[i] = torch.from_numpy(np.concatenate(read))
+                found.waves[i] = torch.from_numpy(np.concatenate(read))
+        except AudioError as error:
+            found.errors.append(error)
+    return found
+
+
+def _computed(
+    utterances: Utterances, read: _Read, front_end: FrontEnd, device: torch.device, readers: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Frames of the utterances of a batch."""
+    for error in read.errors:
+        utterances.reject(error)
+    for i in read.longer:
+        try:
+            if utterances.kind == "frames":
+                static = torch.from_numpy(np.array(utterances.frames(i))).to(device)
+            else:
+                static = _long(utterances, i, front_end, device, readers)
         except AudioError as error:
             utterances.reject(error)
-    for i in longer:
-        yield from _computed(utterances, [i], front_end, device)
-    if waves:
-        rate = utterances.length(batch[0])[1]
-        yield from zip(waves, _padded(list(waves.values()), rate, front_end, device), strict=True)
+        else:
+            deltas = front_end.deltas and utterances.kind == "audio"
+            lengths = torch.tensor([len(static)], device=device)
+            yield i, _finished(static[None], lengths, front_end, deltas)[0]
+    if read.waves:
+        rate = utterances.length(next(iter(read.waves)))[1]
+        waves = list(read.waves.values())
+        yield from zip(read.waves, _padded(waves, rate, front_end, device), strict=True)
 
 
 def _padded(
@@ -293,7 +327,9 @@ def _padded(
     return _finished(static, 1 + samples // front_end.hop_length, front_end, front_end.deltas)
 
 
-def _long(utterances: Utterances, i: int, front_end: FrontEnd, device: torch.device) -> Tensor:
+def _long(
+    utterances: Utterances, i: int, front_end: FrontEnd, device: torch.device, readers: int
+) -> Tensor:
     """Frames ``(T, n_static)`` of a recording of any length; all memory but theirs is bounded."""
     n, rate = utterances.length(i)
     hop = front_end.hop_length
@@ -303,6 +339,8 @@ def _long(utterances: Utterances, i: int, front_end: FrontEnd, device: torch.dev
     frames = torch.empty(min(expected, _FRAMES), front_end.n_static, device=device)
     first = 0
     blocks = utterances.blocks(i, resampling.BLOCK)
+    if readers:
+        blocks = each_ahead(blocks)
     margin = front_end.n_fft // 2
     for window, fresh in resampling.pieces(
         blocks, rate, front_end.sample_rate, hop, margin, device

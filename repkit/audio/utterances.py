@@ -111,6 +111,11 @@ class Utterances:
         return len(self.items)
 
     @property
+    def of_files(self) -> bool:
+        """Whether they are read from files."""
+        return isinstance(self.items[0], Path)
+
+    @property
     def skipped(self) -> list[Skipped]:
         """Utterances found unusable so far, as a list of `Skipped` in the order of the input."""
         return [self._skipped[i] for i in sorted(self._skipped)]
@@ -123,7 +128,7 @@ class Utterances:
         before. An utterance is listed if its samples are within [-1, 1], and at least 1 % of them
         and at least 3 are clipped.
         """
-        return dict(sorted(self._clipped.items()))
+        return dict(sorted(self._clipped.copy().items()))  # files are read in other threads
 
     def name(self, i: int) -> str:
         """Return what errors call an utterance.

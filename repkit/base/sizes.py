@@ -174,7 +174,7 @@ def _max_pool2d(
     return (*x.shape[:-2], *sides) if legal and min(sides) > 0 else None
 
 
-SHAPES = {
+SHAPES: dict[Any, Callable[..., tuple[int, ...] | None]] = {
     F.linear: _linear,
     F.max_pool2d: _max_pool2d,
     torch.conv2d: _conv2d,

@@ -138,7 +138,7 @@ def test_statistics(waves):
 def test_batches_are_bounded(waves, monkeypatch):
     monkeypatch.setattr(resampling, "BLOCK", 12000)
     u = as_utterances(waves * 5)
-    batches = list(extraction._batches(u, FrontEnd()))
+    batches = list(extraction._batches(u, FrontEnd(), 0))
     assert sorted(i for b in batches for i in b) == list(range(60))
     for batch in batches:
         assert len(batch) * max(len(waves[i % 12]) for i in batch) <= 12000
