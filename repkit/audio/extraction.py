@@ -17,7 +17,7 @@ from repkit._arguments import device as usable
 from repkit._arguments import named, shown
 from repkit.audio import resampling
 from repkit.audio.ahead import ahead, each_ahead
-from repkit.audio.frames import in_pieces, normalized, stacked, with_deltas
+from repkit.audio.frames import PIECE, in_pieces, normalized, stacked, with_deltas
 from repkit.audio.front_end import FrontEnd
 from repkit.audio.resampling import resample, resampled_length
 from repkit.audio.utterances import AudioError, Skipped, Utterances
@@ -188,15 +188,29 @@ def statistics(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
     scaler = StandardScaler()
     with named("frames", "arrays (T, D) of one width"):
-        for x in frames:
-            for piece in in_pieces(np.asarray(x)):
-                scaler.partial_fit(piece.astype(np.float64))
+        for block in _blocks(frames):
+            scaler.partial_fit(block)
     if not hasattr(scaler, "n_samples_seen_"):
         raise ValueError("frames must have at least one array of frames, not none")
     mean, std = scaler.mean_, np.sqrt(scaler.var_)
     # Rounding leaves a constant column with a deviation; scikit-learn's bound is that of float64.
     std[std <= 1e-6 * (1 + np.abs(mean))] = 1.0
     return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _blocks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """All frames in float64, one to two pieces at a time: a sum of few takes as long as of many."""
+    waiting: list[np.ndarray] = []
+    n = 0
+    for x in frames:
+        for piece in in_pieces(np.asarray(x)):
+            waiting.append(piece.astype(np.float64))
+            n += len(piece)
+            if n >= PIECE:
+                yield np.concatenate(waiting)
+                waiting, n = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def _of_their_classes(utterances: Any, front_end: Any) -> None:

@@ -17,6 +17,7 @@ from repkit.audio import (
     statistics,
     stream,
 )
+from repkit.audio import frames as audio_frames
 
 KINDS = [
     {},
@@ -133,6 +134,23 @@ def test_statistics(waves):
     assert std.tolist() == [1, 1]
     with pytest.raises(ValueError, match="at least one array of frames"):
         statistics([])
+
+
+def test_statistics_of_many_short_and_of_long_utterances_are_alike(monkeypatch):
+    rng = np.random.default_rng(0)
+    frames = [rng.normal(3, 2, size=(n, 2)) for n in (0, 1, 5, 40, 2, 17, 33, 0)]
+    together = np.concatenate(frames)
+    for piece in (1, 8, 64):
+        monkeypatch.setattr(extraction, "PIECE", piece)
+        monkeypatch.setattr(audio_frames, "PIECE", piece)
+        sizes = [len(block) for block in extraction._blocks(frames)]
+        assert sum(sizes) == len(together)
+        assert max(sizes) < 2 * piece
+        mean, std = statistics(frames)
+        np.testing.assert_allclose(mean, together.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(std, together.std(0), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"frames must .*arrays \(T, D\) of one width"):
+        statistics([np.ones((2, 3)), np.ones((2, 4))])
 
 
 def test_batches_are_bounded(waves, monkeypatch):
