@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -133,9 +134,14 @@ ESTIMATORS = [
     "TripleGAN",
 ]
 
-every_source = pytest.mark.parametrize(
-    "path", SOURCES, ids=[str(p.relative_to(PACKAGE)) for p in SOURCES]
-)
+
+def each(paths):
+    """A test for each of these files."""
+    ids = [str(path.relative_to(PACKAGE)) for path in paths]
+    return pytest.mark.parametrize("path", paths, ids=ids)
+
+
+every_source = each(SOURCES)
 
 
 def name_of(path):
@@ -147,6 +153,7 @@ def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
 def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -209,11 +216,10 @@ def f():
 # -------------------------------------------------------------------- imports
 
 
-@every_source
+# The package's own file has the public names; it imports them on first use.
+@each([path for path in SOURCES if room_of(path) != "__init__"])
 def test_imports_run_one_way(path):
     room = room_of(path)
-    if room == "__init__":
-        return  # the public names; it imports them on first use
     assert room in ROOMS, f"{room} has no place in the table of rooms"
     # The command line takes what any user takes.
     public = set(repkit.__all__) if room == "cli" else set()
@@ -230,11 +236,9 @@ def test_rooms_have_an_order():
         built |= ready
 
 
-@every_source
+@each([path for path in SOURCES if path.name == "algorithm.py"])
 def test_an_algorithm_imports_nothing_of_its_paper_but_values(path):
     """It reads like the paper's box: parts and codes beside it, not networks or the estimator."""
-    if path.name != "algorithm.py":
-        return
     own = {name for name in names_imported(ast.walk(parse(path))) if f".{room_of(path)}." in name}
     assert not {name for name in own if name.split(".")[2] in ("estimator", "monitor", "rows")}
 
@@ -283,7 +287,7 @@ def lines_of_code(path):
     text = set()
     for node in ast.walk(ast.parse(source)):
         documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if documented and ast.get_docstring(node):
+        if documented and ast.get_docstring(node, clean=False):
             text |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     code = set()
     layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
@@ -331,10 +335,8 @@ def place_of_tests(name):
     return ELSEWHERE.get(f"{folder}/*", f"{folder}/test_{module.lstrip('_')}".lstrip("/"))
 
 
-@every_source
+@each([path for path in SOURCES if path.name not in ("__init__.py", "_version.py")])
 def test_every_module_has_tests_of_its_name(path):
-    if path.name in ("__init__.py", "_version.py"):
-        return
     assert (TESTS / f"{place_of_tests(name_of(path))}.py").is_file()
 
 

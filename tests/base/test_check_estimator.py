@@ -26,16 +26,17 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 # Small and short where a fit of the default size takes long; what is checked does not depend on it.
 SMALL = {"width": 32, "max_epochs": 3}
+OF_DOMAINS = {"width": 32, "max_epochs": 20}
 ESTIMATORS = [
-    DANN(),
-    DANNRegressor(),
-    AdaptationSearch(DANN(width=32, random_state=0)),
+    DANN(**OF_DOMAINS),
+    DANNRegressor(**OF_DOMAINS),
+    AdaptationSearch(DANN(**OF_DOMAINS, random_state=0)),
     BiGAN(**SMALL),
     InfoGAN(**SMALL),
     VAE(8, **SMALL),
     VAEGAN(8, **SMALL),
-    TripleGAN(8, width=32, max_epochs=10),
-    SpeechAutoencoder(8, 4, n_mels=20, width=24, max_epochs=3),
+    TripleGAN(8, width=32, max_epochs=7),
+    SpeechAutoencoder(8, 4, n_mels=20, width=24, max_epochs=2),
 ]
 
 # check name -> why it cannot pass, as scikit-learn declares its own (of SGDClassifier, say).

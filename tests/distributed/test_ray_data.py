@@ -15,17 +15,22 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.cluster]
 
 @pytest.fixture(scope="module")
 def cluster(request):
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     with pytest.MonkeyPatch.context() as patch:
         # Ray's own niceness, 15, starves workers beside other tests: importing can take minutes.
         patch.setenv("RAY_worker_niceness", "0")
-        cpus = getattr(request, "param", 2)
-        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init(num_cpus=request.param, **quiet)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield
         ray.shutdown()
 
 
-@pytest.mark.parametrize("cluster", [1, 2], indirect=True, ids="{} CPUs".format)
+def on(*cpus):
+    """On clusters of as many CPUs, each of which starts once."""
+    return pytest.mark.parametrize("cluster", cpus, indirect=True, ids="{} CPUs".format)
+
+
+@on(1, 2)
 def test_rows_of_a_table_in_their_order(cluster, table, model, tmp_path):
     """As many workers as CPUs, or more, leave some to the tasks that read."""
     model.save(tmp_path / "vae.safetensors")
@@ -37,6 +42,7 @@ def test_rows_of_a_table_in_their_order(cluster, table, model, tmp_path):
     assert np.allclose(found[["vae0", "vae1"]], expected, atol=1e-6)
 
 
+@on(2)
 @pytest.mark.usefixtures("cluster")
 def test_unusable_rows_and_killed_workers(table, mortal):
     """The first worker that comes to a batch is killed there; its work is done by another."""
@@ -52,6 +58,7 @@ def test_unusable_rows_and_killed_workers(table, mortal):
     assert np.flatnonzero(found["error"].notna()).tolist() == [5, 250]
 
 
+@on(2)
 @pytest.mark.usefixtures("cluster")
 def test_a_missing_column_is_named_before_any_work(table, model):
     data = ray.data.from_pandas(table)

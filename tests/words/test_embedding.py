@@ -26,7 +26,7 @@ from repkit.words import AcousticWordEmbedding, as_pictures, embedding
 SHORT = {"max_epochs": 1, "steps_per_epoch": 2}
 TINY = AcousticWordEmbedding(
     SpeechAutoencoder(8, 4, n_mels=20, width=24, max_epochs=1),
-    DANN(width=8, **SHORT),
+    DANN(width=8, batch_size=16, **SHORT),
     n_clusters=(4, 2),
     random_state=0,
 )
