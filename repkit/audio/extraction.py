@@ -107,7 +107,8 @@ def stream(
 
     Whatever the size of the corpus or the length of a recording, half a minute of sound (at
     16 kHz) is in memory at a time, below 150 MB, beside the frames of one batch. Files are read
-    ahead, as many at a time as there are processors that torch leaves alone, and at most 8.
+    ahead, as many at a time as there are processors that torch leaves alone, but no more than it
+    has threads, and at most 8.
 
     Parameters
     ----------
@@ -267,9 +268,12 @@ class _Read:
 
 
 def _readers(utterances: Utterances, device: torch.device) -> int:
-    """Threads that read files ahead: on processors that torch leaves alone."""
-    busy = torch.get_num_threads() if device.type == "cpu" else 1
-    return min(max(0, joblib.cpu_count() - busy), _READERS) if utterances.of_files else 0
+    """Threads that read files ahead: on processors that torch leaves alone, no more than it has."""
+    if not utterances.of_files:
+        return 0
+    own = torch.get_num_threads()
+    left = joblib.cpu_count() - (own if device.type == "cpu" else 1)
+    return max(0, min(left, own, _READERS))
 
 
 def _length(utterances: Utterances, i: int) -> tuple[int, int] | AudioError:

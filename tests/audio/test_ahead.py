@@ -97,15 +97,40 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def processors(monkeypatch):
-    """As many as a test says."""
-    return lambda n: monkeypatch.setattr(extraction.joblib, "cpu_count", lambda: n)
+def readers(request, monkeypatch):
+    monkeypatch.setattr(extraction, "_readers", lambda *_: request.param)
 
 
-@pytest.mark.parametrize("readers", [0, 1, 5])
-def test_frames_of_files_are_those_of_their_samples(files, readers, processors, monkeypatch):
+def of(*numbers):
+    """With as many threads that read."""
+    return pytest.mark.parametrize("readers", numbers, indirect=True)
+
+
+@pytest.mark.parametrize(
+    ("processors", "threads", "device", "expected"),
+    [
+        (2, 2, "cpu", 0),
+        (2, 1, "cpu", 1),
+        (16, 8, "cpu", 8),
+        (16, 1, "cpu", 1),
+        (1, 2, "cpu", 0),
+        (6, 4, "cpu", 2),
+        (4, 4, "cuda", 3),
+        (64, 32, "cuda", 8),
+    ],
+)
+def test_threads_that_read(files, processors, threads, device, expected, monkeypatch):
+    monkeypatch.setattr(extraction.joblib, "cpu_count", lambda: processors)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert extraction._readers(as_utterances(files), torch.device(device)) == expected
+    arrays = as_utterances([np.ones(4000)])
+    assert extraction._readers(arrays, torch.device(device)) == 0
+
+
+@of(0, 1, 5)
+@pytest.mark.usefixtures("readers")
+def test_frames_of_files_are_those_of_their_samples(files, monkeypatch):
     monkeypatch.setattr(extraction.resampling, "BLOCK", 2**15)
-    processors(torch.get_num_threads() + readers)
     found = extract(as_utterances(files), FrontEnd())
     waves = [soundfile.read(path, dtype="float32")[0] for path in files]
     expected = extract(as_utterances(waves), FrontEnd())
@@ -114,9 +139,10 @@ def test_frames_of_files_are_those_of_their_samples(files, readers, processors, 
     assert names() == []
 
 
-def test_files_are_read_in_other_threads_and_arrays_are_not(files, processors, monkeypatch):
+@of(0, 3)
+@pytest.mark.usefixtures("readers")
+def test_files_are_read_in_those_threads(files, monkeypatch):
     seen = set()
-    processors(8)
     blocks = extraction.Utterances.blocks
 
     def noted(self, i, size):
@@ -125,19 +151,12 @@ def test_files_are_read_in_other_threads_and_arrays_are_not(files, processors, m
 
     monkeypatch.setattr(extraction.Utterances, "blocks", noted)
     extract(as_utterances(files), FrontEnd())
-    assert seen == {True}
-    seen.clear()
-    extract(as_utterances([np.ones(4000), np.ones(5000)]), FrontEnd())
-    assert seen == {False}
-    seen.clear()
-    processors(torch.get_num_threads())  # none is left alone
-    extract(as_utterances(files), FrontEnd())
-    assert seen == {False}
+    assert seen == {extraction._readers() > 0}
 
 
-@pytest.mark.parametrize("readers", [0, 3])
-def test_an_error_of_a_file_is_raised_and_no_thread_stays(files, readers, processors):
-    processors(torch.get_num_threads() + readers)
+@of(0, 3)
+@pytest.mark.usefixtures("readers")
+def test_an_error_of_a_file_is_raised_and_no_thread_stays(files):
     files[3].write_bytes(files[3].read_bytes()[:2000])
     with pytest.raises(AudioError, match=r"03\.wav cannot be used: it is torn"):
         extract(as_utterances(files), FrontEnd())
@@ -147,8 +166,9 @@ def test_an_error_of_a_file_is_raised_and_no_thread_stays(files, readers, proces
     assert len(found.frames) == 12
 
 
-def test_whoever_has_seen_enough_leaves_no_thread(files, processors):
-    processors(8)
+@of(2)
+@pytest.mark.usefixtures("readers")
+def test_whoever_has_seen_enough_leaves_no_thread(files):
     frames = stream(as_utterances(files), FrontEnd())
     next(frames)
     frames.close()
