@@ -21,6 +21,7 @@ from repkit._random import generator, seed_torch
 from repkit.base.all_or_nothing import all_or_nothing
 from repkit.base.labels import as_plain, check_count, read_labels
 from repkit.engine import Batches, Engine, Noise, Phase, System, train
+from repkit.engine.optim import Adam
 from repkit.engine.rng import isolated_rng
 from repkit.metrics._arrays import probability_matrix
 from repkit.schedules import warm_cosine
@@ -179,7 +180,7 @@ class FrameNetwork(TransformerMixin, BaseEstimator):
                     seed=seed,
                     device=device,
                 ),
-                optimizer=lambda p: torch.optim.AdamW(p, lr=rate, weight_decay=1e-3),
+                optimizer=lambda p: Adam(p, rate, weight_decay=1e-3),
                 total_steps=epochs * -(-len(x) // min(size, len(x))),
                 seed=seed,
                 learning_rate_schedule=warm_cosine,
