@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repkit.audio.frames import exact
 from repkit.engine.batches import sent
 from repkit.engine.modes import evaluating
 from repkit.engine.ranks import here, mean_over
@@ -176,14 +177,18 @@ class Groups:
         """The same on a device."""
         return Groups(self.owner.to(device), self.count, self.order)
 
-    def sums(self, x: Tensor) -> Tensor:
-        """The sum over each group, at each of its rows: ``(n, c) -> (n, c)``, mostly float64.
+    def totals(self, x: Tensor) -> Tensor:
+        """The sum over each group, those of unknown speaker last: ``(n, c) -> (count + 1, c)``.
 
-        A kernel that adds in any order gives what another gives, then, but for the last digits.
+        Mostly in float64: a kernel that adds in any order gives what another gives, then, but for
+        the last digits.
         """
-        x = x.to(torch.float32 if x.device.type == "mps" else torch.float64)
-        found = x.new_zeros(self.count + 1, x.shape[1]).index_add_(0, self.owner, x)
-        return found.index_select(0, self.owner)
+        x = x.to(exact(x.device))
+        return x.new_zeros(self.count + 1, x.shape[1]).index_add_(0, self.owner, x)
+
+    def sums(self, x: Tensor) -> Tensor:
+        """The sum over each group, at each of its rows: ``(n, c) -> (n, c)``."""
+        return self.totals(x).index_select(0, self.owner)
 
 
 def by_group(x: Tensor, groups: Groups) -> Tensor:
@@ -200,10 +205,11 @@ def sinkhorn(scores: Tensor, groups: Groups, rounds: int = 20) -> Tensor:
 
     Few and damped rounds: columns that were far from equal still differ by some hundredths.
     """
-    equal = groups.sums(torch.ones_like(scores[:, :1])).div_(scores.shape[1]).log_()
+    equal = groups.totals(torch.ones_like(scores[:, :1])).div_(scores.shape[1])
+    shares = scores.to(equal.dtype).exp()
     least = torch.finfo(equal.dtype).tiny
     for _ in range(rounds):
-        columns = groups.sums(scores.to(equal.dtype).exp()).clamp_min_(least).log_()
-        scores = scores - DAMPING * (columns - equal).to(scores.dtype)
-        scores = scores - scores.logsumexp(1, keepdim=True)
-    return scores.exp()
+        columns = groups.totals(shares).clamp_min_(least)
+        shares *= (equal / columns).pow_(DAMPING).index_select(0, groups.owner)
+        shares /= shares.sum(1, keepdim=True)
+    return shares.to(scores.dtype)
