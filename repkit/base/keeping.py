@@ -181,9 +181,8 @@ class Kept(Base):
                 f"its selected_epoch_ is {fitted['selected_epoch_']}, of {self.n_iter_} epochs"
             )
         self.device_ = torch.device("cpu")
-        for which in self.weights_:
+        for which in sorted(self.weights_, key=self._preferred().__eq__):  # those in use last
             self._rebuild(which)
-        self._rebuild(self._preferred())
         # A first prediction: what is wrong with the classes or the shape shows here.
         check_is_fitted(self)
         self._probe(self._rows(np.zeros((1, *self.input_shape_), dtype=np.float32)))
