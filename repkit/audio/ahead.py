@@ -1,4 +1,8 @@
-"""Internal. Work done ahead of its turn in threads: files are read while frames are computed."""
+"""Internal. Work done ahead of its turn in threads: files are read while frames are computed.
+
+``Executor.map`` takes all inputs at once, and joblib's generator works on without waiting for
+whoever uses the results: neither bounds what is in memory.
+"""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def stream(
     _of_their_classes(utterances, front_end)
     device, any_usable = usable(device), False
     readers = _readers(utterances, device)
-    batches = _batches(utterances, front_end, readers)
+    batches = _batches(utterances, front_end)
     for read in ahead(partial(_read, utterances), batches, readers):
         for index, frames in _computed(utterances, read, front_end, device, readers):
             any_usable = True
@@ -231,18 +231,18 @@ def _all_skipped(utterances: Utterances) -> ValueError:
     )
 
 
-def _batches(utterances: Utterances, front_end: FrontEnd, readers: int) -> Iterator[list[int]]:
+def _batches(utterances: Utterances, front_end: FrontEnd) -> Iterator[list[int]]:
     """Lists of utterances of one rate and similar length; a long utterance is alone."""
     if utterances.kind == "frames":
         yield from ([i] for i in range(len(utterances)))
         return
     sizes: list[tuple[int, int, int]] = []
-    lengths = ahead(partial(_length, utterances), range(len(utterances)), readers)
-    for i, length in enumerate(lengths):
-        if isinstance(length, AudioError):
-            utterances.reject(length)
+    for i in range(len(utterances)):
+        try:
+            n, rate = utterances.length(i)
+        except AudioError as error:
+            utterances.reject(error)
         else:
-            n, rate = length
             sizes.append((rate, max(n, resampled_length(n, rate, front_end.sample_rate)), i))
     batch: list[int] = []
     previous = 0
@@ -274,13 +274,6 @@ def _readers(utterances: Utterances, device: torch.device) -> int:
     own = torch.get_num_threads()
     left = joblib.cpu_count() - (own if device.type == "cpu" else 1)
     return max(0, min(left, own, _READERS))
-
-
-def _length(utterances: Utterances, i: int) -> tuple[int, int] | AudioError:
-    try:
-        return utterances.length(i)
-    except AudioError as error:
-        return error
 
 
 def _read(utterances: Utterances, batch: list[int]) -> _Read:

@@ -181,7 +181,8 @@ class Kept(Base):
                 f"its selected_epoch_ is {fitted['selected_epoch_']}, of {self.n_iter_} epochs"
             )
         self.device_ = torch.device("cpu")
-        for which in sorted(self.weights_, key=self._preferred().__eq__):  # those in use last
+        preferred = self._preferred()
+        for which in sorted(self.weights_, key=lambda which: which == preferred):  # in use: last
             self._rebuild(which)
         # A first prediction: what is wrong with the classes or the shape shows here.
         check_is_fitted(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ ALIKE = {
     F.gelu,
     F.layer_norm,
     F.leaky_relu,
+    F.normalize,
     F.relu,
     F.silu,
     torch.batch_norm,
@@ -63,14 +64,12 @@ class _Shapes(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (torch.rand, torch.randn):
+        if func in (torch.ones, torch.rand, torch.randn, torch.zeros):
             return torch.empty(*args, **kwargs)
         x = args[0] if args else kwargs.get("tensor")
         if isinstance(x, Tensor) and x.is_meta:
             if func in ALIKE or func in FILLS:
                 return x
-            if func is F.normalize:
-                return x if kwargs.get("out") is None else kwargs["out"]
             if func in SHAPES and (shape := SHAPES[func](*args, **kwargs)) is not None:
                 return x.new_empty(shape)
         return func(*args, **kwargs)
@@ -106,6 +105,23 @@ def _pair(value: Any) -> tuple[int, int] | None:
     return None
 
 
+def _windows(
+    sides: Sequence[int],
+    kernel: Sequence[int],
+    steps: Sequence[int],
+    room: Sequence[int],
+    gaps: Sequence[int],
+    whole: bool = False,
+) -> list[int]:
+    """How many windows there are along each side; ``whole`` counts one that reaches beyond it."""
+    found = []
+    for side, k, s, p, d in zip(sides, kernel, steps, room, gaps, strict=True):
+        n = (side + 2 * p - d * (k - 1) - 1 + (s - 1) * whole) // s + 1
+        # Even that one begins within the image or the padding before it.
+        found.append(n - (whole and (n - 1) * s >= side + p))
+    return found
+
+
 def _conv2d(
     x: Tensor,
     weight: Tensor,
@@ -119,10 +135,7 @@ def _conv2d(
     if x.ndim != 4 or None in (steps, room, gaps) or x.shape[1] != weight.shape[1] * groups:
         return None
     assert steps and room and gaps  # noqa: PT018
-    sides = [
-        (side + 2 * p - d * (k - 1) - 1) // s + 1
-        for side, k, s, p, d in zip(x.shape[2:], weight.shape[2:], steps, room, gaps, strict=True)
-    ]
+    sides = _windows(x.shape[2:], weight.shape[2:], steps, room, gaps)
     if min(sides) <= 0:  # torch 2.6 lets it pass on "meta"
         raise RuntimeError(f"a kernel {(*weight.shape[2:],)} is larger than its padded input")
     return x.shape[0], weight.shape[0], *sides
@@ -165,11 +178,7 @@ def _max_pool2d(
     if x.ndim not in (3, 4) or None in (kernel, steps, room, gaps) or return_indices:
         return None
     assert kernel and steps and room and gaps  # noqa: PT018
-    sides = []
-    for side, k, s, p, d in zip(x.shape[-2:], kernel, steps, room, gaps, strict=True):
-        found = (side + 2 * p - d * (k - 1) - 1 + (s - 1) * ceil_mode) // s + 1
-        # The last window begins within the image or the padding before it.
-        sides.append(found - (ceil_mode and (found - 1) * s >= side + p))
+    sides = _windows(x.shape[-2:], kernel, steps, room, gaps, ceil_mode)
     legal = all(2 * p <= k for p, k in zip(room, kernel, strict=True))
     return (*x.shape[:-2], *sides) if legal and min(sides) > 0 else None
 
@@ -182,5 +191,4 @@ SHAPES: dict[Any, Callable[..., tuple[int, ...] | None]] = {
     torch.mv: _mv,
     torch.vdot: _vdot,
     Tensor.div: _ratio,
-    Tensor.__truediv__: _ratio,
 }

@@ -314,7 +314,7 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
             raise ValueError(f"{len(found.frames)} utterance is left of {found.n}: 2 are required")
         found.warn("fit left out {} of {} utterances", stacklevel=6)
         # Files say their rate themselves.
-        arrays = utterances.kind == "audio" and not isinstance(utterances.items[0], os.PathLike)
+        arrays = utterances.kind == "audio" and not utterances.of_files
         doubt = doubtful_rate(found.frames, self._front_end()) if arrays else None
         if doubt:
             warnings.warn(doubt, stacklevel=5)

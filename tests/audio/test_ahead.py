@@ -12,6 +12,15 @@ from repkit.audio import AudioError, FrontEnd, as_utterances, extract, extractio
 from repkit.audio.ahead import ahead, each_ahead
 
 
+def after(begun, n):
+    """What has begun, once there is as much as that, and time for more."""
+    end = time.monotonic() + 10
+    while len(begun) < n and time.monotonic() < end:
+        time.sleep(0.005)
+    time.sleep(0.05)
+    return sorted(begun)
+
+
 def names():
     return [t.name for t in threading.enumerate() if t.name.startswith("repkit-ahead")]
 
@@ -30,8 +39,7 @@ def test_it_is_no_further_ahead_than_it_may():
     begun = []
     results = ahead(lambda x: begun.append(x) or x, iter(range(100)), workers=2)
     assert next(results) == 0
-    time.sleep(0.05)
-    assert sorted(begun) == [0, 1, 2]
+    assert after(begun, 3) == [0, 1, 2]
     results.close()
     assert names() == []
 
@@ -68,8 +76,7 @@ def test_values_are_made_while_one_is_used():
 
     found = each_ahead(values())
     assert next(found) == 0
-    time.sleep(0.05)
-    assert made == [0, 1]
+    assert after(made, 2) == [0, 1]
     assert list(found) == [1, 2, 3]
     assert list(each_ahead([])) == []
     assert names() == []

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from repkit import VAE, load
+from repkit import DANN, VAE, load
 from repkit.base.model_file import ModelFileError
 from repkit.dann import Heads
 
@@ -252,6 +252,21 @@ def test_use(selected, tmp_path):
             for name, state in networks.items():
                 for key, value in state.items():
                     assert torch.equal(model.weights_[epoch][name][key], value)
+
+
+def test_opening_makes_the_networks_of_each_weights_once(selected, tmp_path, monkeypatch):
+    selected.save(tmp_path / "m.safetensors")
+    made, new = [], DANN._new_networks
+
+    def counted(self):
+        made.append(self)
+        return new(self)
+
+    monkeypatch.setattr(DANN, "_new_networks", counted)
+    found = load(tmp_path / "m.safetensors")
+    assert len(made) == len(found.weights_) == 2
+    assert found.used_weights_ == "selected"
+    np.testing.assert_array_equal(found.predict_proba(X), selected.predict_proba(X))
 
 
 def test_uses_that_there_are_not(selected):

@@ -76,7 +76,7 @@ import sys
 from repkit import load
 for path in sys.argv[1:]:
     load(path)
-print(*sorted(sys.modules.keys() & {"torch._dynamo", "torch._inductor"}))
+print(*sorted(sys.modules.keys() & {"torch._dynamo", "torch._inductor", "sympy"}))
 """
 
 

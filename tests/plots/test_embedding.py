@@ -1,11 +1,16 @@
 """`EmbeddingDisplay`: what is drawn, and what is refused."""
 
+import contextlib
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from repkit import DANN, EmbeddingDisplay
 from repkit.datasets import make_domains
+from repkit.plots import embedding
+from repkit.plots.embedding import to_plane
 
 
 def test_embedding_is_colored_by_class_and_by_domain(plt):
@@ -45,17 +50,35 @@ def test_embedding_by_umap_is_reproducible_and_parts_clusters(plt):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(150, 8)) + 20 * np.repeat([0, 1], 75)[:, None]
     y = np.repeat(["a", "b"], 75)
-    threads = torch.get_num_threads()
     first, display = (
         EmbeddingDisplay.from_embedding(features, y, max_points=100, random_state=0)
         for _ in range(2)
     )
-    assert torch.get_num_threads() == threads  # numba sets those of OpenMP
     np.testing.assert_array_equal(first.points, display.points)
     assert display.points.shape == (100, 2)
     a, b = (display.points[display.labels == k] for k in "ab")
     gap = np.linalg.norm(a.mean(0) - b.mean(0))
     assert gap > 2 * max(a.std(0).max(), b.std(0).max())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_umap_leaves_the_threads_of_torch_alone(monkeypatch, fails):
+    """Numba sets those of OpenMP at its first call in a process, which are torch's, too."""
+
+    class UMAP:
+        def __init__(self, **_):
+            pass
+
+        def fit_transform(self, features):
+            torch.set_num_threads(2)
+            if fails:
+                raise RuntimeError("numba")
+            return features[:, :2]
+
+    monkeypatch.setattr(embedding, "need", lambda *_: SimpleNamespace(UMAP=UMAP))
+    with contextlib.nullcontext() if not fails else pytest.raises(RuntimeError, match="numba"):
+        to_plane(np.eye(4), seed=0)
+    assert torch.get_num_threads() == 1
 
 
 def test_embedding_of_an_estimator(plt):

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 from repkit.engine import optim
+from repkit.engine.tape import Tape
 from repkit.speech import FrameNetwork, frame_network, frame_table
 
 SMALL = FrameNetwork(1, width=8, max_epochs=2, random_state=0)
@@ -121,6 +122,25 @@ def test_the_learning_rate_rises_and_falls(frames, monkeypatch):
     assert max(rates) == pytest.approx(0.01, rel=0.02)
     assert rates[0] < 0.004
     assert rates[-1] < 1e-4
+
+
+def test_steps_are_recorded_and_the_same(frames, model, monkeypatch):
+    X, labels = frames
+    replays, replay = [], Tape.replay
+
+    def counted(self):
+        replays.append(self)
+        return replay(self)
+
+    monkeypatch.setattr(Tape, "replay", counted)
+    recorded = clone(model).fit(X, labels, speaker=NAMES)
+    assert len(replays) > 150  # of 216 steps
+    replays.clear()
+    monkeypatch.setenv("REPKIT_GRAPHS", "0")
+    plain = clone(model).fit(X, labels, speaker=NAMES)
+    assert not replays
+    for a, b in zip(recorded.network_.parameters(), plain.network_.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_it_reads_the_neighbors_of_scaled_frames(frames, model):

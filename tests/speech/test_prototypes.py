@@ -45,6 +45,20 @@ def test_sinkhorn():
 
 
 @pytest.mark.parametrize("scale", [1.0, 20.0])
+def test_sinkhorn_is_the_iteration_by_logarithms(scale):
+    """Rows and columns in turns (Cuturi 2013, in the log domain), columns by half a step."""
+    scores, y = scale * torch.randn(30, 4), np.repeat([0, 1, -1], [12, 13, 5])
+    found = sinkhorn(scores, Groups.of(y, 4), rounds=7)
+    for rows in (slice(0, 12), slice(12, 25)):
+        x = scores[rows].double()
+        for _ in range(7):
+            x = x - 0.5 * (x.logsumexp(0) - np.log(len(x) / 4))
+            x = x - x.logsumexp(1, keepdim=True)
+        torch.testing.assert_close(found[rows], x.exp().float(), rtol=1e-5, atol=1e-7)
+    assert found.dtype == torch.float32
+
+
+@pytest.mark.parametrize("scale", [1.0, 20.0])
 def test_each_group_is_balanced_as_if_it_were_alone(scale):
     scores, y = scale * torch.randn(40, 3), np.repeat([0, 1, 2, -1], 10)
     found = sinkhorn(scores, Groups.of(y, 5))
