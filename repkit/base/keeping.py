@@ -227,15 +227,19 @@ class Kept(Base):
         """New networks that hold one of the weights."""
         built = self._built
         built.device = "cpu"  # the one of the fit may not be here
+        foreign = saving.has_code(built)
         built = check_parameters(built)
-        if not trusted:
-            # Sizes first: a number in a file could ask for any amount of memory.
+        if not (trusted and foreign):
+            # Sizes first: a number in a file could ask for any amount of memory. Of our own
+            # networks they are all there is, since whatever else they hold is in the weights.
             with sizes_alone():
-                self._check_sizes(built._networks(), which)
-        with isolated_rng(torch.device("cpu")):
-            # In earnest, from the seed of then: a network may have constants beside its weights.
-            networks = built._new_networks()
-        self._check_sizes(networks, which)
+                networks = built._networks()
+            self._check_sizes(networks, which)
+        if foreign:
+            with isolated_rng(torch.device("cpu")):
+                # From the seed of then: a network may have constants beside its weights.
+                networks = built._new_networks()
+            self._check_sizes(networks, which)
         # In the layout of the fit: kernels round by it, and files keep none.
         self.weights_[which] = {
             name: {k: saving.laid_out(v) for k, v in state.items()}

@@ -37,11 +37,10 @@ def write(
     plain, code = {}, []
     for key, value in params.items():
         value = _held(value)
-        try:
-            json.dumps(value, default=model_file.encode)
-            plain[key] = value
-        except TypeError:
+        if _is_code(value):
             code.append(key)
+        else:
+            plain[key] = value
     header = {
         "class": name,
         "versions": {"repkit": __version__, "torch": str(torch.__version__)},
@@ -65,6 +64,19 @@ def _held(value: Any) -> Any:
         params = {k: _held(v) for k, v in value.get_params().items()}
         return {"part": type(value).__name__, "params": params}
     return name_of(value) or value if callable(value) else value
+
+
+def _is_code(held: Any) -> bool:
+    try:
+        json.dumps(held, default=model_file.encode)
+    except TypeError:
+        return True
+    return False
+
+
+def has_code(model: Any) -> bool:
+    """Whether parameters from which networks are built hold code that is not repkit's."""
+    return any(_is_code(_held(getattr(model, name))) for name in code_parameters(type(model)))
 
 
 def read_parameters(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:

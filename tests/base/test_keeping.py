@@ -10,11 +10,22 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from repkit import DANN, VAE, load
+from repkit import (
+    DANN,
+    VAE,
+    VAEGAN,
+    BiGAN,
+    InfoGAN,
+    SpeechAutoencoder,
+    TripleGAN,
+    load,
+    nets,
+    recipes,
+)
 from repkit.base.model_file import ModelFileError
 from repkit.dann import Heads
 
-from .small import X, models
+from .small import DOMAIN, SPEECH, N, X, Y, models
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -117,6 +128,9 @@ def assert_kept(model, folder, data, **code):
         for name, network in kept.networks_.items():
             for key, value in network.state_dict().items():
                 assert held[name][key].data_ptr() == value.data_ptr(), (how, key)
+            for module in network.modules():  # sizes alone are nowhere left
+                own = [*vars(module).values(), *module._buffers.values()]
+                assert not any(isinstance(x, torch.Tensor) and x.is_meta for x in own), how
 
 
 # -------------------------------------------------------------------- what networks hold
@@ -254,19 +268,49 @@ def test_use(selected, tmp_path):
                     assert torch.equal(model.weights_[epoch][name][key], value)
 
 
-def test_opening_makes_the_networks_of_each_weights_once(selected, tmp_path, monkeypatch):
-    selected.save(tmp_path / "m.safetensors")
-    made, new = [], DANN._new_networks
+@pytest.mark.parametrize(("code", "times"), [({}, 1), ({"backbone": Drawn}, 2)])
+def test_our_networks_are_made_once_and_without_numbers(code, times, tmp_path, monkeypatch):
+    """Others are made again, from the seed."""
+    model = fit("DANN", max_epochs=3, select=Falling(), **code)
+    model.save(tmp_path / "m")
+    made, networks = [], DANN._networks
 
     def counted(self):
-        made.append(self)
-        return new(self)
+        made.append(networks(self))
+        return made[-1]
 
-    monkeypatch.setattr(DANN, "_new_networks", counted)
-    found = load(tmp_path / "m.safetensors")
-    assert len(made) == len(found.weights_) == 2
+    monkeypatch.setattr(DANN, "_networks", counted)
+    found = load(tmp_path / "m", **code)
+    assert len(made) == times * len(found.weights_) == 2 * times
     assert found.used_weights_ == "selected"
-    np.testing.assert_array_equal(found.predict_proba(X), selected.predict_proba(X))
+    np.testing.assert_array_equal(found.predict_proba(X), model.predict_proba(X))
+    made.clear()
+    back = pickle.loads(pickle.dumps(model))
+    assert len(made) == 1
+    np.testing.assert_array_equal(back.predict_proba(X), model.predict_proba(X))
+
+
+IMAGES = X[:, :, None].repeat(36, 2).reshape(N, 1, 12, 12)
+OPTIONS = {
+    "digits": (DANN(recipes.digit_net, **COMMON), (IMAGES, Y, DOMAIN)),
+    "dropout": (DANN(recipes.dropout_mlp, **COMMON), (X, Y, DOMAIN)),
+    "cosines": (DANN(heads=Heads(label=nets.Cosine), **COMMON), (X, Y, DOMAIN)),
+    "separate": (DANN("conv", domain_norm="separate", **COMMON), (IMAGES, Y, DOMAIN)),
+    "pairs": (VAEGAN(2, discriminator="auto", **COMMON), (IMAGES,)),
+    "TripleGAN": (TripleGAN(2, **COMMON), (IMAGES, Y)),
+    "InfoGAN": (InfoGAN((3,), 1, 2, **COMMON), (IMAGES,)),
+    "BiGAN": (BiGAN(2, **COMMON), (IMAGES,)),
+    "gru": (
+        SpeechAutoencoder(4, 4, encoder="gru", sample_rate=8000, n_mels=20, **COMMON),
+        (SPEECH.data, SPEECH.speaker),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_networks_of_ours(name, tmp_path):
+    model, given = OPTIONS[name]
+    assert_kept(clone(model).fit(*given), tmp_path, given[0])
 
 
 def test_uses_that_there_are_not(selected):

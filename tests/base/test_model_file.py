@@ -187,11 +187,21 @@ def test_a_header_of_any_length_is_not_read(path):
         model_file.load(path)
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_weights_that_are_not_finite(path, value):
-    forge(path, '{"format": 2}', {"w": torch.tensor([1.0, value])})
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "values", [(torch.nan,), (torch.inf,), (-torch.inf,), (torch.inf, -torch.inf)]
+)
+def test_weights_that_are_not_finite(path, values, kind):
+    forge(path, '{"format": 2}', {"w": torch.tensor([1.0, *values], dtype=kind)})
     with pytest.raises(ModelFileError, match="numbers that are not finite, in w"):
         model_file.load(path)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_whose_sum_is_not_finite(path, kind):
+    weights = {"w": torch.full((4,), torch.finfo(kind).max, dtype=kind)}
+    model_file.save(path, {}, weights)
+    assert torch.equal(model_file.load(path)[1]["w"], weights["w"])
 
 
 @pytest.mark.parametrize(
