@@ -12,7 +12,7 @@ from torch import nn
 from repkit._arguments import shown
 from repkit.base.parameters import Part, anything, choice, network, number, parameters
 from repkit.engine.engine import OptimizerFactory
-from repkit.engine.optim import Adam
+from repkit.engine.optim import SGD, Adam
 
 __all__ = ["Consistency", "Discriminator", "Optimizer"]
 
@@ -35,7 +35,8 @@ class Optimizer(Part):
     kind : {"adam", "sgd"} or callable, default="adam"
         A callable gets ``(parameters, learning_rate)``, the first a list of parameter groups, and
         returns a ``torch.optim.Optimizer``: ``torch.optim.RAdam``, say. It ignores ``momentum`` and
-        ``weight_decay``.
+        ``weight_decay``. With small networks "adam" and "sgd" take half the time of torch's own:
+        only steps with these two are recorded and replayed.
     momentum : float, default=0.9
         Decay of the running mean of gradients: beta1 of Adam, the momentum of SGD.
     weight_decay : float, default=0.0
@@ -76,13 +77,7 @@ class Optimizer(Part):
         if self.kind == "adam":
             return partial(Adam, lr=learning_rate, beta1=momentum, weight_decay=self.weight_decay)
         if self.kind == "sgd":
-            return partial(
-                torch.optim.SGD,
-                lr=learning_rate,
-                momentum=momentum,
-                weight_decay=self.weight_decay,
-                fused=True,
-            )
+            return partial(SGD, lr=learning_rate, momentum=momentum, weight_decay=self.weight_decay)
         kind: Any = self.kind
 
         def made(parameters: Any) -> torch.optim.Optimizer:

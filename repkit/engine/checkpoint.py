@@ -23,7 +23,7 @@ except ImportError:  # pragma: no cover - not on Windows
 __all__ = ["CheckpointError", "Checkpoints"]
 
 MAGIC = b"repkit-checkpoint-2\n"
-LAYOUT = 2  # of the state: a checkpoint of another cannot be read
+LAYOUT = 3  # of the state: a checkpoint of another cannot be read
 KEEP = 2
 
 

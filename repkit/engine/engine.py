@@ -16,13 +16,13 @@ from repkit.engine.batches import Batch, BatchSource
 from repkit.engine.compiling import calling, compiled
 from repkit.engine.flat import Group, mirrored, recurrent
 from repkit.engine.modes import frozen, norms, still
-from repkit.engine.optim import Adam, rate_setters, setter
+from repkit.engine.optim import VectorOptimizer, rate_setters, setter
 from repkit.engine.ranks import here
 from repkit.engine.replay import Graphs, graphs_of
 from repkit.engine.rng import Kind, seed_everything, seed_of
 from repkit.engine.system import Phase, System
 
-Optimizer = torch.optim.Optimizer | Adam
+Optimizer = torch.optim.Optimizer | VectorOptimizer
 Record = tuple[int, tuple[str, ...], Tensor]  # of a phase: its number, names of terms and values
 # From one parameter a group, or from ``{"params": [...], "lr": rate}`` where rates differ.
 OptimizerFactory = Callable[[list[Any]], Optimizer]
@@ -118,7 +118,7 @@ class Engine:
         for name, own_optimizer in self.optimizers.items():
             # Several processes take the mean of one vector; a graph wants fixed addresses.
             self.groups[name].lends = (
-                isinstance(own_optimizer, Adam)
+                isinstance(own_optimizer, VectorOptimizer)
                 and self.device.type == "cpu"
                 and self.ranks.world == 1
             )
@@ -178,7 +178,7 @@ class Engine:
         graphs : Graphs
             New ones.
         """
-        others = [o for o in self.optimizers.values() if not isinstance(o, Adam)]
+        others = [o for o in self.optimizers.values() if not isinstance(o, VectorOptimizer)]
         kind = torch.float64 if self.device.type == "cpu" else None  # as precise as a number
         if others:
             graphs.give_up(f"the optimizer {type(others[0]).__name__} keeps numbers on the host")
@@ -391,14 +391,14 @@ class Engine:
     @staticmethod
     def _states(optimizer: Optimizer, group: Group) -> list[Mapping[str, Any]]:
         """What the optimizer remembers of each of a group's vectors."""
-        if isinstance(optimizer, Adam):
+        if isinstance(optimizer, VectorOptimizer):
             return [*optimizer.state]
         return [optimizer.state.get(vector, {}) for vector in group.vectors]
 
     @staticmethod
     def _move(optimizer: Optimizer, own: Group, skip: Tensor | None) -> None:
         """One step, unless ``skip`` is true: then weights and state stay as they are."""
-        if isinstance(optimizer, Adam):
+        if isinstance(optimizer, VectorOptimizer):
             optimizer.step(skip, own.lent)
         elif skip is None or not skip:  # other optimizers know no such thing: the host has to look
             optimizer.step()

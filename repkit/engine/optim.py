@@ -1,4 +1,8 @@
-"""Internal. Adam on few long vectors, without the bookkeeping that lists of tensors need."""
+"""Internal. Adam and SGD on few long vectors, without the bookkeeping of lists of tensors.
+
+Their steps can be recorded, ask for nothing on the host, and do not load torch's compiler, as the
+first optimizer of torch's in a process does.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,15 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from repkit.engine.flat import Piece
 
 Setter = Callable[[float], Any]
 
 
-class Adam:
-    """Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019).
-
-    The numbers are those of ``torch.optim.AdamW(fused=True)`` on the same tensors, bit for bit. A
-    step on a network of two small layers takes about four fifths of the time, since there is a
-    single tensor to look after; on wide layers there is no difference.
+class VectorOptimizer:
+    """What `Adam` and `SGD` have in common.
 
     Parameters
     ----------
@@ -28,6 +28,86 @@ class Adam:
     lr : float
         Learning rate of the parameters whose group has none. In ``param_groups`` a tensor of shape
         () can take its place, to be changed without a new number in a step.
+    moments : sequence of str
+        What is remembered of each weight; 0 at the start.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
+        lr: float,
+        moments: Sequence[str],
+    ) -> None:
+        self.param_groups: list[dict[str, Any]] = [
+            {"lr": lr, **(p if isinstance(p, dict) else {"params": [p]})} for p in parameters
+        ]
+        self.vectors = [p for group in self.param_groups for p in group["params"]]
+        self.moments = moments
+        self.state: list[dict[str, Tensor]] = [
+            {name: torch.zeros_like(vector.data) for name in moments} for vector in self.vectors
+        ]
+
+    def step(
+        self, skip: Tensor | None = None, lent: Sequence[Sequence[Piece]] | None = None
+    ) -> None:
+        """Move the parameters by their gradients.
+
+        Parameters
+        ----------
+        skip : bool tensor of shape (), optional
+            Where it is true, weights and state stay as they are. The host does not look at it.
+        lent : sequence of sequence of (int, int, Tensor), optional
+            For each vector, parts of it and their gradients, which then are not read in its own
+            ``grad``: in order, from and to multiples of `flat.ALIGN`.
+        """
+        found_inf = None if skip is None else skip.float()
+        k = 0
+        for group in self.param_groups:
+            for vector in group["params"]:
+                state, pieces = self.state[k], lent[k] if lent else ()
+                k += 1
+                whole = [vector.data, *(state[name] for name in self.moments)]
+                moved, gradients = [[x] for x in whole], [vector.grad]
+                if pieces:
+                    cuts, gradients = _cuts(vector.grad, pieces)
+                    moved = [[x[cut] for cut in cuts] for x in whole]
+                self._move(moved, gradients, group["lr"], state, found_inf)
+
+    def _move(
+        self,
+        moved: list[list[Tensor]],
+        gradients: list[Tensor],
+        lr: Any,
+        state: dict[str, Tensor],
+        found_inf: Tensor | None,
+    ) -> None:
+        """Move parts of a vector, and what is remembered of each, in the order of ``moments``."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Live tensors and the learning rates."""
+        return {"state": self.state, "lr": [float(group["lr"]) for group in self.param_groups]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Copy a `state_dict` into place."""
+        for own, other in zip(self.state, state["state"], strict=True):
+            for name, value in own.items():
+                value.copy_(other[name])
+        for set_rate, rate in zip(rate_setters([self]), state["lr"], strict=True):
+            set_rate(rate)
+
+
+class Adam(VectorOptimizer):
+    """Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    The numbers are those of ``torch.optim.AdamW(fused=True)`` on the same tensors, bit for bit. A
+    step on a network of two small layers takes about four fifths of the time, since there is a
+    single tensor to look after; on wide layers there is no difference.
+
+    Parameters
+    ----------
+    parameters, lr
+        See `VectorOptimizer`.
     beta1, beta2 : float
         Decay of the mean gradient and of its mean square.
     eps : float
@@ -46,80 +126,91 @@ class Adam:
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.param_groups: list[dict[str, Any]] = [
-            {"lr": lr, **(p if isinstance(p, dict) else {"params": [p]})} for p in parameters
-        ]
-        self.vectors = [p for group in self.param_groups for p in group["params"]]
+        super().__init__(parameters, lr, ("mean", "square"))
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
         self.weight_decay = weight_decay
-        self.state: list[dict[str, torch.Tensor]] = [
-            {
-                "mean": torch.zeros_like(vector.data),
-                "square": torch.zeros_like(vector.data),
-                "step": torch.zeros((), device=vector.device),
-            }
-            for vector in self.vectors
-        ]
+        for vector, state in zip(self.vectors, self.state, strict=True):
+            state["step"] = torch.zeros((), device=vector.device)
 
-    def step(
-        self, skip: torch.Tensor | None = None, lent: Sequence[Sequence[Piece]] | None = None
+    def _move(
+        self,
+        moved: list[list[Tensor]],
+        gradients: list[Tensor],
+        lr: Any,
+        state: dict[str, Tensor],
+        found_inf: Tensor | None,
     ) -> None:
-        """Move the parameters by their gradients.
-
-        Parameters
-        ----------
-        skip : bool tensor of shape (), optional
-            Where it is true, weights and state stay as they are. The host does not look at it.
-        lent : sequence of sequence of (int, int, Tensor), optional
-            For each vector, parts of it and their gradients, which then are not read in its own
-            ``grad``: in order, from and to multiples of `flat.ALIGN`.
-        """
-        found_inf = None if skip is None else skip.float()
-        taken = 1 if found_inf is None else 1 - found_inf
-        k = 0
-        for group in self.param_groups:
-            for vector in group["params"]:
-                state, pieces = self.state[k], lent[k] if lent else ()
-                k += 1
-                state["step"] += taken
-                moved = [vector.data, state["mean"], state["square"]]
-                weights, means, squares = ([x] for x in moved)
-                gradients = [vector.grad]
-                if pieces:
-                    cuts, gradients = _cuts(vector.grad, pieces)
-                    weights, means, squares = ([x[cut] for cut in cuts] for x in moved)
-                torch._fused_adamw_(
-                    weights,
-                    gradients,
-                    means,
-                    squares,
-                    [],
-                    [state["step"]] * len(weights),
-                    lr=group["lr"],
-                    beta1=self.beta1,
-                    beta2=self.beta2,
-                    eps=self.eps,
-                    weight_decay=self.weight_decay,
-                    amsgrad=False,
-                    maximize=False,
-                    # What torch's gradient scaler skips a step with.
-                    found_inf=found_inf,
-                )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Live tensors and the learning rates."""
-        return {"state": self.state, "lr": [float(group["lr"]) for group in self.param_groups]}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Copy a `state_dict` into place."""
-        for own, other in zip(self.state, state["state"], strict=True):
-            for name, value in own.items():
-                value.copy_(other[name])
-        for set_rate, rate in zip(rate_setters([self]), state["lr"], strict=True):
-            set_rate(rate)
+        state["step"] += 1 if found_inf is None else 1 - found_inf
+        weights, means, squares = moved
+        torch._fused_adamw_(
+            weights,
+            gradients,
+            means,
+            squares,
+            [],
+            [state["step"]] * len(weights),
+            lr=lr,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            amsgrad=False,
+            maximize=False,
+            found_inf=found_inf,  # what torch's gradient scaler skips a step with
+        )
 
 
-def _cuts(own: torch.Tensor, lent: Sequence[Piece]) -> tuple[list[slice], list[torch.Tensor]]:
+class SGD(VectorOptimizer):
+    """Descent with momentum (Sutskever et al. 2013, without Nesterov's) and weight decay.
+
+    The numbers are those of ``torch.optim.SGD(fused=True)`` on the same tensors, bit for bit.
+
+    Parameters
+    ----------
+    parameters, lr
+        See `VectorOptimizer`.
+    momentum : float
+        Share of the step before, without its rate, in a step.
+    weight_decay : float
+        Share of a weight that is added to its gradient.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
+        lr: float,
+        *,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, lr, ("mean",) if momentum else ())
+        self.momentum, self.weight_decay = momentum, weight_decay
+
+    def _move(
+        self,
+        moved: list[list[Tensor]],
+        gradients: list[Tensor],
+        lr: Any,
+        state: dict[str, Tensor],
+        found_inf: Tensor | None,
+    ) -> None:
+        weights, *means = moved
+        torch._fused_sgd_(
+            weights,
+            gradients,
+            means[0] if means else [],
+            lr=lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+            is_first_step=False,  # means are 0 then, which comes to the same
+            found_inf=found_inf,
+        )
+
+
+def _cuts(own: Tensor, lent: Sequence[Piece]) -> tuple[list[slice], list[Tensor]]:
     """The whole of a vector in slices, and the gradient of each: its own, or a lent one."""
     cuts, gradients, end = [], [], 0
     for start, stop, gradient in [*lent, (len(own), len(own), own[:0])]:
@@ -133,24 +224,24 @@ def _cuts(own: torch.Tensor, lent: Sequence[Piece]) -> tuple[list[slice], list[t
     return cuts, gradients
 
 
-def setter(place: torch.Tensor) -> Setter:
+def setter(place: Tensor) -> Setter:
     """What puts a number into a tensor of shape (); on a CPU in a tenth of an operation's time."""
     return partial(place.numpy().__setitem__, ()) if place.device.type == "cpu" else place.fill_
 
 
-def rate_setters(optimizers: Iterable[torch.optim.Optimizer | Adam]) -> list[Setter]:
+def rate_setters(optimizers: Iterable[torch.optim.Optimizer | VectorOptimizer]) -> list[Setter]:
     """What gives each group of these optimizers its learning rate; a tensor stays where it is."""
     return [_rate_setter(o, k) for o in optimizers for k in range(len(o.param_groups))]
 
 
-def _rate_setter(optimizer: torch.optim.Optimizer | Adam, k: int) -> Setter:
+def _rate_setter(optimizer: torch.optim.Optimizer | VectorOptimizer, k: int) -> Setter:
     rate = optimizer.param_groups[k]["lr"]
-    if isinstance(optimizer, Adam) and isinstance(rate, torch.Tensor):
+    if isinstance(optimizer, VectorOptimizer) and isinstance(rate, Tensor):
         return setter(rate)
 
     def set_rate(rate: float) -> None:
         options = optimizer.param_groups[k]  # torch's have others after a state was loaded
-        if isinstance(options["lr"], torch.Tensor):
+        if isinstance(options["lr"], Tensor):
             options["lr"].fill_(rate)
         else:
             options["lr"] = rate

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from repkit.engine.batches import Batches, to_device, to_float
 from repkit.engine.engine import Engine, copy_state
-from repkit.engine.optim import Adam
+from repkit.engine.optim import SGD, Adam
 from repkit.engine.rng import Kind, seed_of
 from repkit.engine.system import Noise, Phase, System
 
@@ -383,14 +383,12 @@ def test_a_loss_that_reaches_none_of_its_parameters():
     "optimizer",
     [
         *(lambda p, d=d: Adam(p, 0.01, weight_decay=d) for d in (0.0, 0.5)),
-        *(
-            lambda p, d=d: torch.optim.SGD(p, 0.1, momentum=0.9, weight_decay=d, fused=True)
-            for d in (0.0, 0.5)
-        ),
+        *(lambda p, d=d: SGD(p, 0.1, momentum=0.9, weight_decay=d) for d in (0.0, 0.5)),
+        lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.5, fused=True),
         lambda p: torch.optim.RAdam(p, 0.01, weight_decay=0.5),
         lambda p: torch.optim.Rprop(p, 0.01),
     ],
-    ids=["adam", "adam, decay", "sgd", "sgd, decay", "RAdam", "Rprop"],
+    ids=["adam", "adam, decay", "sgd", "sgd, decay", "torch's sgd", "RAdam", "Rprop"],
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_no_gradient_means_no_step(optimizer, first):

@@ -1,13 +1,14 @@
 """Parameters in one vector: the same numbers in the same places, whatever else is in the group."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 from repkit.engine.flat import ALIGN, LONG, Group, chunk_of, flatten, recurrent, views
-from repkit.engine.optim import Adam
+from repkit.engine.optim import SGD, Adam
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -130,16 +131,20 @@ def test_a_gradient_of_before_is_forgotten():
     assert not any(p.grad.any() for p in given)
 
 
-def test_rounding_does_not_depend_on_what_else_is_in_the_group():
+each = pytest.mark.parametrize("make", [Adam, partial(SGD, momentum=0.9)], ids=["adam", "sgd"])
+
+
+@each
+def test_rounding_does_not_depend_on_what_else_is_in_the_group(make):
     shapes = [(7,), (33,), (5, 3)]
     few, many = parameters(shapes), parameters(shapes)
     for p, other in zip(few, many, strict=True):
         other.data = p.data.clone()
     more = parameters([(3,), (129,)])
     alone, beside = Group(few), Group([more[0], *many, more[1]])
-    adam = [Adam(group.vectors, 0.01) for group in (alone, beside)]
+    optimizers = [make(group.vectors, 0.01) for group in (alone, beside)]
     for step in range(1, 6):
-        for group, optimizer in zip((alone, beside), adam, strict=True):
+        for group, optimizer in zip((alone, beside), optimizers, strict=True):
             group.set_gradients([torch.cos(step * p.detach()) for p in group.parameters])
             optimizer.step()
     assert_same([p.data for p in few], [p.data for p in many])
@@ -213,18 +218,19 @@ def test_a_rate_for_each_piece():
     assert (group.rates, group.counts) == ([0.1, 0.2, 0.1], [4, 4, 2])
 
 
-def test_long_gradients_are_lent_and_steps_are_the_same_bit_by_bit():
+@each
+def test_long_gradients_are_lent_and_steps_are_the_same_bit_by_bit(make):
     """Between short ones, of another layout, unreached, and of a length that ends inside a row."""
     shapes = [(5,), (LONG // 64, 64), (3, 7), (64, 32, 8, 8), (LONG + 1,), (2 * LONG // 32, 32)]
-    groups, adam = [], []
+    groups, optimizers = [], []
     for lends in (False, True):
         torch.manual_seed(0)
         group = Group(parameters(shapes), [0.1, 0.1, 0.1, 0.1, 0.2, 0.2])
         group.lends = lends
         groups.append(group)
-        adam.append(Adam([{"params": [v], "lr": 0.1} for v in group.vectors], 0.1))
+        optimizers.append(make([{"params": [v], "lr": 0.1} for v in group.vectors], 0.1))
     for step in range(4):
-        for group, optimizer in zip(groups, adam, strict=True):
+        for group, optimizer in zip(groups, optimizers, strict=True):
             torch.manual_seed(step)
             found = [torch.randn(p.shape) for p in group.parameters]
             found[1] = found[1].t().contiguous().t() if step == 1 else found[1]

@@ -1,19 +1,31 @@
-"""Adam on a vector against torch's."""
+"""Adam and SGD on vectors against torch's."""
 
 import pytest
 import torch
 from torch import nn
 
-from repkit.engine.optim import Adam, rate_setters, setter
+from repkit.engine.optim import SGD, Adam, rate_setters, setter
+
+DECAYS = {
+    "adam": (lambda p, **o: Adam(p, 1e-2, **o), lambda p, **o: torch.optim.AdamW(p, 1e-2, **o)),
+    "sgd": (lambda p, **o: SGD(p, 1e-2, **o), lambda p, **o: torch.optim.SGD(p, 1e-2, **o)),
+    "sgd, momentum": (
+        lambda p, **o: SGD(p, 1e-2, momentum=0.9, **o),
+        lambda p, **o: torch.optim.SGD(p, 1e-2, momentum=0.9, **o),
+    ),
+}
+each = pytest.mark.parametrize("name", DECAYS)
 
 
+@each
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_equals_torchs_fused_adamw(weight_decay):
+def test_equals_torchs_fused_one(name, weight_decay):
     torch.manual_seed(0)
     start = torch.randn(101)
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
-    a = Adam([ours], 1e-2, weight_decay=weight_decay)
-    b = torch.optim.AdamW([theirs], 1e-2, weight_decay=weight_decay, fused=True)
+    mine, of_torch = DECAYS[name]
+    a = mine([ours], weight_decay=weight_decay)
+    b = of_torch([theirs], weight_decay=weight_decay, fused=True)
     for k in range(20):
         ours.grad, theirs.grad = (torch.sin(p.detach() * k) for p in (ours, theirs))
         for options in (*a.param_groups, *b.param_groups):
@@ -21,6 +33,7 @@ def test_equals_torchs_fused_adamw(weight_decay):
         a.step()
         b.step()
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert not torch.equal(ours, start)
 
 
 def test_groups_have_rates_of_their_own():
@@ -47,26 +60,27 @@ def test_groups_have_rates_of_their_own():
     assert not torch.equal(ours[2], starts[2])
 
 
-def test_the_state_of_several_groups_goes_round():
+@each
+def test_the_state_of_several_groups_goes_round(name):
     def make():
         p = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(5))]
-        return p, Adam([{"params": [p[0]], "lr": 0.3}, {"params": [p[1]], "lr": 0.1}], 1e-2)
+        return p, DECAYS[name][0]([{"params": [p[0]], "lr": 0.3}, {"params": [p[1]], "lr": 0.1}])
 
-    def go(p, adam, steps):
+    def go(p, optimizer, steps):
         for k in steps:
             for vector in p:
                 vector.grad = torch.cos(vector.detach() + k)
-            adam.step()
+            optimizer.step()
 
-    p, adam = make()
-    go(p, adam, range(3))
-    adam.param_groups[1]["lr"] = 0.05
+    p, first = make()
+    go(p, first, range(3))
+    first.param_groups[1]["lr"] = 0.05
     again, other = make()
     for mine, its in zip(again, p, strict=True):
         mine.data.copy_(its.data)
-    other.load_state_dict(adam.state_dict())
+    other.load_state_dict(first.state_dict())
     assert [g["lr"] for g in other.param_groups] == [0.3, 0.05]
-    for pair in ((p, adam), (again, other)):
+    for pair in ((p, first), (again, other)):
         go(*pair, range(3, 6))
     torch.testing.assert_close(again, p, rtol=0, atol=0)
 
@@ -88,11 +102,12 @@ def test_state_goes_round():
     assert torch.equal(again, expected)
 
 
+@each
 @pytest.mark.parametrize("skipped", [(0,), (1,), (0, 2, 3)])
-def test_a_skipped_step_changes_nothing(skipped):
+def test_a_skipped_step_changes_nothing(name, skipped):
     """The same as without the step, weight decay and the count of steps included."""
     ours, theirs = (nn.Parameter(torch.linspace(-1, 1, 101)) for _ in range(2))
-    a, b = (Adam([p], 1e-2, weight_decay=0.1) for p in (ours, theirs))
+    a, b = (DECAYS[name][0]([p], weight_decay=0.1) for p in (ours, theirs))
     for k in range(5):
         ours.grad = theirs.grad = torch.linspace(-1, k, 101)
         a.step(torch.tensor(k in skipped))
@@ -102,17 +117,18 @@ def test_a_skipped_step_changes_nothing(skipped):
     torch.testing.assert_close(a.state_dict(), b.state_dict(), rtol=0, atol=0)
 
 
-def test_a_learning_rate_in_a_tensor():
+@pytest.mark.parametrize("make", [Adam, SGD])
+def test_a_learning_rate_in_a_tensor(make):
     """It stays the same tensor, and a state holds its number."""
-    first, second = (Adam([nn.Parameter(torch.ones(3))], 0.25) for _ in range(2))
+    first, second = (make([nn.Parameter(torch.ones(3))], 0.25) for _ in range(2))
     rate = second.param_groups[0]["lr"] = torch.tensor(0.5)
-    for adam in (first, second):
-        adam.vectors[0].grad = torch.ones(3)
+    for optimizer in (first, second):
+        optimizer.vectors[0].grad = torch.ones(3)
     second.load_state_dict(first.state_dict())
     assert second.param_groups[0]["lr"] is rate
     assert second.state_dict()["lr"] == [0.25]
-    for adam in (first, second):
-        adam.step()
+    for optimizer in (first, second):
+        optimizer.step()
     assert torch.equal(first.vectors[0].data, second.vectors[0].data)
     first.load_state_dict(second.state_dict())
     assert first.param_groups[0]["lr"] == 0.25

@@ -284,11 +284,15 @@ def test_what_two_steps_have_to_have_in_common():
 
 COMPILER = """
 import sys, torch
+from repkit import DANN
 from repkit.engine.tape import Tape
 x = torch.ones(2, requires_grad=True)
 tape = Tape()
 tape.record(lambda: [(0, ("a",), torch.autograd.grad(x.exp().sum(), x)[0].detach())])
 tape.replay()
+for kind in ("adam", "sgd"):
+    model = DANN("mlp", optimizer=kind, width=4, max_epochs=1, steps_per_epoch=5, device="cpu")
+    model.fit(torch.eye(8).numpy(), [0, 1] * 4, sample_domain=[1] * 4 + [-1] * 4)
 print([m for m in ("torch._dynamo", "torch._inductor", "sympy") if m in sys.modules])
 """
 
