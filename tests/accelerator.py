@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import backend_registration as registration
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
 NAME = "imagined"  # what C++ calls it
 KIND = "cuda"  # what Python calls it
@@ -146,7 +145,7 @@ class Device(TorchDispatchMode):
         return self.run(func, args, kwargs or {})
 
     def run(self, func, args, kwargs):
-        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        tensors = tensors_of((args, kwargs))
         there = [x for x in tensors if isinstance(x, There)]
         here = [x for x in tensors if not isinstance(x, There)]
         name, target = func.overloadpacket.__name__, kwargs.get("device")
@@ -156,7 +155,7 @@ class Device(TorchDispatchMode):
         if target is not None:
             kwargs = {**kwargs, "device": "cpu"}
         self._watch(func, name, args, target, there, here)
-        out = func(*tree_map(held, args), **tree_map(held, kwargs))
+        out = func(*mapped(held, args), **mapped(held, kwargs))
         own = {id(x.held): x for x in there}
         if name == "copy_" and not isinstance(args[0], There):
             return args[0]
@@ -165,7 +164,13 @@ class Device(TorchDispatchMode):
             self.steps[name] += 1
         if not stays:
             return out
-        return tree_map_only(Tensor, lambda x: own[id(x)] if id(x) in own else There(x), out)
+
+        def there_of(x):
+            if not isinstance(x, Tensor):
+                return x
+            return own[id(x)] if id(x) in own else There(x)
+
+        return mapped(there_of, out)
 
     def _watch(self, func, name, args, target, there, here):
         moved = name == "copy_" and isinstance(args[0], There) != isinstance(args[1], There)
@@ -199,8 +204,24 @@ def held(x):
     return x.held if isinstance(x, There) else x
 
 
-def tensors_of(tree):
-    return [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
+def tensors_of(x):
+    """The tensors in nested lists, tuples and dicts."""
+    if isinstance(x, Tensor):
+        return [x]
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, list | tuple) else ()
+    return [tensor for part in parts for tensor in tensors_of(part)]
+
+
+def mapped(function, x):
+    """The same nested lists, tuples and dicts, of what a function makes of what is in them.
+
+    As torch's ``tree_map``, which takes a third of the time of a fit here.
+    """
+    if isinstance(x, dict):
+        return {key: mapped(function, part) for key, part in x.items()}
+    if isinstance(x, list | tuple) and not isinstance(x, torch.Size):
+        return type(x)([mapped(function, part) for part in x])
+    return function(x)
 
 
 class Names(TorchFunctionMode):
@@ -210,7 +231,7 @@ class Names(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is torch.device:
             return func(*args, **kwargs)
-        args, kwargs = tree_map(renamed, args), tree_map(renamed, kwargs)
+        args, kwargs = mapped(renamed, args), mapped(renamed, kwargs)
         first = args[0] if args else None
         if func in (torch.tensor, torch.as_tensor) and is_there(kwargs.get("device")):
             device = kwargs.pop("device")
@@ -303,7 +324,7 @@ def register_autocast():
 
         def run(*args, **kwargs):
             with torch._C._ExcludeDispatchKeyGuard(off):
-                floats = [x for x in tree_leaves((args, kwargs)) if can(x)]
+                floats = [x for x in tensors_of((args, kwargs)) if can(x)]
                 wide = precision == "full" or any(x.dtype == torch.float32 for x in floats)
                 low = precision == "low"
                 kind = torch.bfloat16 if low else torch.float32 if wide else None
@@ -311,7 +332,7 @@ def register_autocast():
                 def cast(x):
                     return x.to(kind) if can(x) and kind not in (None, x.dtype) else x
 
-                return operation(*tree_map(cast, args), **tree_map(cast, kwargs))
+                return operation(*mapped(cast, args), **mapped(cast, kwargs))
 
         return run
 

@@ -154,13 +154,16 @@ def main(only=""):
     from accelerator import accelerator
 
     todo = [case for case in cases() if only in case[0]]
-    expected = {name: fitted(*case, "cpu", "fp32") for name, *case in todo}
+    few_for_statistics = patch("repkit.base.generative.RECALIBRATION", 64)
+    with few_for_statistics:
+        expected = {name: fitted(*case, "cpu", "fp32") for name, *case in todo}
     told, read = voices("cpu"), frame_network("cpu")
     # No graph is recorded in so few steps, but inputs are placed for one.
     with (
         accelerator() as device,
         patch("repkit.engine.replay.cuda_graphs", lambda *_: Graphs(None)),
         patch.dict(os.environ, {"REPKIT_GRAPHS": "1"}),
+        few_for_statistics,
     ):
         step, refresh = Engine.step, Engine.begin_epoch
 

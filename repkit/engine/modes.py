@@ -87,6 +87,9 @@ def renew_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """
     fixed = frozen(network)
     layers = [m for m in network.modules() if isinstance(m, _BatchNorm) and m not in fixed]
+    if not layers:
+        network.eval()
+        return
     momenta = [layer.momentum for layer in layers]
     network.train()
     for layer in fixed:

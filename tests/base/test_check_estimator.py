@@ -32,7 +32,7 @@ ESTIMATORS = [
     DANNRegressor(**OF_DOMAINS),
     AdaptationSearch(DANN(**OF_DOMAINS, random_state=0)),
     BiGAN(**SMALL),
-    InfoGAN(**SMALL),
+    InfoGAN(**SMALL, recalibrate=False),
     VAE(8, **SMALL),
     VAEGAN(8, **SMALL),
     TripleGAN(8, width=32, max_epochs=7),

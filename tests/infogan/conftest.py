@@ -16,6 +16,7 @@ _FAST = {
     "steps_per_epoch": 4,
     "batch_size": 16,
     "random_state": 0,
+    "recalibrate": False,
 }
 
 
@@ -32,9 +33,15 @@ def digits():
 
 @pytest.fixture(scope="session")
 def fitted(digits):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         return InfoGAN((4, 3), 2, **_FAST).fit(digits[:300])
+
+
+@pytest.fixture(scope="session")
+def plain(digits):
+    """What a model with an option is compared with."""
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        return InfoGAN((3,), **{**_FAST, "steps_per_epoch": 17}).fit(digits[:300])
 
 
 @pytest.fixture(scope="session")

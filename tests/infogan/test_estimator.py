@@ -47,10 +47,8 @@ def test_finds_the_blobs_without_a_label(blobs, on_blobs):
     ],
     ids=str,
 )
-def test_options_train(digits, options, tmp_path, fast):
-    fast |= {"categorical": (3,), "steps_per_epoch": 17}
-    model = InfoGAN(**{**fast, **options}).fit(digits[:300])
-    plain = InfoGAN(**fast).fit(digits[:300])
+def test_options_train(digits, options, tmp_path, plain):
+    model = clone(plain).set_params(**options).fit(digits[:300])
     assert np.isfinite(model.history_.to_numpy(dtype=float)).all()
     assert np.abs(model.transform(digits) - plain.transform(digits)).max() > 1e-6
     if "augment" not in options and "strong_augment" not in options:
@@ -78,7 +76,7 @@ def test_of_several_trainings_the_best_score_is_kept(digits, tmp_path, fast):
 
 @quiet
 def test_statistics_are_those_of_the_data(digits, fast):
-    fast |= {"batch_size": 100}
+    fast |= {"batch_size": 100, "recalibrate": True}
     model = InfoGAN((3,), 1, **fast, validation_fraction=0.0).fit(digits[:200])
     body = model.networks_["B"]
     (norm,) = norms(body)
@@ -138,9 +136,8 @@ def test_a_name_that_is_none(digits):
     ids=str,
 )
 def test_networks_have_learning_rates_of_their_own(digits, rates, still, fast):
-    options = {**fast, "recalibrate": False}
-    start = InfoGAN((3,), 1, **options, learning_rate=0.0).fit(digits)
-    model = InfoGAN((3,), 1, **options, learning_rate=rates).fit(digits)
+    start = InfoGAN((3,), 1, **fast, learning_rate=0.0).fit(digits)
+    model = InfoGAN((3,), 1, **fast, learning_rate=rates).fit(digits)
     for name in "BDQG":
         pairs = zip(
             model.networks_[name].parameters(), start.networks_[name].parameters(), strict=True
