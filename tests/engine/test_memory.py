@@ -22,10 +22,10 @@ from repkit.engine.memory import keeping_memory
 
 def faults(context):
     with context:
-        torch.ones(40_000_000)
+        torch.ones(10_000_000)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for _ in range(20):
-            torch.ones(40_000_000)
+            torch.ones(10_000_000)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 print(faults(nullcontext()), faults(keeping_memory()))
