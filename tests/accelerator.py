@@ -26,6 +26,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import backend_registration as registration
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from repkit.engine.calls import leaves
+
 NAME = "imagined"  # what C++ calls it
 KIND = "cuda"  # what Python calls it
 # Operations whose result depends on values: the host has to have them.
@@ -145,7 +147,7 @@ class Device(TorchDispatchMode):
         return self.run(func, args, kwargs or {})
 
     def run(self, func, args, kwargs):
-        tensors = tensors_of((args, kwargs))
+        tensors = tensors_of((*args, *kwargs.values()))
         there = [x for x in tensors if isinstance(x, There)]
         here = [x for x in tensors if not isinstance(x, There)]
         name, target = func.overloadpacket.__name__, kwargs.get("device")
@@ -205,11 +207,7 @@ def held(x):
 
 
 def tensors_of(x):
-    """The tensors in nested lists, tuples and dicts."""
-    if isinstance(x, Tensor):
-        return [x]
-    parts = x.values() if isinstance(x, dict) else x if isinstance(x, list | tuple) else ()
-    return [tensor for part in parts for tensor in tensors_of(part)]
+    return [leaf for leaf in leaves(x) if isinstance(leaf, Tensor)]
 
 
 def mapped(function, x):
@@ -324,7 +322,7 @@ def register_autocast():
 
         def run(*args, **kwargs):
             with torch._C._ExcludeDispatchKeyGuard(off):
-                floats = [x for x in tensors_of((args, kwargs)) if can(x)]
+                floats = [x for x in tensors_of((*args, *kwargs.values())) if can(x)]
                 wide = precision == "full" or any(x.dtype == torch.float32 for x in floats)
                 low = precision == "low"
                 kind = torch.bfloat16 if low else torch.float32 if wide else None

@@ -239,7 +239,6 @@ class Kept(Base):
             with isolated_rng(torch.device("cpu")):
                 # From the seed of then: a network may have constants beside its weights.
                 networks = built._new_networks()
-            self._check_sizes(networks, which)
         # In the layout of the fit: kernels round by it, and files keep none.
         self.weights_[which] = {
             name: {k: saving.laid_out(v) for k, v in state.items()}

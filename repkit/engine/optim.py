@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from repkit.engine.flat import Piece
 
 Setter = Callable[[float], Any]
+Parameters = Sequence[nn.Parameter] | Sequence[dict[str, Any]]
+Lists = list[list[Tensor]]
+State = dict[str, Tensor]
 
 
 class VectorOptimizer:
@@ -28,21 +31,20 @@ class VectorOptimizer:
     lr : float
         Learning rate of the parameters whose group has none. In ``param_groups`` a tensor of shape
         () can take its place, to be changed without a new number in a step.
+    weight_decay : float
+        See the optimizer.
     moments : sequence of str
         What is remembered of each weight; 0 at the start.
     """
 
     def __init__(
-        self,
-        parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
-        lr: float,
-        moments: Sequence[str],
+        self, parameters: Parameters, lr: float, weight_decay: float, moments: Sequence[str]
     ) -> None:
         self.param_groups: list[dict[str, Any]] = [
             {"lr": lr, **(p if isinstance(p, dict) else {"params": [p]})} for p in parameters
         ]
         self.vectors = [p for group in self.param_groups for p in group["params"]]
-        self.moments = moments
+        self.weight_decay, self.moments = weight_decay, moments
         self.state: list[dict[str, Tensor]] = [
             {name: torch.zeros_like(vector.data) for name in moments} for vector in self.vectors
         ]
@@ -60,7 +62,12 @@ class VectorOptimizer:
             For each vector, parts of it and their gradients, which then are not read in its own
             ``grad``: in order, from and to multiples of `flat.ALIGN`.
         """
-        found_inf = None if skip is None else skip.float()
+        common = {
+            "weight_decay": self.weight_decay,
+            "maximize": False,
+            # What torch's gradient scaler skips a step with.
+            "found_inf": None if skip is None else skip.float(),
+        }
         k = 0
         for group in self.param_groups:
             for vector in group["params"]:
@@ -71,17 +78,10 @@ class VectorOptimizer:
                 if pieces:
                     cuts, gradients = _cuts(vector.grad, pieces)
                     moved = [[x[cut] for cut in cuts] for x in whole]
-                self._move(moved, gradients, group["lr"], state, found_inf)
+                self._move(moved, gradients, state, lr=group["lr"], **common)
 
-    def _move(
-        self,
-        moved: list[list[Tensor]],
-        gradients: list[Tensor],
-        lr: Any,
-        state: dict[str, Tensor],
-        found_inf: Tensor | None,
-    ) -> None:
-        """Move parts of a vector, and what is remembered of each, in the order of ``moments``."""
+    def _move(self, moved: Lists, gradients: list[Tensor], state: State, **common: Any) -> None:
+        """Move a vector in pieces: weights, and ``moments`` in their order."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Adam(VectorOptimizer):
 
     def __init__(
         self,
-        parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
+        parameters: Parameters,
         lr: float,
         *,
         beta1: float = 0.9,
@@ -126,42 +126,21 @@ class Adam(VectorOptimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(parameters, lr, ("mean", "square"))
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
-        self.weight_decay = weight_decay
+        super().__init__(parameters, lr, weight_decay, ("mean", "square"))
+        self.own: dict[str, Any] = {"beta1": beta1, "beta2": beta2, "eps": eps, "amsgrad": False}
         for vector, state in zip(self.vectors, self.state, strict=True):
             state["step"] = torch.zeros((), device=vector.device)
 
-    def _move(
-        self,
-        moved: list[list[Tensor]],
-        gradients: list[Tensor],
-        lr: Any,
-        state: dict[str, Tensor],
-        found_inf: Tensor | None,
-    ) -> None:
-        state["step"] += 1 if found_inf is None else 1 - found_inf
+    def _move(self, moved: Lists, gradients: list[Tensor], state: State, **common: Any) -> None:
+        skipped = common["found_inf"]
+        state["step"] += 1 if skipped is None else 1 - skipped
         weights, means, squares = moved
-        torch._fused_adamw_(
-            weights,
-            gradients,
-            means,
-            squares,
-            [],
-            [state["step"]] * len(weights),
-            lr=lr,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            amsgrad=False,
-            maximize=False,
-            found_inf=found_inf,  # what torch's gradient scaler skips a step with
-        )
+        steps = [state["step"]] * len(weights)
+        torch._fused_adamw_(weights, gradients, means, squares, [], steps, **self.own, **common)
 
 
 class SGD(VectorOptimizer):
-    """Descent with momentum (Sutskever et al. 2013, without Nesterov's) and weight decay.
+    """Gradient descent with momentum, as torch has it: the rate is not in the momentum.
 
     The numbers are those of ``torch.optim.SGD(fused=True)`` on the same tensors, bit for bit.
 
@@ -170,44 +149,27 @@ class SGD(VectorOptimizer):
     parameters, lr
         See `VectorOptimizer`.
     momentum : float
-        Share of the step before, without its rate, in a step.
+        Decay of the sum of gradients that a step follows; with 0 it follows the gradient.
     weight_decay : float
         Share of a weight that is added to its gradient.
     """
 
     def __init__(
         self,
-        parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
+        parameters: Parameters,
         lr: float,
         *,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(parameters, lr, ("mean",) if momentum else ())
-        self.momentum, self.weight_decay = momentum, weight_decay
+        super().__init__(parameters, lr, weight_decay, ("sum",) if momentum else ())
+        self.own: dict[str, Any] = {"momentum": momentum, "dampening": 0.0, "nesterov": False}
 
-    def _move(
-        self,
-        moved: list[list[Tensor]],
-        gradients: list[Tensor],
-        lr: Any,
-        state: dict[str, Tensor],
-        found_inf: Tensor | None,
-    ) -> None:
-        weights, *means = moved
-        torch._fused_sgd_(
-            weights,
-            gradients,
-            means[0] if means else [],
-            lr=lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-            is_first_step=False,  # means are 0 then, which comes to the same
-            found_inf=found_inf,
-        )
+    def _move(self, moved: Lists, gradients: list[Tensor], state: State, **common: Any) -> None:
+        weights, *sums = moved
+        # At the first step the sums are 0, which comes to the same.
+        common |= self.own | {"is_first_step": False}
+        torch._fused_sgd_(weights, gradients, sums[0] if sums else [], **common)
 
 
 def _cuts(own: Tensor, lent: Sequence[Piece]) -> tuple[list[slice], list[Tensor]]:

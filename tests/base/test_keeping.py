@@ -296,14 +296,17 @@ OPTIONS = {
     "dropout": (DANN(recipes.dropout_mlp, **COMMON), (X, Y, DOMAIN)),
     "cosines": (DANN(heads=Heads(label=nets.Cosine), **COMMON), (X, Y, DOMAIN)),
     "separate": (DANN("conv", domain_norm="separate", **COMMON), (IMAGES, Y, DOMAIN)),
-    "pairs": (VAEGAN(2, discriminator="auto", **COMMON), (IMAGES,)),
+    "VAEGAN": (VAEGAN(2, **COMMON), (IMAGES,)),
     "TripleGAN": (TripleGAN(2, **COMMON), (IMAGES, Y)),
     "InfoGAN": (InfoGAN((3,), 1, 2, **COMMON), (IMAGES,)),
     "BiGAN": (BiGAN(2, **COMMON), (IMAGES,)),
-    "gru": (
-        SpeechAutoencoder(4, 4, encoder="gru", sample_rate=8000, n_mels=20, **COMMON),
-        (SPEECH.data, SPEECH.speaker),
-    ),
+    **{
+        encoder: (
+            SpeechAutoencoder(4, 4, encoder=encoder, sample_rate=8000, n_mels=20, **COMMON),
+            (SPEECH.data, SPEECH.speaker),
+        )
+        for encoder in ("gru", "transformer")
+    },
 }
 
 

@@ -18,17 +18,17 @@ def made(optimizer, momentum=None, rates=(0.1, 0.02)):
 def test_adam():
     adam = made(Optimizer("adam", momentum=0.7, weight_decay=0.3))
     assert isinstance(adam, Adam)
-    assert (adam.beta1, adam.weight_decay) == (0.7, 0.3)
+    assert (adam.own["beta1"], adam.weight_decay) == (0.7, 0.3)
     assert [g["lr"] for g in adam.param_groups] == [0.1, 0.02]
-    assert made(Optimizer("adam"), momentum=0.5).beta1 == 0.5
+    assert made(Optimizer("adam"), momentum=0.5).own["beta1"] == 0.5
 
 
 def test_sgd():
     sgd = made(Optimizer("sgd", momentum=0.7, weight_decay=0.3))
     assert isinstance(sgd, SGD)
-    assert (sgd.momentum, sgd.weight_decay) == (0.7, 0.3)
+    assert (sgd.own["momentum"], sgd.weight_decay) == (0.7, 0.3)
     assert [g["lr"] for g in sgd.param_groups] == [0.1, 0.02]
-    assert made(Optimizer("sgd"), momentum=0.0).momentum == 0.0
+    assert made(Optimizer("sgd"), momentum=0.0).own["momentum"] == 0.0
 
 
 def test_a_callable_gets_groups_and_the_rate():

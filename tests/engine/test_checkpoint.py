@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from repkit.engine.checkpoint import MAGIC, CheckpointError, Checkpoints
+from repkit.engine.checkpoint import LAYOUT, MAGIC, CheckpointError, Checkpoints
 
 
 def state(epoch):
@@ -110,10 +110,10 @@ def test_every_run_has_a_folder_of_its_own(folder):
     assert other.load()["engine"]["position"] == 7
 
 
-@pytest.mark.parametrize("change", [{"run": "yours"}, {"layout": 1}])
+@pytest.mark.parametrize("change", [{"run": "yours"}, {"layout": LAYOUT - 1}])
 def test_a_checkpoint_of_another_version_is_refused(folder, change):
     buffer = io.BytesIO()
-    torch.save({"layout": 2, "run": "mine", **state(9), **change}, buffer)
+    torch.save({"layout": LAYOUT, "run": "mine", **state(9), **change}, buffer)
     write(folder, buffer.getvalue())
     with pytest.raises(CheckpointError, match="written by another version of repkit; remove"):
         load(folder)

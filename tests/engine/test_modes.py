@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from repkit.engine.modes import evaluating, frozen, norms, still
+from repkit.engine.modes import evaluating, frozen, norms, renew_statistics, still
 from repkit.nets import DomainNorm
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -120,3 +120,27 @@ def test_layers_without_parameters_or_statistics_are_never_frozen():
     assert frozen(nn.BatchNorm1d(3, track_running_stats=False).requires_grad_(False)) == []
     separate = DomainNorm(nn.BatchNorm1d(2), 2).requires_grad_(False)
     assert frozen(separate) == [separate]
+
+
+# -------------------------------------------------------------------- renew_statistics
+
+
+def test_statistics_anew_are_the_mean_over_the_batches():
+    net, given = network(), batches()
+    net(batches(1)[0])
+    net[4].requires_grad_(False)
+    before = copy.deepcopy(net[4].state_dict())
+    renew_statistics(net, iter(given))
+    seen = [net[0](x).detach() for x in given]
+    torch.testing.assert_close(net[1].running_mean, torch.stack([h.mean(0) for h in seen]).mean(0))
+    torch.testing.assert_close(net[1].running_var, torch.stack([h.var(0) for h in seen]).mean(0))
+    assert net[1].momentum == 0.1
+    assert not net.training
+    assert_same(net[4].state_dict(), before)
+
+
+def test_no_batch_is_drawn_where_there_are_no_statistics():
+    net, given = nn.Sequential(nn.Linear(3, 4), nn.Dropout()), iter(batches())
+    renew_statistics(net, given)
+    assert not any(m.training for m in net.modules())
+    assert len(list(given)) == 3
