@@ -268,10 +268,19 @@ def test_use(selected, tmp_path):
                     assert torch.equal(model.weights_[epoch][name][key], value)
 
 
-@pytest.mark.parametrize(("code", "times"), [({}, 1), ({"backbone": Drawn}, 2)])
-def test_our_networks_are_made_once_and_without_numbers(code, times, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("ours", "code", "times"),
+    [
+        ({}, {}, 1),
+        ({"backbone": recipes.dropout_mlp, "heads": Heads(label=nets.Cosine)}, {}, 1),
+        ({}, {"backbone": Drawn}, 2),
+        ({}, {"heads": Heads(label=Drawn)}, 2),
+    ],
+    ids=["by default", "ours by name", "a backbone", "a head"],
+)
+def test_our_networks_are_made_once_and_without_numbers(ours, code, times, tmp_path, monkeypatch):
     """Others are made again, from the seed."""
-    model = fit("DANN", max_epochs=3, select=Falling(), **code)
+    model = fit("DANN", max_epochs=3, select=Falling(), **ours, **code)
     model.save(tmp_path / "m")
     made, networks = [], DANN._networks
 
