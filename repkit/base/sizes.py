@@ -54,6 +54,7 @@ def sizes_alone() -> Iterator[None]:
 
     The first arithmetic there loads torch's compiler, 900 modules in seconds. So what the layers of
     our networks do, and most others, is told by their shapes here; other code is left to torch.
+    Such networks can take the tensors of a file, and then are whole.
     """
     with torch.device("meta"), _Shapes():
         yield
