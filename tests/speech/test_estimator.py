@@ -205,7 +205,7 @@ def test_the_adversary_has_a_momentum_of_its_own(small, data):
     networks = model._networks()
     problem = model._problem(read, networks, torch.device("cpu"), 0)
     engine = model._engine(problem, 0)
-    assert {k: o.beta1 for k, o in engine.optimizers.items()} == {"A": 0.8, "D": 0.5}
+    assert {k: o.own["beta1"] for k, o in engine.optimizers.items()} == {"A": 0.8, "D": 0.5}
 
 
 # -------------------------------------------------------------------- fitted as a whole
