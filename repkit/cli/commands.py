@@ -170,6 +170,7 @@ label_option = click.option(
 drop_option = click.option(
     "--drop", multiple=True, metavar="COLUMN", help="A column of a table to leave out."
 )
+force_option = click.option("--force", is_flag=True, help="Replace a file that is there.")
 skip_option = click.option(
     "--on-error",
     type=click.Choice(["raise", "skip"]),
@@ -179,16 +180,20 @@ skip_option = click.option(
 )
 
 
-def check_out(path: Path, *suffixes: str, force: bool = True, whole: str = "--out") -> None:
+def check_out(path: Path, *suffixes: str, force: bool) -> None:
     """Raise a UsageError unless a file can be written there, before time is spent."""
     if suffixes and path.suffix.lower() not in suffixes:
-        raise click.UsageError(f"{whole} {path}: the name must end in {' or '.join(suffixes)}")
+        raise click.UsageError(f"--out {path}: the name must end in {' or '.join(suffixes)}")
     if not path.parent.is_dir():
-        raise click.UsageError(f"{whole} {path}: there is no folder {str(path.parent)!r}")
+        raise click.UsageError(f"--out {path}: there is no folder {str(path.parent)!r}")
     if not os.access(path.parent, os.W_OK):
-        raise click.UsageError(f"{whole} {path}: the folder {str(path.parent)!r} is not writable")
+        raise click.UsageError(f"--out {path}: the folder {str(path.parent)!r} is not writable")
+    if path.is_dir():
+        raise click.UsageError(
+            f"--out {path} is there already, a folder; give the name of a new one"
+        )
     if path.exists() and not force:
-        raise click.UsageError(f"{whole} {path} is there already; give --force to replace it")
+        raise click.UsageError(f"--out {path} is there already; give --force to replace it")
 
 
 def open_model(path: Path, device: str = "auto") -> Any:

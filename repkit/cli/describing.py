@@ -13,7 +13,7 @@ import numpy as np
 
 from repkit._optional import need
 from repkit.cli import sets, systems
-from repkit.cli.commands import command, model_argument, say
+from repkit.cli.commands import check_out, command, force_option, model_argument, out_path, say
 from repkit.cli.header import Header, read_header
 
 LETTERS = re.compile(r"[^\w.-]+")
@@ -141,14 +141,15 @@ repkit data get speech --out wavs/            (a sub-folder of WAV files for eac
 )
 @click.argument("name", metavar="NAME")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="A .csv, .parquet or .npz file, or a folder."
+    "--out", type=out_path(folder_too=True), help="A .csv, .parquet or .npz file, or a folder."
 )
-def get(name: str, out: Path | None) -> None:
+@force_option
+def get(name: str, out: Path | None, force: bool) -> None:
     """Load the data set NAME, downloading it if needed; with --out, write it as files."""
     if not sets.is_name(name):
         raise click.UsageError(f"there is no data set {name!r}{sets.near(name)}; repkit data list")
-    if out is not None and out.exists():
-        raise click.UsageError(f"--out {out} is there already")
+    if out is not None:
+        check_out(out, force=force)
     say(f"loading {name}")
     found = sets.load(name)
     if out is not None:

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from repkit.cli.commands import check_out, command, model_argument, open_model, out_path, say
+from repkit.cli.commands import (
+    check_out,
+    command,
+    force_option,
+    model_argument,
+    open_model,
+    out_path,
+    say,
+)
 
 METHODS = ("transform", "predict_proba", "predict")
 TYPES = ("uint8", "float32", "float64")
@@ -40,7 +48,7 @@ repkit export dann.safetensors --out dann.pt2 --method transform""",
     metavar="NAME",
     help="Domain of its samples, for DANN with domain_norm=separate. By default, the target.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@force_option
 def export(
     model: Path, out: Path, method: str | None, dtype: str | None, domain: str | None, force: bool
 ) -> None:

@@ -121,7 +121,7 @@ def extract(
     A file that is finished is not written again. With --on-error skip, what cannot be used is left
     out and listed in FILE with the ending .skipped.csv.
     """
-    check_out(out, ".parquet")
+    check_out(out, ".parquet", force=True)  # `_finished` looks
     header = read_header(model)
     need("pyarrow.parquet", "data")
     name, function = output_of(header.content["class"], output)

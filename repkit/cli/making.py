@@ -15,6 +15,7 @@ from repkit.cli.commands import (
     check_out,
     command,
     drop_option,
+    force_option,
     label_option,
     model_argument,
     open_model,
@@ -113,6 +114,7 @@ repkit plot speech.safetensors a.wav --kind conversion --voice b.wav --out c.png
 @click.option("--voice", type=existing, help="An audio file, for --kind conversion.")
 @click.option("--image-shape", help="Of images that are rows of a table: 8x8.")
 @seed_option
+@force_option
 def plot(
     model: Path,
     data: str | None,
@@ -124,6 +126,7 @@ def plot(
     voice: Path | None,
     image_shape: str | None,
     seed: int | None,
+    force: bool,
 ) -> None:
     """Draw MODEL, or what it makes of DATA.
 
@@ -132,7 +135,7 @@ def plot(
     spectrograms of the words of DATA in the voice of another file.
     """
     draw, needs, method = KINDS[kind]
-    check_out(out, *FIGURES)
+    check_out(out, *FIGURES, force=force)
     if needs and data is None:
         raise click.UsageError(f"--kind {kind} needs DATA")
     if needs is False and data is not None:
@@ -188,16 +191,21 @@ repkit sample infogan.safetensors --n 5 --code category0=3 --out threes.npy""",
 @click.option("--label", help="The class of the samples, of a triplegan.")
 @click.option("--code", multiple=True, metavar="NAME=VALUE", help="A code of an infogan.")
 @seed_option
+@force_option
 def sample(
-    model: Path, n: int, out: Path, label: str | None, code: tuple[str, ...], seed: int | None
+    model: Path,
+    n: int,
+    out: Path,
+    label: str | None,
+    code: tuple[str, ...],
+    seed: int | None,
+    force: bool,
 ) -> None:
     """Write samples of MODEL: arrays, a table, or a folder of images."""
     suffix = out.suffix.lower()
     if suffix not in ("", ".npy", ".csv", ".parquet"):
         raise click.UsageError(f"--out {out}: give a .npy, .csv or .parquet file, or a folder")
-    check_out(out)
-    if suffix == "" and out.exists():
-        raise click.UsageError(f"--out {out} is there already")
+    check_out(out, force=force)
     cls = read_header(model).content["class"]
     if label is not None and cls != "TripleGAN":
         raise click.UsageError(f"--label does not go with a {cls}: its samples have no classes")
@@ -259,12 +267,13 @@ def _write_samples(X: np.ndarray, out: Path, names: Any) -> None:
 @click.argument("words", type=existing, metavar="AUDIO")
 @click.option("--voice", required=True, type=existing, help="A recording of the voice.")
 @click.option("--out", required=True, type=out_path(), help="A .wav, .flac or .ogg file.")
-def convert(model: Path, words: Path, voice: Path, out: Path) -> None:
+@force_option
+def convert(model: Path, words: Path, voice: Path, out: Path, force: bool) -> None:
     """Write the words of AUDIO in the voice of another recording.
 
     MODEL is one of speech, fitted on sound.
     """
-    check_out(out, *SOUND)
+    check_out(out, *SOUND, force=force)
     cls = read_header(model).content["class"]
     if cls != "SpeechAutoencoder":
         raise click.UsageError(f"MODEL is a {cls}; convert needs one of speech")

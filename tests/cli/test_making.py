@@ -107,3 +107,30 @@ def test_bad_use(run, files, models, args, says):
     code, out, err = run(args[0], models / args[1], *args[2:])
     (line,) = [one for one in err.splitlines() if not one.startswith("loading")]
     assert (code, out, says in line) == (2, "", True), line
+
+
+THERE = [
+    (["plot", "vae", "--kind", "history"], "h.png"),
+    (["sample", "vae", "--n", 2], "s.npy"),
+    (["convert", "speech", "a.wav", "--voice", "a.wav"], "c.wav"),
+    (["export", "vae"], "v.pt2"),
+    (["data", "get", "moons:source"], "m.csv"),
+]
+
+
+@pytest.mark.parametrize(("args", "out"), THERE, ids=[args[0] for args, _ in THERE])
+def test_a_file_that_is_there_stays_unless_forced(run, files, models, args, out):
+    next((files / "wavs" / "speaker0").iterdir()).rename("a.wav")
+    Path(out).write_text("mine")
+    args = [models / a if a in ("vae", "speech") else a for a in args] + ["--out", out]
+    code, _, err = run(*args)
+    assert (code, Path(out).read_text()) == (2, "mine")
+    assert f"--out {out} is there already; give --force to replace it" in err
+    assert run(*args, "--force")[0] == 0
+    assert Path(out).read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize("more", [[], ["--force"]])
+def test_a_folder_is_not_replaced(run, files, models, more):
+    code, _, err = run("sample", models / "vae", "--out", "images", *more)
+    assert (code, "--out images is there already, a folder" in err) == (2, True)
