@@ -25,13 +25,15 @@ DISTRIBUTIONS = {"umap": "umap-learn", "PIL": "pillow", "huggingface_hub": "hugg
 # All but those of onnx, of which torch itself asks whether they are there; see test_exporting.
 OPTIONAL = [name for extra, names in EXTRAS.items() for name in names if extra != "onnx"]
 
-# Run before anything else: a finder ahead of all others that knows none of the given packages.
+# Run before anything else: a finder ahead of all others that knows none of the missing packages.
 WITHOUT = """
 import sys
 
+missing = {}
+
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {names!r}:
+        if name.partition(".")[0] in missing:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Missing())
@@ -97,14 +99,12 @@ X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
 EmbeddingDisplay.from_estimator(VAE(max_epochs=2, latent_dim=3, random_state=0).fit(X), X)
 """
 
+FILES = """
+from repkit.audio import FrontEnd, as_utterances, extract
 
-def run(code, missing, **environment):
-    """Run code in a process of its own in which some packages cannot be imported."""
-    command = [sys.executable, "-c", WITHOUT.format(names=set(missing)) + code]
-    kept = {k: v for k, v in os.environ.items() if k != "REPKIT_DATA"}
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env={**kept, **environment}
-    )
+extract(as_utterances([np.ones(800)]), FrontEnd())
+extract(as_utterances({!r}), FrontEnd())
+"""
 
 
 def refused(code):
@@ -119,37 +119,30 @@ else:
 """
 
 
-def test_the_core_does_without_and_the_errors_name_the_extra():
-    needs = {
-        ("torchaudio", "speech"): SPEECH,
-        ("matplotlib", "plots"): HISTORY,
-        ("pooch", "data"): "from repkit.datasets import load_mnist; load_mnist()",
-        ("pyarrow", "data"): "from repkit.datasets import load_table; load_table('a.parquet')",
-        ("pillow", "data"): IMAGES,
-        ("huggingface-hub", "hub"): "repkit.from_pretrained('a/b')",
-    }
-    done = run(CORE + "".join(map(refused, needs.values())), OPTIONAL)
-    assert done.returncode == 0, done.stderr
-    for (name, extra), line in zip(needs, done.stdout.splitlines(), strict=True):
-        assert re.match(rf".*\b{name}\b.*pip install 'repkit\[{extra}\]'", line), line
-
-
-def test_the_error_for_umap_names_the_extra():
-    done = run(refused(UMAP), ["umap"])
-    assert re.match(r".*\bumap\b.*pip install 'repkit\[plots\]'", done.stdout), done.stderr
-
-
-def test_without_soundfile_waveforms_are_taken_and_files_name_the_extra(tmp_path):
+def test_the_core_does_without_and_the_errors_name_the_extra(tmp_path):
     soundfile.write(tmp_path / "a.wav", [0.1, 0.2, 0.3], 8000)
-    code = f"""
-import numpy as np
-from repkit.audio import FrontEnd, as_utterances, extract
-extract(as_utterances([np.ones(800)]), FrontEnd())
-extract(as_utterances({str(tmp_path / "a.wav")!r}), FrontEnd())
-"""
-    done = run(code, ["soundfile"])
-    last = done.stderr.strip().splitlines()[-1]
-    assert re.match(r"ImportError: .*soundfile.*pip install 'repkit\[speech\]'", last), last
+    needs = [
+        ("torchaudio", "speech", OPTIONAL, SPEECH),
+        ("matplotlib", "plots", OPTIONAL, HISTORY),
+        ("pooch", "data", OPTIONAL, "from repkit.datasets import load_mnist; load_mnist()"),
+        ("pyarrow", "data", OPTIONAL, "repkit.datasets.load_table('a.parquet')"),
+        ("pillow", "data", OPTIONAL, IMAGES),
+        ("huggingface-hub", "hub", OPTIONAL, "repkit.from_pretrained('a/b')"),
+        ("umap", "plots", ["umap"], UMAP),
+        ("soundfile", "speech", ["soundfile"], FILES.format(str(tmp_path / "a.wav"))),
+    ]
+    code = WITHOUT.format(OPTIONAL) + CORE
+    code += "".join(f"missing = {missing}{refused(last)}" for *_, missing, last in needs)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "REPKIT_DATA"},
+    )
+    assert done.returncode == 0, done.stderr
+    for (name, extra, *_), line in zip(needs, done.stdout.splitlines(), strict=True):
+        assert re.match(rf".*\b{name}\b.*pip install 'repkit\[{extra}\]'", line), line
 
 
 def test_the_extras_are_those_of_the_project():

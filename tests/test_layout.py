@@ -258,25 +258,24 @@ def test_slow_packages_are_imported_late(path):
     assert not found & HEAVY
 
 
-def loaded(code):
-    """Which of the slow packages a new process has after this code."""
-    code += f"\nimport sys; print(*sorted({HEAVY | {'torch', 'sklearn'}} & set(sys.modules)))"
+def test_imports_load_nothing_slow():
+    """One line after the other in a new process, and which of the slow packages each has loaded."""
+    lines = (
+        "import repkit; dir(repkit); repkit.__version__",
+        "import torch, repkit.engine, repkit.nets, repkit.losses",
+        "import sklearn.preprocessing",  # loads some by itself, where they are installed
+        "from repkit import DANN, SpeechAutoencoder, TraversalDisplay, load",
+    )
+    slow = sorted(HEAVY | {"torch", "sklearn"})
+    code = "".join(
+        f"{line}\nimport sys; print(*set({slow}) & set(sys.modules))\n" for line in lines
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
-
-
-def test_importing_repkit_loads_nothing():
-    assert loaded("import repkit; dir(repkit); repkit.__version__") == set()
-
-
-def test_importing_a_name_loads_nothing_slow():
-    # scikit-learn loads some by itself, where they are installed.
-    names = "DANN, SpeechAutoencoder, TraversalDisplay, load"
-    assert loaded(f"from repkit import {names}") <= loaded("import torch, sklearn.preprocessing")
-
-
-def test_engine_and_networks_do_without_scikit_learn():
-    assert "sklearn" not in loaded("import repkit.engine, repkit.nets, repkit.losses")
+    repkit, networks, before, after = (set(line.split()) for line in done.stdout.splitlines())
+    assert repkit == set()
+    assert "torch" in networks
+    assert "sklearn" not in networks
+    assert after == before
 
 
 # -------------------------------------------------------------------- sizes

@@ -186,7 +186,8 @@ def test_report_of_a_speaker_left_out():
 
 
 def test_report_repeats():
-    arguments = vectors(1), vectors(0, 1), WORDS, SPEAKERS, TEST
+    whole = vectors(1), vectors(0, 1), WORDS, SPEAKERS, TEST
+    arguments = [x[::3] for x in whole]
     first, same = (disentanglement_report(*arguments, random_state=1) for _ in range(2))
     assert first.equals(same)
     assert not first.equals(disentanglement_report(*arguments, random_state=2))
