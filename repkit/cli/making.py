@@ -31,7 +31,9 @@ from repkit.cli.systems import parse_value
 FIGURES = (".png", ".pdf", ".svg", ".jpg")
 SOUND = (".wav", ".flac", ".ogg")
 existing = click.Path(exists=True, dir_okay=False, path_type=Path)
-seed_option = click.option("--seed", type=int, help="Seed of what is drawn at random.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of what is drawn at random."
+)
 
 
 # ---------------------------------------------------------------- plot
@@ -46,6 +48,9 @@ def _history(model: Any, X: Any, y: Any, **more: Any) -> Any:
 def _embedding(model: Any, X: Any, y: Any, *, words: Any, seed: Any, **more: Any) -> Any:
     from repkit import EmbeddingDisplay, SpeechVectorsDisplay
 
+    if y is None:
+        raise click.UsageError("--kind embedding needs labels to color by: give --label")
+    say("mapping the features: UMAP is compiled first, which takes up to half a minute")
     if words is not None and y is not None:
         return SpeechVectorsDisplay.from_estimator(model, X, words, y, random_state=seed)
     return EmbeddingDisplay.from_estimator(model, X, y, random_state=seed)

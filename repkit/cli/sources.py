@@ -172,7 +172,8 @@ class Table(Source):
         from repkit.datasets._tables import TableError, numbers_of, usable_rows
 
         label = self.wanted.label if not self.wanted.lenient else None
-        frame = self.file.read([*self.names, label] if label else self.names)
+        # What samples are labeled by may be a feature, too.
+        frame = self.file.read(list(dict.fromkeys([*self.names, *([label] if label else [])])))
         if self.wanted.skip:
             good, self.skipped = usable_rows(frame[self.names])
             frame = frame[good]

@@ -92,6 +92,8 @@ class EmbeddingDisplay:
     ) -> Self:
         """Reduce ``estimator.transform(X)`` to the plane by UMAP and plot it.
 
+        The first map of a process compiles UMAP, which takes up to half a minute.
+
         Parameters
         ----------
         estimator : fitted estimator with ``transform``
@@ -137,6 +139,8 @@ class EmbeddingDisplay:
         ax: Any = None,
     ) -> Self:
         """Reduce features to the plane by UMAP and plot them.
+
+        The first map of a process compiles UMAP, which takes up to half a minute.
 
         Parameters
         ----------
@@ -237,6 +241,8 @@ def _column(values: Any, name: str, n: int) -> np.ndarray:
 
 def to_plane(features: np.ndarray, *, seed: int, metric: str = "euclidean") -> np.ndarray:
     """Reduce features to two dimensions by UMAP. Two-dimensional features stay as they are.
+
+    The first map of a process compiles UMAP, which takes up to half a minute.
 
     Parameters
     ----------

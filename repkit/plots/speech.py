@@ -77,6 +77,8 @@ class SpeechVectorsDisplay:
     ) -> Self:
         """Reduce both vectors of a fitted `SpeechAutoencoder` to the plane by UMAP of cosines.
 
+        The first map of a process compiles UMAP, which takes up to half a minute.
+
         Parameters
         ----------
         estimator : fitted SpeechAutoencoder

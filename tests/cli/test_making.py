@@ -41,6 +41,9 @@ def test_maps(run, files, models, monkeypatch):
     assert run("plot", models / "speech", "wavs", *args, "b.png")[0] == 0
     assert run("plot", models / "speech", "wavs", *args, "c.png", "--word", r"word(\d+)")[0] == 0
     assert [shape[0] for shape in seen] == [24, 12, 12, 12]
+    # By a column that is a feature, too.
+    by_feature = [models / "dann-regressor", "target.csv", "--label", "a"]
+    assert run("plot", *by_feature, *args, "d.png")[0] == 0
 
 
 def test_samples(run, files, models):
@@ -84,6 +87,7 @@ BAD = [
     (["plot", "vae", "images", "--kind", "history", "--out", "h.png"], "history takes no DATA"),
     (["plot", "vae", "--kind", "samples", "--out", "h.png", "--image-shape", "8y"], "give 8x8"),
     (["plot", "dann", "--kind", "samples", "--out", "h.png"], "does not go with a DANN"),
+    (["plot", "dann", "target.csv", "--kind", "embedding", "--out", "h.png"], "give --label"),
     (["sample", "vae", "--out", "s.txt"], "give a .npy, .csv or .parquet file, or a folder"),
     (["sample", "vae", "--out", "images"], "--out images is there already"),
     (["sample", "vae", "--out", "s.csv"], "images go into a folder, or into a .npy file"),
@@ -94,6 +98,7 @@ BAD = [
         "--label a: the classes are thin, wide",
     ),
     (["sample", "infogan", "--code", "a", "--out", "s"], "--code a: give NAME=VALUE"),
+    (["sample", "vae", "--seed", "-3", "--out", "s"], "'--seed': -3 is not in the range"),
     (["sample", "dann", "--out", "s"], "a DANN does not generate samples"),
     (["convert", "vae", "a.wav", "--voice", "a.wav", "--out", "c.wav"], "MODEL is a VAE; convert"),
     (["convert", "speech", "a.wav", "--voice", "a.wav", "--out", "c.doc"], "must end in .wav"),
