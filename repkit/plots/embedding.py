@@ -13,7 +13,7 @@ from repkit._optional import need
 from repkit._random import check_seed, legacy_generator
 from repkit.metrics._arrays import as_numpy, feature_matrix
 from repkit.metrics._domains import domain_ids
-from repkit.plots.figure import scatter, take_axes
+from repkit.plots.figure import UNKNOWN, scatter, scatter_by_number, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,14 +26,17 @@ __all__ = [
 
 
 class EmbeddingDisplay:
-    """Features in the plane, colored by class and by domain, side by side.
+    """Features in the plane, colored by label and by domain, side by side.
+
+    Labels are classes, each with a color of its own. Floats of which some are not whole are
+    numbers, on a scale of colors.
 
     Parameters
     ----------
     points : ndarray of shape (n, 2)
         Coordinates of each row.
     labels : ndarray of shape (n,), optional
-        Class of each row, or `unlabeled`.
+        Label of each row, or `unlabeled`; of numbers, NaN where there is none.
     sample_domain : ndarray of shape (n,), optional
         Domain ids, at least 0 for source rows and below 0 for target rows.
     unlabeled : object, default=-1
@@ -101,7 +104,8 @@ class EmbeddingDisplay:
         X : array-like of shape (n, ...)
             Samples.
         y : array-like of shape (n,), optional
-            Class of each row, -1 if unknown. Either `y` or `sample_domain` is needed.
+            Label of each row: a class, -1 if unknown, or a number, NaN if unknown. Either `y` or
+            `sample_domain` is needed.
         sample_domain : array-like of shape (n,), optional
             Domain ids, at least 0 for source rows and below 0 for target rows.
         max_points : int, default=2000
@@ -147,7 +151,8 @@ class EmbeddingDisplay:
         features : array-like of shape (n, d)
             Features of any origin.
         y : array-like of shape (n,), optional
-            Class of each row, -1 if unknown. Either `y` or `sample_domain` is needed.
+            Label of each row: a class, -1 if unknown, or a number, NaN if unknown. Either `y` or
+            `sample_domain` is needed.
         sample_domain : array-like of shape (n,), optional
             Domain ids, at least 0 for source rows and below 0 for target rows.
         max_points : int, default=2000
@@ -209,7 +214,11 @@ class EmbeddingDisplay:
         ]
         self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(colorings), each="coloring")
         for axes, (title, values) in zip(self.ax_, colorings, strict=True):
-            self._scatter(axes, title, values)
+            if title == "class" and _are_numbers(values):
+                scatter_by_number(axes, self.points, values)
+                axes.set_title("by label")
+            else:
+                self._scatter(axes, title, values)
         return self
 
     def _scatter(self, axes: Axes, title: str, values: np.ndarray) -> None:
@@ -219,7 +228,7 @@ class EmbeddingDisplay:
             kinds.remove(self.unlabeled)
             rows = values == self.unlabeled
             x, y = self.points[rows].T
-            axes.scatter(x, y, s=5, c="#CCCCCC", label="unlabeled", linewidths=0)
+            axes.scatter(x, y, s=5, c=UNKNOWN, label="unlabeled", linewidths=0)
         if title == "domain":  # sources first
             kinds.sort(key=lambda kind: (kind < 0, abs(kind)))
         names = {kind: str(kind) for kind in kinds}
@@ -227,6 +236,11 @@ class EmbeddingDisplay:
             names = {k: f"source {k}" if k >= 0 else f"target {k}" for k in kinds}
         scatter(axes, self.points, values, names)
         axes.set_title(f"by {title}")
+
+
+def _are_numbers(labels: np.ndarray) -> bool:
+    """Whether labels are numbers to predict rather than classes: floats, some of them not whole."""
+    return labels.dtype.kind == "f" and bool((labels[np.isfinite(labels)] % 1 != 0).any())
 
 
 def _column(values: Any, name: str, n: int) -> np.ndarray:

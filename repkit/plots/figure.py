@@ -20,6 +20,7 @@ COLORS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9",
     "#D55E00", "#F0E442", "#000000", "#8C564B", "#7F7F7F",
 )  # fmt: skip
+UNKNOWN = "#CCCCCC"  # of points without a label
 # What tells apart those of one color, when there are more of them than colors.
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", "-.", ":")
@@ -56,6 +57,16 @@ def scatter(axes: Axes, points: np.ndarray, values: np.ndarray, names: Mapping[A
         frameon=False,
         ncols=-(-len(names) // 20),
     )
+
+
+def scatter_by_number(axes: Axes, points: np.ndarray, values: np.ndarray) -> None:
+    """Draw points (n, 2) on a scale of colors by their values; those without one in gray."""
+    known = np.isfinite(values)
+    x, y = points.T
+    axes.scatter(x[~known], y[~known], s=5, c=UNKNOWN, linewidths=0)
+    drawn = axes.scatter(x[known], y[known], s=8, c=values[known], linewidths=0, alpha=0.7)
+    axes.set(xticks=[], yticks=[])
+    axes.figure.colorbar(drawn, ax=axes)
 
 
 def take_axes(

@@ -28,6 +28,22 @@ def test_embedding_is_colored_by_class_and_by_domain(plt):
     assert display.figure_ is display.ax_[1].get_figure()
 
 
+def test_numbers_are_on_a_scale_of_colors(plt):
+    rng = np.random.default_rng(0)
+    points, y = rng.normal(size=(30, 2)), rng.normal(size=30)
+    y[4:6] = np.nan, np.inf
+    display = EmbeddingDisplay(points, y, np.tile([1, -2], 15)).plot()
+    unknown, drawn = display.ax_[0].collections
+    np.testing.assert_array_equal(unknown.get_offsets(), points[4:6])
+    np.testing.assert_array_equal(drawn.get_offsets(), points[np.isfinite(y)])
+    np.testing.assert_array_equal(drawn.get_array(), y[np.isfinite(y)])
+    assert display.ax_[0].get_legend() is None
+    assert len(display.figure_.axes) == 3  # two, and the scale
+    assert [ax.get_title() for ax in display.ax_] == ["by label", "by domain"]
+    whole = EmbeddingDisplay(points, np.arange(30.0) % 3).plot()  # floats that are classes
+    assert len(whole.ax_[0].get_legend().get_texts()) == 3
+
+
 def test_embedding_uses_the_axes_given(plt):
     figure, axes = plt.subplots(1, 1)
     display = EmbeddingDisplay(np.zeros((4, 2)), labels=list("abab")).plot(ax=axes)
