@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from repkit._optional import need
 from repkit._random import check_seed, legacy_generator
 from repkit.metrics._arrays import as_numpy, feature_matrix
 from repkit.metrics._domains import domain_ids
-from repkit.plots.figure import UNKNOWN, scatter, scatter_by_number, take_axes
+from repkit.plots.figure import are_numbers, scatter, scatter_by_label, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,19 +28,20 @@ __all__ = [
 class EmbeddingDisplay:
     """Features in the plane, colored by label and by domain, side by side.
 
-    Labels are classes, each with a color of its own. Floats of which some are not whole are
-    numbers, on a scale of colors.
+    Labels are classes, each with a color of its own, or numbers, on a scale of colors: floats of
+    which some are not whole. There is a legend of up to 60 classes.
 
     Parameters
     ----------
     points : ndarray of shape (n, 2)
         Coordinates of each row.
     labels : ndarray of shape (n,), optional
-        Label of each row, or `unlabeled`; of numbers, NaN where there is none.
+        Label of each row. None, NaN and `unlabeled` say that it is not known.
     sample_domain : ndarray of shape (n,), optional
         Domain ids, at least 0 for source rows and below 0 for target rows.
     unlabeled : object, default=-1
-        Label of rows whose class is not known. They are drawn in gray.
+        Label of rows whose class is not known, as a text, too, if it is -1. They are drawn in
+        gray.
 
     Attributes
     ----------
@@ -207,40 +208,27 @@ class EmbeddingDisplay:
         ValueError
             If `ax` does not hold one Axes for each coloring.
         """
-        colorings = [
-            (title, values)
-            for title, values in (("class", self.labels), ("domain", self.sample_domain))
-            if values is not None
-        ]
-        self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(colorings), each="coloring")
-        for axes, (title, values) in zip(self.ax_, colorings, strict=True):
-            if title == "class" and _are_numbers(values):
-                scatter_by_number(axes, self.points, values)
-                axes.set_title("by label")
-            else:
-                self._scatter(axes, title, values)
+        panels: list[Callable[[Axes], None]] = []
+        if self.labels is not None:
+            panels.append(self._by_label)
+        if self.sample_domain is not None:
+            panels.append(self._by_domain)
+        self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(panels), each="coloring")
+        for axes, draw in zip(self.ax_, panels, strict=True):
+            draw(axes)
         return self
 
-    def _scatter(self, axes: Axes, title: str, values: np.ndarray) -> None:
-        kinds = list(np.unique(values))
-        unknown = title == "class" and self.unlabeled in kinds
-        if unknown:
-            kinds.remove(self.unlabeled)
-            rows = values == self.unlabeled
-            x, y = self.points[rows].T
-            axes.scatter(x, y, s=5, c=UNKNOWN, label="unlabeled", linewidths=0)
-        if title == "domain":  # sources first
-            kinds.sort(key=lambda kind: (kind < 0, abs(kind)))
-        names = {kind: str(kind) for kind in kinds}
-        if title == "domain":
-            names = {k: f"source {k}" if k >= 0 else f"target {k}" for k in kinds}
-        scatter(axes, self.points, values, names)
-        axes.set_title(f"by {title}")
+    def _by_label(self, axes: Axes) -> None:
+        assert self.labels is not None
+        scatter_by_label(axes, self.points, self.labels, self.unlabeled)
+        axes.set_title("by label" if are_numbers(self.labels) else "by class")
 
-
-def _are_numbers(labels: np.ndarray) -> bool:
-    """Whether labels are numbers to predict rather than classes: floats, some of them not whole."""
-    return labels.dtype.kind == "f" and bool((labels[np.isfinite(labels)] % 1 != 0).any())
+    def _by_domain(self, axes: Axes) -> None:
+        assert self.sample_domain is not None
+        domains = sorted(set(self.sample_domain), key=lambda k: (k < 0, abs(k)))  # sources first
+        names = {k: f"source {k}" if k >= 0 else f"target {k}" for k in domains}
+        scatter(axes, self.points, self.sample_domain, names)
+        axes.set_title("by domain")
 
 
 def _column(values: Any, name: str, n: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from repkit._optional import need
+from repkit.base.labels import missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,10 +21,10 @@ COLORS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9",
     "#D55E00", "#F0E442", "#000000", "#8C564B", "#7F7F7F",
 )  # fmt: skip
-UNKNOWN = "#CCCCCC"  # of points without a label
 # What tells apart those of one color, when there are more of them than colors.
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", "-.", ":")
+NAMED = 60  # entries of a legend, at most: beyond, it would leave no room for the points
 
 
 def color_of(k: int) -> str:
@@ -49,6 +50,8 @@ def scatter(axes: Axes, points: np.ndarray, values: np.ndarray, names: Mapping[A
             x, y, s=8, c=color_of(k), marker=marker_of(k), label=name, linewidths=0, alpha=0.7
         )
     axes.set(xticks=[], yticks=[])
+    if len(names) > NAMED:
+        return
     axes.legend(
         markerscale=2.5,
         fontsize="small",
@@ -59,14 +62,47 @@ def scatter(axes: Axes, points: np.ndarray, values: np.ndarray, names: Mapping[A
     )
 
 
-def scatter_by_number(axes: Axes, points: np.ndarray, values: np.ndarray) -> None:
-    """Draw points (n, 2) on a scale of colors by their values; those without one in gray."""
-    known = np.isfinite(values)
-    x, y = points.T
-    axes.scatter(x[~known], y[~known], s=5, c=UNKNOWN, linewidths=0)
-    drawn = axes.scatter(x[known], y[known], s=8, c=values[known], linewidths=0, alpha=0.7)
-    axes.set(xticks=[], yticks=[])
-    axes.figure.colorbar(drawn, ax=axes)
+def scatter_by_label(
+    axes: Axes, points: np.ndarray, labels: np.ndarray, unlabeled: Any = -1
+) -> None:
+    """Draw points (n, 2) by their labels; those that have none in gray, below the others.
+
+    Parameters
+    ----------
+    axes : Axes
+    points : ndarray of shape (n, 2)
+    labels : ndarray of shape (n,)
+        Classes, or numbers as `are_numbers` has it, which are drawn on a scale of colors.
+    unlabeled : object, default=-1
+        What says, as None and NaN do, that a class is not known; -1 is meant as a text, too.
+    """
+    numbers, (x, y) = are_numbers(labels), points.T
+    if numbers:
+        known = np.isfinite(labels)
+    else:
+        known = ~missing(labels, minus_one=bool(unlabeled == -1))
+        known &= np.array([value != unlabeled for value in labels.tolist()], dtype=bool)
+    if not known.all():
+        axes.scatter(x[~known], y[~known], s=5, c="#CCCCCC", label="unlabeled", linewidths=0)
+    if numbers:
+        drawn = axes.scatter(x[known], y[known], s=8, c=labels[known], linewidths=0, alpha=0.7)
+        axes.figure.colorbar(drawn, ax=axes)
+        axes.set(xticks=[], yticks=[])
+    else:
+        names = {kind: str(kind) for kind in _kinds(labels[known])}
+        scatter(axes, points[known], labels[known], names)
+
+
+def are_numbers(labels: np.ndarray) -> bool:
+    """Whether labels are numbers to predict rather than classes: floats, some of them not whole."""
+    return labels.dtype.kind == "f" and bool((labels[np.isfinite(labels)] % 1 != 0).any())
+
+
+def _kinds(labels: np.ndarray) -> list[Any]:
+    try:
+        return list(np.unique(labels))
+    except TypeError:  # of several types
+        return sorted(set(labels.tolist()), key=str)
 
 
 def take_axes(

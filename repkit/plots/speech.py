@@ -12,7 +12,7 @@ from repkit._arguments import mapping, named
 from repkit._random import legacy_generator
 from repkit.metrics._arrays import feature_matrix
 from repkit.plots.embedding import to_plane
-from repkit.plots.figure import scatter, take_axes
+from repkit.plots.figure import scatter_by_label, take_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,8 @@ class SpeechVectorsDisplay:
     points : mapping of str to ndarray of shape (n, 2)
         Points in the plane for each kind of vectors, by name.
     colorings : mapping of str to ndarray of shape (n,)
-        Values to color by, such as the words, by name.
+        Values to color by, such as the words, by name: classes, of which None, NaN and -1 are not
+        known and drawn in gray, or numbers (floats, some of them not whole) on a scale of colors.
 
     Attributes
     ----------
@@ -153,9 +154,7 @@ class SpeechVectorsDisplay:
         panels = [(v, c) for v in self.points for c in self.colorings]
         self.ax_, self.figure_ = take_axes(ax, [(5.2, 4.2)] * len(panels), each="panel")
         for axes, (vectors, coloring) in zip(self.ax_, panels, strict=True):
-            values = self.colorings[coloring]
-            names = {kind: str(kind) for kind in np.unique(values)}
-            scatter(axes, self.points[vectors], values, names)
+            scatter_by_label(axes, self.points[vectors], self.colorings[coloring])
             axes.set_title(f"{vectors} by {coloring}")
         return self
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from repkit import DANN, EmbeddingDisplay
+from repkit import DANN, EmbeddingDisplay, SpeechVectorsDisplay
 from repkit.datasets import make_domains
 from repkit.plots import embedding
 from repkit.plots.embedding import to_plane
@@ -42,6 +42,37 @@ def test_numbers_are_on_a_scale_of_colors(plt):
     assert [ax.get_title() for ax in display.ax_] == ["by label", "by domain"]
     whole = EmbeddingDisplay(points, np.arange(30.0) % 3).plot()  # floats that are classes
     assert len(whole.ax_[0].get_legend().get_texts()) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "unlabeled"),
+    [
+        (["a", None, "b", "a"], -1),
+        (["a", -1, "b", "a"], -1),
+        (["a", "?", "b", "a"], "?"),
+        ([0.0, np.nan, 1.0, 0.0], -1),
+        ([0, -1, 1, 0], -1),
+        ([0, 7, 1, 0], 7),
+        (np.array([0, None, "b", 0], dtype=object), -1),
+        ([True, None, False, True], None),
+    ],
+)
+def test_rows_without_a_label_are_gray(plt, labels, unlabeled):
+    points = np.random.default_rng(0).normal(size=(4, 2))
+    unknown, *known = (
+        EmbeddingDisplay(points, labels, unlabeled=unlabeled).plot().ax_[0].collections
+    )
+    np.testing.assert_array_equal(unknown.get_offsets(), points[1:2])
+    assert sorted(len(c.get_offsets()) for c in known) == [1, 2]
+    words = SpeechVectorsDisplay({"v": points}, {"word": labels})
+    if unlabeled == -1:
+        assert len(words.plot().ax_[0].collections[0].get_offsets()) == 1
+
+
+def test_a_legend_leaves_room_for_the_points(plt):
+    for n, there in ((60, True), (61, False)):
+        display = EmbeddingDisplay(np.zeros((n, 2)), np.arange(n)).plot()
+        assert (display.ax_[0].get_legend() is not None) == there
 
 
 def test_embedding_uses_the_axes_given(plt):
