@@ -57,6 +57,8 @@ def tell(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    if type(error).__name__ == "AudioError":  # without loading what the class is of
+        text = f"{error.name}: {error.reason}"  # type: ignore[attr-defined]
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError) and not text:

@@ -1,5 +1,6 @@
 """`repkit plot`, `repkit sample` and `repkit convert`."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,15 @@ def test_conversion(run, files, models):
     model = repkit.load(models / "speech")
     assert rate == 8000
     assert len(wave) == len(model.to_waveform(model.convert([str(a)], [str(b)])[0]))
+
+
+def test_sound_that_cannot_be_used(run, files, models):
+    """The remedy is none of Python's."""
+    Path("junk.wav").write_text("no sound")
+    wave = next((files / "wavs" / "speaker0").iterdir())
+    code, _, err = run("convert", models / "speech", "junk.wav", "--voice", wave, "--out", "c.wav")
+    assert code == 1
+    assert re.search(r"^error: junk.wav: it could not be read as audio \([^;]*$", err, re.M), err
 
 
 BAD = [
