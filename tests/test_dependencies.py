@@ -99,11 +99,11 @@ X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
 EmbeddingDisplay.from_estimator(VAE(max_epochs=2, latent_dim=3, random_state=0).fit(X), X)
 """
 
-FILES = """
+WAVES = """
+missing = ["soundfile"]
 from repkit.audio import FrontEnd, as_utterances, extract
 
 extract(as_utterances([np.ones(800)]), FrontEnd())
-extract(as_utterances({!r}), FrontEnd())
 """
 
 
@@ -120,19 +120,22 @@ else:
 
 
 def test_the_core_does_without_and_the_errors_name_the_extra(tmp_path):
-    soundfile.write(tmp_path / "a.wav", [0.1, 0.2, 0.3], 8000)
+    wave = str(tmp_path / "a.wav")
+    soundfile.write(wave, [0.1, 0.2, 0.3], 8000)
+    none = f"missing = {OPTIONAL}"
+    # The package and its extra; what goes before, and what is refused.
     needs = [
-        ("torchaudio", "speech", OPTIONAL, SPEECH),
-        ("matplotlib", "plots", OPTIONAL, HISTORY),
-        ("pooch", "data", OPTIONAL, "from repkit.datasets import load_mnist; load_mnist()"),
-        ("pyarrow", "data", OPTIONAL, "repkit.datasets.load_table('a.parquet')"),
-        ("pillow", "data", OPTIONAL, IMAGES),
-        ("huggingface-hub", "hub", OPTIONAL, "repkit.from_pretrained('a/b')"),
-        ("umap", "plots", ["umap"], UMAP),
-        ("soundfile", "speech", ["soundfile"], FILES.format(str(tmp_path / "a.wav"))),
+        ("torchaudio", "speech", none, SPEECH),
+        ("matplotlib", "plots", none, HISTORY),
+        ("pooch", "data", none, "from repkit.datasets import load_mnist; load_mnist()"),
+        ("pyarrow", "data", none, "repkit.datasets.load_table('a.parquet')"),
+        ("pillow", "data", none, IMAGES),
+        ("huggingface-hub", "hub", none, "repkit.from_pretrained('a/b')"),
+        ("umap", "plots", "missing = ['umap']", UMAP),
+        ("soundfile", "speech", WAVES, f"extract(as_utterances({wave!r}), FrontEnd())"),
     ]
     code = WITHOUT.format(OPTIONAL) + CORE
-    code += "".join(f"missing = {missing}{refused(last)}" for *_, missing, last in needs)
+    code += "".join(f"{before}{refused(last)}" for *_, before, last in needs)
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -235,8 +235,9 @@ def _features(block: Block, source: Source, function: Output) -> Found | None:
             if place is None:
                 raise ValueError(f"{source.given}, {_range(block)}: {error}") from error
             if not source.wanted.skip:
-                reason = getattr(error, "reason", error)
-                raise ValueError(f"{block.ids[place]} of {source.given}: {reason}") from error
+                name, reason = block.ids[place], getattr(error, "reason", error)
+                where = name if name == source.given else f"{name} of {source.given}"
+                raise ValueError(f"{where}: {reason}") from error
             block.skipped.append((block.ids.pop(place), error.reason))  # type: ignore[attr-defined]
             block.skipped.sort(key=lambda one: order[one[0]])
             block.X = [x for k, x in enumerate(block.X) if k != place]

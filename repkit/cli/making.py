@@ -50,8 +50,8 @@ def _embedding(model: Any, X: Any, y: Any, *, words: Any, seed: Any, **more: Any
 
     if y is None:
         raise click.UsageError("--kind embedding needs labels to color by: give --label")
-    say("mapping the features: UMAP is compiled first, which takes up to half a minute")
-    if words is not None and y is not None:
+    say("mapping the features: UMAP is compiled first, which takes about half a minute")
+    if words is not None:
         return SpeechVectorsDisplay.from_estimator(model, X, words, y, random_state=seed)
     return EmbeddingDisplay.from_estimator(model, X, y, random_state=seed)
 

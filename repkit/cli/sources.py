@@ -173,7 +173,7 @@ class Table(Source):
 
         label = self.wanted.label if not self.wanted.lenient else None
         # What samples are labeled by may be a feature, too.
-        frame = self.file.read(list(dict.fromkeys([*self.names, *([label] if label else [])])))
+        frame = self.file.read([*self.names, label] if label else self.names)
         if self.wanted.skip:
             good, self.skipped = usable_rows(frame[self.names])
             frame = frame[good]
@@ -209,7 +209,7 @@ class Table(Source):
         named = [self.wanted.id] if self.wanted.id else []
         position = start
         for whole in self.file.blocks(
-            list(dict.fromkeys([*self.names, *named])), start, stop, min(size, 8192), texts=named
+            [*self.names, *named], start, stop, min(size, 8192), texts=named
         ):
             frame, skipped = whole[self.names], []
             ids = (

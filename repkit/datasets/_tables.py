@@ -101,13 +101,14 @@ class TableFile:
         return sum(len(block) for block in self.blocks(self.columns[:1]))
 
     def read(self, names: Sequence[str]) -> pd.DataFrame:
-        """The whole of some columns."""
+        """The whole of some columns; one that is named twice is there once."""
         self.check(names)
+        names = list(dict.fromkeys(names))
         with self._named():
             if self.kind == ".parquet":
                 with self._parquet() as file:
-                    return file.read(columns=list(names)).to_pandas()[list(names)]
-            return self._csv(low_memory=False)[list(names)]
+                    return file.read(columns=names).to_pandas()[names]
+            return self._csv(low_memory=False)[names]
 
     def type_of(self, name: str) -> Any:
         """The Arrow type of a column; those of a CSV file are texts."""
@@ -136,14 +137,14 @@ class TableFile:
         size: int = ROWS,
         texts: Sequence[str] = (),
     ) -> Iterator[pd.DataFrame]:
-        """Some columns of the rows from ``start`` to ``stop``, a block after the other.
+        """Some columns, as of `read`, of the rows from ``start`` to ``stop``, block by block.
 
         Of a CSV file, ``texts`` are columns to leave as they are written.
         """
         self.check(names)
         with self._named():
             position = 0
-            for block in self._raw_blocks(list(names), size, texts):
+            for block in self._raw_blocks(list(dict.fromkeys(names)), size, texts):
                 first, last = max(start - position, 0), len(block)
                 if stop is not None:
                     last = min(last, stop - position)

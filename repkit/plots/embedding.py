@@ -96,7 +96,7 @@ class EmbeddingDisplay:
     ) -> Self:
         """Reduce ``estimator.transform(X)`` to the plane by UMAP and plot it.
 
-        The first map of a process compiles UMAP, which takes up to half a minute.
+        The first map of a process compiles UMAP, which takes about half a minute.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class EmbeddingDisplay:
     ) -> Self:
         """Reduce features to the plane by UMAP and plot them.
 
-        The first map of a process compiles UMAP, which takes up to half a minute.
+        The first map of a process compiles UMAP, which takes about half a minute.
 
         Parameters
         ----------
@@ -244,7 +244,7 @@ def _column(values: Any, name: str, n: int) -> np.ndarray:
 def to_plane(features: np.ndarray, *, seed: int, metric: str = "euclidean") -> np.ndarray:
     """Reduce features to two dimensions by UMAP. Two-dimensional features stay as they are.
 
-    The first map of a process compiles UMAP, which takes up to half a minute.
+    The first map of a process compiles UMAP, which takes about half a minute.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ class SpeechVectorsDisplay:
     ) -> Self:
         """Reduce both vectors of a fitted `SpeechAutoencoder` to the plane by UMAP of cosines.
 
-        The first map of a process compiles UMAP, which takes up to half a minute.
+        The first map of a process compiles UMAP, which takes about half a minute.
 
         Parameters
         ----------

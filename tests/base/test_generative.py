@@ -222,7 +222,7 @@ def test_the_callers_random_state_is_left_alone(model, digits):
 
 
 def test_a_killed_fit_with_averaged_weights_goes_on_bit_for_bit(model, digits, tmp_path):
-    """Those of without averages, and killed by the system: test_interrupted."""
+    """Without averages, and killed by the system: test_interrupted."""
 
     class Killed(BaseException):
         """An ordinary error of a callback does not end a fit."""
