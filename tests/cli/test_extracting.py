@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import pandas as pd
 import pytest
 
 import repkit
@@ -21,8 +22,6 @@ def read(path):
 
 
 def test_a_table_row_by_row_whatever_the_blocks(run, files, models, monkeypatch):
-    import pandas as pd
-
     frame = pd.read_csv("target.csv")
     frame[["b", "kind", "a"]].to_parquet("target.parquet")  # another order, one column more
     expected = repkit.load(models / "dann").transform(frame[["a", "b"]])
@@ -40,8 +39,6 @@ def test_shards_are_the_whole_in_order(run, files, models):
         assert run(*args, f"{model}.parquet")[0] == 0
         for k in (1, 2, 3):
             assert run(*args, f"{model}.parquet", "--shard", f"{k}/3")[0] == 0
-        import pandas as pd
-
         parts = pd.concat([read(f"{model}-{k}-of-3.parquet") for k in (1, 2, 3)])
         pd.testing.assert_frame_equal(
             parts.reset_index(drop=True), read(f"{model}.parquet"), check_exact=True
@@ -91,6 +88,26 @@ def test_what_is_finished_is_not_done_again(run, files, models):
     Path("f.parquet").write_bytes(b"torn")
     assert run(*args)[0] == 2
     assert not list(Path().glob("*.part"))
+
+
+def test_the_file_that_cannot_be_used_is_named_once(run, files, models):
+    Path("junk.wav").write_bytes(b"no sound")
+    for data, told in (("junk.wav", "junk.wav:"), ("wavs", "speaker1/01_torn.wav of wavs:")):
+        (files / "wavs" / "speaker1" / "01_torn.wav").write_bytes(b"no sound")
+        code, _, err = run("extract", models / "speech", data, "--out", "f.parquet", "-q")
+        assert (code, err.startswith(f"error: {told} it could not be read as audio")) == (1, True)
+
+
+def test_the_name_of_rows_may_be_a_feature(run, files, models):
+    frame = pd.read_csv("target.csv")
+    frame.to_parquet("target.parquet")
+    for data in ("target.csv", "target.parquet"):
+        out = ["--out", f"{data}.of.parquet"]
+        assert run("extract", models / "dann", data, "--id", "a", *out)[0] == 0
+        found = read(out[1])
+        assert found["a"].astype(float).tolist() == frame["a"].tolist()
+        expected = repkit.load(models / "dann").transform(frame[["a", "b"]])
+        np.testing.assert_allclose(found.iloc[:, 1:], expected, atol=1e-6)
 
 
 def test_files_that_cannot_be_used(run, files, models):
@@ -165,8 +182,6 @@ def test_blocks_are_small_and_of_every_kind(files, models, monkeypatch):
 
 
 def test_a_column_names_the_rows(run, files, models):
-    import pandas as pd
-
     frame = pd.read_csv("target.csv")
     frame["name"] = [f"{k:03}" for k in range(40)]  # texts, however they look
     frame.to_csv("named.csv", index=False)

@@ -33,6 +33,12 @@ def test_numbers_and_labels(path):
     assert (found.feature_names, found.target) == (["b", "on"], None)
 
 
+def test_a_column_that_is_named_twice_is_there_once(path):
+    file = TableFile(path)
+    for found in (file.read(["a", "b", "a"]), *file.blocks(["a", "b", "a"])):
+        assert list(found) == ["a", "b"]
+
+
 def test_blocks_are_the_rows_in_order(path):
     file = TableFile(path)
     assert file.n_rows() == 3

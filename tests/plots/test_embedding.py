@@ -59,14 +59,14 @@ def test_numbers_are_on_a_scale_of_colors(plt):
 )
 def test_rows_without_a_label_are_gray(plt, labels, unlabeled):
     points = np.random.default_rng(0).normal(size=(4, 2))
-    unknown, *known = (
-        EmbeddingDisplay(points, labels, unlabeled=unlabeled).plot().ax_[0].collections
-    )
-    np.testing.assert_array_equal(unknown.get_offsets(), points[1:2])
-    assert sorted(len(c.get_offsets()) for c in known) == [1, 2]
+    displays = [EmbeddingDisplay(points, labels, unlabeled=unlabeled)]
     if unlabeled == -1:
-        words = SpeechVectorsDisplay({"v": points}, {"word": labels}).plot()
-        np.testing.assert_array_equal(words.ax_[0].collections[0].get_offsets(), points[1:2])
+        displays.append(SpeechVectorsDisplay({"v": points}, {"word": labels}))
+    for display in displays:
+        unknown, *known = display.plot().ax_[0].collections
+        assert unknown.get_label() == "unlabeled"
+        np.testing.assert_array_equal(unknown.get_offsets(), points[1:2])
+        assert sorted(len(c.get_offsets()) for c in known) == [1, 2]
 
 
 def test_a_legend_leaves_room_for_the_points(plt):
