@@ -7,6 +7,7 @@ os.environ["MPLBACKEND"] = "Agg"
 import pytest
 import torch
 
+from repkit.base import precision
 from repkit.engine.rng import isolated_rng
 
 # Small networks: threads cost more than they give, above all on a loaded machine.
@@ -20,6 +21,14 @@ def threads_stay() -> Iterator[None]:
     found = torch.get_num_threads()
     torch.set_num_threads(1)
     assert found == 1, f"a test has left {found} threads"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_steps_are_timed() -> Iterator[None]:
+    """On every machine ``precision="auto"`` is the same, but where it is what is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "_has_instructions", lambda: False)
+        yield
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -143,8 +144,9 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
     device : str or torch.device, default="auto"
         Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions on a device that is quicker
-        with it; of a CPU this is measured once, and kept for the machine.
+        Precision of the training. "auto" takes bf16 for convolutions where steps are quicker with
+        it. On a CPU with instructions for it the first fit of networks and batches of these shapes
+        times some steps of either, on copies; what it finds is kept for the machine.
     compile : bool, default=False
         Whether to compile the networks with ``torch.compile``, which takes seconds to minutes in
         the first steps. On a CPU it has never paid. On a GPU small networks gain up to a quarter
@@ -550,30 +552,30 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
         system, batches = problem.system, problem.batches
         rates = rates_of(self.learning_rate, type(self), system.networks)
         factory: Optimizer = self.optimizer  # type: ignore[assignment]
-        return Engine(
-            system,
-            batches,
+        make = partial(
+            Engine,
+            batches=batches,
             optimizer={
                 group: factory._factory(0.0, problem.momentum.get(group)) for group in system.groups
             },
             rates=rates,
             total_steps=self.max_epochs * batches.steps_per_epoch,
             seed=seed,
-            # It may be a matter of time: what is quicker.
-            precision=here().same(self._resolve_precision(batches.device, system.networks)),
             ema=getattr(self, "ema", 0.0),
             learning_rate_schedule=self.learning_rate_schedule,  # type: ignore[arg-type]
             compile=self.compile,
             changes=self._changes(),
         )
+        return make(system, precision=precision_of(self._precision(), system, batches, make))
 
     def _changes(self) -> list[Callable[..., Any]]:
         """Code of the user's own that steps run, beside networks."""
         given = (getattr(self, name, None) for name in ("augment", "strong_augment", "perturb"))
         return [getattr(change, "change", change) for change in given if callable(change)]
 
-    def _resolve_precision(self, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
-        return precision_of(self.precision, device, networks)
+    def _precision(self) -> str:
+        """The precision that is asked for; "auto" is measured."""
+        return self.precision
 
     def _checkpoints(self, data: Any, number: int) -> Checkpoints | None:
         """Where the run is kept; each of several trainings is a run."""

@@ -2,50 +2,153 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
 import os
 import platform
+import re
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from dataclasses import replace
+from functools import partial
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROUNDS = 4  # of either precision
-# bf16 has to take less than this share of the time: what is hardly quicker may be slower elsewhere.
-QUICKER = 0.85
-WIDTHS = (16, 48)  # of the layers that are timed
+from repkit.engine.batches import BatchSource
+from repkit.engine.engine import Engine
+from repkit.engine.memory import keeping_memory
+from repkit.engine.ranks import here
+from repkit.engine.replay import FEW
+from repkit.engine.system import System
+from repkit.engine.threads import giving_way
+
+QUICKER = 0.9  # bf16 has to take less than this share of the time; another measurement varies
+ROUNDS = 40  # of a step in either precision, at most
+# Rounds at least, one by one and recorded: the first prepare kernels, or are recorded.
+LEAST = {ROUNDS: 3, FEW: 7}  # by the length of a training
+ENOUGH = 0.4  # seconds after which no other round begins
+LARGE = 0.06  # seconds of a step of which recording saves next to nothing
+MOST = 1000  # trainings that are remembered
+
+_decided: dict[str, bool] = {}  # in this process, whatever becomes of the file
 
 
-def precision_of(given: str, device: torch.device, networks: Mapping[str, nn.Module]) -> str:
+def precision_of(
+    given: str, system: System, batches: BatchSource, make: Callable[..., Engine]
+) -> str:
     """The precision itself; of "auto", bf16 where it is quick and was measured to cost no accuracy:
     convolutions.
+
+    On a GPU its generation decides. On a CPU with instructions for bf16, which are of use to some
+    trainings and of none to others, steps of either precision are timed, once for all trainings
+    with networks and batches of the same shapes.
+
+    Parameters
+    ----------
+    given : {"auto", "fp32", "bf16"}
+    system : System
+        What is to be trained; it stays as it is.
+    batches : BatchSource
+    make : callable
+        ``(system, precision=..., **changes) -> Engine``: one for this training.
     """
     if given != "auto":
         return given
-    convolutions = any(
-        isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-        for network in networks.values()
-        for m in network.modules()
-    )
-    return "bf16" if convolutions and has_fast_bf16(device) else "fp32"
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether convolutions are quicker in bfloat16 than in float32.
-
-    On a GPU by its generation. A CPU without instructions for it is not asked; one that has them is
-    timed once, for they are of use on one and of none on another.
-    """
+    device, networks = batches.device, system.networks.values()
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    if not any(isinstance(m, kinds) for network in networks for m in network.modules()):
+        return "fp32"
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu" or not _has_instructions():
-        return False
-    return _timed(f"{_processor()}, torch {torch.__version__}, threads {torch.get_num_threads()}")
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
+    ranks = here()
+    if device.type != "cpu" or not ranks.same(_has_instructions()):
+        return "fp32"
+    training = f"{_machine()}, training {shapes_of(system, batches)}"
+    found = ranks.first(partial(_known, training))
+    if found is None:
+        found = ranks.first(partial(_keep, training, is_quicker(system, make)))
+    return "bf16" if found else "fp32"
+
+
+def shapes_of(system: System, batches: BatchSource) -> str:
+    """A short name for all trainings whose steps have the same work to do."""
+    batch = vars(batches.at(0))
+    described = [
+        *(f"{name} {_addresses.sub('', repr(network))}" for name, network in _in_order(system)),
+        *(
+            f"{name} {tuple(p.shape)} {p.requires_grad}"
+            for name, network in _in_order(system)
+            for p in network.parameters()
+        ),
+        *(f"{k} {tuple(x.shape)}" for k, x in sorted(batch.items()) if isinstance(x, Tensor)),
+        *(f"{_name(p.loss)} {p.groups} {p.every} {p.times}" for p in system.phases),
+    ]
+    return hashlib.sha256("\n".join(described).encode()).hexdigest()[:16]
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+_addresses = re.compile(r" at 0x[0-9a-f]+")
+
+
+def _in_order(system: System) -> list[tuple[str, nn.Module]]:
+    return sorted(system.networks.items())
+
+
+def is_quicker(system: System, make: Callable[..., Engine]) -> bool:
+    """Whether steps of a training are quicker in bf16; it stays where it is, and so does all else.
+
+    Steps that are recorded gain more in float32. So short ones have to be quicker that way, too.
+    What fails counts as slow: if it does so in float32 too, the training will tell.
+    """
+    # As a training is taken, but for its warnings: it gives them itself.
+    with giving_way(), keeping_memory(), warnings.catch_warnings(), suppress(Exception):
+        warnings.simplefilter("ignore")
+        for length in LEAST:
+            low, high = _shortest(system, make, length)
+            if low >= QUICKER * high:
+                return False
+            if high > LARGE:
+                break
+        return True
+    return False
+
+
+def _shortest(system: System, make: Callable[..., Engine], length: int) -> tuple[float, float]:
+    """Seconds of a step in bf16 and in fp32, taken in turn, on copies.
+
+    The shortest of each is what a busy machine disturbs least.
+    """
+    ranks, times = here(), {"bf16": inf, "fp32": inf}
+    engines = {precision: _on_copy(system, make, precision, length) for precision in times}
+    start = time.perf_counter()
+    for k in range(ROUNDS):
+        for precision, engine in engines.items():
+            before = time.perf_counter()
+            engine.step()
+            if k:
+                times[precision] = min(times[precision], time.perf_counter() - before)
+        if k + 1 >= LEAST[length] and ranks.same(time.perf_counter() - start > ENOUGH):
+            break
+    return ranks.same((times["bf16"], times["fp32"]))
+
+
+def _on_copy(system: System, make: Callable[..., Engine], precision: str, length: int) -> Engine:
+    """What trains copies of the networks, ready for its first step."""
+    own = replace(system, networks=copy.deepcopy(dict(system.networks)))
+    engine = make(own, precision=precision, total_steps=length, compile=False)
+    engine.train_mode()
+    engine.begin_epoch()
+    return engine
 
 
 def _has_instructions() -> bool:
@@ -53,6 +156,10 @@ def _has_instructions() -> bool:
         return bool(torch.cpu._is_avx512_bf16_supported())
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def _machine() -> str:
+    return f"{_processor()}, torch {torch.__version__}, threads {torch.get_num_threads()}"
 
 
 def _processor() -> str:
@@ -69,58 +176,32 @@ def _file() -> Path:
     return Path(folder) / "repkit" / "bf16.json"
 
 
-@cache
-def _timed(machine: str) -> bool:
-    """What was measured on this machine before, or else now."""
-    with suppress(OSError, ValueError, RuntimeError):  # no home, or no right to read or write there
+def _known(training: str) -> bool | None:
+    """What was measured before, if anything."""
+    if training not in _decided:
+        with suppress(OSError, RuntimeError):  # no home, or no right to read there
+            _decided.update(_read(_file()))
+    return _decided.get(training)
+
+
+def _keep(training: str, found: bool) -> bool:
+    """Remember what was measured. Another process may have done so first: that counts for all."""
+    with suppress(OSError, RuntimeError):
         file = _file()
-        known = _known(file)
-        if machine not in known:
-            found = quicker()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            # Another process may have measured meanwhile: the first one counts for all.
-            known = {machine: found, **_known(file)}
-            part = file.with_name(f"{file.name}.{os.getpid()}")
-            part.write_text(json.dumps(known, indent=1))
-            os.replace(part, file)
-        return known[machine]
-    return quicker()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        known = _read(file)
+        known.setdefault(training, found)
+        part = file.with_name(f"{file.name}.{os.getpid()}")
+        part.write_text(json.dumps(dict([*known.items()][-MOST:]), indent=1))
+        os.replace(part, file)
+        found = known[training]
+    _decided[training] = found
+    return found
 
 
-def _known(file: Path) -> dict[str, bool]:
+def _read(file: Path) -> dict[str, bool]:
     try:
         found = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         return {}
     return {k: v for k, v in found.items() if isinstance(v, bool)} if type(found) is dict else {}
-
-
-def quicker() -> bool:
-    """Whether steps of narrow and of wide convolutions are all quicker in bf16.
-
-    The shortest of a few times of each, taken in turn, is what a busy machine disturbs least.
-    """
-    for width in WIDTHS:
-        x = torch.linspace(-1.0, 1.0, 8 * width * 16 * 16).view(8, width, 16, 16)
-        x = x.contiguous(memory_format=torch.channels_last)
-        weight = torch.linspace(-0.1, 0.1, 9 * width * width).view(width, width, 3, 3)
-        weight.requires_grad_()
-        times: dict[bool, list[float]] = {False: [], True: []}
-        for k in range(2 * ROUNDS + 2):
-            low = bool(k % 2)
-            start = time.perf_counter()
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
-                loss = _layers(x, weight)
-            torch.autograd.grad(loss, weight)
-            taken = time.perf_counter() - start
-            if k > 1:  # the first of each prepares kernels
-                times[low].append(taken)
-        if min(times[True]) > QUICKER * min(times[False]):
-            return False
-    return True
-
-
-def _layers(x: Tensor, weight: Tensor) -> Tensor:
-    for _ in range(3):
-        x = F.relu(F.conv2d(x, weight, padding=1))
-    return x.float().square().mean()

@@ -1,15 +1,28 @@
-"""What precision="auto" becomes: asked of a GPU, measured once on a CPU, and then kept."""
+"""What precision="auto" becomes: asked of a GPU, timed once on a CPU, and then kept."""
 
 import json
+import warnings
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from repkit import DANN, VAE, BiGAN, SpeechAutoencoder
 from repkit.base import precision
-from repkit.base.precision import has_fast_bf16, precision_of, quicker
+from repkit.base.precision import precision_of
+from repkit.engine.batches import Batches
+from repkit.engine.engine import Engine
+from repkit.engine.replay import FEW
+from repkit.engine.rng import isolated_rng
+from repkit.engine.system import Phase, System
 
 CPU = torch.device("cpu")
+X = np.random.default_rng(0).random((64, 1, 12, 12)).astype(np.float32)
+Y, DOMAIN = np.arange(64) % 3, np.repeat([1, -2], 32)
+OPTIONS = {"max_epochs": 2, "steps_per_epoch": 3, "width": 8, "random_state": 0, "device": "cpu"}
 
 
 @pytest.fixture
@@ -17,64 +30,157 @@ def able(monkeypatch, tmp_path):
     """A CPU with instructions for bf16, a cache of its own; gives what a measurement says."""
     said = {"answer": True, "asked": 0}
 
-    def measured():
+    def measured(system, make):
         said["asked"] += 1
         return said["answer"]
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(precision, "_has_instructions", lambda: True)
-    monkeypatch.setattr(precision, "quicker", measured)
-    precision._timed.cache_clear()
-    yield said
-    precision._timed.cache_clear()
+    monkeypatch.setattr(precision, "is_quicker", measured)
+    monkeypatch.setattr(precision, "_decided", {})
+    return said
 
 
-def test_precision(monkeypatch):
-    table, images = {"F": nn.Linear(2, 2)}, {"F": nn.Sequential(nn.Conv2d(1, 1, 3))}
-    for fast, expected in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr(precision, "has_fast_bf16", lambda device, fast=fast: fast)
-        assert precision_of("auto", CPU, images) == expected
-        assert precision_of("auto", CPU, table) == "fp32"
-        assert precision_of("bf16", CPU, table) == "bf16"
-        assert precision_of("fp32", CPU, images) == "fp32"
+@pytest.fixture
+def timed(able, monkeypatch):
+    """The same, but steps are taken: fp32 is what is found unless another share is set."""
+    monkeypatch.setattr(precision, "is_quicker", IS_QUICKER)
+    monkeypatch.setattr(precision, "ENOUGH", 0.0)
+    monkeypatch.setattr(precision, "QUICKER", 0.0)
 
 
-def test_no_other_device_is_fast_at_bf16():
-    assert has_fast_bf16(torch.device("meta")) is False
-    assert has_fast_bf16(torch.device("mps")) is False
+IS_QUICKER = precision.is_quicker
+
+
+def of(network, batch=8, every=1, n=40):
+    """A system of one network, batches for it, and what makes engines."""
+
+    def loss(n, b):
+        return {"F": n.F(b.x).square().mean()}
+
+    system = System({"F": network}, {"F": ("F",)}, (Phase(loss, every=every),))
+    x = torch.linspace(-1.0, 1.0, n * 16).view(n, 1, 4, 4)
+    batches = Batches({"x": x}, [(np.arange(n), batch)], seed=0, device=CPU)
+
+    def make(system, **options):
+        factory = lambda p: torch.optim.SGD(p, 0.1)
+        given = {"total_steps": 10, "seed": 0, **options}
+        return Engine(system, batches, optimizer=factory, **given)
+
+    return system, batches, make
+
+
+def conv(width=2, kernel=3):
+    return nn.Sequential(nn.Conv2d(1, width, kernel, padding=1), nn.Dropout(0.1))
+
+
+def auto(*given):
+    return precision_of("auto", *given)
+
+
+def kept(folder):
+    (file,) = (folder / "repkit").iterdir()
+    return json.loads(file.read_text())
+
+
+def test_what_is_given_and_what_has_no_convolutions(able):
+    table = of(nn.Linear(4, 1))
+    for answer in (True, False):
+        able["answer"] = answer
+        assert auto(*table) == "fp32"
+        for given in ("fp32", "bf16"):
+            assert precision_of(given, *table) == given
+            assert precision_of(given, *of(conv())) == given
+    assert able["asked"] == 0
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_the_first_measurement_is_the_only_one(able, tmp_path, monkeypatch, answer, expected):
+    able["answer"] = answer
+    assert auto(*of(conv())) == expected
+    able["answer"] = not answer  # chance, at another time
+    assert auto(*of(conv())) == expected
+    monkeypatch.setattr(precision, "_decided", {})  # in another process
+    assert auto(*of(conv())) == expected
+    assert able["asked"] == 1
+    (training,) = kept(tmp_path)
+    assert f"torch {torch.__version__}, threads {torch.get_num_threads()}" in training
+
+
+def test_a_measurement_is_of_networks_and_batches_of_these_shapes(able, tmp_path):
+    auto(*of(conv()))
+    auto(*of(conv(), n=56))  # other data, and other weights
+    assert able["asked"] == 1
+    others = [
+        of(conv(width=3)), of(conv(kernel=1)), of(conv(), batch=4), of(conv(), every=2),
+        of(conv().append(nn.ReLU())), of(conv().requires_grad_(False).append(nn.Conv2d(2, 1, 1))),
+    ]  # fmt: skip
+    for k, other in enumerate(others):
+        for _ in range(2):
+            auto(*other)
+        assert able["asked"] == k + 2
+    assert len(kept(tmp_path)) == len(others) + 1
+
+
+def test_the_address_of_a_function_is_no_other_training(able):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3)
+
+        def extra_repr(self):
+            return f"<function at {hex(id(self))}>"
+
+        def forward(self, x):
+            return self.conv(x)
+
+    first, second = Own(), Own()
+    assert repr(first) != repr(second)
+    for network in (first, second):
+        auto(*of(network))
+    assert able["asked"] == 1
 
 
 def test_a_cpu_without_instructions_is_not_timed(able, monkeypatch):
     monkeypatch.setattr(precision, "_has_instructions", lambda: False)
-    assert has_fast_bf16(CPU) is False
+    assert auto(*of(conv())) == "fp32"
     assert able["asked"] == 0
 
 
-@pytest.mark.parametrize("answer", [True, False])
-def test_the_first_measurement_is_the_only_one(able, tmp_path, answer):
-    able["answer"] = answer
-    assert has_fast_bf16(CPU) is answer
-    able["answer"] = not answer  # chance, at another time
-    assert has_fast_bf16(CPU) is answer
-    precision._timed.cache_clear()  # in another process
-    assert has_fast_bf16(CPU) is answer
-    assert able["asked"] == 1
-    (file,) = (tmp_path / "repkit").iterdir()
-    (machine,) = json.loads(file.read_text())
-    assert f"torch {torch.__version__}, threads {torch.get_num_threads()}" in machine
+def test_other_devices(able, monkeypatch):
+    system, _, make = of(conv())
+    for generation, expected in (((7, 5), "fp32"), ((8, 0), "bf16"), ((9, 0), "bf16")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, g=generation: g)
+        batches = SimpleNamespace(device=torch.device("cuda"))
+        assert auto(system, batches, make) == expected
+    for kind in ("meta", "mps"):
+        assert auto(system, SimpleNamespace(device=torch.device(kind)), make) == "fp32"
+    assert able["asked"] == 0
 
 
 def test_another_process_may_have_been_first(able, tmp_path, monkeypatch):
     folder = tmp_path / "repkit"
 
-    def measured():
+    def measured(system, make):
         folder.mkdir()
-        (folder / "bf16.json").write_text(json.dumps({"here": False, "there": True}))
+        (folder / "bf16.json").write_text(json.dumps({training: False, "another": True}))
         return True
 
-    monkeypatch.setattr(precision, "quicker", measured)
-    assert precision._timed("here") is False
-    assert json.loads((folder / "bf16.json").read_text()) == {"here": False, "there": True}
+    system, batches, make = of(conv())
+    training = f"{precision._machine()}, training {precision.shapes_of(system, batches)}"
+    monkeypatch.setattr(precision, "is_quicker", measured)
+    assert auto(system, batches, make) == "fp32"
+    assert kept(tmp_path) == {training: False, "another": True}
+
+
+def test_the_oldest_of_many_are_forgotten(able, tmp_path, monkeypatch):
+    monkeypatch.setattr(precision, "MOST", 2)
+    for width in (1, 2, 3):
+        auto(*of(conv(width)))
+    assert len(kept(tmp_path)) == 2
+    monkeypatch.setattr(precision, "_decided", {})
+    auto(*of(conv(3)))
+    assert able["asked"] == 3
 
 
 @pytest.mark.parametrize("content", ["", "junk", "[1]", '{"here": 1}', None])
@@ -84,29 +190,174 @@ def test_a_cache_that_is_of_no_use(able, tmp_path, content):
     else:
         (tmp_path / "repkit").mkdir()
         (tmp_path / "repkit" / "bf16.json").write_text(content)
-    assert precision._timed("here") is True
-    assert able["asked"] == 1
-    assert precision._timed("here") is True  # in this process, whatever becomes of the file
-    assert able["asked"] == 1
+    for _ in range(2):  # in this process, whatever becomes of the file
+        assert auto(*of(conv())) == "bf16"
+        assert able["asked"] == 1
 
 
-def test_the_measurement(monkeypatch):
-    """Made of times alone; no random number is drawn for it."""
-    monkeypatch.setattr(precision, "WIDTHS", (2, 3))  # without instructions it takes long
-    before = torch.get_rng_state()
-    assert quicker() in (True, False)
-    assert torch.equal(torch.get_rng_state(), before)
-    for factor, expected in ((0.5, True), (0.84, True), (0.9, False), (2.0, False)):
-        clock = iter_clock(factor)
-        monkeypatch.setattr(precision.time, "perf_counter", lambda clock=clock: next(clock))
-        assert quicker() is expected
+ONE_BY_ONE, RECORDED = precision.LEAST
 
 
-def iter_clock(factor):
-    """Steps take a second in fp32, ``factor`` in bf16, and one of each was disturbed."""
-    now, k = 0.0, 0
-    while True:
-        yield now
-        now += (factor if k % 2 else 1.0) * (5.0 if k in (4, 5) else 1.0)
-        k += 1
-        yield now
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({ONE_BY_ONE: (0.95, 1.0)}, False),
+        ({ONE_BY_ONE: (0.0095, 0.01)}, False),
+        ({ONE_BY_ONE: (0.85, 1.0)}, True),  # long steps: recording changes nothing
+        ({ONE_BY_ONE: (0.0085, 0.01), RECORDED: (0.0072, 0.009)}, True),
+        ({ONE_BY_ONE: (0.0085, 0.01), RECORDED: (0.0085, 0.009)}, False),
+    ],
+)
+def test_short_steps_are_quicker_recorded_too(monkeypatch, found, expected):
+    asked = []
+
+    def shortest(system, make, length):
+        asked.append(length)
+        return found[length]
+
+    monkeypatch.setattr(precision, "_shortest", shortest)
+    system, _, make = of(conv())
+    assert precision.is_quicker(system, make) is expected
+    assert asked == list(found)
+    assert ONE_BY_ONE < FEW <= RECORDED
+
+
+def test_the_shortest_of_steps_in_turn(monkeypatch):
+    """The first of each prepares kernels, and some are disturbed."""
+    taken = {"fp32": iter([0.1, 5.0, 1.0, 1.0]), "bf16": iter([0.1, 0.5, 4.0, 0.6])}
+    clock = SimpleNamespace(now=0.0)
+    order = []
+
+    class Stopped(Engine):
+        def step(self):
+            order.append(self.precision)
+            clock.now += next(taken[self.precision])
+
+    def make(system, **options):
+        return Stopped(system, batches, optimizer=torch.optim.SGD, seed=0, **options)
+
+    system, batches, _ = of(conv())
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(precision, "LEAST", {5: 4})
+    assert precision._shortest(system, make, 5) == pytest.approx((0.5, 1.0))
+    assert sorted(order[:2]) == ["bf16", "fp32"]
+    assert order[:2] * 4 == order
+
+
+class Counting(nn.Module):
+    """A network that does something else at every call, and keeps what no state_dict has."""
+
+    def __init__(self, shape_in, width):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+        self.last = nn.Linear(400, width)
+        self.times = 0
+        self.register_buffer("factor", torch.ones(()), persistent=False)
+
+    def forward(self, x):
+        self.times += 1
+        self.factor = self.factor * 1.01
+        return F.dropout(self.last(self.layers(x)) * self.factor / self.times, 0.1, self.training)
+
+
+MODELS = [
+    (DANN(Counting, batch_size=16, ema=0.9, **OPTIONS), {"y": Y, "sample_domain": DOMAIN}),
+    (DANN("conv", target_labels=True, batch_size=16, **OPTIONS), {"y": Y, "sample_domain": DOMAIN}),
+    (BiGAN(generator="dcgan", encoder="dcgan", discriminator="dcgan", **OPTIONS), {}),
+    (VAE(encoder="dcgan", augment=nn.Dropout(0.1), compile=False, **OPTIONS), {}),
+]
+
+
+@pytest.mark.parametrize(("model", "given"), MODELS, ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(("share", "expected"), [(0.0, "fp32"), (1e9, "bf16")])
+def test_a_training_is_the_same_after_it(timed, monkeypatch, model, given, share, expected):
+    monkeypatch.setattr(precision, "QUICKER", share)
+    states = []
+    for choice in ("auto", expected):
+        with isolated_rng(CPU), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(0)
+            fitted = type(model)(**model.get_params(deep=False) | {"precision": choice})
+            fitted.fit(X, **given)
+            states.append([*fitted.networks_.items(), torch.rand(3), fitted.history_])
+        assert fitted.precision_ == expected
+        if choice == "auto":
+            assert [*precision._decided.values()] == [expected == "bf16"]
+    (*some, drawn, told), (*others, drawn_, told_) = states
+    for (name, network), (_, other) in zip(some, others, strict=True):
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, other.state_dict()[key]), f"{name}.{key}"
+    assert torch.equal(drawn, drawn_)
+    assert told.drop(columns="seconds").equals(told_.drop(columns="seconds"))
+
+
+def test_speech_is_not_timed(able):
+    waves = [np.random.default_rng(k).normal(size=4000) for k in range(8)]
+    model = SpeechAutoencoder(max_epochs=1, width=12, random_state=0, device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert model.fit(waves, [0, 1] * 4).precision_ == "fp32"
+    assert able["asked"] == 0
+
+
+class Picky(nn.Module):
+    """Takes no bf16, as an operation without a kernel for it."""
+
+    def __init__(self, width=2):
+        super().__init__()
+        self.conv = nn.Conv2d(1, width, 3)
+
+    def forward(self, x):
+        found = self.conv(x)
+        if found.dtype != torch.float32:
+            raise RuntimeError("not implemented for 'BFloat16'")
+        return found
+
+
+def test_what_fails_in_bf16_is_trained_in_fp32(timed, monkeypatch):
+    monkeypatch.setattr(precision, "QUICKER", 1e9)
+    assert auto(*of(conv())) == "bf16"
+    assert auto(*of(Picky())) == "fp32"
+
+
+def test_what_fails_in_any_precision_fails_in_the_training(timed):
+    def broken(shape_in, width):
+        class Broken(nn.Conv2d):
+            def forward(self, x):
+                if self.training and torch.is_grad_enabled():
+                    raise ZeroDivisionError("of the network")
+                return super().forward(x).flatten(1)
+
+        return Broken(1, 1, 3)
+
+    with pytest.raises(ZeroDivisionError, match="of the network"):
+        DANN(broken, batch_size=16, **OPTIONS).fit(X, Y, sample_domain=DOMAIN)
+
+
+def test_it_can_be_interrupted(timed):
+    class Interrupted(nn.Conv2d):
+        def forward(self, x):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        auto(*of(Interrupted(1, 1, 3)))
+
+
+def test_a_network_warns_once(timed):
+    class Warning_(nn.Module):
+        def __init__(self, shape_in, width):
+            super().__init__()
+            self.conv, self.warned = nn.Conv2d(1, 1, 3), False
+
+        def forward(self, x):
+            if self.training and not self.warned:
+                self.warned = True
+                warnings.warn("of the network", RuntimeWarning, stacklevel=2)
+            return self.conv(x).flatten(1)
+
+    model = DANN(Warning_, batch_size=16, **OPTIONS)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.fit(X, Y, sample_domain=DOMAIN)
+    assert precision._decided
+    assert sum("of the network" in str(w.message) for w in told) == 1

@@ -29,6 +29,7 @@ from repkit import (
     SpeechAutoencoder,
     TripleGAN,
 )
+from repkit.base import precision
 from repkit.engine.ranks import Ranks
 from repkit.speech.networks import FrameNorm
 
@@ -206,6 +207,16 @@ def work(rank, folder):
     found["odd"] = refused(VAE(4, batch_size=15))
     found["other size"] = refused(VAE(4 + rank, random_state=0))
     found["other X"] = refused(VAE(4, batch_size=16, random_state=0), X=X[rank:])
+    images = {"X": X[:, None, :, None].repeat(6, 3), "y": Y, "sample_domain": DOMAIN}
+    for share in (0.0, 1e9):
+        at = patch.dict(os.environ, XDG_CACHE_HOME=str(folder / f"{share}-{rank}"))
+        timed = patch.multiple(precision, _has_instructions=lambda: rank == 0, QUICKER=share)
+        with at, timed:
+            for seed in range(2):
+                model = DANN("conv", **options | {"max_epochs": 1, "random_state": seed})
+                found[f"auto {share} {seed}"] = state(fitted(model, **images))
+                found[f"precision {share} {seed}"] = model.precision_
+                precision._decided.clear()
     if rank == 0:
         found["transformed"] = norms.transform(X)  # alone
 
@@ -309,6 +320,15 @@ def test_decisions_and_seeds_are_those_of_rank_0(ranks):
     assert ranks[0]["seed"] == ranks[1]["seed"]
     assert ranks[0]["any seed"][1]["stopped"][-1] is True
     assert len(ranks[0]["any seed"][1]["epoch"]) == 2
+
+
+def test_the_precision_is_that_of_rank_0(ranks, folder):
+    for share, expected in ((0.0, "fp32"), (1e9, "bf16")):
+        for seed in range(2):
+            assert [found[f"precision {share} {seed}"] for found in ranks] == [expected] * 2
+            assert_same(*(found[f"auto {share} {seed}"] for found in ranks))
+        assert (folder / f"{share}-0/repkit/bf16.json").exists()
+        assert not (folder / f"{share}-1").exists()
 
 
 def test_both_go_back_to_the_last_good_weights(ranks):
