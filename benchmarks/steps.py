@@ -274,7 +274,7 @@ def cases(device: str) -> list[Case]:
     """The seeds are repetitions."""
     chosen = [(s, "MLP", "fp32", "channels_last") for s in SYSTEMS]
     chosen += [(s, "convolutions", "fp32", layout) for layout in LAYOUTS for s in SYSTEMS]
-    chosen += [(s, "convolutions", "bf16", "channels_last") for s in ("DANN", "BiGAN", "InfoGAN")]
+    chosen += [(s, "convolutions", "bf16", "channels_last") for s in SYSTEMS]
     chosen += [("SpeechAutoencoder", body, "fp32", "channels_last") for body in ("conv", "gru")]
     return [
         Case(

@@ -550,15 +550,12 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
 
     def _engine(self, problem: Problem, seed: int) -> Engine:
         system, batches = problem.system, problem.batches
-        rates = rates_of(self.learning_rate, type(self), system.networks)
         factory: Optimizer = self.optimizer  # type: ignore[assignment]
         make = partial(
             Engine,
             batches=batches,
-            optimizer={
-                group: factory._factory(0.0, problem.momentum.get(group)) for group in system.groups
-            },
-            rates=rates,
+            optimizer={g: factory._factory(0.0, problem.momentum.get(g)) for g in system.groups},
+            rates=rates_of(self.learning_rate, type(self), system.networks),
             total_steps=self.max_epochs * batches.steps_per_epoch,
             seed=seed,
             ema=getattr(self, "ema", 0.0),
@@ -566,15 +563,16 @@ class Estimator(Kept, Applying, Exporting, reporting.CallbackSupportMixin, BaseE
             compile=self.compile,
             changes=self._changes(),
         )
-        return make(system, precision=precision_of(self._precision(), system, batches, make))
+        asked = self._precision(batches.device)
+        return make(system, precision=precision_of(asked, system, batches, make))
 
     def _changes(self) -> list[Callable[..., Any]]:
         """Code of the user's own that steps run, beside networks."""
         given = (getattr(self, name, None) for name in ("augment", "strong_augment", "perturb"))
         return [getattr(change, "change", change) for change in given if callable(change)]
 
-    def _precision(self) -> str:
-        """The precision that is asked for; "auto" is measured."""
+    def _precision(self, device: torch.device) -> str:
+        """The precision that is asked for; of "auto", `precision_of` decides."""
         return self.precision
 
     def _checkpoints(self, data: Any, number: int) -> Checkpoints | None:

@@ -439,10 +439,10 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
             return None
         return OtherSpeakers(self.sample_rate, self.n_mels, strength).to(device)
 
-    def _precision(self) -> str:
-        if self.precision == "auto" and self.device_.type == "cpu":
+    def _precision(self, device: torch.device) -> str:
+        if self.precision == "auto" and device.type == "cpu":
             return "fp32"  # bf16 gains nothing there, on networks of this size
-        return super()._precision()
+        return super()._precision(device)
 
     def _conclude(self, data: tuple[list[np.ndarray], np.ndarray], scores: np.ndarray) -> None:
         frames, speaker = data

@@ -156,12 +156,16 @@ def test_their_names_and_weights_are_those_of_torch():
     assert repr(Flatten()) == repr(nn.Flatten())
 
 
-def test_gradients_of_rows_have_the_channels_last():
-    x = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last).requires_grad_()
-    weights, seen = torch.randn(2, 60), []
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cast", [False, True])
+def test_gradients_of_rows_have_the_channels_last(dtype, cast):
+    x = torch.randn(2, 3, 4, 5, dtype=dtype).to(memory_format=torch.channels_last)
+    x.requires_grad_()
+    weights, seen = torch.randn(2, 60, dtype=dtype), []
     h = x * 2.0
     h.register_hook(lambda g: seen.append(g))
-    out = Flatten()(h)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cast):
+        out = Flatten()(h)
     assert torch.equal(out, nn.Flatten()(2.0 * x))
     (grad,) = torch.autograd.grad((out * weights).sum(), x)
     assert torch.equal(grad, 2.0 * weights.view(2, 3, 4, 5))
