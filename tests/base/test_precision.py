@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,6 +75,12 @@ def conv(width=2, kernel=3):
     return nn.Sequential(nn.Conv2d(1, width, kernel, padding=1), nn.Dropout(0.1))
 
 
+def frozen():
+    network = conv()
+    network[0].bias.requires_grad_(False)
+    return network
+
+
 def auto(*given):
     return precision_of("auto", *given)
 
@@ -113,7 +120,7 @@ def test_a_measurement_is_of_networks_and_batches_of_these_shapes(able, tmp_path
     assert able["asked"] == 1
     others = [
         of(conv(width=3)), of(conv(kernel=1)), of(conv(), batch=4), of(conv(), every=2),
-        of(conv().append(nn.ReLU())), of(conv().requires_grad_(False).append(nn.Conv2d(2, 1, 1))),
+        of(conv().append(nn.ReLU())), of(frozen()),
     ]  # fmt: skip
     for k, other in enumerate(others):
         for _ in range(2):
@@ -242,6 +249,31 @@ def test_the_shortest_of_steps_in_turn(monkeypatch):
     assert precision._shortest(system, make, 5) == pytest.approx((0.5, 1.0))
     assert sorted(order[:2]) == ["bf16", "fp32"]
     assert order[:2] * 4 == order
+
+
+def test_steps_are_those_of_a_training(timed):
+    """In training mode, after what an epoch begins with; nothing is compiled for them."""
+    seen = []
+
+    class Seen(nn.Conv2d):
+        def forward(self, x):
+            seen.append((self.training, torch.is_autocast_enabled("cpu")))
+            return super().forward(x)
+
+    system, batches, _ = of(Seen(1, 1, 3))
+    system = replace(system, refresh=lambda n, step: seen.append(step))
+
+    def make(system, **options):
+        assert options["compile"] is False
+        seen.append("made")
+        return Engine(
+            system, batches, optimizer=lambda p: torch.optim.SGD(p, 0.1), seed=0, **options
+        )
+
+    system.networks["F"].eval()
+    assert precision.is_quicker(system, make) is False
+    assert seen[:4] == ["made", 0, "made", 0]
+    assert set(seen[4:]) == {(True, False), (True, True)}
 
 
 class Counting(nn.Module):
