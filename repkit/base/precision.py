@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import os
 import platform
@@ -12,12 +11,13 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any
 
+import joblib
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +35,6 @@ ROUNDS = 40  # of a step in either precision, at most
 LEAST = {ROUNDS: 3, FEW: 7}  # by the length of a training
 ENOUGH = 0.4  # seconds after which no other round begins
 LARGE = 0.06  # seconds of a step of which recording saves next to nothing
-MOST = 1000  # trainings that are remembered
 
 _decided: dict[str, bool] = {}  # in this process, whatever becomes of the file
 
@@ -48,7 +47,7 @@ def precision_of(
 
     On a GPU its generation decides. On a CPU with instructions for bf16, which are of use to some
     trainings and of none to others, steps of either precision are timed, once for all trainings
-    with networks and batches of the same shapes.
+    that have the same `name_of`.
 
     Parameters
     ----------
@@ -70,38 +69,24 @@ def precision_of(
     ranks = here()
     if device.type != "cpu" or not ranks.same(_has_instructions()):
         return "fp32"
-    training = f"{_machine()}, training {shapes_of(system, batches)}"
+    training = name_of(system, batches)
     found = ranks.first(partial(_known, training))
     if found is None:
         found = ranks.first(partial(_keep, training, is_quicker(system, make)))
     return "bf16" if found else "fp32"
 
 
-def shapes_of(system: System, batches: BatchSource) -> str:
-    """A short name for all trainings whose steps have the same work to do."""
-    batch = vars(batches.at(0))
-    described = [
-        *(f"{name} {_addresses.sub('', repr(network))}" for name, network in _in_order(system)),
-        *(
-            f"{name} {tuple(p.shape)} {p.requires_grad}"
-            for name, network in _in_order(system)
-            for p in network.parameters()
-        ),
-        *(f"{k} {tuple(x.shape)}" for k, x in sorted(batch.items()) if isinstance(x, Tensor)),
-        *(f"{_name(p.loss)} {p.groups} {p.every} {p.times}" for p in system.phases),
-    ]
-    return hashlib.sha256("\n".join(described).encode()).hexdigest()[:16]
-
-
-def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-_addresses = re.compile(r" at 0x[0-9a-f]+")
-
-
-def _in_order(system: System) -> list[tuple[str, nn.Module]]:
-    return sorted(system.networks.items())
+def name_of(system: System, batches: BatchSource) -> str:
+    """A name for all trainings on this machine with the same networks, batches and phases."""
+    described: list[Any] = [_processor(), torch.__version__, torch.get_num_threads()]
+    for name, network in system.networks.items():
+        described += [name, re.sub(r" at 0x[0-9a-f]+", "", repr(network))]
+        described += [(*p.shape, p.requires_grad) for p in network.parameters()]
+    for name, value in vars(batches.at(0)).items():
+        described.append((name, *value.shape) if isinstance(value, Tensor) else name)
+    for phase in system.phases:
+        described.append((getattr(phase.loss, "__name__", ""), *astuple(phase)[1:]))
+    return joblib.hash(described)
 
 
 def is_quicker(system: System, make: Callable[..., Engine]) -> bool:
@@ -158,10 +143,6 @@ def _has_instructions() -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-def _machine() -> str:
-    return f"{_processor()}, torch {torch.__version__}, threads {torch.get_num_threads()}"
-
-
 def _processor() -> str:
     """The name of the processor, as far as the system tells it."""
     with suppress(OSError, StopIteration):
@@ -170,38 +151,33 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _file() -> Path:
+def _file(training: str) -> Path:
     """Where what was measured is kept, so that later processes decide the same."""
     folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "repkit" / "bf16.json"
+    return Path(folder) / "repkit" / "bf16" / f"{training}.json"
 
 
 def _known(training: str) -> bool | None:
     """What was measured before, if anything."""
     if training not in _decided:
-        with suppress(OSError, RuntimeError):  # no home, or no right to read there
-            _decided.update(_read(_file()))
+        with suppress(OSError, RuntimeError, ValueError):  # no home, no file, no right to read it
+            found = json.loads(_file(training).read_text())
+            if isinstance(found, bool):
+                _decided[training] = found
     return _decided.get(training)
 
 
 def _keep(training: str, found: bool) -> bool:
     """Remember what was measured. Another process may have done so first: that counts for all."""
     with suppress(OSError, RuntimeError):
-        file = _file()
+        file = _file(training)
         file.parent.mkdir(parents=True, exist_ok=True)
-        known = _read(file)
-        known.setdefault(training, found)
-        part = file.with_name(f"{file.name}.{os.getpid()}")
-        part.write_text(json.dumps(dict([*known.items()][-MOST:]), indent=1))
-        os.replace(part, file)
-        found = known[training]
+        try:
+            with file.open("x") as new:
+                new.write(json.dumps(found))
+        except FileExistsError:
+            if (first := _known(training)) is not None:
+                return first
+            file.write_text(json.dumps(found))
     _decided[training] = found
     return found
-
-
-def _read(file: Path) -> dict[str, bool]:
-    try:
-        found = json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return {k: v for k, v in found.items() if isinstance(v, bool)} if type(found) is dict else {}

@@ -3,6 +3,7 @@
 import json
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from repkit import DANN, VAE, BiGAN, SpeechAutoencoder
+from repkit import DANN, VAE, VAEGAN, BiGAN, InfoGAN, SpeechAutoencoder, TripleGAN
 from repkit.base import precision
 from repkit.base.precision import precision_of
 from repkit.engine.batches import Batches
@@ -51,6 +52,7 @@ def timed(able, monkeypatch):
 
 
 IS_QUICKER = precision.is_quicker
+HAS_INSTRUCTIONS = precision._has_instructions  # before there are fixtures
 
 
 def of(network, batch=8, every=1, n=40):
@@ -86,8 +88,7 @@ def auto(*given):
 
 
 def kept(folder):
-    (file,) = (folder / "repkit").iterdir()
-    return json.loads(file.read_text())
+    return [json.loads(file.read_text()) for file in folder.glob("repkit/bf16/*.json")]
 
 
 def test_what_is_given_and_what_has_no_convolutions(able):
@@ -110,8 +111,26 @@ def test_the_first_measurement_is_the_only_one(able, tmp_path, monkeypatch, answ
     monkeypatch.setattr(precision, "_decided", {})  # in another process
     assert auto(*of(conv())) == expected
     assert able["asked"] == 1
-    (training,) = kept(tmp_path)
-    assert f"torch {torch.__version__}, threads {torch.get_num_threads()}" in training
+    assert kept(tmp_path) == [answer]
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["repkit.base.precision._processor", "torch.__version__", "torch.get_num_threads"],
+)
+def test_a_measurement_is_of_a_machine(able, monkeypatch, other):
+    auto(*of(conv()))
+    monkeypatch.setattr(other, "other" if other.endswith("__") else lambda: "other")
+    auto(*of(conv()))
+    assert able["asked"] == 2
+
+
+def test_what_this_machine_is():
+    assert HAS_INSTRUCTIONS() in (True, False)
+    assert precision._processor()
+    flags = Path("/proc/cpuinfo")
+    if flags.exists() and not (words := {*flags.read_text().split()}) & {"avx512_bf16", "amx_bf16"}:
+        assert HAS_INSTRUCTIONS() is False, words
 
 
 def test_a_measurement_is_of_networks_and_batches_of_these_shapes(able, tmp_path):
@@ -166,40 +185,44 @@ def test_other_devices(able, monkeypatch):
 
 
 def test_another_process_may_have_been_first(able, tmp_path, monkeypatch):
-    folder = tmp_path / "repkit"
-
     def measured(system, make):
-        folder.mkdir()
-        (folder / "bf16.json").write_text(json.dumps({training: False, "another": True}))
+        file.parent.mkdir(parents=True)
+        file.write_text("false")
         return True
 
     system, batches, make = of(conv())
-    training = f"{precision._machine()}, training {precision.shapes_of(system, batches)}"
+    file = precision._file(precision.name_of(system, batches))
     monkeypatch.setattr(precision, "is_quicker", measured)
-    assert auto(system, batches, make) == "fp32"
-    assert kept(tmp_path) == {training: False, "another": True}
+    for _ in range(2):
+        assert auto(system, batches, make) == "fp32"
+    assert kept(tmp_path) == [False]
 
 
-def test_the_oldest_of_many_are_forgotten(able, tmp_path, monkeypatch):
-    monkeypatch.setattr(precision, "MOST", 2)
-    for width in (1, 2, 3):
-        auto(*of(conv(width)))
-    assert len(kept(tmp_path)) == 2
-    monkeypatch.setattr(precision, "_decided", {})
-    auto(*of(conv(3)))
-    assert able["asked"] == 3
-
-
-@pytest.mark.parametrize("content", ["", "junk", "[1]", '{"here": 1}', None])
-def test_a_cache_that_is_of_no_use(able, tmp_path, content):
+@pytest.mark.parametrize("content", ["", "junk", "[1]", "1", None])
+def test_a_cache_that_is_of_no_use(able, tmp_path, monkeypatch, content):
+    system, batches, make = of(conv())
+    file = precision._file(precision.name_of(system, batches))
     if content is None:
         (tmp_path / "repkit").write_text("a file where the folder should be")
     else:
-        (tmp_path / "repkit").mkdir()
-        (tmp_path / "repkit" / "bf16.json").write_text(content)
+        file.parent.mkdir(parents=True)
+        file.write_text(content)
     for _ in range(2):  # in this process, whatever becomes of the file
-        assert auto(*of(conv())) == "bf16"
+        assert auto(system, batches, make) == "bf16"
         assert able["asked"] == 1
+    if content is not None:
+        assert kept(tmp_path) == [True]
+
+
+def test_no_home_at_all(able, monkeypatch):
+    def none():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", none)
+    for _ in range(2):
+        assert auto(*of(conv())) == "bf16"
+    assert able["asked"] == 1
 
 
 ONE_BY_ONE, RECORDED = precision.LEAST
@@ -296,7 +319,10 @@ MODELS = [
     (DANN(Counting, batch_size=16, ema=0.9, **OPTIONS), {"y": Y, "sample_domain": DOMAIN}),
     (DANN("conv", target_labels=True, batch_size=16, **OPTIONS), {"y": Y, "sample_domain": DOMAIN}),
     (BiGAN(generator="dcgan", encoder="dcgan", discriminator="dcgan", **OPTIONS), {}),
-    (VAE(encoder="dcgan", augment=nn.Dropout(0.1), compile=False, **OPTIONS), {}),
+    (VAE(encoder="dcgan", augment=nn.Dropout(0.1), **OPTIONS), {}),
+    (VAEGAN(discriminator="dcgan", **OPTIONS), {}),
+    (InfoGAN(generator="dcgan", discriminator="dcgan", **OPTIONS), {}),
+    (TripleGAN(classifier="conv", **OPTIONS), {"y": np.where(np.arange(64) < 30, Y, -1)}),
 ]
 
 

@@ -327,7 +327,7 @@ def test_the_precision_is_that_of_rank_0(ranks, folder):
         for seed in range(2):
             assert [found[f"precision {share} {seed}"] for found in ranks] == [expected] * 2
             assert_same(*(found[f"auto {share} {seed}"] for found in ranks))
-        assert (folder / f"{share}-0/repkit/bf16.json").exists()
+        assert len([*(folder / f"{share}-0").glob("repkit/bf16/*.json")]) == 1
         assert not (folder / f"{share}-1").exists()
 
 
