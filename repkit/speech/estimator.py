@@ -148,9 +148,10 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
     device : str or torch.device, default="auto"
         Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions where steps are quicker with
-        it. On a CPU with instructions for it the first fit of networks and batches of these shapes
-        times some steps of either, on copies; what it finds is kept for the machine.
+        Precision of the training. "auto" takes bf16 for convolutions where that is quicker: on a
+        GPU by its generation, on a CPU by a few steps of either, which the first fit of such
+        networks and batches takes on copies. What they show is kept for the machine. Here it is
+        fp32 on any CPU: bf16 takes longer on networks of this size.
     compile : bool, default=False
         Whether to compile the networks with ``torch.compile``, which takes seconds to minutes in
         the first steps. On a CPU it has never paid. On a GPU small networks gain up to a quarter
@@ -441,7 +442,7 @@ class SpeechAutoencoder(Objective, FrameVectors, TwoVectors):
 
     def _precision(self, device: torch.device) -> str:
         if self.precision == "auto" and device.type == "cpu":
-            return "fp32"  # bf16 gains nothing there, on networks of this size
+            return "fp32"  # quicker there, with matrix units for bf16 too
         return super()._precision(device)
 
     def _conclude(self, data: tuple[list[np.ndarray], np.ndarray], scores: np.ndarray) -> None:

@@ -133,9 +133,9 @@ class TripleGAN(
     device : str or torch.device, default="auto"
         Where to train. "auto" is CUDA if there is one that works, else the CPU.
     precision : {"auto", "fp32", "bf16"}, default="auto"
-        Precision of the training. "auto" takes bf16 for convolutions where steps are quicker with
-        it. On a CPU with instructions for it the first fit of networks and batches of these shapes
-        times some steps of either, on copies; what it finds is kept for the machine.
+        Precision of the training. "auto" takes bf16 for convolutions where that is quicker: on a
+        GPU by its generation, on a CPU by a few steps of either, which the first fit of such
+        networks and batches takes on copies. What they show is kept for the machine.
     compile : bool, default=False
         Whether to compile the networks with ``torch.compile``, which takes seconds to minutes in
         the first steps. On a CPU it has never paid. On a GPU small networks gain up to a quarter

@@ -65,6 +65,7 @@ ADDED = {
     ("InfoGAN", "learning_rate"),
     ("InfoGAN", "recalibrate"),
     ("SpeechAutoencoder", "optimizer"),
+    ("SpeechAutoencoder", "precision"),
     ("SpeechAutoencoder", "width"),
     ("TripleGAN", "ema"),
     ("TripleGAN", "learning_rate"),
