@@ -125,6 +125,15 @@ def test_a_measurement_is_of_a_machine(able, monkeypatch, other):
     assert able["asked"] == 2
 
 
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [({}, False), ({"avx512_bf16": True}, True), ({"avx512_bf16": False, "amx_bf16": True}, True)],
+)
+def test_instructions_for_it(monkeypatch, able, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert HAS_INSTRUCTIONS() is expected
+
+
 def test_what_this_machine_is():
     assert HAS_INSTRUCTIONS() in (True, False)
     assert precision._processor()

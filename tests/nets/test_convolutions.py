@@ -173,6 +173,12 @@ def test_gradients_of_rows_have_the_channels_last(dtype, cast):
     Flatten()(torch.randn(2, 3, requires_grad=True)).sum().backward()
 
 
+def test_on_other_devices_gradients_lie_as_torch_has_them():
+    for device, expected in (("cpu", "LaidBackward"), ("meta", "MulBackward0")):
+        out = Flatten()(2.0 * torch.ones(2, 3, 4, 5, device=device, requires_grad=True))
+        assert out.grad_fn.next_functions[0][0].name() == expected
+
+
 def test_they_are_transformed_as_those_of_torch():
     for case in (CASES[0], CASES[9], CASES[15]):
         layer, other, x = both(case)
